@@ -1,0 +1,206 @@
+//! The engine: pixels in, pixels out. Nothing in here knows files, terminals or datasets.
+//!
+//! ```text
+//! content ─ resize ─┬─ init ── optimize the pixels ──┬─ render ── blend ── result
+//!                   └─ content target ─┘             │
+//! style ─── resize ──── style target ──┘   original ─┘
+//! ```
+//!
+//! [`pixels`] are the pictures, [`colour`] the start, [`vgg`] the network on the kernels of [`conv`], [`loss`] and
+//! [`optim`] the optimization, [`photoreal`] the render, [`weights`] and [`settings`] what is given.
+
+pub mod colour;
+pub mod conv;
+pub mod gram;
+pub mod loss;
+pub mod optim;
+mod parallel;
+pub mod photoreal;
+pub mod pixels;
+pub mod settings;
+pub mod simd;
+mod sums;
+#[cfg(test)]
+mod testing;
+pub mod vgg;
+pub mod weights;
+
+use colour::ColourStatistics;
+use conv::Size;
+use loss::{Evaluator, Loss, StyleTarget};
+use photoreal::AffineField;
+use pixels::{Pixels, working_size};
+use settings::{Init, Render, Settings};
+use simd::Isa;
+use std::fmt;
+use vgg::{MIN_SIDE, Trunk};
+use weights::Backbone;
+
+/// Stylizes pictures with one backbone and one group of settings.
+pub struct Stylizer {
+    trunk: Trunk,
+    settings: Settings,
+}
+
+/// A style picture, measured once.
+pub struct Style {
+    target: StyleTarget,
+    colours: ColourStatistics,
+}
+
+/// Room for pictures of one working size; made once and used for all of them.
+pub struct Workbench<'a>(Evaluator<'a>);
+
+/// A stylized picture and how it came about.
+pub struct Stylized {
+    /// At the content's own size, finite, cut to 0..1 only on the way to 8 bits.
+    pub pixels: Pixels,
+    /// Evaluations of loss and gradient that were used.
+    pub evals: usize,
+    /// The loss of the start.
+    pub first: Loss,
+    /// The loss of the optimized picture, before it was rendered.
+    pub last: Loss,
+}
+
+/// Why a picture could not be stylized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The loss was no number from the start.
+    LossNotFinite,
+    /// The result holds values that are no numbers.
+    PixelsNotFinite,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::LossNotFinite => "the loss of the first evaluation is not finite; are the weights damaged?",
+            Self::PixelsNotFinite => "the result holds values that are not finite",
+        })
+    }
+}
+
+impl Stylizer {
+    /// # Errors
+    /// When the settings name a tap that the backbone does not reach, or no tap at all.
+    pub fn new(backbone: &Backbone, settings: Settings, isa: Isa) -> Result<Self, String> {
+        let deepest = loss::taps(&settings).pop().ok_or("neither content nor style names a layer")?;
+        let trunk = Trunk::new(backbone, deepest, settings.pool, isa)?;
+        Ok(Self { trunk, settings })
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn isa(&self) -> Isa {
+        self.trunk.isa()
+    }
+
+    /// The size that a picture of `full` is optimized at.
+    pub fn working_size(&self, full: Size) -> Size {
+        working_size(full, self.settings.size, MIN_SIDE)
+    }
+
+    /// Room for pictures that are optimized at `size`.
+    pub fn workbench(&self, size: Size) -> Workbench<'_> {
+        Workbench(Evaluator::new(&self.trunk, &self.settings, size))
+    }
+
+    /// Measures a style picture, at the size that contents are worked on.
+    pub fn style(&self, pixels: &Pixels) -> Style {
+        let small = pixels.resized(self.working_size(pixels.size()));
+        let target = self.workbench(small.size()).0.style_target(small.data());
+        Style { target, colours: ColourStatistics::of(&small) }
+    }
+
+    /// Stylizes `content`; `bench` is for its working size. `on_step(evaluation, loss)` hears of every evaluation.
+    ///
+    /// The result depends on the arguments alone. `seed` matters for [`Init::Noise`].
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    ///
+    /// # Panics
+    /// When `bench` is for another size.
+    pub fn stylize(
+        &self,
+        bench: &mut Workbench,
+        content: &Pixels,
+        style: &Style,
+        seed: u64,
+        mut on_step: impl FnMut(usize, Loss),
+    ) -> Result<Stylized, Failure> {
+        let Workbench(evaluator) = bench;
+        let small = content.resized(self.working_size(content.size()));
+        assert_eq!(small.size(), evaluator.size(), "a workbench is for one working size");
+        let target = evaluator.content_target(small.data());
+        let mut x = self.start(&small, style, seed).into_data();
+        let mut evals = 0;
+        let (first, last) = optim::minimize(
+            self.settings.optimizer,
+            self.settings.steps,
+            &mut x,
+            |x, gradient| evaluator.evaluate(&target, &style.target, x, gradient),
+            |step, loss| {
+                evals = step;
+                on_step(step, loss);
+            },
+        )
+        .map_err(|optim::NotFinite| Failure::LossNotFinite)?;
+        x.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        let pixels = self.render(content, &small, Pixels::new(small.size(), x));
+        if !pixels.is_finite() {
+            return Err(Failure::PixelsNotFinite);
+        }
+        Ok(Stylized { pixels, evals, first, last })
+    }
+
+    fn start(&self, content: &Pixels, style: &Style, seed: u64) -> Pixels {
+        match self.settings.init {
+            Init::Colour => colour::transfer(content, &style.colours),
+            Init::Content => content.clone(),
+            Init::Noise => noise(content.size(), seed),
+        }
+    }
+
+    /// Brings the optimized picture to the content's size, and blends the two.
+    fn render(&self, content: &Pixels, small: &Pixels, optimized: Pixels) -> Pixels {
+        let mut out = match self.settings.render {
+            Render::Photoreal => {
+                let mut out = content.clone();
+                AffineField::fit(small, &optimized).apply(&mut out);
+                out
+            }
+            Render::Pixels => optimized.resized(content.size()),
+        };
+        let strength = self.settings.strength as f32;
+        for (out, content) in out.data_mut().iter_mut().zip(content.data()) {
+            *out = content + strength * (*out - content);
+        }
+        out
+    }
+}
+
+/// Grey Gaussian noise around the middle of the range, as Gatys et al. start from.
+fn noise(size: Size, seed: u64) -> Pixels {
+    const DEVIATION: f64 = 0.1;
+    let mut state = seed;
+    let mut uniform = || {
+        // SplitMix64 (Steele, Lea and Flood 2014).
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let data = (0..size.pixels() * 3)
+        .map(|_| {
+            // Box and Muller; 1 - u keeps the logarithm's argument above 0.
+            let (radius, angle) = ((-2.0 * (1.0 - uniform()).ln()).sqrt(), std::f64::consts::TAU * uniform());
+            (0.5 + DEVIATION * radius * angle.cos()).clamp(0.0, 1.0) as f32
+        })
+        .collect();
+    Pixels::new(size, data)
+}

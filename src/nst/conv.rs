@@ -1,0 +1,412 @@
+//! Frozen 3x3 convolutions, stride 1, zero padding 1, forward and backward, with what surrounds them fused in.
+//!
+//! Activations live in blocks of sixteen channels: `[channels / 16][height * width][16]`, called *blocked* below.
+//! Inside a block that is channels-last, so one pixel is one vector; between blocks it keeps every stride that the
+//! kernels take per pixel constant, which plain channels-last does not.
+//!
+//! The kernels never change, so both directions are prepared once: the gradient with respect to the input of a
+//! 3x3, stride 1, padding 1 convolution is the same convolution with the kernel turned by 180 degrees and its
+//! channel axes swapped.
+
+pub mod first;
+mod product;
+pub mod winograd;
+
+pub use product::{packed_len, pack_columns, product_rows};
+
+use super::parallel::Shared;
+use super::settings::Pool;
+use super::simd::{Kernel, LANES, Lanes};
+
+/// Height and width of a plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub height: usize,
+    pub width: usize,
+}
+
+impl Size {
+    pub fn pixels(self) -> usize {
+        self.height * self.width
+    }
+
+    /// After a 2x2 pool with stride 2; an odd last row or column is dropped.
+    pub fn pooled(self) -> Self {
+        Self { height: self.height / 2, width: self.width / 2 }
+    }
+}
+
+/// What a convolution reads: sixteen channels of one pixel at a time.
+pub trait Source: Copy + Sync {
+    /// # Safety
+    /// `y` and `x` lie inside the picture and `block` inside the channels.
+    unsafe fn load<L: Lanes>(&self, block: usize, y: usize, x: usize) -> L;
+}
+
+/// Blocked activations as they are.
+#[derive(Clone, Copy)]
+pub struct Plain<'a> {
+    pub data: &'a [f32],
+    pub size: Size,
+}
+
+impl Source for Plain<'_> {
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(&self, block: usize, y: usize, x: usize) -> L {
+        let at = block * self.size.pixels() + y * self.size.width + x;
+        debug_assert!((at + 1) * LANES <= self.data.len());
+        unsafe { L::load(self.data.as_ptr().add(at * LANES)) }
+    }
+}
+
+/// A gradient with respect to the output of a ReLU, taken back through that ReLU.
+#[derive(Clone, Copy)]
+pub struct Masked<'a> {
+    pub gradient: &'a [f32],
+    /// `[channels / 16][height * width]`, a bit for each channel that let its value through.
+    pub passed: &'a [u16],
+    pub size: Size,
+}
+
+impl Source for Masked<'_> {
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(&self, block: usize, y: usize, x: usize) -> L {
+        let at = block * self.size.pixels() + y * self.size.width + x;
+        debug_assert!(at < self.passed.len() && (at + 1) * LANES <= self.gradient.len());
+        unsafe { L::load_masked(self.gradient.as_ptr().add(at * LANES), *self.passed.get_unchecked(at)) }
+    }
+}
+
+/// A gradient with respect to the output of a 2x2 pool, taken back through the pool and the ReLU before it.
+#[derive(Clone, Copy)]
+pub struct Unpooled<'a> {
+    /// At the pooled size.
+    pub gradient: &'a [f32],
+    /// At the full size: for the maximum one bit in a window at most, for the mean each positive value's.
+    pub passed: &'a [u16],
+    /// The full size.
+    pub size: Size,
+    pub pool: Pool,
+}
+
+impl Source for Unpooled<'_> {
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(&self, block: usize, y: usize, x: usize) -> L {
+        let pooled = self.size.pooled();
+        if y / 2 >= pooled.height || x / 2 >= pooled.width {
+            return L::splat(0.0);
+        }
+        let at = block * pooled.pixels() + y / 2 * pooled.width + x / 2;
+        let passed = block * self.size.pixels() + y * self.size.width + x;
+        debug_assert!(passed < self.passed.len() && (at + 1) * LANES <= self.gradient.len());
+        let value =
+            unsafe { L::load_masked(self.gradient.as_ptr().add(at * LANES), *self.passed.get_unchecked(passed)) };
+        match self.pool {
+            Pool::Max => value,
+            Pool::Avg => value.mul(L::splat(0.25)),
+        }
+    }
+}
+
+/// Writes what a source yields, blocked.
+pub struct Gather<'a, S> {
+    pub source: S,
+    pub channels: usize,
+    pub size: Size,
+    pub out: &'a mut [f32],
+}
+
+impl<S: Source> Kernel for Gather<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let Size { height, width } = self.size;
+        for block in 0..self.channels / LANES {
+            for y in 0..height {
+                for x in 0..width {
+                    let at = block * self.size.pixels() + y * width + x;
+                    let to = &mut self.out[at * LANES..][..LANES];
+                    // SAFETY: inside the picture, and `to` is sixteen floats.
+                    unsafe { self.source.load::<L>(block, y, x).store(to.as_mut_ptr()) };
+                }
+            }
+        }
+    }
+}
+
+/// Where a convolution's output goes: up to 4x4 pixels of sixteen channels at a time.
+pub trait Sink: Copy + Sync {
+    /// Takes the values at `(y + i, x + j)`, those outside the picture to be ignored; `y` and `x` are even.
+    ///
+    /// # Safety
+    /// `(y, x)` lies inside the picture, `block` inside the channels, and no other piece of work writes these pixels.
+    unsafe fn write<L: Lanes>(&self, block: usize, y: usize, x: usize, values: &[[L; 4]; 4]);
+}
+
+/// A gradient, stored as it is.
+#[derive(Clone, Copy)]
+pub struct Store {
+    pub data: Shared<f32>,
+    pub size: Size,
+}
+
+impl Sink for Store {
+    #[inline(always)]
+    unsafe fn write<L: Lanes>(&self, block: usize, y: usize, x: usize, values: &[[L; 4]; 4]) {
+        let (rows, columns) = (4.min(self.size.height - y), 4.min(self.size.width - x));
+        for (i, row) in values.iter().enumerate().take(rows) {
+            let at = block * self.size.pixels() + (y + i) * self.size.width + x;
+            for (j, value) in row.iter().enumerate().take(columns) {
+                // SAFETY: inside the picture, and this tile is nobody else's.
+                unsafe { value.store(self.data.at((at + j) * LANES)) };
+            }
+        }
+    }
+}
+
+/// Bias and ReLU, which channels passed, and the 2x2 pool where one follows.
+#[derive(Clone, Copy)]
+pub struct Activate<'a> {
+    pub bias: &'a [f32],
+    /// The activations themselves, where somebody reads them.
+    pub full: Option<Shared<f32>>,
+    pub pooled: Option<(Shared<f32>, Pool)>,
+    /// See [`Masked::passed`] and [`Unpooled::passed`].
+    pub passed: Shared<u16>,
+    pub size: Size,
+}
+
+impl Activate<'_> {
+    /// One 2x2 window: its pooled value, and for each of the four whether a gradient goes back to it.
+    #[inline(always)]
+    fn pool<L: Lanes>(pool: Pool, window: [L; 4]) -> (L, [u16; 4]) {
+        let [a, b, c, d] = window;
+        match pool {
+            Pool::Max => {
+                let top = a.max(b).max(c.max(d));
+                let alive = top.positive();
+                // The first of equal values takes the gradient, as in other frameworks.
+                let first = a.equal(top);
+                let second = b.equal(top) & !first;
+                let third = c.equal(top) & !(first | second);
+                (top, [first & alive, second & alive, third & alive, alive & !(first | second | third)])
+            }
+            Pool::Avg => {
+                let sum = a.add(b).add(c.add(d));
+                (sum.mul(L::splat(0.25)), [a.positive(), b.positive(), c.positive(), d.positive()])
+            }
+        }
+    }
+}
+
+impl Sink for Activate<'_> {
+    #[inline(always)]
+    unsafe fn write<L: Lanes>(&self, block: usize, y: usize, x: usize, values: &[[L; 4]; 4]) {
+        let Size { height, width } = self.size;
+        let (rows, columns) = (4.min(height - y), 4.min(width - x));
+        // SAFETY: everything below stays inside the picture, and this tile is nobody else's.
+        unsafe {
+            let bias = L::load(self.bias.as_ptr().add(block * LANES));
+            let mut active = [[bias; 4]; 4];
+            for i in 0..4 {
+                for j in 0..4 {
+                    active[i][j] = values[i][j].add(bias).max(L::splat(0.0));
+                }
+            }
+            for i in 0..rows {
+                let at = block * self.size.pixels() + (y + i) * width + x;
+                for j in 0..columns {
+                    if let Some(full) = self.full {
+                        active[i][j].store(full.at((at + j) * LANES));
+                    }
+                    let passed = if self.pooled.is_none() { active[i][j].positive() } else { 0 };
+                    *self.passed.at(at + j) = passed;
+                }
+            }
+            let Some((pooled, pool)) = self.pooled else { return };
+            let small = self.size.pooled();
+            for i in (0..rows / 2 * 2).step_by(2) {
+                for j in (0..columns / 2 * 2).step_by(2) {
+                    let window = [active[i][j], active[i][j + 1], active[i + 1][j], active[i + 1][j + 1]];
+                    let (value, [a, b, c, d]) = Self::pool(pool, window);
+                    let to = block * small.pixels() + (y + i) / 2 * small.width + (x + j) / 2;
+                    value.store(pooled.at(to * LANES));
+                    let at = block * self.size.pixels() + (y + i) * width + x + j;
+                    *self.passed.at(at) = a;
+                    *self.passed.at(at + 1) = b;
+                    *self.passed.at(at + width) = c;
+                    *self.passed.at(at + width + 1) = d;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first::{First, Padded};
+    use super::winograd::Winograd;
+    use super::*;
+    use crate::nst::simd::Isa;
+    use crate::nst::testing::{Random, assert_close, block, unblock};
+
+    /// The definition, in double precision: `weight` is `[outputs][inputs][3][3]`, planes are `[channels][h][w]`.
+    fn reference(weight: &[f32], outputs: usize, input: &[f32], size: Size) -> Vec<f32> {
+        let Size { height, width } = size;
+        let inputs = input.len() / size.pixels();
+        let mut out = vec![0.0; outputs * size.pixels()];
+        for o in 0..outputs {
+            for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+                let mut sum = 0.0;
+                for i in 0..inputs {
+                    for (dy, dx) in (0..3).flat_map(|dy| (0..3).map(move |dx| (dy, dx))) {
+                        let (row, column) = ((y + dy).wrapping_sub(1), (x + dx).wrapping_sub(1));
+                        if row < height && column < width {
+                            let w = weight[((o * inputs + i) * 3 + dy) * 3 + dx];
+                            sum += w as f64 * input[(i * height + row) * width + column] as f64;
+                        }
+                    }
+                }
+                out[(o * height + y) * width + x] = sum as f32;
+            }
+        }
+        out
+    }
+
+    const SIZES: [Size; 5] = [
+        Size { height: 1, width: 1 },
+        Size { height: 3, width: 5 },
+        Size { height: 8, width: 8 },
+        Size { height: 17, width: 31 },
+        Size { height: 128, width: 97 },
+    ];
+
+    /// Every pair of channel counts that VGG19's convolutions have in either direction, with sizes that the slow
+    /// reference can afford.
+    fn cases() -> impl Iterator<Item = (usize, usize, Size)> {
+        const PAIRS: [(usize, usize); 9] =
+            [(16, 48), (64, 64), (64, 128), (128, 64), (128, 128), (128, 256), (256, 128), (256, 256), (512, 512)];
+        PAIRS.into_iter().flat_map(|(inputs, outputs)| {
+            let affordable = move |size: &Size| inputs * outputs * size.pixels() < 60_000_000;
+            SIZES.into_iter().filter(affordable).map(move |size| (inputs, outputs, size))
+        })
+    }
+
+    #[test]
+    fn convolutions_equal_the_definition_on_every_instruction_set() {
+        let mut random = Random(1);
+        for (inputs, outputs, size) in cases() {
+            let weight = random.normal(outputs * inputs * 9);
+            let input = random.normal(inputs * size.pixels());
+            let expected = reference(&weight, outputs, &input, size);
+            let conv = Winograd::new(outputs, inputs, |o, i, y, x| weight[((o * inputs + i) * 3 + y) * 3 + x]);
+            let data = block(&input, inputs);
+            for isa in Isa::available() {
+                let mut out = vec![f32::NAN; expected.len()];
+                let sink = Store { data: Shared::new(&mut out), size };
+                conv.run(isa, &mut [Default::default(), Default::default()], size, Plain { data: &data, size }, sink);
+                assert_close(&unblock(&out, outputs), &expected, 1e-4, &format!("{isa} {inputs} {outputs} {size:?}"));
+            }
+        }
+    }
+
+    #[test]
+    fn bias_relu_and_pools_equal_the_definition_on_every_instruction_set() {
+        let (channels, mut random) = (32, Random(2));
+        for (size, pool) in SIZES.iter().flat_map(|&size| [(size, Pool::Max), (size, Pool::Avg)]) {
+            let small = size.pooled();
+            let weight = random.normal(channels * channels * 9);
+            let bias = random.normal(channels);
+            let input = random.normal(channels * size.pixels());
+            let mut active = reference(&weight, channels, &input, size);
+            for (plane, bias) in active.chunks_exact_mut(size.pixels()).zip(&bias) {
+                plane.iter_mut().for_each(|v| *v = (*v + bias).max(0.0));
+            }
+            let window = |c: usize, y: usize, x: usize| {
+                [(0, 0), (0, 1), (1, 0), (1, 1)]
+                    .map(|(i, j)| active[(c * size.height + y * 2 + i) * size.width + x * 2 + j])
+            };
+            let mut expected = Vec::new();
+            let mut unpooled = vec![0.0; active.len()];
+            for c in 0..channels {
+                for (y, x) in (0..small.height).flat_map(|y| (0..small.width).map(move |x| (y, x))) {
+                    let values = window(c, y, x);
+                    let top = values.iter().copied().fold(0.0, f32::max);
+                    expected.push(if pool == Pool::Max { top } else { values.iter().sum::<f32>() / 4.0 });
+                    let first = values.iter().position(|&v| v == top);
+                    for (n, &v) in values.iter().enumerate() {
+                        let share = match pool {
+                            Pool::Max => (first == Some(n)) as u8 as f32,
+                            Pool::Avg => 0.25,
+                        };
+                        if v > 0.0 {
+                            unpooled[(c * size.height + y * 2 + n / 2) * size.width + x * 2 + n % 2] = share;
+                        }
+                    }
+                }
+            }
+            let conv = Winograd::new(channels, channels, |o, i, y, x| weight[((o * channels + i) * 3 + y) * 3 + x]);
+            for isa in Isa::available() {
+                let (mut full, mut pooled) = (vec![f32::NAN; active.len()], vec![f32::NAN; expected.len()]);
+                let mut passed = vec![u16::MAX; active.len() / LANES];
+                let sink = Activate {
+                    bias: &bias,
+                    full: Some(Shared::new(&mut full)),
+                    pooled: Some((Shared::new(&mut pooled), pool)),
+                    passed: Shared::new(&mut passed),
+                    size,
+                };
+                let data = block(&input, channels);
+                conv.run(isa, &mut [Default::default()], size, Plain { data: &data, size }, sink);
+                let what = format!("{isa} {pool:?} {size:?}");
+                assert_close(&unblock(&full, channels), &active, 1e-4, &what);
+                assert_close(&unblock(&pooled, channels), &expected, 1e-4, &what);
+                // A gradient of ones comes back as each value's share in its window.
+                let ones = vec![1.0; pooled.len()];
+                let source = Unpooled { gradient: &ones, passed: &passed, size, pool };
+                let mut back = vec![f32::NAN; full.len()];
+                isa.run(Gather { source, channels, size, out: &mut back });
+                assert_close(&unblock(&back, channels), &unpooled, 1e-6, &what);
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_convolution_equals_the_definition_in_both_directions() {
+        let (outputs, mut random) = (32, Random(3));
+        for size in SIZES {
+            let weight = random.normal(outputs * 27);
+            let bias = random.normal(outputs);
+            let pixels = random.normal(3 * size.pixels());
+            let planes: Vec<f32> = (0..3).flat_map(|c| pixels.iter().skip(c).step_by(3).copied()).collect();
+            let mut expected = reference(&weight, outputs, &planes, size);
+            for (plane, bias) in expected.chunks_exact_mut(size.pixels()).zip(&bias) {
+                plane.iter_mut().for_each(|v| *v = (*v + bias).max(0.0));
+            }
+            let gradient = random.normal(outputs * size.pixels());
+            let masked: Vec<f32> =
+                gradient.iter().zip(&expected).map(|(g, f)| if *f > 0.0 { *g } else { 0.0 }).collect();
+            let turned: Vec<f32> = (0..3)
+                .flat_map(|c| (0..outputs).map(move |o| (o, c)))
+                .flat_map(|(o, c)| weight[(o * 3 + c) * 9..][..9].iter().rev().copied())
+                .collect();
+            let expected_back = reference(&turned, 3, &masked, size);
+            let conv = First::new(bias, |o, c, y, x| weight[((o * 3 + c) * 3 + y) * 3 + x]);
+            let mut picture = Padded::new(size);
+            picture.fill(&pixels, |_, v| v);
+            for isa in Isa::available() {
+                let (mut full, mut passed) = (vec![f32::NAN; expected.len()], vec![0; expected.len() / LANES]);
+                conv.forward(isa, &picture, &mut full, &mut passed);
+                let what = format!("{isa} {size:?}");
+                assert_close(&unblock(&full, outputs), &expected, 1e-5, &what);
+                let mut back = vec![f32::NAN; pixels.len()];
+                let gradient = block(&gradient, outputs);
+                let source = Masked { gradient: &gradient, passed: &passed, size };
+                conv.backward(isa, &mut [Default::default(), Default::default()], source, &mut back);
+                let planes: Vec<f32> = (0..3).flat_map(|c| back.iter().skip(c).step_by(3).copied()).collect();
+                assert_close(&planes, &expected_back, 1e-5, &what);
+            }
+        }
+    }
+}

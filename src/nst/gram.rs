@@ -1,0 +1,179 @@
+//! Gram matrices of blocked activations, and the gradient through them.
+
+use super::conv::{pack_columns, packed_len, product_rows};
+use super::parallel::{Shared, each};
+use super::simd::{Isa, Kernel, LANES, Lanes};
+
+/// Pieces that the pixels are cut into at most; fixed, so that sums do not depend on the number of threads.
+const PIECES: usize = 16;
+/// Pixels in a piece at least.
+const PIECE: usize = 256;
+/// Pixels whose products are summed in registers before they go to memory.
+const RUN: usize = 64;
+
+/// Buffers for Gram matrices of up to `channels`, reused between evaluations.
+pub struct Scratch {
+    partial: Vec<f32>,
+    packed: Vec<f32>,
+}
+
+impl Scratch {
+    pub fn new(channels: usize) -> Self {
+        let matrix = channels * channels;
+        Self { partial: vec![0.0; PIECES * matrix], packed: vec![0.0; packed_len(channels, channels)] }
+    }
+
+    /// `G = F F^T / pixels` (Gatys et al. 2016, equation 3, over the number of pixels): `[channels][channels]`.
+    ///
+    /// `features` are blocked; `gram` is overwritten.
+    pub fn gram(&mut self, isa: Isa, features: &[f32], channels: usize, gram: &mut [f32]) {
+        let pixels = features.len() / channels;
+        let length = pixels.div_ceil(PIECES).max(PIECE).next_multiple_of(RUN);
+        let pieces = pixels.div_ceil(length);
+        let matrix = channels * channels;
+        let partial = &mut self.partial[..pieces * matrix];
+        partial.fill(0.0);
+        let shared = Shared::new(partial);
+        each(pieces, |piece| {
+            let range = piece * length..pixels.min((piece + 1) * length);
+            // SAFETY: the piece's own matrix.
+            let out = unsafe { shared.at(piece * matrix) };
+            isa.run(Products { features, channels, pixels, range, out });
+        });
+        let scale = 1.0 / pixels as f32;
+        for i in 0..channels {
+            // Only blocks on and above the diagonal were computed.
+            for j in i / LANES * LANES..channels {
+                let sum: f32 = (0..pieces).map(|piece| partial[piece * matrix + i * channels + j]).sum();
+                gram[i * channels + j] = sum * scale;
+                gram[j * channels + i] = sum * scale;
+            }
+        }
+    }
+
+    /// Adds `F D` to `gradient`, where `D` is the symmetric `[channels][channels]` matrix `d`.
+    ///
+    /// With `D = (dL/dG + dL/dG^T) / pixels` this is the gradient of `L` with respect to `F`.
+    pub fn add_gradient(
+        &mut self,
+        isa: Isa,
+        features: &[f32],
+        channels: usize,
+        d: &[f32],
+        gradient: &mut [f32],
+    ) {
+        pack_columns(channels, channels, |i, j| d[i * channels + j], &mut self.packed);
+        let pixels = features.len() / channels;
+        let (packed, gradient) = (&self.packed, Shared::new(gradient));
+        const ROWS: usize = 96;
+        each(pixels.div_ceil(ROWS), |piece| {
+            let first = piece * ROWS;
+            let count = ROWS.min(pixels - first);
+            isa.run(AddProduct { features, channels, pixels, first, count, packed, gradient });
+        });
+    }
+}
+
+/// Sums of products of channel pairs over a range of pixels, for all pairs of blocks on and above the diagonal.
+struct Products<'a> {
+    features: &'a [f32],
+    channels: usize,
+    pixels: usize,
+    range: std::ops::Range<usize>,
+    out: *mut f32,
+}
+
+impl Kernel for Products<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let blocks = self.channels / LANES;
+        for first in self.range.clone().step_by(RUN) {
+            let count = RUN.min(self.range.end - first);
+            let mut j = 0;
+            // SAFETY: `first..first + count` are pixels, `i` and `j` blocks.
+            unsafe {
+                while j < blocks {
+                    if L::WIDE && j + 2 <= blocks {
+                        for i in 0..j + 2 {
+                            self.block::<L, 8, 2>(i, j, first, count);
+                        }
+                        j += 2;
+                    } else {
+                        for i in 0..=j {
+                            self.block::<L, 4, 1>(i, j, first, count);
+                        }
+                        j += 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Products<'_> {
+    /// Adds the products of the channels of block `i` with those of blocks `j..j + C`.
+    #[inline(always)]
+    unsafe fn block<L: Lanes, const R: usize, const C: usize>(&self, i: usize, j: usize, first: usize, count: usize) {
+        let step = self.pixels * LANES;
+        for row in (0..LANES).step_by(R) {
+            unsafe {
+                let a = self.features.as_ptr().add(i * step + first * LANES + row);
+                let b = self.features.as_ptr().add(j * step + first * LANES);
+                let mut acc = [[L::splat(0.0); C]; R];
+                for pixel in 0..count {
+                    let mut column = [L::splat(0.0); C];
+                    for c in 0..C {
+                        column[c] = L::load(b.add(c * step + pixel * LANES));
+                    }
+                    for r in 0..R {
+                        let value = L::splat(*a.add(pixel * LANES + r));
+                        for c in 0..C {
+                            acc[r][c] = value.mul_add(column[c], acc[r][c]);
+                        }
+                    }
+                }
+                for r in 0..R {
+                    for c in 0..C {
+                        let to = self.out.add((i * LANES + row + r) * self.channels + (j + c) * LANES);
+                        L::load(to).add(acc[r][c]).store(to);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A few pixels of `gradient += F D`.
+struct AddProduct<'a> {
+    features: &'a [f32],
+    channels: usize,
+    pixels: usize,
+    first: usize,
+    count: usize,
+    packed: &'a [f32],
+    gradient: Shared<f32>,
+}
+
+impl Kernel for AddProduct<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let blocks = self.channels / LANES;
+        // SAFETY: `first..first + count` are pixels of this piece alone.
+        unsafe {
+            product_rows::<L, true>(
+                self.count,
+                blocks,
+                blocks,
+                self.features.as_ptr().add(self.first * LANES),
+                self.pixels * LANES,
+                self.packed.as_ptr(),
+                self.gradient.at(self.first * LANES),
+                self.pixels * LANES,
+            );
+        }
+    }
+}

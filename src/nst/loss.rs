@@ -1,0 +1,384 @@
+//! The loss of Gatys, Ecker and Bethge (2016), normalised so that one set of weights fits every backbone and size.
+//!
+//! ```text
+//! total   = content.weight * content + style.weight * style + tv.weight * tv
+//! content = mean over its taps of |F - C|^2 / |C|^2
+//! style   = mean over its taps of |G - S|^2 / |S|^2,   G = F F^T / pixels
+//! tv      = mean over pixels and colours of the squared differences to the right and below
+//! ```
+//!
+//! The paper divides by sizes only; dividing by the target's own norm makes each term 0 at the target and about 1 far
+//! from it. Means over taps are weighted by the taps' weights.
+
+use super::conv::Size;
+use super::gram;
+use super::settings::{Settings, Tap, Term};
+use super::sums::{norm2, sum2};
+use super::vgg::{Trunk, Workspace};
+use rayon::prelude::*;
+
+/// One evaluation's values, before their weights except for `total`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Loss {
+    pub total: f64,
+    pub content: f64,
+    pub style: f64,
+    pub tv: f64,
+}
+
+impl Loss {
+    pub fn is_finite(&self) -> bool {
+        self.total.is_finite()
+    }
+}
+
+/// The Gram matrices of one style picture, per tap: `[channels][channels]`.
+pub struct StyleTarget {
+    grams: Vec<(Tap, Vec<f32>)>,
+}
+
+/// The features of one content picture, per tap, blocked.
+pub struct ContentTarget {
+    features: Vec<(Tap, Vec<f32>)>,
+}
+
+/// What evaluations of one picture size need besides the targets, allocated once.
+pub struct Evaluator<'a> {
+    trunk: &'a Trunk,
+    content: &'a Term,
+    style: &'a Term,
+    tv: f64,
+    space: Workspace,
+    scratch: gram::Scratch,
+    /// One tap's Gram matrix, then the derivative of the loss with respect to it.
+    gram: Vec<f32>,
+}
+
+/// The taps that `settings` reads, from the pixels up.
+pub fn taps(settings: &Settings) -> Vec<Tap> {
+    let mut taps: Vec<_> =
+        [&settings.content, &settings.style].iter().flat_map(|term| term.layers.iter().map(|&(tap, _)| tap)).collect();
+    taps.sort_unstable();
+    taps.dedup();
+    taps
+}
+
+/// The share of `tap` in the weighted mean of `term`.
+fn share(term: &Term, tap: Tap) -> f64 {
+    let all: f64 = term.layers.iter().map(|(_, weight)| weight).sum();
+    let own: f64 = term.layers.iter().filter(|(other, _)| *other == tap).map(|(_, weight)| weight).sum();
+    if all > 0.0 { own / all } else { 0.0 }
+}
+
+impl<'a> Evaluator<'a> {
+    /// For pictures of `size`, both sides at least [`super::vgg::MIN_SIDE`].
+    pub fn new(trunk: &'a Trunk, settings: &'a Settings, size: Size) -> Self {
+        let taps = taps(settings);
+        let space = trunk.workspace(size, &taps);
+        let channels = taps.iter().filter_map(|&tap| Some(space.features(tap)?.1)).max().unwrap_or(0);
+        Self {
+            trunk,
+            content: &settings.content,
+            style: &settings.style,
+            tv: settings.tv,
+            space,
+            scratch: gram::Scratch::new(channels),
+            gram: vec![0.0; channels * channels],
+        }
+    }
+
+    pub fn size(&self) -> Size {
+        self.space.size()
+    }
+
+    /// The content target of `pixels`, `[height][width][3]` in 0..1.
+    pub fn content_target(&mut self, pixels: &[f32]) -> ContentTarget {
+        self.trunk.forward(&mut self.space, pixels);
+        let features = |&(tap, _): &(Tap, f64)| Some((tap, self.space.features(tap)?.0.to_vec()));
+        ContentTarget { features: self.content.layers.iter().filter_map(features).collect() }
+    }
+
+    /// The style target of `pixels`, `[height][width][3]` in 0..1.
+    pub fn style_target(&mut self, pixels: &[f32]) -> StyleTarget {
+        self.trunk.forward(&mut self.space, pixels);
+        let mut grams = Vec::new();
+        for &(tap, _) in &self.style.layers {
+            let Some((features, channels, _)) = self.space.features(tap) else { continue };
+            let mut gram = vec![0.0; channels * channels];
+            self.scratch.gram(self.trunk.isa(), features, channels, &mut gram);
+            grams.push((tap, gram));
+        }
+        StyleTarget { grams }
+    }
+
+    /// The loss of `pixels` against the targets, and its gradient with respect to them, both `[height][width][3]`.
+    pub fn evaluate(
+        &mut self,
+        content: &ContentTarget,
+        style: &StyleTarget,
+        pixels: &[f32],
+        gradient: &mut [f32],
+    ) -> Loss {
+        let Self { trunk, space, scratch, gram, .. } = self;
+        let mut loss = Loss { total: 0.0, content: 0.0, style: 0.0, tv: 0.0 };
+        trunk.forward(space, pixels);
+        let tap_gradient = |tap: Tap, features: &[f32], gradient: &mut [f32]| {
+            if let Some((_, target)) = content.features.iter().find(|(other, _)| *other == tap) {
+                let share = share(self.content, tap);
+                let distance = add_content(features, target, self.content.weight * share, gradient);
+                loss.content += share * distance;
+            }
+            if let Some((_, target)) = style.grams.iter().find(|(other, _)| *other == tap) {
+                let share = share(self.style, tap);
+                let gram = &mut gram[..target.len()];
+                let distance = add_style(trunk, scratch, features, target, gram, self.style.weight * share, gradient);
+                loss.style += share * distance;
+            }
+        };
+        trunk.backward(space, tap_gradient, gradient);
+        if self.tv > 0.0 {
+            loss.tv = add_total_variation(self.size(), pixels, self.tv, gradient);
+        }
+        loss.total = self.content.weight * loss.content + self.style.weight * loss.style + self.tv * loss.tv;
+        loss
+    }
+}
+
+/// Returns `|F - C|^2 / |C|^2` and adds `weight` times its gradient.
+fn add_content(features: &[f32], target: &[f32], weight: f64, gradient: &mut [f32]) -> f64 {
+    let norm = norm2(target).max(f64::MIN_POSITIVE);
+    let factor = (2.0 * weight / norm) as f32;
+    gradient.par_chunks_mut(1 << 14).zip(features.par_chunks(1 << 14)).zip(target.par_chunks(1 << 14)).for_each(
+        |((gradient, features), target)| {
+            for ((g, f), t) in gradient.iter_mut().zip(features).zip(target) {
+                *g += factor * (f - t);
+            }
+        },
+    );
+    sum2(features, target, |f, t| ((f - t) as f64).powi(2)) / norm
+}
+
+/// Returns `|G - S|^2 / |S|^2` and adds `weight` times its gradient with respect to the features.
+fn add_style(
+    trunk: &Trunk,
+    scratch: &mut gram::Scratch,
+    features: &[f32],
+    target: &[f32],
+    gram: &mut [f32],
+    weight: f64,
+    gradient: &mut [f32],
+) -> f64 {
+    let channels = target.len().isqrt();
+    let pixels = features.len() / channels;
+    scratch.gram(trunk.isa(), features, channels, gram);
+    let norm = norm2(target).max(f64::MIN_POSITIVE);
+    let distance = sum2(gram, target, |g, t| ((g - t) as f64).powi(2)) / norm;
+    // G is symmetric, so dL/dG + dL/dG^T = 2 dL/dG.
+    let factor = (4.0 * weight / norm / pixels as f64) as f32;
+    for (g, t) in gram.iter_mut().zip(target) {
+        *g = factor * (*g - t);
+    }
+    scratch.add_gradient(trunk.isa(), features, channels, gram, gradient);
+    distance
+}
+
+/// Returns the total variation of `[height][width][3]` and adds `weight` times its gradient.
+fn add_total_variation(size: Size, pixels: &[f32], weight: f64, gradient: &mut [f32]) -> f64 {
+    let row = size.width * 3;
+    let count = pixels.len() as f64;
+    let factor = (2.0 * weight / count) as f32;
+    let mut sum = 0.0;
+    for at in 0..pixels.len() {
+        let right = (at % row + 3 < row).then_some(at + 3);
+        let below = (at + row < pixels.len()).then_some(at + row);
+        for next in [right, below].into_iter().flatten() {
+            let step = pixels[next] - pixels[at];
+            sum += (step as f64).powi(2);
+            gradient[next] += factor * step;
+            gradient[at] -= factor * step;
+        }
+    }
+    sum / count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::Pool;
+    use super::super::simd::Isa;
+    use super::super::testing::Random;
+    use super::super::weights::Backbone;
+    use super::*;
+    use candle_core::{DType, Device, Result, Tensor};
+
+    const WIDTHS: [usize; 5] = [16, 32, 32, 48, 32];
+
+    fn tap(name: &str) -> Tap {
+        name.parse().unwrap()
+    }
+
+    fn term(weight: f64, layers: &[(&str, f64)]) -> Term {
+        Term { weight, layers: layers.iter().map(|&(name, weight)| (tap(name), weight)).collect() }
+    }
+
+    /// The same loss in double precision on Candle's own operations, whose forward passes are right.
+    struct Reference<'a> {
+        backbone: &'a Backbone,
+        settings: &'a Settings,
+        size: Size,
+    }
+
+    impl Reference<'_> {
+        fn taps(&self, pixels: &[f64]) -> Result<Vec<Tensor>> {
+            let Size { height, width } = self.size;
+            let x = Tensor::from_slice(pixels, (height, width, 3), &Device::Cpu)?;
+            let mean = Tensor::new(&[0.485_f64, 0.456, 0.406], &Device::Cpu)?;
+            let std = Tensor::new(&[0.229_f64, 0.224, 0.225], &Device::Cpu)?;
+            let x = x.broadcast_sub(&mean)?.broadcast_div(&std)?;
+            let mut x = x.permute((2, 0, 1))?.unsqueeze(0)?.contiguous()?;
+            let mut out = Vec::new();
+            for ((weight, bias), tap) in self.backbone.tensors().zip(Tap::all()) {
+                if tap.opens_block() && tap.block() > 0 {
+                    x = match self.settings.pool {
+                        Pool::Max => x.max_pool2d(2)?,
+                        Pool::Avg => x.avg_pool2d(2)?,
+                    };
+                }
+                let bias = bias.to_dtype(DType::F64)?.reshape((1, (), 1, 1))?;
+                x = x.conv2d(&weight.to_dtype(DType::F64)?, 1, 1, 1, 1)?.broadcast_add(&bias)?.relu()?;
+                out.push(x.clone());
+            }
+            Ok(out)
+        }
+
+        fn gram(features: &Tensor) -> Result<Tensor> {
+            let (_, channels, height, width) = features.dims4()?;
+            let rows = features.reshape((channels, height * width))?;
+            rows.matmul(&rows.t()?)? / (height * width) as f64
+        }
+
+        fn loss(&self, content: &[f64], style: &[f64], pixels: &[f64]) -> Result<f64> {
+            let (c, s, x) = (self.taps(content)?, self.taps(style)?, self.taps(pixels)?);
+            let relative = |a: &Tensor, b: &Tensor| -> Result<f64> {
+                ((a - b)?.sqr()?.sum_all()? / b.sqr()?.sum_all()?)?.to_scalar()
+            };
+            let mut total = 0.0;
+            let Settings { content, style, .. } = self.settings;
+            for &(tap, _) in &content.layers {
+                total += content.weight * share(content, tap) * relative(&x[tap.index()], &c[tap.index()])?;
+            }
+            for &(tap, _) in &style.layers {
+                let (own, target) = (Self::gram(&x[tap.index()])?, Self::gram(&s[tap.index()])?);
+                total += style.weight * share(style, tap) * relative(&own, &target)?;
+            }
+            let Size { height, width } = self.size;
+            let picture = Tensor::from_slice(pixels, (height, width, 3), &Device::Cpu)?;
+            let across = (picture.narrow(1, 1, width - 1)? - picture.narrow(1, 0, width - 1)?)?;
+            let down = (picture.narrow(0, 1, height - 1)? - picture.narrow(0, 0, height - 1)?)?;
+            let variation = (across.sqr()?.sum_all()? + down.sqr()?.sum_all()?)?;
+            Ok(total + self.settings.tv * variation.to_scalar::<f64>()? / pixels.len() as f64)
+        }
+    }
+
+    fn pictures(size: Size) -> [Vec<f32>; 3] {
+        let mut random = Random(5);
+        std::array::from_fn(|n| {
+            // Some structure beside the noise, else every Gram matrix looks alike.
+            let wave = |i: usize| 0.5 + 0.3 * ((i / 3) as f32 * 0.05 * (n + 1) as f32).sin();
+            (0..size.pixels() * 3).map(|i| wave(i) + 0.2 * (random.uniform() - 0.5)).collect()
+        })
+    }
+
+    fn wide(values: &[f32]) -> Vec<f64> {
+        values.iter().map(|&v| v as f64).collect()
+    }
+
+    /// Checks the loss and a sample of its gradient against the reference and its central differences.
+    fn check(settings: &Settings, size: Size, isa: Isa) {
+        let deepest = taps(settings).pop().unwrap();
+        let backbone = Backbone::random(WIDTHS, deepest);
+        let trunk = Trunk::new(&backbone, deepest, settings.pool, isa).unwrap();
+        let [content, style, x] = pictures(size);
+        let mut evaluator = Evaluator::new(&trunk, settings, size);
+        let (content_target, style_target) = (evaluator.content_target(&content), evaluator.style_target(&style));
+        let mut gradient = vec![0.0; x.len()];
+        let loss = evaluator.evaluate(&content_target, &style_target, &x, &mut gradient);
+        let reference = Reference { backbone: &backbone, settings, size };
+        let (content, style, x) = (wide(&content), wide(&style), wide(&x));
+        let expected = reference.loss(&content, &style, &x).unwrap();
+        assert!((loss.total / expected - 1.0).abs() < 1e-4, "{size:?} {isa}: loss {} for {expected}", loss.total);
+        let scale = gradient.iter().fold(0.0_f32, |top, g| top.max(g.abs())) as f64;
+        const STEP: f64 = 1e-6;
+        let corners = [0, 2, size.width * 3 - 1, x.len() - size.width * 3, x.len() - 1];
+        let spread = (0..12).map(|n| (n * 2 + 1) * x.len() / 24);
+        for at in corners.into_iter().chain(spread) {
+            let shifted = |step: f64| {
+                let mut x = x.clone();
+                x[at] += step;
+                reference.loss(&content, &style, &x).unwrap()
+            };
+            let difference = (shifted(STEP) - shifted(-STEP)) / (2.0 * STEP);
+            let off = (gradient[at] as f64 - difference).abs();
+            assert!(off < 2e-3 * scale, "{size:?} {isa} at {at}: {} for {difference}, scale {scale}", gradient[at]);
+        }
+    }
+
+    #[test]
+    fn the_default_losses_and_gradient_meet_central_differences_at_even_and_odd_sizes() {
+        for (height, width) in [(32, 48), (33, 47), (16, 16), (19, 70)] {
+            for pool in [Pool::Max, Pool::Avg] {
+                let settings = Settings { pool, ..Settings::default() };
+                check(&settings, Size { height, width }, Isa::available()[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn taps_before_pools_and_total_variation_meet_central_differences_on_every_instruction_set() {
+        for (isa, pool) in Isa::available().into_iter().flat_map(|isa| [(isa, Pool::Max), (isa, Pool::Avg)]) {
+            let settings = Settings {
+                pool,
+                tv: 0.7,
+                content: term(2.0, &[("relu2_2", 1.0), ("relu3_4", 0.5)]),
+                style: term(5.0, &[("relu1_2", 2.0), ("relu2_2", 1.0), ("relu3_2", 1.0)]),
+                ..Settings::default()
+            };
+            check(&settings, Size { height: 27, width: 38 }, isa);
+        }
+    }
+
+    #[test]
+    fn a_picture_is_no_distance_from_itself() {
+        let size = Size { height: 24, width: 40 };
+        let settings = Settings { tv: 0.0, ..Settings::default() };
+        let backbone = Backbone::random(WIDTHS, tap("relu5_1"));
+        let trunk = Trunk::new(&backbone, tap("relu5_1"), Pool::Max, Isa::available()[0]).unwrap();
+        let mut evaluator = Evaluator::new(&trunk, &settings, size);
+        let [x, _, _] = pictures(size);
+        let (content, style) = (evaluator.content_target(&x), evaluator.style_target(&x));
+        let mut gradient = vec![1.0; x.len()];
+        let loss = evaluator.evaluate(&content, &style, &x, &mut gradient);
+        assert_eq!(loss, Loss { total: 0.0, content: 0.0, style: 0.0, tv: 0.0 });
+        assert!(gradient.iter().all(|&g| g == 0.0));
+    }
+
+    #[test]
+    fn threads_do_not_change_a_bit() {
+        let size = Size { height: 50, width: 70 };
+        let settings = Settings::default();
+        let backbone = Backbone::random(WIDTHS, tap("relu5_1"));
+        let [content, style, x] = pictures(size);
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let trunk = Trunk::new(&backbone, tap("relu5_1"), Pool::Max, Isa::available()[0]).unwrap();
+                let mut evaluator = Evaluator::new(&trunk, &settings, size);
+                let (content, style) = (evaluator.content_target(&content), evaluator.style_target(&style));
+                let mut gradient = vec![0.0; x.len()];
+                let loss = evaluator.evaluate(&content, &style, &x, &mut gradient);
+                (loss, gradient)
+            })
+        };
+        let one = run(1);
+        assert!(run(2) == one && run(3) == one);
+    }
+}

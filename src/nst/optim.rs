@@ -1,0 +1,192 @@
+//! L-BFGS and Adam over a plain vector of pixels, counted in evaluations of loss and gradient.
+
+use super::loss::Loss;
+use super::settings::Optimizer;
+use super::sums::{axpy, dot, norm2};
+use std::collections::VecDeque;
+
+/// Curvature pairs that L-BFGS remembers.
+const HISTORY: usize = 10;
+/// Sufficient decrease (Nocedal and Wright 2006, equation 3.4).
+const ARMIJO: f64 = 1e-4;
+/// Adam's step in units of the pixel range.
+const ADAM_RATE: f32 = 0.02;
+
+/// Why an optimization ended without a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotFinite;
+
+/// Minimizes from `x` with at most `steps` evaluations and leaves the best point seen in `x`.
+///
+/// `evaluate(x, gradient)` returns the loss at `x`; `on_step(evaluation, loss)` hears of each, counted from 1.
+/// Returns the losses at the start and at the end.
+///
+/// # Errors
+/// [`NotFinite`] when the loss of the start is not a number.
+pub fn minimize(
+    optimizer: Optimizer,
+    steps: usize,
+    x: &mut Vec<f32>,
+    mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
+    mut on_step: impl FnMut(usize, Loss),
+) -> Result<(Loss, Loss), NotFinite> {
+    let mut count = 0;
+    let counted = |x: &[f32], gradient: &mut [f32]| {
+        let loss = evaluate(x, gradient);
+        count += 1;
+        on_step(count, loss);
+        loss
+    };
+    match optimizer {
+        Optimizer::Lbfgs => lbfgs(steps, x, counted),
+        Optimizer::Adam => adam(steps, x, counted),
+    }
+}
+
+/// The last [`HISTORY`] steps and gradient changes, as an approximation of the inverse Hessian.
+#[derive(Default)]
+struct Curvature {
+    /// `(s, y, 1 / s.y)`, the newest last.
+    pairs: VecDeque<(Vec<f32>, Vec<f32>, f64)>,
+}
+
+impl Curvature {
+    /// Remembers a step `s` that changed the gradient by `y`, if the curvature along it is positive.
+    fn push(&mut self, s: Vec<f32>, y: Vec<f32>) {
+        let sy = dot(&s, &y);
+        if sy <= 1e-10 * norm2(&y) {
+            return;
+        }
+        if self.pairs.len() == HISTORY {
+            self.pairs.pop_front();
+        }
+        self.pairs.push_back((s, y, 1.0 / sy));
+    }
+
+    /// `-H g` by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4).
+    fn direction(&self, gradient: &[f32]) -> Vec<f32> {
+        let mut q: Vec<f32> = gradient.iter().map(|g| -g).collect();
+        let mut alphas = Vec::with_capacity(self.pairs.len());
+        for (s, y, rho) in self.pairs.iter().rev() {
+            let alpha = rho * dot(s, &q);
+            axpy(-alpha, y, &mut q);
+            alphas.push(alpha);
+        }
+        if let Some((_, y, rho)) = self.pairs.back() {
+            let scale = (1.0 / (rho * norm2(y))) as f32;
+            q.iter_mut().for_each(|v| *v *= scale);
+        }
+        for ((s, y, rho), alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
+            let beta = rho * dot(y, &q);
+            axpy(alpha - beta, s, &mut q);
+        }
+        q
+    }
+}
+
+/// L-BFGS whose steps shrink until the loss falls enough, and which starts over when its memory misleads it.
+fn lbfgs(
+    steps: usize,
+    x: &mut Vec<f32>,
+    mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
+) -> Result<(Loss, Loss), NotFinite> {
+    let mut gradient = vec![0.0; x.len()];
+    let first = evaluate(x, &mut gradient);
+    if !first.is_finite() {
+        return Err(NotFinite);
+    }
+    let mut here = first;
+    let mut used = 1;
+    let mut curvature = Curvature::default();
+    let (mut trial, mut trial_gradient) = (x.clone(), gradient.clone());
+    while used < steps {
+        let mut direction = curvature.direction(&gradient);
+        let mut slope = dot(&direction, &gradient);
+        if slope >= 0.0 || !slope.is_finite() {
+            curvature = Curvature::default();
+            direction = curvature.direction(&gradient);
+            slope = dot(&direction, &gradient);
+        }
+        if slope == 0.0 {
+            break;
+        }
+        // Without memory the length of the gradient means nothing; begin with a step that the eye would not see.
+        let mut length = if curvature.pairs.is_empty() { first_step(&direction) } else { 1.0 };
+        loop {
+            trial.copy_from_slice(x);
+            axpy(length, &direction, &mut trial);
+            let there = evaluate(&trial, &mut trial_gradient);
+            used += 1;
+            if there.is_finite() && there.total <= here.total + ARMIJO * length * slope {
+                let s = trial.iter().zip(x.iter()).map(|(new, old)| new - old).collect();
+                let y = trial_gradient.iter().zip(&gradient).map(|(new, old)| new - old).collect();
+                curvature.push(s, y);
+                std::mem::swap(x, &mut trial);
+                std::mem::swap(&mut gradient, &mut trial_gradient);
+                here = there;
+                break;
+            }
+            if used >= steps {
+                return Ok((first, here));
+            }
+            let shorter = shorten(length, slope, here.total, there.total);
+            if shorter < 1e-4 {
+                if curvature.pairs.is_empty() {
+                    return Ok((first, here));
+                }
+                curvature = Curvature::default();
+                break;
+            }
+            length = shorter;
+        }
+    }
+    Ok((first, here))
+}
+
+/// The step along `direction` that changes pixels by 0.01 in the root of the mean square.
+fn first_step(direction: &[f32]) -> f64 {
+    0.01 / (norm2(direction) / direction.len() as f64).sqrt()
+}
+
+/// The minimum of the parabola through the loss and slope at 0 and the loss at `length`, kept within a tenth and a half
+/// of it (Nocedal and Wright 2006, equation 3.58).
+fn shorten(length: f64, slope: f64, here: f64, there: f64) -> f64 {
+    if !there.is_finite() {
+        return length * 0.1;
+    }
+    let minimum = -slope * length * length / (2.0 * (there - here - slope * length));
+    minimum.clamp(0.1 * length, 0.5 * length)
+}
+
+/// Adam without weight decay (Kingma and Ba 2015, algorithm 1).
+fn adam(
+    steps: usize,
+    x: &mut Vec<f32>,
+    mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
+) -> Result<(Loss, Loss), NotFinite> {
+    const BETA: (f32, f32) = (0.9, 0.999);
+    let mut gradient = vec![0.0; x.len()];
+    let (mut mean, mut square) = (vec![0.0_f32; x.len()], vec![0.0_f32; x.len()]);
+    let mut walker = x.clone();
+    let mut first = None;
+    let mut best: Option<Loss> = None;
+    for step in 1..=steps {
+        let loss = evaluate(&walker, &mut gradient);
+        if !loss.is_finite() {
+            break;
+        }
+        first.get_or_insert(loss);
+        if best.is_none_or(|best| loss.total < best.total) {
+            best = Some(loss);
+            x.copy_from_slice(&walker);
+        }
+        let correction = (1.0 - BETA.0.powi(step as i32), 1.0 - BETA.1.powi(step as i32));
+        for i in 0..walker.len() {
+            mean[i] = BETA.0 * mean[i] + (1.0 - BETA.0) * gradient[i];
+            square[i] = BETA.1 * square[i] + (1.0 - BETA.1) * gradient[i] * gradient[i];
+            let (m, v) = (mean[i] / correction.0, square[i] / correction.1);
+            walker[i] -= ADAM_RATE * m / (v.sqrt() + 1e-8);
+        }
+    }
+    first.zip(best).ok_or(NotFinite)
+}

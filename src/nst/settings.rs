@@ -1,0 +1,173 @@
+//! What one stylization is asked to do: plain validated values, no files and no YAML.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Convolutions in each of VGG19's five blocks (Simonyan and Zisserman 2015, configuration E).
+pub const BLOCKS: [usize; 5] = [2, 2, 4, 4, 4];
+
+/// A ReLU of VGG19, `relu{block}_{conv}`, counted from 1 as in the literature.
+///
+/// Ordered from the pixels up: `relu1_1 < relu1_2 < relu2_1 < …`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tap {
+    block: u8,
+    conv: u8,
+}
+
+impl Tap {
+    /// The tap `relu{block}_{conv}`, both from 1; `None` where VGG19 has no such layer.
+    pub fn new(block: usize, conv: usize) -> Option<Self> {
+        let convs = *BLOCKS.get(block.checked_sub(1)?)?;
+        (1..=convs).contains(&conv).then_some(Self { block: block as u8, conv: conv as u8 })
+    }
+
+    /// All sixteen taps, from the pixels up.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (1..=BLOCKS.len()).flat_map(|block| (1..=BLOCKS[block - 1]).filter_map(move |conv| Self::new(block, conv)))
+    }
+
+    /// Which convolution feeds this ReLU: 0 for `conv1_1` to 15 for `conv5_4`.
+    pub fn index(self) -> usize {
+        BLOCKS[..self.block()].iter().sum::<usize>() + self.conv as usize - 1
+    }
+
+    /// The block, from 0: how many 2x2 pools lie between the pixels and this tap.
+    pub fn block(self) -> usize {
+        self.block as usize - 1
+    }
+
+    /// Whether this is the first ReLU of its block, the one that follows the pool.
+    pub fn opens_block(self) -> bool {
+        self.conv == 1
+    }
+
+    /// Where torchvision's `vgg19` keeps this convolution: `features.{n}.weight` and `.bias`.
+    pub fn torchvision_index(self) -> usize {
+        // A convolution and its ReLU take two places, each pool before it one more.
+        2 * self.index() + self.block()
+    }
+}
+
+impl fmt::Display for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "relu{}_{}", self.block, self.conv)
+    }
+}
+
+impl FromStr for Tap {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::all()
+            .find(|tap| tap.to_string() == name)
+            .ok_or_else(|| format!("`{name}` is no layer of VGG19; layers run from relu1_1 to relu5_4"))
+    }
+}
+
+/// How the pixels are updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// Limited-memory BFGS (Nocedal and Wright 2006, algorithm 7.5).
+    Lbfgs,
+    /// Adam without weight decay (Kingma and Ba 2015).
+    Adam,
+}
+
+/// The picture that the optimizer starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Init {
+    /// The content, recoloured to the style's mean and covariance of RGB.
+    Colour,
+    /// The content as it is.
+    Content,
+    /// Seeded Gaussian noise.
+    Noise,
+}
+
+/// How the 2x2 pools of the trunk reduce a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pool {
+    /// The maximum, as VGG19 was trained.
+    Max,
+    /// The mean, as Gatys et al. recommend for smoother results.
+    Avg,
+}
+
+/// How the optimized picture becomes the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Render {
+    /// A local affine map of the original's colours: edges stay where the labels say.
+    Photoreal,
+    /// The optimized pixels themselves, resized.
+    Pixels,
+}
+
+/// One side of the loss: its weight and the taps that it is summed over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Term {
+    /// Weight of this term in the total loss, finite and at least 0.
+    pub weight: f64,
+    /// Taps with their relative weights (finite, at least 0, sum above 0), from the pixels up.
+    pub layers: Vec<(Tap, f64)>,
+}
+
+/// Everything that one stylization depends on besides its two pictures, the backbone and a seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Long side in pixels that the optimizer works on; smaller pictures are never enlarged.
+    pub size: usize,
+    /// Evaluations of loss and gradient.
+    pub steps: usize,
+    pub optimizer: Optimizer,
+    pub init: Init,
+    pub content: Term,
+    pub style: Term,
+    /// Weight of the total variation.
+    pub tv: f64,
+    pub pool: Pool,
+    pub render: Render,
+    /// Blend between the content (0) and the result (1).
+    pub strength: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let taps = |names: &[(usize, usize)]| {
+            names.iter().filter_map(|&(block, conv)| Some((Tap::new(block, conv)?, 1.0))).collect()
+        };
+        Self {
+            size: 384,
+            steps: 30,
+            optimizer: Optimizer::Lbfgs,
+            init: Init::Colour,
+            content: Term { weight: 1.0, layers: taps(&[(4, 2)]) },
+            style: Term { weight: 10.0, layers: taps(&[(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]) },
+            tv: 0.0,
+            pool: Pool::Max,
+            render: Render::Photoreal,
+            strength: 1.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taps_carry_the_names_and_places_of_torchvision() {
+        let places: Vec<_> = ["relu1_1", "relu1_2", "relu2_1", "relu3_1", "relu4_2", "relu5_1", "relu5_4"]
+            .iter()
+            .map(|name| name.parse::<Tap>().unwrap())
+            .map(|tap| (tap.index(), tap.torchvision_index()))
+            .collect();
+        assert_eq!(places, [(0, 0), (1, 2), (2, 5), (4, 10), (9, 21), (12, 28), (15, 34)]);
+        assert_eq!(Tap::all().count(), 16);
+        assert!("relu1_3".parse::<Tap>().is_err());
+    }
+}

@@ -1,0 +1,328 @@
+//! Sixteen `f32` lanes on whatever the processor has: AVX-512, AVX2 with FMA, or plain Rust.
+//!
+//! Every kernel is written once over [`Lanes`] and compiled once per instruction set by [`Isa::run`]. Within one
+//! instruction set results are exact repeats of each other; between them they differ in rounding only.
+
+use std::fmt;
+
+/// How many channels sit side by side in memory, and how many lanes a [`Lanes`] has.
+pub const LANES: usize = 16;
+
+/// An instruction set that this build knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Portable,
+}
+
+impl Isa {
+    /// What this processor can run, the fastest first; never empty.
+    pub fn available() -> Vec<Self> {
+        let mut found = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") {
+                found.push(Self::Avx512);
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                found.push(Self::Avx2);
+            }
+        }
+        found.push(Self::Portable);
+        found
+    }
+
+    /// The fastest that this processor has, or the one that the environment variable `AUGMENT_ISA` names.
+    ///
+    /// # Errors
+    /// When `AUGMENT_ISA` names a set that this processor or build lacks.
+    pub fn from_env() -> Result<Self, String> {
+        let available = Self::available();
+        let Ok(wanted) = std::env::var("AUGMENT_ISA") else { return Ok(available[0]) };
+        available.iter().copied().find(|isa| isa.to_string() == wanted).ok_or_else(|| {
+            let names: Vec<_> = available.iter().map(Self::to_string).collect();
+            format!("AUGMENT_ISA is `{wanted}`, but this processor offers {}", names.join(", "))
+        })
+    }
+
+    /// Runs `kernel` compiled for this instruction set.
+    #[inline]
+    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f")]
+        fn avx512<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run::<x86::Avx512>()
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        fn avx2<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run::<x86::Avx2>()
+        }
+        match self {
+            // SAFETY: both variants only come from `available`, which asked the processor.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { avx512(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { avx2(kernel) },
+            Self::Portable => kernel.run::<Portable>(),
+        }
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            Self::Portable => "portable",
+        })
+    }
+}
+
+/// Work that is generic over the instruction set. `run` must be `#[inline(always)]`, and so must what it calls:
+/// only then does [`Isa::run`] compile it with the wider registers.
+pub trait Kernel {
+    type Output;
+    fn run<L: Lanes>(self) -> Self::Output;
+}
+
+/// Sixteen `f32`.
+///
+/// # Safety
+/// All loads and stores are unchecked: 16 floats must be readable or writable at the pointer, in any alignment.
+/// An implementation may only be used on a processor that has its instruction set; [`Isa::run`] sees to that.
+pub trait Lanes: Copy {
+    /// The register tile of the matrix kernels that fits this instruction set: rows (broadcast operand).
+    const ROWS: usize;
+    /// Whether two columns of lanes fit beside [`Self::ROWS`] rows.
+    const WIDE: bool;
+    fn splat(value: f32) -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    /// Lanes whose bit is 0 become 0.
+    unsafe fn load_masked(from: *const f32, bits: u16) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    /// `self * factor + addend`.
+    fn mul_add(self, factor: Self, addend: Self) -> Self;
+    fn max(self, other: Self) -> Self;
+    /// A bit for each lane that equals the other's.
+    fn equal(self, other: Self) -> u16;
+    /// A bit for each lane above 0.
+    fn positive(self) -> u16;
+}
+
+/// Plain Rust, which the compiler vectorizes with what the target guarantees.
+#[derive(Clone, Copy)]
+pub struct Portable([f32; LANES]);
+
+impl Portable {
+    #[inline(always)]
+    fn map(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+    }
+
+    #[inline(always)]
+    fn bits(self, f: impl Fn(usize, f32) -> bool) -> u16 {
+        self.0.iter().enumerate().fold(0, |bits, (i, &v)| bits | (f(i, v) as u16) << i)
+    }
+}
+
+impl Lanes for Portable {
+    const ROWS: usize = 3;
+    const WIDE: bool = false;
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        Self([value; LANES])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Self(unsafe { from.cast::<[f32; LANES]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn load_masked(from: *const f32, bits: u16) -> Self {
+        let all = unsafe { Self::load(from) };
+        Self(std::array::from_fn(|i| if bits >> i & 1 == 1 { all.0[i] } else { 0.0 }))
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { to.cast::<[f32; LANES]>().write_unaligned(self.0) }
+    }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        self.map(other, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        self.map(other, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        self.map(other, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn mul_add(self, factor: Self, addend: Self) -> Self {
+        // Not `f32::mul_add`: without the FMA instruction that is a call into the maths library.
+        self.mul(factor).add(addend)
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        self.map(other, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    fn equal(self, other: Self) -> u16 {
+        self.bits(|i, v| v == other.0[i])
+    }
+    #[inline(always)]
+    fn positive(self) -> u16 {
+        self.bits(|_, v| v > 0.0)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Lanes;
+    use std::arch::x86_64::*;
+
+    // SAFETY of every intrinsic below: `Isa::run` uses these types only where the processor has the instructions,
+    // and the callers of `load` and `store` vouch for the pointers.
+
+    #[derive(Clone, Copy)]
+    pub struct Avx512(__m512);
+
+    impl Lanes for Avx512 {
+        const ROWS: usize = 12;
+        const WIDE: bool = true;
+        #[inline(always)]
+        fn splat(value: f32) -> Self {
+            Self(unsafe { _mm512_set1_ps(value) })
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            Self(unsafe { _mm512_loadu_ps(from) })
+        }
+        #[inline(always)]
+        unsafe fn load_masked(from: *const f32, bits: u16) -> Self {
+            Self(unsafe { _mm512_maskz_loadu_ps(bits, from) })
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm512_storeu_ps(to, self.0) }
+        }
+        #[inline(always)]
+        fn add(self, other: Self) -> Self {
+            Self(unsafe { _mm512_add_ps(self.0, other.0) })
+        }
+        #[inline(always)]
+        fn sub(self, other: Self) -> Self {
+            Self(unsafe { _mm512_sub_ps(self.0, other.0) })
+        }
+        #[inline(always)]
+        fn mul(self, other: Self) -> Self {
+            Self(unsafe { _mm512_mul_ps(self.0, other.0) })
+        }
+        #[inline(always)]
+        fn mul_add(self, factor: Self, addend: Self) -> Self {
+            Self(unsafe { _mm512_fmadd_ps(self.0, factor.0, addend.0) })
+        }
+        #[inline(always)]
+        fn max(self, other: Self) -> Self {
+            Self(unsafe { _mm512_max_ps(self.0, other.0) })
+        }
+        #[inline(always)]
+        fn equal(self, other: Self) -> u16 {
+            unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self.0, other.0) }
+        }
+        #[inline(always)]
+        fn positive(self) -> u16 {
+            unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps()) }
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    pub struct Avx2(__m256, __m256);
+
+    /// All ones in each of eight lanes whose bit is set.
+    #[inline(always)]
+    fn spread(bits: u16) -> __m256 {
+        unsafe {
+            let lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            let set = _mm256_and_si256(_mm256_set1_epi32(bits as i32), lane);
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, lane))
+        }
+    }
+
+    impl Avx2 {
+        #[inline(always)]
+        fn compare<const HOW: i32>(self, other: Self) -> u16 {
+            unsafe {
+                let low = _mm256_movemask_ps(_mm256_cmp_ps::<HOW>(self.0, other.0));
+                let high = _mm256_movemask_ps(_mm256_cmp_ps::<HOW>(self.1, other.1));
+                (low | high << 8) as u16
+            }
+        }
+    }
+
+    impl Lanes for Avx2 {
+        const ROWS: usize = 6;
+        const WIDE: bool = false;
+        #[inline(always)]
+        fn splat(value: f32) -> Self {
+            unsafe { Self(_mm256_set1_ps(value), _mm256_set1_ps(value)) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { Self(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
+        }
+        #[inline(always)]
+        unsafe fn load_masked(from: *const f32, bits: u16) -> Self {
+            unsafe {
+                let all = Self::load(from);
+                Self(_mm256_and_ps(all.0, spread(bits)), _mm256_and_ps(all.1, spread(bits >> 8)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe {
+                _mm256_storeu_ps(to, self.0);
+                _mm256_storeu_ps(to.add(8), self.1);
+            }
+        }
+        #[inline(always)]
+        fn add(self, other: Self) -> Self {
+            unsafe { Self(_mm256_add_ps(self.0, other.0), _mm256_add_ps(self.1, other.1)) }
+        }
+        #[inline(always)]
+        fn sub(self, other: Self) -> Self {
+            unsafe { Self(_mm256_sub_ps(self.0, other.0), _mm256_sub_ps(self.1, other.1)) }
+        }
+        #[inline(always)]
+        fn mul(self, other: Self) -> Self {
+            unsafe { Self(_mm256_mul_ps(self.0, other.0), _mm256_mul_ps(self.1, other.1)) }
+        }
+        #[inline(always)]
+        fn mul_add(self, factor: Self, addend: Self) -> Self {
+            unsafe {
+                Self(_mm256_fmadd_ps(self.0, factor.0, addend.0), _mm256_fmadd_ps(self.1, factor.1, addend.1))
+            }
+        }
+        #[inline(always)]
+        fn max(self, other: Self) -> Self {
+            unsafe { Self(_mm256_max_ps(self.0, other.0), _mm256_max_ps(self.1, other.1)) }
+        }
+        #[inline(always)]
+        fn equal(self, other: Self) -> u16 {
+            self.compare::<_CMP_EQ_OQ>(other)
+        }
+        #[inline(always)]
+        fn positive(self) -> u16 {
+            self.compare::<_CMP_GT_OQ>(Self::splat(0.0))
+        }
+    }
+}

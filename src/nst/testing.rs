@@ -1,0 +1,48 @@
+//! What the engine's tests share.
+
+use super::simd::LANES;
+
+/// A seeded source of numbers.
+pub struct Random(pub u64);
+
+impl Random {
+    /// Uniform in 0..1.
+    pub fn uniform(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 40) as f32 / (1 << 24) as f32
+    }
+
+    /// About normal: mean 0, variance 1.
+    pub fn normal(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| ((0..6).map(|_| self.uniform()).sum::<f32>() - 3.0) * std::f32::consts::SQRT_2).collect()
+    }
+}
+
+/// `[channels][pixels]` to blocked.
+pub fn block(planes: &[f32], channels: usize) -> Vec<f32> {
+    let pixels = planes.len() / channels;
+    let at = |n: usize| planes[(n / (pixels * LANES) * LANES + n % LANES) * pixels + n / LANES % pixels];
+    (0..planes.len()).map(at).collect()
+}
+
+/// Blocked to `[channels][pixels]`.
+pub fn unblock(blocked: &[f32], channels: usize) -> Vec<f32> {
+    let pixels = blocked.len() / channels;
+    let at = |n: usize| {
+        let (channel, pixel) = (n / pixels, n % pixels);
+        blocked[(channel / LANES * pixels + pixel) * LANES + channel % LANES]
+    };
+    (0..blocked.len()).map(at).collect()
+}
+
+/// Fails when any value is further than `tolerance` from the expected, relative to the largest expected.
+#[track_caller]
+pub fn assert_close(actual: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(actual.len(), expected.len(), "{what}: lengths");
+    let scale = expected.iter().fold(0.0_f32, |top, v| top.max(v.abs()));
+    let worst = actual.iter().zip(expected).map(|(a, e)| (a - e).abs()).fold(0.0, |top: f32, d| {
+        // NaN must win here, and `f32::max` would drop it.
+        if d > top || d.is_nan() { d } else { top }
+    });
+    assert!(worst <= tolerance * scale, "{what}: off by {worst} at a scale of {scale}");
+}

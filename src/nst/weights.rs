@@ -1,0 +1,182 @@
+//! Where the backbone's kernels come from: a `.safetensors` file with torchvision's names, or the built-in bank.
+
+use super::settings::Tap;
+use super::simd::LANES;
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::path::Path;
+
+/// The filter bank in VGG19's shape that `scripts/make_builtin.py` makes.
+const BUILTIN: &[u8] = include_bytes!("builtin.safetensors");
+
+/// A frozen VGG19, as far as its file goes.
+pub struct Backbone {
+    name: String,
+    digest: String,
+    convs: Vec<Conv>,
+}
+
+/// One convolution's tensors: `[outputs, inputs, 3, 3]` and `[outputs]`, `f32`.
+struct Conv {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+/// One convolution's numbers.
+pub struct Kernel3x3 {
+    pub outputs: usize,
+    pub inputs: usize,
+    weight: Vec<f32>,
+    pub bias: Vec<f32>,
+}
+
+impl Kernel3x3 {
+    /// The weight from `input` at row `y` and column `x` of the window to `output`.
+    pub fn at(&self, output: usize, input: usize, y: usize, x: usize) -> f32 {
+        self.weight[((output * self.inputs + input) * 3 + y) * 3 + x]
+    }
+}
+
+impl Backbone {
+    /// The bank that is part of the program.
+    ///
+    /// # Errors
+    /// Only if this build's bank is damaged.
+    pub fn builtin(deepest: Tap) -> Result<Self, String> {
+        let tensors = VarBuilder::from_slice_safetensors(BUILTIN, DType::F32, &Device::Cpu)
+            .map_err(|e| format!("the built-in backbone: {e}"))?;
+        Self::read("builtin".into(), tensors, deepest).map_err(|e| format!("the built-in backbone: {e}"))
+    }
+
+    /// The convolutions up to `deepest` from a `.safetensors` file with torchvision's names (`features.0.weight`, …);
+    /// other tensors in it are ignored.
+    ///
+    /// # Errors
+    /// When the file cannot be read, lacks a layer, or a layer has the wrong shape; the message names the layer.
+    pub fn open(path: &Path, deepest: Tap) -> Result<Self, String> {
+        let metadata = std::fs::metadata(path).map_err(|e| e.to_string())?;
+        if !metadata.is_file() {
+            return Err("is not a file; give the path of a .safetensors file".into());
+        }
+        // SAFETY: the tensors are copied out before this function returns; as with every mapped file, another
+        // program that truncates it in that time is at fault.
+        let tensors = unsafe { VarBuilder::from_mmaped_safetensors(&[path], DType::F32, &Device::Cpu) }
+            .map_err(|e| format!("is no readable .safetensors file ({e})"))?;
+        let name = path.file_stem().map_or_else(|| "vgg19".into(), |stem| stem.to_string_lossy().into_owned());
+        Self::read(name, tensors, deepest)
+    }
+
+    fn read(name: String, tensors: VarBuilder, deepest: Tap) -> Result<Self, String> {
+        let mut convs: Vec<Conv> = Vec::new();
+        let mut inputs = 3;
+        for tap in Tap::all().take_while(|&tap| tap <= deepest) {
+            let conv = Conv::read(&tensors, tap, inputs)?;
+            inputs = conv.outputs();
+            convs.push(conv);
+        }
+        let digest = digest(&convs).map_err(|e| e.to_string())?;
+        Ok(Self { name, digest, convs })
+    }
+
+    /// The file's stem, or `builtin`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// SHA-256 over the convolutions in use, the first 16 hexadecimal digits.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The numbers of all convolutions up to `deepest`.
+    ///
+    /// # Errors
+    /// When the backbone was opened for fewer.
+    pub fn kernels(&self, deepest: Tap) -> Result<Vec<Kernel3x3>, String> {
+        let wanted = deepest.index() + 1;
+        let convs = self
+            .convs
+            .get(..wanted)
+            .ok_or_else(|| format!("{deepest} needs {wanted} convolutions, {} has {}", self.name, self.convs.len()))?;
+        convs.iter().map(|conv| conv.kernel().map_err(|e| e.to_string())).collect()
+    }
+}
+
+impl Conv {
+    fn read(tensors: &VarBuilder, tap: Tap, inputs: usize) -> Result<Self, String> {
+        let n = tap.torchvision_index();
+        let get = |part: &str| {
+            let name = format!("features.{n}.{part}");
+            if !tensors.contains_tensor(&name) {
+                return Err(format!("has no tensor `{name}` (the layer of {tap}); is this a VGG19 with torchvision's names?"));
+            }
+            tensors.get_unchecked(&name).map_err(|e| format!("tensor `{name}`: {e}"))
+        };
+        let (weight, bias) = (get("weight")?, get("bias")?);
+        let outputs = weight.dims().first().copied().unwrap_or(0);
+        if weight.dims() != [outputs, inputs, 3, 3] || outputs == 0 || outputs % LANES != 0 {
+            return Err(format!(
+                "tensor `features.{n}.weight` ({tap}) has shape {:?}; needed is [n, {inputs}, 3, 3] with n a multiple of {LANES}",
+                weight.dims()
+            ));
+        }
+        if bias.dims() != [outputs] {
+            return Err(format!("tensor `features.{n}.bias` ({tap}) has shape {:?}; needed is [{outputs}]", bias.dims()));
+        }
+        Ok(Self { weight, bias })
+    }
+
+    fn outputs(&self) -> usize {
+        self.bias.elem_count()
+    }
+
+    fn kernel(&self) -> candle_core::Result<Kernel3x3> {
+        let (outputs, inputs, _, _) = self.weight.dims4()?;
+        let weight = self.weight.flatten_all()?.to_vec1()?;
+        Ok(Kernel3x3 { outputs, inputs, weight, bias: self.bias.to_vec1()? })
+    }
+}
+
+fn digest(convs: &[Conv]) -> candle_core::Result<String> {
+    let mut hash = Sha256::new();
+    for conv in convs {
+        for tensor in [&conv.weight, &conv.bias] {
+            for value in tensor.flatten_all()?.to_vec1::<f32>()? {
+                hash.update(value.to_le_bytes());
+            }
+        }
+    }
+    Ok(hash.finalize()[..8].iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    }))
+}
+
+#[cfg(test)]
+impl Backbone {
+    /// Random kernels of the given widths per block, scaled to keep the activations' size (He et al. 2015).
+    pub fn random(widths: [usize; 5], deepest: Tap) -> Self {
+        let mut random = super::testing::Random(11);
+        let mut inputs = 3;
+        let convs = Tap::all()
+            .take_while(|&tap| tap <= deepest)
+            .map(|tap| {
+                let outputs = widths[tap.block()];
+                let scale = (2.0 / (9 * inputs) as f32).sqrt();
+                let weight = random.normal(outputs * inputs * 9).iter().map(|w| w * scale).collect();
+                let bias = random.normal(outputs).iter().map(|b| b * 0.1).collect();
+                let weight = Tensor::from_vec::<_, f32>(weight, (outputs, inputs, 3, 3), &Device::Cpu).unwrap();
+                inputs = outputs;
+                Conv { weight, bias: Tensor::from_vec::<_, f32>(bias, outputs, &Device::Cpu).unwrap() }
+            })
+            .collect();
+        Self { name: "random".into(), digest: String::new(), convs }
+    }
+
+    /// The tensors of the convolutions, `([outputs, inputs, 3, 3], [outputs])`.
+    pub fn tensors(&self) -> impl Iterator<Item = (&Tensor, &Tensor)> {
+        self.convs.iter().map(|conv| (&conv.weight, &conv.bias))
+    }
+}
