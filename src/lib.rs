@@ -1,1 +1,32 @@
+//! `augment` turns a YOLO detection dataset into the same dataset under fog, rain, snow, night or any style.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! config ─┐
+//! dataset ┼─> plan ─> decode ─> nst (stylize) ─> output ─> manifest
+//! styles ─┘                        │                          │
+//!                     backbone ────┘            progress ─> terminal
+//! ```
+//!
+//! [`run`] is the loop that knows every stage; [`nst`] is the engine, which knows pixels only; [`commands`] is what the
+//! verbs of the command line do.
+
+pub mod backbone;
+pub mod bench;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod dataset;
+pub mod decode;
+pub mod device;
+pub mod error;
+pub mod manifest;
 pub mod nst;
+pub mod output;
+pub mod plan;
+pub mod progress;
+pub mod run;
+pub mod sheet;
+pub mod terminal;
+pub mod yaml;

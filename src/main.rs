@@ -1,1 +1,20 @@
-fn main(){}
+use augment::cli::{Cli, Verb};
+use augment::commands;
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let Cli { verb, batch, engine } = Cli::parse();
+    let done = match (verb, batch.zip(engine)) {
+        (Some(Verb::Bench(args)), _) => commands::bench(args),
+        (None, Some((batch, engine))) => commands::batch(batch, engine),
+        (None, None) => Cli::command().error(ErrorKind::MissingRequiredArgument, "a dataset is missing").exit(),
+    };
+    match done {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.exit_code().into()
+        }
+    }
+}

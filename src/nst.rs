@@ -33,6 +33,7 @@ use pixels::{Pixels, working_size};
 use settings::{Init, Render, Settings};
 use simd::Isa;
 use std::fmt;
+use std::time::Instant;
 use vgg::{MIN_SIDE, Trunk};
 use weights::Backbone;
 
@@ -50,6 +51,22 @@ pub struct Style {
 
 /// Room for pictures of one working size; made once and used for all of them.
 pub struct Workbench<'a>(Evaluator<'a>);
+
+impl Workbench<'_> {
+    /// The mean wall time of an evaluation here, over `count` of them, on a grey picture.
+    pub fn seconds_per_evaluation(&mut self, count: usize) -> f64 {
+        let Self(evaluator) = self;
+        let grey = vec![0.5; evaluator.size().pixels() * 3];
+        let mut gradient = grey.clone();
+        // The targets' forward passes warm up memory and caches.
+        let (content, style) = (evaluator.content_target(&grey), evaluator.style_target(&grey));
+        let begun = Instant::now();
+        for _ in 0..count {
+            evaluator.evaluate(&content, &style, &grey, &mut gradient);
+        }
+        begun.elapsed().as_secs_f64() / count as f64
+    }
+}
 
 /// A stylized picture and how it came about.
 pub struct Stylized {

@@ -69,9 +69,7 @@ fn product(a: &Matrix, b: &Matrix) -> Matrix {
 fn power(matrix: &Matrix, exponent: f64) -> Matrix {
     let (values, vectors) = eigen(matrix);
     let powers = values.map(|value| value.max(1e-12).powf(exponent));
-    std::array::from_fn(|i| {
-        std::array::from_fn(|j| (0..3).map(|k| vectors[i][k] * powers[k] * vectors[j][k]).sum())
-    })
+    std::array::from_fn(|i| std::array::from_fn(|j| (0..3).map(|k| vectors[i][k] * powers[k] * vectors[j][k]).sum()))
 }
 
 /// Eigenvalues and eigenvectors (in columns) of a symmetric matrix, by Jacobi rotations.

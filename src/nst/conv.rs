@@ -12,7 +12,7 @@ pub mod first;
 mod product;
 pub mod winograd;
 
-pub use product::{packed_len, pack_columns, product_rows};
+pub use product::{pack_columns, packed_len, product_rows};
 
 use super::parallel::Shared;
 use super::settings::Pool;

@@ -54,14 +54,7 @@ impl Scratch {
     /// Adds `F D` to `gradient`, where `D` is the symmetric `[channels][channels]` matrix `d`.
     ///
     /// With `D = (dL/dG + dL/dG^T) / pixels` this is the gradient of `L` with respect to `F`.
-    pub fn add_gradient(
-        &mut self,
-        isa: Isa,
-        features: &[f32],
-        channels: usize,
-        d: &[f32],
-        gradient: &mut [f32],
-    ) {
+    pub fn add_gradient(&mut self, isa: Isa, features: &[f32], channels: usize, d: &[f32], gradient: &mut [f32]) {
         pack_columns(channels, channels, |i, j| d[i * channels + j], &mut self.packed);
         let pixels = features.len() / channels;
         let (packed, gradient) = (&self.packed, Shared::new(gradient));

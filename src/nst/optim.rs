@@ -161,13 +161,13 @@ fn shorten(length: f64, slope: f64, here: f64, there: f64) -> f64 {
 /// Adam without weight decay (Kingma and Ba 2015, algorithm 1).
 fn adam(
     steps: usize,
-    x: &mut Vec<f32>,
+    x: &mut [f32],
     mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
 ) -> Result<(Loss, Loss), NotFinite> {
     const BETA: (f32, f32) = (0.9, 0.999);
     let mut gradient = vec![0.0; x.len()];
     let (mut mean, mut square) = (vec![0.0_f32; x.len()], vec![0.0_f32; x.len()]);
-    let mut walker = x.clone();
+    let mut walker = x.to_vec();
     let mut first = None;
     let mut best: Option<Loss> = None;
     for step in 1..=steps {
@@ -189,4 +189,85 @@ fn adam(
         }
     }
     first.zip(best).ok_or(NotFinite)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loss(total: f64) -> Loss {
+        Loss { total, content: 0.0, style: 0.0, tv: 0.0 }
+    }
+
+    /// A long narrow valley: `sum k (x_k - 1)^2`.
+    fn valley(x: &[f32], gradient: &mut [f32]) -> Loss {
+        let mut total = 0.0;
+        for (k, (x, g)) in x.iter().zip(gradient).enumerate() {
+            let (curvature, off) = ((k + 1) as f64, *x as f64 - 1.0);
+            total += curvature * off * off;
+            *g = (2.0 * curvature * off) as f32;
+        }
+        loss(total)
+    }
+
+    /// Rosenbrock's curved valley.
+    fn banana(x: &[f32], gradient: &mut [f32]) -> Loss {
+        let (a, b) = (x[0] as f64, x[1] as f64);
+        gradient[0] = (-2.0 * (1.0 - a) - 400.0 * a * (b - a * a)) as f32;
+        gradient[1] = (200.0 * (b - a * a)) as f32;
+        loss((1.0 - a).powi(2) + 100.0 * (b - a * a).powi(2))
+    }
+
+    #[test]
+    fn lbfgs_finds_the_bottom_of_valleys_straight_and_curved() {
+        let mut x = vec![0.0; 50];
+        let (first, last) = minimize(Optimizer::Lbfgs, 60, &mut x, valley, |_, _| {}).unwrap();
+        assert_eq!(first.total, 1275.0);
+        assert!(last.total < 1e-4, "{}", last.total);
+        assert!(x.iter().all(|v| (v - 1.0).abs() < 1e-2));
+        let mut x = vec![-1.2, 1.0];
+        let (_, last) = minimize(Optimizer::Lbfgs, 120, &mut x, banana, |_, _| {}).unwrap();
+        assert!(last.total < 1e-4, "{}", last.total);
+    }
+
+    #[test]
+    fn the_result_is_the_best_point_seen_and_no_step_is_over_the_budget() {
+        for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
+            for steps in [1, 2, 5, 17] {
+                let mut seen = Vec::new();
+                let mut x = vec![-1.2, 1.0];
+                let (first, last) = minimize(optimizer, steps, &mut x, banana, |n, loss| seen.push((n, loss))).unwrap();
+                assert_eq!(seen.iter().map(|(n, _)| *n).collect::<Vec<_>>(), (1..=steps).collect::<Vec<_>>());
+                assert_eq!(first, seen[0].1);
+                let best = seen.iter().map(|(_, loss)| loss.total).fold(f64::INFINITY, f64::min);
+                assert_eq!(last.total, best, "{optimizer:?} {steps}");
+                assert_eq!(banana(&x, &mut [0.0; 2]).total, best, "{optimizer:?} {steps}");
+            }
+        }
+    }
+
+    #[test]
+    fn adam_goes_downhill() {
+        let mut x = vec![0.0; 50];
+        let (first, last) = minimize(Optimizer::Adam, 100, &mut x, valley, |_, _| {}).unwrap();
+        assert!(last.total < 0.05 * first.total);
+    }
+
+    #[test]
+    fn a_start_without_a_loss_is_an_error_and_a_cliff_on_the_way_is_avoided() {
+        for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
+            let nowhere = |_: &[f32], _: &mut [f32]| loss(f64::NAN);
+            assert_eq!(minimize(optimizer, 9, &mut vec![0.0; 3], nowhere, |_, _| {}), Err(NotFinite));
+            let cliff = |x: &[f32], gradient: &mut [f32]| match x[0] {
+                ..0.6 => valley(x, gradient),
+                _ => {
+                    gradient.fill(f32::NAN);
+                    loss(f64::NAN)
+                }
+            };
+            let mut x = vec![0.0; 3];
+            let (first, last) = minimize(optimizer, 40, &mut x, cliff, |_, _| {}).unwrap();
+            assert!(last.total < first.total && x.iter().all(|v| v.is_finite()), "{optimizer:?}");
+        }
+    }
 }

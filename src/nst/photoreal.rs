@@ -119,7 +119,8 @@ fn box_mean<const N: usize>(data: &[f32], size: Size) -> Vec<f32> {
 /// Ridge regression of the stylized on the content colours from one window's moments.
 fn regression(moments: &[f32]) -> [f32; NUMBERS] {
     let (from, to) = (&moments[0..3], &moments[3..6]);
-    let covariance = |i: usize, j: usize| moments[6 + SQUARE[i][j]] - from[i] * from[j] + if i == j { EPS } else { 0.0 };
+    let covariance =
+        |i: usize, j: usize| moments[6 + SQUARE[i][j]] - from[i] * from[j] + if i == j { EPS } else { 0.0 };
     let [xx, xy, xz] = [covariance(0, 0), covariance(0, 1), covariance(0, 2)];
     let [yy, yz, zz] = [covariance(1, 1), covariance(1, 2), covariance(2, 2)];
     // The adjugate of a symmetric matrix is symmetric; EPS keeps the determinant away from 0.

@@ -93,18 +93,23 @@ pub trait Kernel {
 
 /// Sixteen `f32`.
 ///
-/// # Safety
-/// All loads and stores are unchecked: 16 floats must be readable or writable at the pointer, in any alignment.
 /// An implementation may only be used on a processor that has its instruction set; [`Isa::run`] sees to that.
 pub trait Lanes: Copy {
-    /// The register tile of the matrix kernels that fits this instruction set: rows (broadcast operand).
+    /// Rows of the matrix kernels' register tile: those whose values are broadcast.
     const ROWS: usize;
-    /// Whether two columns of lanes fit beside [`Self::ROWS`] rows.
+    /// Whether that tile is two columns of lanes wide.
     const WIDE: bool;
     fn splat(value: f32) -> Self;
+    /// # Safety
+    /// Sixteen floats are readable at `from`, in any alignment.
     unsafe fn load(from: *const f32) -> Self;
     /// Lanes whose bit is 0 become 0.
+    ///
+    /// # Safety
+    /// As for [`Lanes::load`].
     unsafe fn load_masked(from: *const f32, bits: u16) -> Self;
+    /// # Safety
+    /// Sixteen floats are writable at `to`, in any alignment.
     unsafe fn store(self, to: *mut f32);
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
@@ -308,9 +313,7 @@ mod x86 {
         }
         #[inline(always)]
         fn mul_add(self, factor: Self, addend: Self) -> Self {
-            unsafe {
-                Self(_mm256_fmadd_ps(self.0, factor.0, addend.0), _mm256_fmadd_ps(self.1, factor.1, addend.1))
-            }
+            unsafe { Self(_mm256_fmadd_ps(self.0, factor.0, addend.0), _mm256_fmadd_ps(self.1, factor.1, addend.1)) }
         }
         #[inline(always)]
         fn max(self, other: Self) -> Self {

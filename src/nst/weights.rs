@@ -1,4 +1,4 @@
-//! Where the backbone's kernels come from: a `.safetensors` file with torchvision's names, or the built-in bank.
+//! The backbone's kernels, from tensors with torchvision's names or from the built-in bank.
 
 use super::settings::Tap;
 use super::simd::LANES;
@@ -6,7 +6,6 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
-use std::path::Path;
 
 /// The filter bank in VGG19's shape that `scripts/make_builtin.py` makes.
 const BUILTIN: &[u8] = include_bytes!("builtin.safetensors");
@@ -40,35 +39,23 @@ impl Kernel3x3 {
 }
 
 impl Backbone {
-    /// The bank that is part of the program.
+    /// The bank that is part of the program, up to `deepest`.
     ///
     /// # Errors
-    /// Only if this build's bank is damaged.
+    /// When `deepest` lies beyond it.
     pub fn builtin(deepest: Tap) -> Result<Self, String> {
         let tensors = VarBuilder::from_slice_safetensors(BUILTIN, DType::F32, &Device::Cpu)
-            .map_err(|e| format!("the built-in backbone: {e}"))?;
-        Self::read("builtin".into(), tensors, deepest).map_err(|e| format!("the built-in backbone: {e}"))
+            .map_err(|e| format!("is damaged: {e}"))?;
+        Self::read("builtin", tensors, deepest)
     }
 
-    /// The convolutions up to `deepest` from a `.safetensors` file with torchvision's names (`features.0.weight`, …);
-    /// other tensors in it are ignored.
+    /// The convolutions up to `deepest` under torchvision's names (`features.0.weight`, …); other tensors are ignored.
+    ///
+    /// Widths may differ from VGG19's, as long as each is a multiple of 16 and fits the layer before.
     ///
     /// # Errors
-    /// When the file cannot be read, lacks a layer, or a layer has the wrong shape; the message names the layer.
-    pub fn open(path: &Path, deepest: Tap) -> Result<Self, String> {
-        let metadata = std::fs::metadata(path).map_err(|e| e.to_string())?;
-        if !metadata.is_file() {
-            return Err("is not a file; give the path of a .safetensors file".into());
-        }
-        // SAFETY: the tensors are copied out before this function returns; as with every mapped file, another
-        // program that truncates it in that time is at fault.
-        let tensors = unsafe { VarBuilder::from_mmaped_safetensors(&[path], DType::F32, &Device::Cpu) }
-            .map_err(|e| format!("is no readable .safetensors file ({e})"))?;
-        let name = path.file_stem().map_or_else(|| "vgg19".into(), |stem| stem.to_string_lossy().into_owned());
-        Self::read(name, tensors, deepest)
-    }
-
-    fn read(name: String, tensors: VarBuilder, deepest: Tap) -> Result<Self, String> {
+    /// When a layer is missing or has the wrong shape; the message names it.
+    pub fn read(name: impl Into<String>, tensors: VarBuilder, deepest: Tap) -> Result<Self, String> {
         let mut convs: Vec<Conv> = Vec::new();
         let mut inputs = 3;
         for tap in Tap::all().take_while(|&tap| tap <= deepest) {
@@ -77,10 +64,10 @@ impl Backbone {
             convs.push(conv);
         }
         let digest = digest(&convs).map_err(|e| e.to_string())?;
-        Ok(Self { name, digest, convs })
+        Ok(Self { name: name.into(), digest, convs })
     }
 
-    /// The file's stem, or `builtin`.
+    /// What the backbone is called: `builtin`, or what [`Backbone::read`] was told.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -110,7 +97,9 @@ impl Conv {
         let get = |part: &str| {
             let name = format!("features.{n}.{part}");
             if !tensors.contains_tensor(&name) {
-                return Err(format!("has no tensor `{name}` (the layer of {tap}); is this a VGG19 with torchvision's names?"));
+                return Err(format!(
+                    "has no tensor `{name}` (the layer of {tap}); is this a VGG19 with torchvision's names?"
+                ));
             }
             tensors.get_unchecked(&name).map_err(|e| format!("tensor `{name}`: {e}"))
         };
@@ -123,7 +112,10 @@ impl Conv {
             ));
         }
         if bias.dims() != [outputs] {
-            return Err(format!("tensor `features.{n}.bias` ({tap}) has shape {:?}; needed is [{outputs}]", bias.dims()));
+            return Err(format!(
+                "tensor `features.{n}.bias` ({tap}) has shape {:?}; needed is [{outputs}]",
+                bias.dims()
+            ));
         }
         Ok(Self { weight, bias })
     }

@@ -78,13 +78,7 @@ impl First {
     }
 
     /// Convolution, bias and ReLU: `full` blocked, `passed` as in [`Masked`].
-    pub fn forward(
-        &self,
-        isa: Isa,
-        picture: &Padded,
-        full: &mut [f32],
-        passed: &mut [u16],
-    ) {
+    pub fn forward(&self, isa: Isa, picture: &Padded, full: &mut [f32], passed: &mut [u16]) {
         let (full, passed) = (Shared::new(full), Shared::new(passed));
         each(picture.size.height, |y| isa.run(ForwardRow { conv: self, picture, y, full, passed }));
     }

@@ -46,9 +46,8 @@ impl Winograd {
             for input in 0..inputs {
                 let mut lanes = [[0.0; LANES]; FREQUENCIES];
                 for lane in 0..LANES {
-                    let taps = std::array::from_fn(|y| {
-                        std::array::from_fn(|x| at(panel * LANES + lane, input, y, x) as f64)
-                    });
+                    let taps =
+                        std::array::from_fn(|y| std::array::from_fn(|x| at(panel * LANES + lane, input, y, x) as f64));
                     for (frequency, value) in transform_kernel(taps).as_flattened().iter().enumerate() {
                         lanes[frequency][lane] = *value as f32;
                     }

@@ -1,0 +1,67 @@
+//! Which backbone a run gets: the command line, then the config, the environment, the cache, the built-in bank.
+
+use crate::config::BackboneChoice;
+use crate::error::{Error, Result};
+use crate::nst::settings::Tap;
+use crate::nst::weights::Backbone;
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// Names a `.safetensors` file where neither the command line nor the config does.
+pub const VARIABLE: &str = "AUGMENT_WEIGHTS";
+
+/// Opens the backbone up to `deepest`: `asked` on the command line, else what the config says, where `auto` is the
+/// first of [`VARIABLE`], the cache and the built-in bank.
+///
+/// # Errors
+/// When the chosen file cannot be read, lacks a layer or has one of the wrong shape. A file that was asked for is never
+/// replaced by another.
+pub fn open(asked: Option<&str>, config: &BackboneChoice, deepest: Tap) -> Result<Backbone> {
+    let choice = match asked {
+        Some("auto") => BackboneChoice::Auto,
+        Some("builtin") => BackboneChoice::Builtin,
+        Some(path) => BackboneChoice::Path(path.into()),
+        None => config.clone(),
+    };
+    let path = match choice {
+        BackboneChoice::Path(path) => path,
+        BackboneChoice::Builtin => return builtin(deepest),
+        BackboneChoice::Auto => match found() {
+            Some(path) => path,
+            None => return builtin(deepest),
+        },
+    };
+    read(&path, deepest)
+}
+
+/// The file that the environment names, or that the cache holds.
+fn found() -> Option<PathBuf> {
+    let named = env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+    named.or_else(|| cached().filter(|path| path.is_file()))
+}
+
+/// `$XDG_CACHE_HOME/augment/vgg19.safetensors`, by default below `~/.cache`.
+fn cached() -> Option<PathBuf> {
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+    Some(cache.join("augment/vgg19.safetensors"))
+}
+
+fn builtin(deepest: Tap) -> Result<Backbone> {
+    Backbone::builtin(deepest).map_err(|message| Error::Run(format!("the built-in backbone: {message}")))
+}
+
+fn read(path: &Path, deepest: Tap) -> Result<Backbone> {
+    let metadata = path.metadata().map_err(Error::io(path, "read the weights"))?;
+    if !metadata.is_file() {
+        return Err(Error::bad_file(path, "weights must be a .safetensors file, and this is a folder"));
+    }
+    // SAFETY: all tensors are copied out before this function returns. As with every mapped file, a program that
+    // truncates it in that time is at fault.
+    let tensors = unsafe { VarBuilder::from_mmaped_safetensors(&[path], DType::F32, &Device::Cpu) }
+        .map_err(|e| Error::bad_file(path, format!("is no readable .safetensors file: {e}")))?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    Backbone::read(name, tensors, deepest).map_err(|message| Error::bad_file(path, message))
+}

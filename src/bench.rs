@@ -1,0 +1,77 @@
+//! How long one evaluation and one frame take here.
+
+use crate::nst::Stylizer;
+use crate::nst::conv::Size;
+use crate::nst::pixels::Pixels;
+use serde::Serialize;
+use std::f32::consts::TAU;
+use std::time::Instant;
+
+/// What was measured; `augment bench --json` prints it.
+#[derive(Debug, Serialize)]
+pub struct Measured {
+    /// Of one evaluation of loss and gradient, the optimizer's own work included.
+    pub seconds_per_eval_median: f64,
+    pub seconds_per_eval_min: f64,
+    pub seconds_per_eval_max: f64,
+    /// Of one frame of this size with the config's steps, without reading and writing files.
+    pub seconds_per_frame: f64,
+    /// Evaluations that were measured.
+    pub evals: usize,
+    /// The config's evaluations per frame.
+    pub steps: usize,
+    /// Long side in pixels.
+    pub size: usize,
+    pub height: usize,
+    pub width: usize,
+    pub threads: usize,
+    pub device: String,
+    pub backbone: String,
+    pub backbone_digest: String,
+    /// Of this process, as far as the system tells.
+    pub peak_memory_mb: Option<f64>,
+}
+
+/// Stylizes a drawn picture of `size` with `stylizer`, whose settings are the config's but for `steps` = measured + 1
+/// and a working size that takes in `size`. Returns the seconds of each evaluation after the first, and of all the rest.
+pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), String> {
+    let style = stylizer.style(&drawn(size, 3.0));
+    let content = drawn(size, 5.0);
+    let mut bench = stylizer.workbench(size);
+    let begun = Instant::now();
+    let mut ends = Vec::new();
+    let made = stylizer.stylize(&mut bench, &content, &style, 0, |_, _| ends.push(Instant::now()));
+    let all = begun.elapsed().as_secs_f64();
+    made.map_err(|failure| failure.to_string())?;
+    let seconds: Vec<f64> = ends.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
+    let rest = all - seconds.iter().sum::<f64>();
+    Ok((seconds, rest))
+}
+
+/// A picture with edges and gradients at several scales.
+fn drawn(size: Size, waves: f32) -> Pixels {
+    let value = |y: usize, x: usize, colour: usize| {
+        let (v, u) = (y as f32 / size.height as f32, x as f32 / size.width as f32);
+        let phase = colour as f32 * 0.7;
+        let wave = (TAU * (waves * u + phase)).sin() * (TAU * (waves * 2.0 * v)).cos();
+        let tile = ((x / 16 + y / 16) % 2) as f32 - 0.5;
+        (0.5 + 0.3 * wave + 0.2 * tile).clamp(0.0, 1.0)
+    };
+    let at = |n: usize| value(n / 3 / size.width, n / 3 % size.width, n % 3);
+    Pixels::new(size, (0..size.pixels() * 3).map(at).collect())
+}
+
+/// The median of at least one value.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// The most memory that this process ever held, in megabytes; only Linux tells.
+pub fn peak_memory_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kilobytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1024.0 / 1e6)
+}

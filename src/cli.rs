@@ -1,0 +1,98 @@
+//! The command line, as clap reads it.
+
+use crate::plan::Shard;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Turn a YOLO dataset into the same dataset under fog, rain, snow, night or any style.
+///
+/// Every frame of the train split is stylized after a reference picture and written beside its label, which is copied
+/// byte for byte. The originals are not touched.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    #[command(flatten)]
+    pub batch: Option<Batch>,
+    /// Beside the batch and not in it: an optional group of arguments cannot hold another.
+    #[command(flatten)]
+    pub engine: Option<Engine>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  augment --config configs/fog.yaml datasets/drive                 writes datasets/drive-fog
+  augment --config configs/night.yaml datasets/drive --dry-run     shows what would be done, and how long it takes
+  augment --config configs/snow.yaml datasets/drive --limit 20 --set stylize.steps=60
+  augment bench --config configs/fog.yaml --size 512
+
+Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 finished but some frames failed.";
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Measure seconds per evaluation and per frame on this machine.
+    Bench(Bench),
+}
+
+/// What every verb needs to set up the engine.
+#[derive(Debug, Args)]
+pub struct Engine {
+    /// The YAML config
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// VGG19 weights: a .safetensors file with torchvision's names, `builtin`, or `auto`
+    #[arg(long, value_name = "PATH|builtin|auto")]
+    pub weights: Option<String>,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: String,
+    /// Override a config key, e.g. stylize.steps=60; the value is YAML; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Threads to compute with; all cores by default. Never changes a pixel
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Print the summary as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Batch {
+    /// The dataset: a folder in YOLO layout, its data.yaml, or a flat folder of images
+    pub dataset: PathBuf,
+    /// Where to write; by default DATASET-CONDITION beside the dataset
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Do only the first N jobs of the plan
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Do part I of N of the plan, counted from 1
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
+    /// Show the plan and the time that it would take, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Seed of the pairing and of noise; overrides the config's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// No progress, only errors and the last line
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Bench {
+    #[command(flatten)]
+    pub engine: Engine,
+    /// Long side to measure at; by default the config's `stylize.size`
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(16..=8192))]
+    pub size: Option<u16>,
+    /// Short side; by default as long as the long one
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(16..=8192))]
+    pub height: Option<u16>,
+    /// Evaluations to measure, after one that warms up
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub evals: u16,
+}

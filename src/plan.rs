@@ -1,0 +1,512 @@
+//! Which frame becomes which picture: config, frames and styles to a list of jobs. Nothing here touches the disk but
+//! [`find_styles`].
+//!
+//! Every choice is a draw from a hash, `SHA-256("augment 1" 0 purpose 0 seed variant path)` with the seed as 8 and the
+//! variant as 4 little-endian bytes, of which the first 8 bytes are taken as a little-endian number. So it depends on the
+//! seed, the frame's path below the dataset and the variant (0 for what all variants share), and on nothing else: not on
+//! the order of folders, on threads, on shards or on what is already done.
+
+use crate::config::{Config, OutputFormat, Pairing, StyleSource, short_digest};
+use crate::dataset::{Frame, Split, image_files, label_path};
+use crate::error::{Error, Result};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::{self, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Jobs that [`Plan::summary`] shows one by one.
+const ROWS_SHOWN: usize = 10;
+
+/// One style picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Style {
+    /// Absolute.
+    pub path: PathBuf,
+    /// Of the file's bytes, sixteen hex digits.
+    pub digest: String,
+    /// Share of the random pairing, above 0.
+    pub weight: f64,
+}
+
+/// Every style picture behind the sources, in their order and sorted within a folder, whose weight its pictures share.
+///
+/// Sources of weight 0 are left out.
+///
+/// # Errors
+/// [`Error::Io`] for a folder or file that cannot be read.
+pub fn find_styles(sources: &[StyleSource]) -> Result<Vec<Style>> {
+    let mut styles = Vec::new();
+    for source in sources.iter().filter(|source| source.weight > 0.0) {
+        let paths = if source.path.is_dir() { image_files(&source.path)? } else { vec![source.path.clone()] };
+        let weight = source.weight / paths.len() as f64;
+        for path in paths {
+            let bytes = std::fs::read(&path).map_err(Error::io(&path, "read the style"))?;
+            styles.push(Style { digest: short_digest(&bytes), path, weight });
+        }
+    }
+    Ok(styles)
+}
+
+/// One picture to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Index into the plan's frames.
+    pub frame: usize,
+    /// Which copy of the frame this is, from 1.
+    pub variant: u32,
+    /// Index into the plan's styles.
+    pub style: usize,
+    /// For whatever is random in the making of this picture; below 2^53.
+    pub seed: u64,
+    /// Path of the image below the output folder, with `/`.
+    pub output: String,
+    /// Path of the label below the output folder, with `/`; `None` for a background frame.
+    pub label_output: Option<String>,
+}
+
+/// The jobs of a run, in the order of their frames and variants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan<'a> {
+    pub condition: &'a str,
+    pub frames: &'a [Frame],
+    pub styles: &'a [Style],
+    pub jobs: Vec<Job>,
+}
+
+impl<'a> Plan<'a> {
+    /// All jobs that the config asks for.
+    ///
+    /// Frames whose outputs would collide (`a.jpg` and `a.png` share the label `a.txt`, and file systems may not tell
+    /// `A.jpg` from `a.jpg`) are told apart by their extension, `a_jpg__fog-1` and `a_png__fog-1`, and if that is not
+    /// enough by a digest of their path.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if there are no styles, or if two frames cannot be told apart.
+    pub fn new(config: &'a Config, frames: &'a [Frame], styles: &'a [Style]) -> Result<Self> {
+        if styles.is_empty() {
+            return Err(Error::Run("there is no style to pair the frames with".into()));
+        }
+        let names = distinct_names(frames)?;
+        let mut jobs = Vec::new();
+        for (index, (frame, name)) in frames.iter().zip(&names).enumerate() {
+            let draws = Draws { seed: config.seed, path: &frame.relative };
+            if draws.share("fraction", 0) >= config.fraction {
+                continue;
+            }
+            for variant in 1..=config.variants {
+                let stem = format!("{name}__{}-{variant}", config.condition);
+                let output = match config.format {
+                    OutputFormat::Same => format!("{stem}.{}", parts(&frame.relative).extension),
+                    OutputFormat::Jpg => format!("{stem}.jpg"),
+                    OutputFormat::Png => format!("{stem}.png"),
+                };
+                let label_output = frame.label.as_ref().map(|_| with_slashes(&label_path(Path::new(&output))));
+                let style = pick_style(config.pairing, styles, draws, variant);
+                // Every reader of JSON holds 53 bits exactly.
+                let seed = draws.number("job", variant) >> 11;
+                jobs.push(Job { frame: index, variant, style, seed, output, label_output });
+            }
+        }
+        Ok(Self { condition: &config.condition, frames, styles, jobs })
+    }
+
+    /// Only the jobs of this shard's frames.
+    pub fn shard(mut self, shard: Shard) -> Self {
+        self.jobs.retain(|job| shard.holds(&self.frames[job.frame].relative));
+        self
+    }
+
+    /// Only the first `count` jobs.
+    pub fn limit(mut self, count: usize) -> Self {
+        self.jobs.truncate(count);
+        self
+    }
+
+    /// The frame of a job of this plan.
+    pub fn frame(&self, job: &Job) -> &'a Frame {
+        &self.frames[job.frame]
+    }
+
+    /// The style of a job of this plan.
+    pub fn style(&self, job: &Job) -> &'a Style {
+        &self.styles[job.style]
+    }
+
+    /// The plan for people: counts, styles and the first jobs.
+    pub fn summary(&self, estimate: Option<Duration>) -> String {
+        let mut splits: BTreeMap<Split, Vec<usize>> = BTreeMap::new();
+        let mut uses = vec![0; self.styles.len()];
+        for job in &self.jobs {
+            splits.entry(self.frame(job).split).or_default().push(job.frame);
+            uses[job.style] += 1;
+        }
+        let frames: Vec<String> = splits
+            .iter_mut()
+            .map(|(split, frames)| {
+                // The jobs of a frame follow each other.
+                frames.dedup();
+                format!("{} of {split}", frames.len())
+            })
+            .collect();
+        let frames = if frames.is_empty() { "no frames".to_string() } else { frames.join(", ") };
+        let mut text = format!("{}: {} jobs on {frames}", self.condition, self.jobs.len());
+        if let Some(estimate) = estimate {
+            // Writing to a String cannot fail.
+            let _ = write!(text, ", about {}", Rough(estimate));
+        }
+        for (style, uses) in self.styles.iter().zip(&uses) {
+            let _ = write!(text, "\n{uses:>8} x {}", style.path.display());
+        }
+        for job in self.jobs.iter().take(ROWS_SHOWN) {
+            let style = self.style(job).path.file_name().unwrap_or_default().to_string_lossy();
+            let _ = write!(text, "\n  {} + {style} -> {}", self.frame(job).relative, job.output);
+        }
+        if self.jobs.len() > ROWS_SHOWN {
+            let _ = write!(text, "\n  and {} more", self.jobs.len() - ROWS_SHOWN);
+        }
+        text
+    }
+}
+
+/// One of several runs that share a dataset between them, written `I/N`, from `1/N` to `N/N`.
+///
+/// A frame's shard depends on its path alone, so shards are disjoint, complete, and stay as they are when frames are
+/// added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    index: u32,
+    count: u32,
+}
+
+impl Shard {
+    fn holds(self, path: &str) -> bool {
+        // Not by the run's seed: another seed shall not move a frame to another machine.
+        let shard = Draws { seed: 0, path }.number("shard", 0) % u64::from(self.count);
+        shard + 1 == u64::from(self.index)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.split_once('/')
+            .and_then(|(index, count)| Some(Self { index: index.parse().ok()?, count: count.parse().ok()? }))
+            .filter(|shard| (1..=shard.count).contains(&shard.index))
+            .ok_or_else(|| format!("`{text}` is no shard; expected I/N with I from 1 to N, such as 1/4"))
+    }
+}
+
+/// The draws of one frame.
+#[derive(Clone, Copy)]
+struct Draws<'a> {
+    seed: u64,
+    path: &'a str,
+}
+
+impl Draws<'_> {
+    fn number(self, purpose: &str, variant: u32) -> u64 {
+        let hash = Sha256::new()
+            .chain_update(b"augment 1\0")
+            .chain_update(purpose)
+            .chain_update([0])
+            .chain_update(self.seed.to_le_bytes())
+            .chain_update(variant.to_le_bytes())
+            .chain_update(self.path)
+            .finalize();
+        hash.iter().take(8).rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+    }
+
+    /// Uniform in 0..1, with the 53 bits that an f64 holds.
+    fn share(self, purpose: &str, variant: u32) -> f64 {
+        (self.number(purpose, variant) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+fn pick_style(pairing: Pairing, styles: &[Style], draws: Draws, variant: u32) -> usize {
+    match pairing {
+        Pairing::Cycle => {
+            let count = styles.len() as u64;
+            ((draws.number("cycle", 0) % count + u64::from(variant) - 1) % count) as usize
+        }
+        Pairing::Random => {
+            let total: f64 = styles.iter().map(|style| style.weight).sum();
+            let mut left = draws.share("style", variant) * total;
+            let reached = styles.iter().position(|style| {
+                left -= style.weight;
+                left < 0.0
+            });
+            // Rounding may leave a crumb behind the last style.
+            reached.unwrap_or(styles.len() - 1)
+        }
+    }
+}
+
+struct Parts<'a> {
+    /// With its closing `/`, or empty.
+    folder: &'a str,
+    stem: &'a str,
+    extension: &'a str,
+}
+
+fn parts(relative: &str) -> Parts<'_> {
+    let (folder, name) = relative.split_at(relative.rfind('/').map_or(0, |slash| slash + 1));
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+    Parts { folder, stem, extension }
+}
+
+/// For every frame the start of its output's path, with as much added as makes them all distinct.
+fn distinct_names(frames: &[Frame]) -> Result<Vec<String>> {
+    let mut names: Vec<String> = frames.iter().map(|frame| name_at(0, &frame.relative)).collect();
+    for level in 1..=2 {
+        let mut groups: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, name) in names.iter().enumerate() {
+            groups.entry(name.to_lowercase()).or_default().push(index);
+        }
+        for index in groups.into_values().filter(|group| group.len() > 1).flatten() {
+            names[index] = name_at(level, &frames[index].relative);
+        }
+    }
+    let mut seen: HashMap<String, &Frame> = HashMap::new();
+    for (name, frame) in names.iter().zip(frames) {
+        if let Some(other) = seen.insert(name.to_lowercase(), frame) {
+            let (a, b) = (other.path.display(), frame.path.display());
+            return Err(Error::Run(format!("{a} and {b} would write the same output; rename one of them")));
+        }
+    }
+    Ok(names)
+}
+
+fn name_at(level: usize, relative: &str) -> String {
+    let Parts { folder, stem, extension } = parts(relative);
+    match level {
+        0 => format!("{folder}{stem}"),
+        1 => format!("{folder}{stem}_{extension}"),
+        _ => format!("{folder}{stem}_{extension}_{}", &short_digest(relative.as_bytes())[..8]),
+    }
+}
+
+fn with_slashes(path: &Path) -> String {
+    path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+/// A duration in the one unit that people would say it in.
+struct Rough(Duration);
+
+impl fmt::Display for Rough {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self.0.as_secs_f64() {
+            s if s < 90.0 => write!(f, "{s:.0} s"),
+            s if s < 5400.0 => write!(f, "{:.0} min", s / 60.0),
+            s => write!(f, "{:.1} h", s / 3600.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::BackboneChoice;
+    use crate::nst::settings::Settings;
+    use std::collections::HashSet;
+
+    fn config() -> Config {
+        Config {
+            condition: "fog".into(),
+            styles: Vec::new(),
+            pairing: Pairing::Random,
+            variants: 1,
+            fraction: 1.0,
+            splits: vec![Split::Train],
+            seed: 0,
+            format: OutputFormat::Same,
+            quality: 95,
+            backbone: BackboneChoice::Auto,
+            stylize: Settings::default(),
+        }
+    }
+
+    /// Frames with these relative paths, all labelled.
+    fn frames<S: AsRef<str>>(paths: &[S]) -> Vec<Frame> {
+        let frame = |path: &S| Frame {
+            path: Path::new("/ds").join(path.as_ref()),
+            relative: path.as_ref().to_string(),
+            split: Split::Train,
+            label: Some(PathBuf::from("/ds/label.txt")),
+        };
+        paths.iter().map(frame).collect()
+    }
+
+    fn many(count: usize) -> Vec<Frame> {
+        frames(&(0..count).map(|i| format!("images/train/{i:05}.jpg")).collect::<Vec<_>>())
+    }
+
+    fn styles(weights: &[f64]) -> Vec<Style> {
+        let style = |(i, &weight): (usize, &f64)| Style {
+            path: format!("/styles/{i}.png").into(),
+            digest: i.to_string(),
+            weight,
+        };
+        weights.iter().enumerate().map(style).collect()
+    }
+
+    fn outputs(plan: &Plan) -> Vec<(String, String)> {
+        plan.jobs.iter().map(|job| (job.output.clone(), job.label_output.clone().unwrap())).collect()
+    }
+
+    #[test]
+    fn outputs_mirror_the_tree_and_labels_lie_where_ultralytics_looks() {
+        let frames = frames(&["images/train/a.b.JPG", "sub/c.tif"]);
+        let (config, styles) = (Config { variants: 2, ..config() }, styles(&[1.0]));
+        let plan = Plan::new(&config, &frames, &styles).unwrap();
+        let expected = [
+            ("images/train/a.b__fog-1.JPG", "labels/train/a.b__fog-1.txt"),
+            ("images/train/a.b__fog-2.JPG", "labels/train/a.b__fog-2.txt"),
+            ("sub/c__fog-1.tif", "sub/c__fog-1.txt"),
+            ("sub/c__fog-2.tif", "sub/c__fog-2.txt"),
+        ];
+        assert_eq!(outputs(&plan), expected.map(|(a, b)| (a.to_string(), b.to_string())));
+        let jpg = Config { format: OutputFormat::Jpg, ..config };
+        assert_eq!(Plan::new(&jpg, &frames, &styles).unwrap().jobs[2].output, "sub/c__fog-1.jpg");
+    }
+
+    #[test]
+    fn the_scheme_of_the_draws_is_fixed_forever() {
+        // From an independent implementation; another value here means that every dataset made so far changes.
+        let draws = Draws { seed: 7, path: "images/train/a.jpg" };
+        assert_eq!(draws.number("job", 1), 1690840263287327090);
+    }
+
+    #[test]
+    fn style_and_seed_depend_on_seed_path_and_variant_only() {
+        let (config, styles) = (Config { variants: 3, ..config() }, styles(&[1.0, 2.0, 3.0]));
+        let all = many(40);
+        let of = |frames: &[Frame], config: &Config| -> HashMap<String, (usize, u64)> {
+            let plan = Plan::new(config, frames, &styles).unwrap();
+            plan.jobs.iter().map(|job| (job.output.clone(), (job.style, job.seed))).collect()
+        };
+        let whole = of(&all, &config);
+        let mut reversed = all[10..20].to_vec();
+        reversed.reverse();
+        for (output, choice) in of(&reversed, &config) {
+            assert_eq!(whole[&output], choice, "{output}");
+        }
+        let other = of(&all, &Config { seed: 1, ..config.clone() });
+        assert!(whole.iter().all(|(output, (_, seed))| other[output].1 != *seed));
+        assert_eq!(
+            whole.values().map(|(_, seed)| seed).collect::<HashSet<_>>().len(),
+            120,
+            "every job has its own seed"
+        );
+    }
+
+    #[test]
+    fn random_pairing_follows_the_weights() {
+        let (frames, config, styles) = (many(4000), config(), styles(&[1.0, 3.0]));
+        let plan = Plan::new(&config, &frames, &styles).unwrap();
+        let first = plan.jobs.iter().filter(|job| job.style == 0).count();
+        assert!((900..1100).contains(&first), "{first} of 4000 at a weight of a quarter");
+    }
+
+    #[test]
+    fn cycling_takes_the_variants_of_a_frame_through_all_styles() {
+        let (frames, styles) = (many(30), styles(&[1.0, 1.0, 1.0]));
+        let config = Config { pairing: Pairing::Cycle, variants: 3, ..config() };
+        let plan = Plan::new(&config, &frames, &styles).unwrap();
+        for jobs in plan.jobs.chunks(3) {
+            assert_eq!(jobs.iter().map(|job| job.style).collect::<HashSet<_>>().len(), 3);
+        }
+        assert_eq!(plan.jobs.iter().step_by(3).map(|job| job.style).collect::<HashSet<_>>().len(), 3, "starts differ");
+    }
+
+    #[test]
+    fn a_fraction_takes_its_share_and_a_larger_one_keeps_the_smaller() {
+        let (frames, styles) = (many(2000), styles(&[1.0]));
+        let taken = |fraction| -> HashSet<String> {
+            let config = Config { fraction, ..config() };
+            Plan::new(&config, &frames, &styles).unwrap().jobs.into_iter().map(|job| job.output).collect()
+        };
+        let (tenth, half) = (taken(0.1), taken(0.5));
+        assert!((150..250).contains(&tenth.len()) && (900..1100).contains(&half.len()));
+        assert!(tenth.is_subset(&half));
+        assert_eq!(taken(1.0).len(), 2000);
+    }
+
+    #[test]
+    fn shards_are_disjoint_complete_and_stay_when_frames_are_added() {
+        let (config, styles) = (Config { variants: 2, ..config() }, styles(&[1.0]));
+        let (few, more) = (many(100), many(150));
+        let shard = |frames: &[Frame], text: &str| -> HashSet<String> {
+            let plan = Plan::new(&config, frames, &styles).unwrap().shard(text.parse().unwrap());
+            plan.jobs.into_iter().map(|job| job.output).collect()
+        };
+        let shards = ["1/3", "2/3", "3/3"].map(|text| shard(&few, text));
+        assert!(shards.iter().all(|shard| shard.len() > 30));
+        assert_eq!(shards.iter().map(HashSet::len).sum::<usize>(), 200);
+        assert_eq!(shards.iter().flatten().collect::<HashSet<_>>().len(), 200);
+        assert!(shards[1].is_subset(&shard(&more, "2/3")));
+        for bad in ["0/3", "4/3", "1", "1/0", "a/b", "-1/2"] {
+            assert!(bad.parse::<Shard>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn frames_that_would_write_the_same_output_are_told_apart() {
+        let frames = frames(&["x/a.jpg", "x/a.png", "x/b.jpg", "x/C.jpg", "x/c.jpg"]);
+        let (config, styles) = (config(), styles(&[1.0]));
+        let plan = Plan::new(&config, &frames, &styles).unwrap();
+        let names: Vec<_> = plan.jobs.iter().map(|job| job.output.as_str()).collect();
+        assert_eq!(&names[..3], ["x/a_jpg__fog-1.jpg", "x/a_png__fog-1.png", "x/b__fog-1.jpg"]);
+        assert!(names[3].starts_with("x/C_jpg_") && names[4].starts_with("x/c_jpg_"), "{names:?}");
+        for pick in
+            [|job: &Job| job.output.to_lowercase(), |job: &Job| job.label_output.clone().unwrap().to_lowercase()]
+        {
+            assert_eq!(plan.jobs.iter().map(pick).collect::<HashSet<_>>().len(), 5);
+        }
+        let limited = Plan::new(&config, &frames, &styles).unwrap().limit(1);
+        assert_eq!(limited.jobs, plan.jobs[..1], "a limit changes no name");
+    }
+
+    #[test]
+    fn frames_that_cannot_be_told_apart_are_refused_with_both_names() {
+        let mut twice = frames(&["a.jpg", "a.jpg"]);
+        twice[1].path = "/elsewhere/a.jpg".into();
+        let (config, styles) = (config(), styles(&[1.0]));
+        let error = Plan::new(&config, &twice, &styles).unwrap_err().to_string();
+        assert!(error.contains("/ds/a.jpg") && error.contains("/elsewhere/a.jpg"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_of_styles_shares_its_weight_and_weightless_sources_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.png", "a.jpg"] {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        let source = |path: PathBuf, weight| StyleSource { path, weight };
+        let sources = [
+            source(folder.path().to_path_buf(), 3.0),
+            source(folder.path().join("b.png"), 1.0),
+            source("/none".into(), 0.0),
+        ];
+        let styles = find_styles(&sources).unwrap();
+        let found: Vec<_> = styles.iter().map(|s| (s.path.file_name().unwrap().to_str().unwrap(), s.weight)).collect();
+        assert_eq!(found, [("a.jpg", 1.5), ("b.png", 1.5), ("b.png", 1.0)]);
+        assert!(styles[1].digest == styles[2].digest && styles[0].digest != styles[1].digest);
+    }
+
+    #[test]
+    fn the_summary_counts_jobs_frames_and_styles() {
+        let (frames, styles) = (many(8), styles(&[1.0]));
+        let config = Config { variants: 2, ..config() };
+        let plan = Plan::new(&config, &frames, &styles).unwrap();
+        let summary = plan.summary(Some(Duration::from_secs(600)));
+        assert!(
+            summary.starts_with("fog: 16 jobs on 8 of train, about 10 min\n      16 x /styles/0.png\n"),
+            "{summary}"
+        );
+        assert!(summary.contains("images/train/00000.jpg + 0.png -> images/train/00000__fog-1.jpg"), "{summary}");
+        assert!(summary.ends_with("and 6 more"), "{summary}");
+    }
+}

@@ -1,0 +1,65 @@
+//! What a run says while it runs. Who listens decides what to show.
+
+use crate::manifest::Row;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Something happened in a run.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The engine is ready and the plan is made.
+    Begin(&'a Header),
+    /// Work on a frame, named relative to the dataset, began.
+    Frame { name: &'a str },
+    /// One evaluation of that frame: counted from 1, of how many, and the total loss.
+    Evaluated { evaluation: usize, of: usize, loss: f64 },
+    /// The frame is done or failed; its row is on disk.
+    Row(&'a Row),
+    /// Something that a person should know and that stops nothing.
+    Warning(&'a str),
+}
+
+/// What a run will do and with what.
+#[derive(Clone, Debug)]
+pub struct Header {
+    pub backbone: String,
+    pub backbone_digest: String,
+    /// The device, its instruction set and threads.
+    pub device: String,
+    pub output: PathBuf,
+    /// Jobs of the plan, and how many of them were done before.
+    pub jobs: usize,
+    pub skipped: usize,
+    pub styles: usize,
+}
+
+/// How a run ended; `--json` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Jobs of the plan.
+    pub jobs: usize,
+    pub done: usize,
+    pub failed: usize,
+    /// Jobs that were done before.
+    pub skipped: usize,
+    pub seconds: f64,
+    /// Frames written per second; 0 when none was.
+    pub frames_per_second: f64,
+    pub output: PathBuf,
+    pub manifest: PathBuf,
+    /// The new dataset for training, where the source was a labelled one.
+    pub data_yaml: Option<PathBuf>,
+    pub backbone: String,
+    pub backbone_digest: String,
+    pub device: String,
+}
+
+/// Listens to a run.
+pub trait Observer {
+    fn event(&mut self, event: Event);
+}
+
+/// Silence.
+impl Observer for () {
+    fn event(&mut self, _: Event) {}
+}

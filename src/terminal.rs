@@ -1,0 +1,182 @@
+//! The only file that knows bars, colours and what a person sees.
+
+use crate::bench::Measured;
+use crate::manifest::{Row, Status};
+use crate::progress::{Event, Header, Observer, Summary};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+/// The listener that fits where standard error goes: a bar on a terminal, plain lines elsewhere, silence with `quiet`.
+pub fn observer(quiet: bool) -> Box<dyn Observer> {
+    match quiet {
+        true => Box::new(()),
+        false if stderr().is_terminal() => Box::new(Bar::new()),
+        false => Box::new(Lines::new()),
+    }
+}
+
+/// One line: what runs on what, and where it goes.
+fn header_line(header: &Header) -> String {
+    let before = match header.skipped {
+        0 => String::new(),
+        n => format!(" ({n} done before)"),
+    };
+    format!(
+        "augment {} | backbone {} {} | {} | {} frames{before}, {} styles -> {}",
+        env!("CARGO_PKG_VERSION"),
+        header.backbone,
+        header.backbone_digest,
+        header.device,
+        header.jobs,
+        header.styles,
+        header.output.display()
+    )
+}
+
+fn failure_line(row: &Row) -> String {
+    format!("failed: {}: {}", row.source, row.error.as_deref().unwrap_or("unknown reason"))
+}
+
+/// How a run ended, in one line.
+pub fn summary_line(summary: &Summary) -> String {
+    let Summary { jobs, done, failed, skipped, seconds, .. } = summary;
+    if *skipped == *jobs {
+        return format!("nothing to do: all {jobs} frames were done before, in {}", summary.output.display());
+    }
+    let mut line = format!("{done} frames in {}", duration(*seconds));
+    if *done > 0 {
+        line += &format!(" ({:.2} s each)", seconds / *done as f64);
+    }
+    if *skipped > 0 {
+        line += &format!(", {skipped} done before");
+    }
+    if *failed > 0 {
+        line += &format!(", {failed} FAILED (see {})", summary.manifest.display());
+    }
+    let result = summary.data_yaml.as_ref().unwrap_or(&summary.output);
+    format!("{line} -> {}", result.display())
+}
+
+/// Seconds as a person says them.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// A bar with frames done, frames per second, time left and the loss of the frame in hand.
+struct Bar {
+    bar: ProgressBar,
+    name: String,
+}
+
+impl Bar {
+    fn new() -> Self {
+        let style = ProgressStyle::with_template(
+            "{bar:32.cyan/blue} {pos}/{len} frames  {per_sec}  {eta} left  {wide_msg:.dim}",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self { bar: ProgressBar::no_length().with_style(style), name: String::new() }
+    }
+}
+
+impl Observer for Bar {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Begin(header) => {
+                self.bar.println(header_line(header));
+                self.bar.set_length((header.jobs - header.skipped) as u64);
+                self.bar.reset();
+                self.bar.enable_steady_tick(Duration::from_millis(200));
+            }
+            Event::Frame { name } => name.clone_into(&mut self.name),
+            Event::Evaluated { evaluation, of, loss } => {
+                self.bar.set_message(format!("{}  {evaluation}/{of}  loss {loss:.3}", self.name));
+            }
+            Event::Row(row) => {
+                if row.status == Status::Failed {
+                    self.bar.println(failure_line(row));
+                }
+                self.bar.inc(1);
+            }
+            Event::Warning(text) => self.bar.println(format!("warning: {text}")),
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A line for the first frame, for every failure, and from then on every few seconds.
+struct Lines {
+    begun: Instant,
+    said: Option<Instant>,
+    left: usize,
+    finished: usize,
+    loss: f64,
+}
+
+impl Lines {
+    const EVERY: Duration = Duration::from_secs(10);
+
+    fn new() -> Self {
+        Self { begun: Instant::now(), said: None, left: 0, finished: 0, loss: f64::NAN }
+    }
+}
+
+impl Observer for Lines {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Begin(header) => {
+                eprintln!("{}", header_line(header));
+                self.left = header.jobs - header.skipped;
+                self.begun = Instant::now();
+            }
+            Event::Frame { .. } => {}
+            Event::Evaluated { loss, .. } => self.loss = loss,
+            Event::Warning(text) => eprintln!("warning: {text}"),
+            Event::Row(row) => {
+                if row.status == Status::Failed {
+                    eprintln!("{}", failure_line(row));
+                }
+                self.finished += 1;
+                self.left = self.left.saturating_sub(1);
+                if self.left > 0 && self.said.is_some_and(|said| said.elapsed() < Self::EVERY) {
+                    return;
+                }
+                self.said = Some(Instant::now());
+                let rate = self.finished as f64 / self.begun.elapsed().as_secs_f64().max(1e-9);
+                eprintln!(
+                    "{}/{} frames  {rate:.2}/s  {} left  loss {:.3}",
+                    self.finished,
+                    self.finished + self.left,
+                    duration(self.left as f64 / rate),
+                    self.loss
+                );
+            }
+        }
+    }
+}
+
+/// What `augment bench` found.
+pub fn bench_lines(measured: &Measured) -> String {
+    let Measured { width, height, steps, threads, device, backbone, backbone_digest, .. } = measured;
+    let memory = measured.peak_memory_mb.map_or(String::new(), |mb| format!("\npeak memory         {mb:.0} MB"));
+    format!(
+        "{width}x{height} on {device}, {threads} threads, backbone {backbone} {backbone_digest}\n\
+         per evaluation      {:.3} s  (median of {}, {:.3} to {:.3})\n\
+         per frame           {:.2} s  ({steps} evaluations){memory}",
+        measured.seconds_per_eval_median,
+        measured.evals,
+        measured.seconds_per_eval_min,
+        measured.seconds_per_eval_max,
+        measured.seconds_per_frame,
+    )
+}
