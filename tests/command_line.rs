@@ -1,0 +1,295 @@
+//! The program from outside: what people type, what they get, and what happens to bad input.
+
+use image::{Rgb, RgbImage};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// A dataset, styles and a config of one test, in a folder of its own.
+struct Place {
+    dir: TempDir,
+}
+
+const CONFIG: &str = "\
+condition: fog
+styles: [{path: styles}]
+stylize: {size: 64, steps: 3, style: {layers: {relu1_1: 1, relu2_1: 1}}, content: {layers: {relu2_1: 1}}}
+";
+
+fn picture(seed: u32, width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        let wave = |n: u32| (((x * (n + seed) / 3 + y * n) % 64) * 4) as u8;
+        Rgb([wave(1), wave(2), (x ^ y ^ seed) as u8])
+    })
+}
+
+impl Place {
+    /// Two frames to train on, one of them background, one to validate on, and two styles.
+    fn new() -> Self {
+        let place = Self { dir: TempDir::new().unwrap() };
+        place.image("data/images/train/a.png", 1, 80, 60);
+        place.image("data/images/train/b.jpg", 2, 61, 47);
+        place.image("data/images/val/c.png", 3, 40, 40);
+        place.text("data/labels/train/a.txt", "0 0.5 0.5 0.25 0.25\r\n1 0.1 0.1 0.05 0.05 0.2 0.2 0.3 0.1\n\n");
+        place.text("data/labels/val/c.txt", "1 0.5 0.5 0.1 0.1\n");
+        place.text("data/data.yaml", "path: .\ntrain: images/train\nval: images/val\nnames: {0: car, 1: person}\n");
+        place.image("styles/one.jpg", 7, 90, 64);
+        place.image("styles/two.png", 8, 64, 90);
+        place.text("fog.yaml", CONFIG);
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn text(&self, name: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn image(&self, name: &str, seed: u32, width: u32, height: u32) {
+        self.text(name, "");
+        picture(seed, width, height).save(self.path(name)).unwrap();
+    }
+
+    /// Runs the program in this place, with the built-in backbone.
+    fn augment(&self, args: &str) -> Output {
+        self.command(args).args(["--weights", "builtin"]).output().unwrap()
+    }
+
+    fn command(&self, args: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_augment"));
+        command.current_dir(self.dir.path()).args(args.split_whitespace());
+        command.env_remove("AUGMENT_WEIGHTS").env("XDG_CACHE_HOME", self.path("cache"));
+        command
+    }
+
+    fn rows(&self, output: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.path(output).join("manifest.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Every file below a folder with its bytes.
+    fn files(&self, folder: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+        walkdir::WalkDir::new(self.path(folder))
+            .into_iter()
+            .map(Result::unwrap)
+            .filter(|entry| entry.file_type().is_file())
+            .map(|entry| (entry.path().to_path_buf(), fs::read(entry.path()).unwrap()))
+            .collect()
+    }
+}
+
+#[track_caller]
+fn expect(output: &Output, code: i32, said: &[&str]) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{error}");
+    for words in said {
+        assert!(error.contains(words), "`{words}` is not in: {error}");
+    }
+}
+
+const RUN: &str = "--config fog.yaml data";
+
+#[test]
+fn a_dataset_comes_out_whole_and_the_input_is_untouched() {
+    let place = Place::new();
+    let before = place.files("data");
+    let output = place.augment(&format!("{RUN} --json"));
+    expect(&output, 0, &["backbone builtin"]);
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&summary["done"], &summary["failed"]), (&2.into(), &0.into()));
+    assert_eq!(place.files("data"), before);
+    for (made, source) in [("images/train/a__fog-1.png", (80, 60)), ("images/train/b__fog-1.jpg", (61, 47))] {
+        let made = image::open(place.path("data-fog").join(made)).unwrap();
+        assert_eq!((made.width(), made.height()), source);
+    }
+    let label = |name: &str| fs::read(place.path(name)).unwrap();
+    assert_eq!(label("data-fog/labels/train/a__fog-1.txt"), label("data/labels/train/a.txt"));
+    assert_eq!(fs::read_dir(place.path("data-fog/labels/train")).unwrap().count(), 1, "background has no label");
+    assert!(place.path("data-fog/sheet.png").is_file());
+    let data = fs::read_to_string(place.path("data-fog/data.yaml")).unwrap();
+    assert!(!data.contains("path:") && data.contains("../data/images/train") && data.contains("person"), "{data}");
+}
+
+#[test]
+fn the_manifest_tells_everything_about_each_frame() {
+    let place = Place::new();
+    expect(&place.augment(RUN), 0, &[]);
+    let rows = place.rows("data-fog");
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        assert_eq!(row["status"], "done");
+        assert!(Path::new(row["source"].as_str().unwrap()).is_absolute());
+        assert!(Path::new(row["style"].as_str().unwrap()).is_absolute());
+        assert!(place.path("data-fog").join(row["output"].as_str().unwrap()).is_file());
+        assert_eq!((&row["condition"], &row["variant"]), (&"fog".into(), &1.into()));
+        assert_eq!((&row["backbone"]["name"], &row["evals"]), (&"builtin".into(), &3.into()));
+        assert_eq!(row["engine"], env!("CARGO_PKG_VERSION"));
+        for number in ["content_loss", "style_loss", "first_content_loss", "first_style_loss", "seconds", "seed"] {
+            assert!(row[number].is_number(), "{number}");
+        }
+        let loss = |key: &str| row[key].as_f64().unwrap();
+        assert!(loss("style_loss") < loss("first_style_loss"));
+        assert!(row["config_digest"].is_string() && row["device"].is_string() && row["error"].is_null());
+    }
+}
+
+#[test]
+fn a_second_run_does_nothing_and_says_so() {
+    let place = Place::new();
+    expect(&place.augment(RUN), 0, &[]);
+    let before = place.files("data-fog");
+    expect(&place.augment(RUN), 0, &["nothing to do"]);
+    assert_eq!(place.files("data-fog"), before);
+    expect(&place.augment(&format!("{RUN} --set stylize.steps=2")), 0, &["2 frames"]);
+}
+
+#[test]
+fn threads_shards_and_order_do_not_change_a_byte() {
+    let place = Place::new();
+    expect(&place.augment(&format!("{RUN} --output one --threads 1")), 0, &[]);
+    expect(&place.augment(&format!("{RUN} --output two --threads 3 --shard 2/2")), 0, &[]);
+    expect(&place.augment(&format!("{RUN} --output two --threads 2 --shard 1/2")), 0, &[]);
+    let below = |folder: &str| -> BTreeMap<_, _> {
+        let root = place.path(folder);
+        let files = place.files(&format!("{folder}/images"));
+        files.into_iter().map(|(path, bytes)| (path.strip_prefix(&root).unwrap().to_path_buf(), bytes)).collect()
+    };
+    assert_eq!(below("one"), below("two"));
+    assert_eq!(below("one").len(), 2);
+}
+
+#[test]
+fn a_dry_run_shows_the_plan_and_writes_nothing() {
+    let place = Place::new();
+    let output = place.augment(&format!("{RUN} --dry-run --set variants=3"));
+    expect(&output, 0, &[]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("6 jobs") && text.contains("about") && text.contains("a__fog-2.png"), "{text}");
+    assert!(!place.path("data-fog").exists());
+}
+
+#[test]
+fn bench_measures_what_the_contract_names() {
+    let place = Place::new();
+    let output = place.augment("bench --config fog.yaml --size 64 --evals 3 --json");
+    expect(&output, 0, &[]);
+    let measured: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&measured["size"], &measured["evals"], &measured["backbone"]),
+        (&64.into(), &3.into(), &"builtin".into())
+    );
+    for key in ["seconds_per_eval_median", "seconds_per_frame"] {
+        assert!(measured[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    assert!(measured["threads"].as_u64().unwrap() > 0 && measured["device"].is_string());
+}
+
+#[test]
+fn mistakes_in_the_config_are_named_with_their_place() {
+    let place = Place::new();
+    place.text("fog.yaml", "condition: fog\nstyles: [{path: styles}]\nstylize:\n  stepz: 3\n");
+    expect(&place.augment(RUN), 2, &["fog.yaml:4:3", "stepz", "steps"]);
+    place.text("fog.yaml", "condition: fog\nstyles: [{path: styles}]\nstylize:\n  steps: many\n");
+    expect(&place.augment(RUN), 2, &["fog.yaml:4:10"]);
+    place.text("fog.yaml", "condition: fog\nstyles: [{path: styles}]\nstylize: {strength: 1.5}\n");
+    expect(&place.augment(RUN), 2, &["fog.yaml:3:21", "0"]);
+    place.text("fog.yaml", "condition: fog\nstyles: [{path: nowhere}]\n");
+    expect(&place.augment(RUN), 2, &["fog.yaml:2:17", "nowhere"]);
+    fs::create_dir(place.path("empty")).unwrap();
+    place.text("fog.yaml", "condition: fog\nstyles: [{path: empty}]\n");
+    expect(&place.augment(RUN), 2, &["fog.yaml:2:17", "empty"]);
+    place.text("fog.yaml", CONFIG);
+    expect(&place.augment(&format!("{RUN} --set stylize.steps=many")), 2, &["--set stylize.steps=many"]);
+    assert!(!place.path("data-fog").exists());
+}
+
+#[test]
+fn frames_that_cannot_be_read_fail_alone() {
+    let place = Place::new();
+    let whole = fs::read(place.path("data/images/train/b.jpg")).unwrap();
+    place.text("data/images/train/cut.jpg", &whole[..whole.len() / 2]);
+    place.text("data/images/train/empty.png", "");
+    place.text("data/images/train/words.jpg", "this is no picture");
+    expect(&place.augment(RUN), 3, &["cut.jpg", "empty.png", "words.jpg", "2 frames", "3 FAILED"]);
+    let rows = place.rows("data-fog");
+    let failed: Vec<_> = rows.iter().filter(|row| row["status"] == "failed").collect();
+    assert_eq!((rows.len(), failed.len()), (5, 3));
+    assert!(failed.iter().all(|row| row["error"].is_string() && row["evals"].is_null()));
+    assert!(!place.path("data-fog/images/train/cut__fog-1.jpg").exists());
+}
+
+#[test]
+fn datasets_and_outputs_that_cannot_be_are_refused_before_any_work() {
+    let place = Place::new();
+    fs::create_dir(place.path("nothing")).unwrap();
+    let code = place.augment("--config fog.yaml nothing").status.code();
+    assert!(code == Some(1) || code == Some(2));
+    expect(&place.augment("--config fog.yaml nothing"), code.unwrap(), &["nothing", "image"]);
+    expect(&place.augment("--config fog.yaml missing"), 2, &["missing"]);
+    place.text("taken", "a file");
+    expect(&place.augment(&format!("{RUN} --output taken")), 1, &["taken", "--output"]);
+    assert_eq!(fs::read(place.path("taken")).unwrap(), b"a file");
+    expect(&place.augment(&format!("{RUN} --device cuda")), 1, &["cuda"]);
+}
+
+#[test]
+fn weights_are_found_in_their_order_and_bad_ones_are_named() {
+    let place = Place::new();
+    let run = |weights: &[&str], variable: Option<&str>| {
+        let mut command = place.command(&format!("{RUN} --dry-run"));
+        if let Some(path) = variable {
+            command.env("AUGMENT_WEIGHTS", path);
+        }
+        command.args(weights).output().unwrap()
+    };
+    // A file that holds one layer where VGG19 has more.
+    let header = br#"{"features.0.weight":{"dtype":"F32","shape":[16,3,3,3],"data_offsets":[0,1728]},"features.0.bias":{"dtype":"F32","shape":[16],"data_offsets":[1728,1792]}}"#;
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend_from_slice(header);
+    file.extend_from_slice(&[0; 1792]);
+    place.text("short.safetensors", &file);
+    expect(&run(&["--weights", "short.safetensors"], None), 1, &["short.safetensors", "features.2.weight"]);
+    expect(&run(&[], Some("short.safetensors")), 1, &["short.safetensors"]);
+    expect(&run(&["--weights", "builtin"], Some("short.safetensors")), 0, &[]);
+    expect(&run(&[], None), 0, &[]);
+    place.text("cache/augment/vgg19.safetensors", &file);
+    expect(&run(&[], None), 1, &["vgg19.safetensors"]);
+    place.text("words.safetensors", "these are no weights");
+    expect(&run(&["--weights", "words.safetensors"], None), 1, &["words.safetensors"]);
+    expect(&run(&["--weights", "gone.safetensors"], None), 1, &["gone.safetensors"]);
+}
+
+#[test]
+fn every_style_setting_changes_the_picture() {
+    let place = Place::new();
+    let made = |set: &str| {
+        let output = place.augment(&format!("{RUN} --limit 1 --output out --set {set}"));
+        expect(&output, 0, &[]);
+        fs::read(place.path("out/images/train/a__fog-1.png")).unwrap()
+    };
+    let sets = [
+        "stylize.render=photoreal",
+        "stylize.render=pixels",
+        "stylize.strength=0.5",
+        "stylize.init=content",
+        "stylize.init=noise",
+        "stylize.pool=avg",
+        "stylize.optimizer=adam",
+        "stylize.tv=1.0",
+        "stylize.steps=9",
+        "stylize.size=32",
+        "stylize.content.weight=50",
+        "stylize.style.layers.relu3_1=1",
+    ];
+    let pictures: Vec<_> = sets.iter().map(|set| made(set)).collect();
+    for (n, picture) in pictures.iter().enumerate() {
+        assert!(!pictures[..n].contains(picture), "{} makes the same picture as another setting", sets[n]);
+    }
+}
