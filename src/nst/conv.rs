@@ -252,9 +252,10 @@ mod tests {
     use crate::nst::testing::{Random, assert_close, block, unblock};
 
     /// The definition, in double precision: `weight` is `[outputs][inputs][3][3]`, planes are `[channels][h][w]`.
-    fn reference(weight: &[f32], outputs: usize, input: &[f32], size: Size) -> Vec<f32> {
+    fn reference(weight: &[f32], input: &[f32], size: Size) -> Vec<f32> {
         let Size { height, width } = size;
         let inputs = input.len() / size.pixels();
+        let outputs = weight.len() / (inputs * 9);
         let mut out = vec![0.0; outputs * size.pixels()];
         for o in 0..outputs {
             for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
@@ -282,31 +283,44 @@ mod tests {
         Size { height: 128, width: 97 },
     ];
 
-    /// Every pair of channel counts that VGG19's convolutions have in either direction, with sizes that the slow
-    /// reference can afford.
-    fn cases() -> impl Iterator<Item = (usize, usize, Size)> {
-        const PAIRS: [(usize, usize); 9] =
-            [(16, 48), (64, 64), (64, 128), (128, 64), (128, 128), (128, 256), (256, 128), (256, 256), (512, 512)];
-        PAIRS.into_iter().flat_map(|(inputs, outputs)| {
-            let affordable = move |size: &Size| inputs * outputs * size.pixels() < 60_000_000;
-            SIZES.into_iter().filter(affordable).map(move |size| (inputs, outputs, size))
-        })
-    }
+    /// Inputs and outputs of VGG19's convolutions in both directions, and some that no tile fits.
+    const CHANNELS: [(usize, usize); 12] = [
+        (16, 48),
+        (80, 16),
+        (64, 64),
+        (64, 128),
+        (128, 64),
+        (128, 128),
+        (128, 256),
+        (256, 128),
+        (256, 256),
+        (256, 512),
+        (512, 256),
+        (512, 512),
+    ];
 
     #[test]
     fn convolutions_equal_the_definition_on_every_instruction_set() {
         let mut random = Random(1);
-        for (inputs, outputs, size) in cases() {
+        for ((inputs, outputs), size) in CHANNELS.into_iter().flat_map(|pair| SIZES.map(|size| (pair, size))) {
             let weight = random.normal(outputs * inputs * 9);
             let input = random.normal(inputs * size.pixels());
-            let expected = reference(&weight, outputs, &input, size);
+            // The definition is slow: look at the first, the last and one output between.
+            let looked_at = [0, outputs / 2 + 1, outputs - 1];
+            let rows: Vec<f32> =
+                looked_at.iter().flat_map(|o| weight[o * inputs * 9..][..inputs * 9].to_vec()).collect();
+            let expected = reference(&rows, &input, size);
             let conv = Winograd::new(outputs, inputs, |o, i, y, x| weight[((o * inputs + i) * 3 + y) * 3 + x]);
             let data = block(&input, inputs);
             for isa in Isa::available() {
-                let mut out = vec![f32::NAN; expected.len()];
+                let mut out = vec![f32::NAN; outputs * size.pixels()];
                 let sink = Store { data: Shared::new(&mut out), size };
                 conv.run(isa, &mut [Default::default(), Default::default()], size, Plain { data: &data, size }, sink);
-                assert_close(&unblock(&out, outputs), &expected, 1e-4, &format!("{isa} {inputs} {outputs} {size:?}"));
+                let out = unblock(&out, outputs);
+                assert!(out.iter().all(|v| v.is_finite()));
+                let out: Vec<f32> =
+                    looked_at.iter().flat_map(|o| out[o * size.pixels()..][..size.pixels()].to_vec()).collect();
+                assert_close(&out, &expected, 1e-4, &format!("{isa} {inputs} {outputs} {size:?}"));
             }
         }
     }
@@ -319,7 +333,7 @@ mod tests {
             let weight = random.normal(channels * channels * 9);
             let bias = random.normal(channels);
             let input = random.normal(channels * size.pixels());
-            let mut active = reference(&weight, channels, &input, size);
+            let mut active = reference(&weight, &input, size);
             for (plane, bias) in active.chunks_exact_mut(size.pixels()).zip(&bias) {
                 plane.iter_mut().for_each(|v| *v = (*v + bias).max(0.0));
             }
@@ -380,7 +394,7 @@ mod tests {
             let bias = random.normal(outputs);
             let pixels = random.normal(3 * size.pixels());
             let planes: Vec<f32> = (0..3).flat_map(|c| pixels.iter().skip(c).step_by(3).copied()).collect();
-            let mut expected = reference(&weight, outputs, &planes, size);
+            let mut expected = reference(&weight, &planes, size);
             for (plane, bias) in expected.chunks_exact_mut(size.pixels()).zip(&bias) {
                 plane.iter_mut().for_each(|v| *v = (*v + bias).max(0.0));
             }
@@ -391,7 +405,7 @@ mod tests {
                 .flat_map(|c| (0..outputs).map(move |o| (o, c)))
                 .flat_map(|(o, c)| weight[(o * 3 + c) * 9..][..9].iter().rev().copied())
                 .collect();
-            let expected_back = reference(&turned, 3, &masked, size);
+            let expected_back = reference(&turned, &masked, size);
             let conv = First::new(bias, |o, c, y, x| weight[((o * 3 + c) * 3 + y) * 3 + x]);
             let mut picture = Padded::new(size);
             picture.fill(&pixels, |_, v| v);

@@ -170,3 +170,49 @@ impl Kernel for AddProduct<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::testing::{Random, assert_close, block, unblock};
+
+    #[test]
+    fn gram_matrices_and_their_gradients_equal_the_definition_on_every_instruction_set() {
+        let mut random = Random(4);
+        let cases = [(16, 1), (48, 15), (64, 527), (80, 300), (128, 4097), (256, 12416), (512, 333)];
+        for (channels, pixels) in cases {
+            let planes = random.normal(channels * pixels);
+            let plane = |c: usize| &planes[c * pixels..][..pixels];
+            let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| *a as f64 * *b as f64).sum::<f64>();
+            let gram_at = |i: usize, j: usize| (product(plane(i), plane(j)) / pixels as f64) as f32;
+            let expected: Vec<f32> = (0..channels * channels).map(|n| gram_at(n / channels, n % channels)).collect();
+            // Any symmetric matrix serves as the derivative; this one is at hand.
+            let before = random.normal(channels * pixels);
+            let looked_at = [0, channels / 2, channels - 1];
+            let pushed = |j: usize| {
+                let terms = move |p: usize| (0..channels).map(move |i| (i, p));
+                let sum =
+                    |p: usize| terms(p).map(|(i, p)| plane(i)[p] as f64 * expected[i * channels + j] as f64).sum();
+                let at = |p: usize| {
+                    let sum: f64 = sum(p);
+                    before[j * pixels + p] + sum as f32
+                };
+                (0..pixels).map(at).collect::<Vec<f32>>()
+            };
+            let features = block(&planes, channels);
+            for isa in Isa::available() {
+                let what = format!("{isa} {channels} {pixels}");
+                let mut scratch = Scratch::new(channels);
+                let mut gram = vec![f32::NAN; channels * channels];
+                scratch.gram(isa, &features, channels, &mut gram);
+                assert_close(&gram, &expected, 1e-5, &what);
+                let mut gradient = block(&before, channels);
+                scratch.add_gradient(isa, &features, channels, &expected, &mut gradient);
+                let gradient = unblock(&gradient, channels);
+                for j in looked_at {
+                    assert_close(&gradient[j * pixels..][..pixels], &pushed(j), 1e-5, &what);
+                }
+            }
+        }
+    }
+}

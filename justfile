@@ -1,0 +1,39 @@
+# Recipes for people and for CI. `just` alone lists them.
+
+export RUSTFLAGS := env("RUSTFLAGS", "")
+
+_default:
+    @just --list
+
+# Everything that must hold before a change lands
+ci: lint test demo
+
+# Format and clippy; warnings are errors
+lint:
+    cargo fmt --check
+    cargo clippy --release --all-targets -- -D warnings
+
+test:
+    cargo test --release
+
+# Licences and sources of all dependencies, where cargo-deny is installed
+deny:
+    cargo deny check bans licenses sources
+
+# The main job on the sample that the repository holds
+demo:
+    cargo run --release -- --config configs/fog.yaml tests/fixtures/streets
+
+# Stylize a dataset: just augment configs/night.yaml ~/datasets/drive --limit 20
+augment CONFIG DATASET *FLAGS:
+    cargo run --release -- --config {{ CONFIG }} {{ DATASET }} {{ FLAGS }}
+
+# Seconds per evaluation and per frame on this machine
+bench *FLAGS:
+    cargo run --release -- bench --config configs/fog.yaml {{ FLAGS }}
+
+# Draw the styles, the sample and the built-in backbone anew (needs Python with numpy, pillow and safetensors)
+draw:
+    python3 scripts/draw_styles.py
+    python3 scripts/draw_streets.py
+    python3 scripts/make_builtin.py
