@@ -1,5 +1,7 @@
 //! The program from outside: what people type, what they get, and what happens to bad input.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 use std::collections::BTreeMap;
