@@ -20,8 +20,7 @@ pub fn pack_columns(k: usize, n: usize, at: impl Fn(usize, usize) -> f32, packed
 
 /// `R` rows times `C` panels of sixteen columns, added to `acc`.
 ///
-/// `a` is `[k / 16][..][16]` with `a_step` floats between its blocks and the rows of one block next to each other;
-/// `b` is packed by [`pack_columns`], its panels `b_step` floats apart.
+/// Operands as for [`product_rows`]; the panels of `b` are `b_step` floats apart.
 #[inline(always)]
 unsafe fn accumulate<L: Lanes, const R: usize, const C: usize>(
     k_blocks: usize,
@@ -55,8 +54,9 @@ unsafe fn accumulate<L: Lanes, const R: usize, const C: usize>(
 
 /// `rows x k` times `k x (16 * panels)`, in register tiles of `L::ROWS` rows.
 ///
-/// `a` and `b` as for [`accumulate`]; `out` is `[panels][..][16]`, its panels `out_step` floats apart. With `ADD` the
-/// product is added to what stands there. Rows are computed one by one in the same order of `k`, however many share a
+/// `a` is `[k / 16][..][16]` with `a_step` floats between its blocks and the rows of one block next to each other; `b` is
+/// packed by [`pack_columns`]; `out` is `[panels][..][16]`, its panels `out_step` floats apart. With `ADD` the product is
+/// added to what stands there. Rows are computed one by one in the same order of `k`, however many share a
 /// register tile.
 ///
 /// # Safety
