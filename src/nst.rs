@@ -14,11 +14,12 @@ pub mod conv;
 pub mod gram;
 pub mod loss;
 pub mod optim;
-mod parallel;
+pub mod parallel;
 pub mod photoreal;
 pub mod pixels;
 pub mod settings;
 pub mod simd;
+mod smooth;
 mod sums;
 #[cfg(test)]
 mod testing;
@@ -159,6 +160,7 @@ impl Stylizer {
             self.settings.optimizer,
             self.settings.steps,
             &mut x,
+            |q| smooth::precondition(small.size(), q),
             |x, gradient| evaluator.evaluate(&target, &style.target, x, gradient),
             |step, loss| {
                 evals = step;

@@ -3,6 +3,7 @@
 use super::conv::{pack_columns, packed_len, product_rows};
 use super::parallel::{Shared, each};
 use super::simd::{Isa, Kernel, LANES, Lanes};
+use rayon::prelude::*;
 
 /// Pieces that the pixels are cut into at most; fixed, so that sums do not depend on the number of threads.
 const PIECES: usize = 16;
@@ -40,15 +41,14 @@ impl Scratch {
             let out = unsafe { shared.at(piece * matrix) };
             isa.run(Products { features, channels, pixels, range, out });
         });
-        let scale = 1.0 / pixels as f32;
-        for i in 0..channels {
-            // Only blocks on and above the diagonal were computed.
-            for j in i / LANES * LANES..channels {
-                let sum: f32 = (0..pieces).map(|piece| partial[piece * matrix + i * channels + j]).sum();
-                gram[i * channels + j] = sum * scale;
-                gram[j * channels + i] = sum * scale;
+        let (partial, scale) = (&*partial, 1.0 / pixels as f32);
+        gram.par_chunks_mut(channels).enumerate().for_each(|(i, row)| {
+            for (j, value) in row.iter_mut().enumerate() {
+                // Only blocks on and above the diagonal were computed.
+                let at = if i / LANES <= j / LANES { i * channels + j } else { j * channels + i };
+                *value = (0..pieces).map(|piece| partial[piece * matrix + at]).sum::<f32>() * scale;
             }
-        }
+        });
     }
 
     /// Adds `F D` to `gradient`, where `D` is the symmetric `[channels][channels]` matrix `d`.

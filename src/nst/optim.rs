@@ -9,6 +9,9 @@ use std::collections::VecDeque;
 const HISTORY: usize = 10;
 /// Sufficient decrease (Nocedal and Wright 2006, equation 3.4).
 const ARMIJO: f64 = 1e-4;
+/// The step that L-BFGS tries first, in units of its own: with so few pairs for so many pixels its guess of the
+/// curvature is too high. Measured over real frames and styles, 1.4 to 1.8 reach the lowest loss.
+const OVERSTEP: f64 = 1.4;
 /// Adam's step in units of the pixel range.
 const ADAM_RATE: f32 = 0.02;
 
@@ -18,6 +21,7 @@ pub struct NotFinite;
 
 /// Minimizes from `x` with at most `steps` evaluations and leaves the best point seen in `x`.
 ///
+/// L-BFGS takes its initial matrix from `precondition`, a symmetric positive operator.
 /// `evaluate(x, gradient)` returns the loss at `x`; `on_step(evaluation, loss)` hears of each, counted from 1.
 /// Returns the losses at the start and at the end.
 ///
@@ -27,6 +31,7 @@ pub fn minimize(
     optimizer: Optimizer,
     steps: usize,
     x: &mut Vec<f32>,
+    precondition: impl Fn(&[f32]) -> Vec<f32>,
     mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
     mut on_step: impl FnMut(usize, Loss),
 ) -> Result<(Loss, Loss), NotFinite> {
@@ -38,19 +43,19 @@ pub fn minimize(
         loss
     };
     match optimizer {
-        Optimizer::Lbfgs => lbfgs(steps, x, counted),
+        Optimizer::Lbfgs => lbfgs(steps, x, precondition, counted),
         Optimizer::Adam => adam(steps, x, counted),
     }
 }
 
 /// The last [`HISTORY`] steps and gradient changes, as an approximation of the inverse Hessian.
-#[derive(Default)]
-struct Curvature {
+struct Curvature<P> {
     /// `(s, y, 1 / s.y)`, the newest last.
     pairs: VecDeque<(Vec<f32>, Vec<f32>, f64)>,
+    precondition: P,
 }
 
-impl Curvature {
+impl<P: Fn(&[f32]) -> Vec<f32>> Curvature<P> {
     /// Remembers a step `s` that changed the gradient by `y`, if the curvature along it is positive.
     fn push(&mut self, s: Vec<f32>, y: Vec<f32>) {
         let sy = dot(&s, &y);
@@ -72,8 +77,10 @@ impl Curvature {
             axpy(-alpha, y, &mut q);
             alphas.push(alpha);
         }
+        let mut q = (self.precondition)(&q);
         if let Some((_, y, rho)) = self.pairs.back() {
-            let scale = (1.0 / (rho * norm2(y))) as f32;
+            // Nocedal and Wright's scaling (equation 7.20), for a matrix other than the identity.
+            let scale = (1.0 / (rho * dot(y, &(self.precondition)(y)))) as f32;
             q.iter_mut().for_each(|v| *v *= scale);
         }
         for ((s, y, rho), alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
@@ -88,6 +95,7 @@ impl Curvature {
 fn lbfgs(
     steps: usize,
     x: &mut Vec<f32>,
+    precondition: impl Fn(&[f32]) -> Vec<f32>,
     mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
 ) -> Result<(Loss, Loss), NotFinite> {
     let mut gradient = vec![0.0; x.len()];
@@ -97,13 +105,13 @@ fn lbfgs(
     }
     let mut here = first;
     let mut used = 1;
-    let mut curvature = Curvature::default();
+    let mut curvature = Curvature { pairs: VecDeque::new(), precondition };
     let (mut trial, mut trial_gradient) = (x.clone(), gradient.clone());
     while used < steps {
         let mut direction = curvature.direction(&gradient);
         let mut slope = dot(&direction, &gradient);
         if slope >= 0.0 || !slope.is_finite() {
-            curvature = Curvature::default();
+            curvature.pairs.clear();
             direction = curvature.direction(&gradient);
             slope = dot(&direction, &gradient);
         }
@@ -111,7 +119,7 @@ fn lbfgs(
             break;
         }
         // Without memory the length of the gradient means nothing; begin with a step that the eye would not see.
-        let mut length = if curvature.pairs.is_empty() { first_step(&direction) } else { 1.0 };
+        let mut length = if curvature.pairs.is_empty() { first_step(&direction) } else { OVERSTEP };
         loop {
             trial.copy_from_slice(x);
             axpy(length, &direction, &mut trial);
@@ -134,7 +142,7 @@ fn lbfgs(
                 if curvature.pairs.is_empty() {
                     return Ok((first, here));
                 }
-                curvature = Curvature::default();
+                curvature.pairs.clear();
                 break;
             }
             length = shorter;
@@ -221,12 +229,12 @@ mod tests {
     #[test]
     fn lbfgs_finds_the_bottom_of_valleys_straight_and_curved() {
         let mut x = vec![0.0; 50];
-        let (first, last) = minimize(Optimizer::Lbfgs, 60, &mut x, valley, |_, _| {}).unwrap();
+        let (first, last) = minimize(Optimizer::Lbfgs, 60, &mut x, <[f32]>::to_vec, valley, |_, _| {}).unwrap();
         assert_eq!(first.total, 1275.0);
         assert!(last.total < 1e-4, "{}", last.total);
         assert!(x.iter().all(|v| (v - 1.0).abs() < 1e-2));
         let mut x = vec![-1.2, 1.0];
-        let (_, last) = minimize(Optimizer::Lbfgs, 120, &mut x, banana, |_, _| {}).unwrap();
+        let (_, last) = minimize(Optimizer::Lbfgs, 120, &mut x, <[f32]>::to_vec, banana, |_, _| {}).unwrap();
         assert!(last.total < 1e-4, "{}", last.total);
     }
 
@@ -236,7 +244,9 @@ mod tests {
             for steps in [1, 2, 5, 17] {
                 let mut seen = Vec::new();
                 let mut x = vec![-1.2, 1.0];
-                let (first, last) = minimize(optimizer, steps, &mut x, banana, |n, loss| seen.push((n, loss))).unwrap();
+                let (first, last) =
+                    minimize(optimizer, steps, &mut x, <[f32]>::to_vec, banana, |n, loss| seen.push((n, loss)))
+                        .unwrap();
                 assert_eq!(seen.iter().map(|(n, _)| *n).collect::<Vec<_>>(), (1..=steps).collect::<Vec<_>>());
                 assert_eq!(first, seen[0].1);
                 let best = seen.iter().map(|(_, loss)| loss.total).fold(f64::INFINITY, f64::min);
@@ -249,7 +259,7 @@ mod tests {
     #[test]
     fn adam_goes_downhill() {
         let mut x = vec![0.0; 50];
-        let (first, last) = minimize(Optimizer::Adam, 100, &mut x, valley, |_, _| {}).unwrap();
+        let (first, last) = minimize(Optimizer::Adam, 100, &mut x, <[f32]>::to_vec, valley, |_, _| {}).unwrap();
         assert!(last.total < 0.05 * first.total);
     }
 
@@ -257,7 +267,7 @@ mod tests {
     fn a_start_without_a_loss_is_an_error_and_a_cliff_on_the_way_is_avoided() {
         for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
             let nowhere = |_: &[f32], _: &mut [f32]| loss(f64::NAN);
-            assert_eq!(minimize(optimizer, 9, &mut vec![0.0; 3], nowhere, |_, _| {}), Err(NotFinite));
+            assert_eq!(minimize(optimizer, 9, &mut vec![0.0; 3], <[f32]>::to_vec, nowhere, |_, _| {}), Err(NotFinite));
             let cliff = |x: &[f32], gradient: &mut [f32]| match x[0] {
                 ..0.6 => valley(x, gradient),
                 _ => {
@@ -266,7 +276,7 @@ mod tests {
                 }
             };
             let mut x = vec![0.0; 3];
-            let (first, last) = minimize(optimizer, 40, &mut x, cliff, |_, _| {}).unwrap();
+            let (first, last) = minimize(optimizer, 40, &mut x, <[f32]>::to_vec, cliff, |_, _| {}).unwrap();
             assert!(last.total < first.total && x.iter().all(|v| v.is_finite()), "{optimizer:?}");
         }
     }

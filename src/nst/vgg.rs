@@ -39,12 +39,34 @@ pub struct Workspace {
     size: Size,
     layers: Vec<Layer>,
     picture: Padded,
-    /// What passes between two layers: activations on the way up, gradients on the way down.
+    relay: Relay,
+    threads: Vec<winograd::Scratch>,
+    first_threads: Vec<first::Scratch>,
+}
+
+/// The two buffers that values pass through from layer to layer.
+#[derive(Default)]
+struct Relay {
+    /// Activations on the way up, gradients on the way down.
     passing: Vec<f32>,
     /// Where the next of these is written.
     spare: Vec<f32>,
-    threads: Vec<winograd::Scratch>,
-    first_threads: Vec<first::Scratch>,
+    turned: bool,
+}
+
+impl Relay {
+    /// What was written becomes what is read.
+    fn hand_on(&mut self) {
+        std::mem::swap(&mut self.passing, &mut self.spare);
+        self.turned = !self.turned;
+    }
+
+    /// Back to where the first evaluation began: then each buffer sees the same sizes every time, and grows once.
+    fn rewind(&mut self) {
+        if self.turned {
+            self.hand_on();
+        }
+    }
 }
 
 /// One convolution's output in a [`Workspace`].
@@ -130,8 +152,7 @@ impl Trunk {
             size,
             layers,
             picture: Padded::new(size),
-            passing: Vec::new(),
-            spare: Vec::new(),
+            relay: Relay::default(),
             threads: (0..threads).map(|_| Default::default()).collect(),
             first_threads: (0..threads).map(|_| Default::default()).collect(),
         }
@@ -139,7 +160,8 @@ impl Trunk {
 
     /// Runs the network over `pixels`, `[height][width][3]` RGB in 0..1.
     pub fn forward(&self, space: &mut Workspace, pixels: &[f32]) {
-        let Workspace { layers, picture, passing, spare, threads, .. } = space;
+        let Workspace { layers, picture, relay, threads, .. } = space;
+        relay.rewind();
         picture.fill(pixels, |colour, value| (value - MEAN[colour]) / STD[colour]);
         for index in 0..layers.len() {
             let (below, above) = layers.split_at_mut(index);
@@ -148,16 +170,16 @@ impl Trunk {
             let passes_on = layer.pooled || layer.kept.is_none();
             let (full, pooled) = match (&mut layer.kept, layer.pooled) {
                 (Some(kept), false) => (Some(&mut kept[..]), None),
-                (Some(kept), true) => (Some(&mut kept[..]), Some(sized(spare, pooled_len))),
-                (None, false) => (Some(sized(spare, len)), None),
-                (None, true) => (None, Some(sized(spare, pooled_len))),
+                (Some(kept), true) => (Some(&mut kept[..]), Some(sized(&mut relay.spare, pooled_len))),
+                (None, false) => (Some(sized(&mut relay.spare, len)), None),
+                (None, true) => (None, Some(sized(&mut relay.spare, pooled_len))),
             };
             match (below.last(), full) {
                 (Some(below), full) => {
                     let conv = &self.deeper[index - 1];
                     let data = match &below.kept {
                         Some(kept) if !below.pooled => kept,
-                        _ => &*passing,
+                        _ => &*relay.passing,
                     };
                     let sink = Activate {
                         bias: &conv.bias,
@@ -172,7 +194,7 @@ impl Trunk {
                 (None, None) => unreachable!("no pool follows conv1_1"),
             }
             if passes_on {
-                std::mem::swap(passing, spare);
+                relay.hand_on();
             }
         }
     }
@@ -187,10 +209,10 @@ impl Trunk {
         mut tap_gradient: impl FnMut(Tap, &[f32], &mut [f32]),
         out: &mut [f32],
     ) {
-        let Workspace { layers, passing, spare, threads, first_threads, .. } = space;
+        let Workspace { layers, relay, threads, first_threads, .. } = space;
         // From here on `passing` holds the gradient with respect to what the layer above reads.
         if let Some(deepest) = layers.last() {
-            sized(passing, deepest.len()).fill(0.0);
+            sized(&mut relay.passing, deepest.len()).fill(0.0);
         }
         for index in (0..layers.len()).rev() {
             let (below, above) = layers.split_at_mut(index);
@@ -198,28 +220,28 @@ impl Trunk {
             let (size, len) = (layer.size, layer.len());
             if let Some(kept) = &layer.kept {
                 if layer.pooled {
-                    let source = Unpooled { gradient: passing, passed: &layer.passed, size, pool: self.pool };
-                    self.isa.run(Gather { source, channels: layer.channels, size, out: sized(spare, len) });
-                    std::mem::swap(passing, spare);
+                    let source = Unpooled { gradient: &relay.passing, passed: &layer.passed, size, pool: self.pool };
+                    self.isa.run(Gather { source, channels: layer.channels, size, out: sized(&mut relay.spare, len) });
+                    relay.hand_on();
                     // The tap's own gradient passes wherever the ReLU did, not only where the pool took its value.
                     self.isa.run(Positive { features: kept, passed: &mut layer.passed });
                 }
-                tap_gradient(layer.tap, kept, &mut passing[..len]);
+                tap_gradient(layer.tap, kept, &mut relay.passing[..len]);
             }
-            let masked = Masked { gradient: passing, passed: &layer.passed, size };
+            let masked = Masked { gradient: &relay.passing, passed: &layer.passed, size };
             let Some(below) = below.last() else {
                 self.first.backward(self.isa, first_threads, masked, out);
                 continue;
             };
             let conv = &self.deeper[index - 1].backward;
-            let sink = Store { data: Shared::new(sized(spare, below.channels * size.pixels())), size };
+            let sink = Store { data: Shared::new(sized(&mut relay.spare, below.channels * size.pixels())), size };
             if layer.pooled && layer.kept.is_none() {
-                let source = Unpooled { gradient: passing, passed: &layer.passed, size, pool: self.pool };
+                let source = Unpooled { gradient: &relay.passing, passed: &layer.passed, size, pool: self.pool };
                 conv.run(self.isa, threads, size, source, sink);
             } else {
                 conv.run(self.isa, threads, size, masked, sink);
             }
-            std::mem::swap(passing, spare);
+            relay.hand_on();
         }
         for pixel in out.chunks_exact_mut(3) {
             for colour in 0..3 {

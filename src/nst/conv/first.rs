@@ -87,9 +87,11 @@ impl First {
     pub fn backward(&self, isa: Isa, threads: &mut [Scratch], source: Masked, out: &mut [f32]) {
         let Size { height, width } = source.size;
         let out = Shared::new(out);
-        for_each(threads, height.div_ceil(STRIP), |scratch, piece| {
+        for scratch in threads.iter_mut() {
             scratch.masked.resize(self.outputs * width, 0.0);
             scratch.spread.resize(3 * COLUMNS * width, 0.0);
+        }
+        for_each(threads, height.div_ceil(STRIP), |scratch, piece| {
             let rows = piece * STRIP..height.min((piece + 1) * STRIP);
             isa.run(BackwardStrip { conv: self, scratch, source, rows, out });
         });

@@ -1,0 +1,57 @@
+//! An evaluation works in buffers that were made before: it allocates next to nothing once it ran.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use augment::nst::conv::Size;
+use augment::nst::loss::{self, Evaluator};
+use augment::nst::settings::{Pool, Settings};
+use augment::nst::simd::Isa;
+use augment::nst::vgg::Trunk;
+use augment::nst::weights::Backbone;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The system's allocator, which counts the bytes that are asked of it.
+struct Counting;
+
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        BYTES.fetch_add(layout.size(), Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        BYTES.fetch_add(size, Ordering::Relaxed);
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn an_evaluation_after_the_first_allocates_no_buffer() {
+    let settings = Settings::default();
+    let deepest = loss::taps(&settings).pop().unwrap();
+    let backbone = Backbone::builtin(deepest).unwrap();
+    let trunk = Trunk::new(&backbone, deepest, Pool::Max, Isa::available()[0]).unwrap();
+    let size = Size { height: 96, width: 128 };
+    let mut evaluator = Evaluator::new(&trunk, &settings, size);
+    let pixels: Vec<f32> = (0..size.pixels() * 3).map(|n| (n % 97) as f32 / 97.0).collect();
+    let (content, style) = (evaluator.content_target(&pixels), evaluator.style_target(&vec![0.5; pixels.len()]));
+    let mut gradient = vec![0.0; pixels.len()];
+    evaluator.evaluate(&content, &style, &pixels, &mut gradient);
+    let before = BYTES.load(Ordering::Relaxed);
+    let again = evaluator.evaluate(&content, &style, &pixels, &mut gradient);
+    let asked = BYTES.load(Ordering::Relaxed) - before;
+    assert!(again.total > 0.0);
+    // Partial sums and the thread pool's own notes; one row of the picture's features alone would be 16 KB.
+    assert!(asked < 32 * 1024, "{asked} bytes");
+}

@@ -1,0 +1,112 @@
+//! `cargo bench`: every convolution of VGG19 in both directions, the Gram products, and one whole evaluation.
+//!
+//! Sizes are those of a 256x256 picture; `augment bench` measures whole frames of any size.
+
+#![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
+
+use augment::nst::conv::first::{First, Padded};
+use augment::nst::conv::winograd::Winograd;
+use augment::nst::conv::{Plain, Size, Store};
+use augment::nst::gram;
+use augment::nst::loss::{self, Evaluator};
+use augment::nst::parallel::Shared;
+use augment::nst::settings::{Pool, Settings};
+use augment::nst::simd::{Isa, LANES};
+use augment::nst::vgg::Trunk;
+use augment::nst::weights::Backbone;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+use std::time::Duration;
+
+const SIDE: usize = 256;
+/// Inputs, outputs and how often the side was halved, for every shape of VGG19 behind the first.
+const LAYERS: [(&str, usize, usize, u32); 8] = [
+    ("conv1_2", 64, 64, 0),
+    ("conv2_1", 64, 128, 1),
+    ("conv2_2", 128, 128, 1),
+    ("conv3_1", 128, 256, 2),
+    ("conv3_2", 256, 256, 2),
+    ("conv4_1", 256, 512, 3),
+    ("conv4_2", 512, 512, 3),
+    ("conv5_1", 512, 512, 4),
+];
+
+fn values(count: usize) -> Vec<f32> {
+    (0..count).map(|n| (n * 7919 % 1000) as f32 / 1000.0).collect()
+}
+
+fn square(side: usize) -> Size {
+    Size { height: side, width: side }
+}
+
+fn convolutions(c: &mut Criterion) {
+    let isa = Isa::from_env().unwrap();
+    let mut group = c.benchmark_group(format!("convolution {isa}"));
+    for (name, inputs, outputs, halved) in LAYERS {
+        let size = square(SIDE >> halved);
+        for (direction, inputs, outputs) in [("forward", inputs, outputs), ("backward", outputs, inputs)] {
+            let conv = Winograd::new(outputs, inputs, |o, i, y, x| ((o * 31 + i * 7 + y * 3 + x) % 17) as f32 / 100.0);
+            let data = values(inputs * size.pixels());
+            let mut out = vec![0.0; outputs * size.pixels()];
+            let mut scratch: Vec<_> = (0..rayon::current_num_threads()).map(|_| Default::default()).collect();
+            // Multiplications and additions of the direct convolution, whatever Winograd saves of them.
+            group.throughput(Throughput::Elements((18 * inputs * outputs * size.pixels()) as u64));
+            group.bench_function(format!("{name} {direction}"), |b| {
+                b.iter(|| {
+                    let sink = Store { data: Shared::new(&mut out), size };
+                    conv.run(isa, &mut scratch, size, Plain { data: black_box(&data), size }, sink);
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+fn first_convolution(c: &mut Criterion) {
+    let (isa, size) = (Isa::from_env().unwrap(), square(SIDE));
+    let conv = First::new(vec![0.1; 64], |o, i, y, x| ((o * 31 + i * 7 + y * 3 + x) % 17) as f32 / 100.0);
+    let mut picture = Padded::new(size);
+    picture.fill(&values(3 * size.pixels()), |_, v| v);
+    let (mut full, mut passed) = (vec![0.0; 64 * size.pixels()], vec![0; 64 / LANES * size.pixels()]);
+    c.bench_function(&format!("convolution {isa}/conv1_1 forward"), |b| {
+        b.iter(|| conv.forward(isa, black_box(&picture), &mut full, &mut passed));
+    });
+}
+
+fn grams(c: &mut Criterion) {
+    let isa = Isa::from_env().unwrap();
+    for (name, channels, halved) in [("relu1_1", 64, 0), ("relu2_1", 128, 1), ("relu3_1", 256, 2), ("relu4_1", 512, 3)]
+    {
+        let features = values(channels * square(SIDE >> halved).pixels());
+        let mut scratch = gram::Scratch::new(channels);
+        let mut matrix = vec![0.0; channels * channels];
+        c.bench_function(&format!("gram {isa}/{name}"), |b| {
+            b.iter(|| scratch.gram(isa, black_box(&features), channels, &mut matrix));
+        });
+        let mut gradient = vec![0.0; features.len()];
+        c.bench_function(&format!("gram gradient {isa}/{name}"), |b| {
+            b.iter(|| scratch.add_gradient(isa, black_box(&features), channels, &matrix, &mut gradient));
+        });
+    }
+}
+
+fn evaluation(c: &mut Criterion) {
+    let (isa, size) = (Isa::from_env().unwrap(), square(SIDE));
+    let settings = Settings::default();
+    let deepest = loss::taps(&settings).pop().unwrap();
+    let trunk = Trunk::new(&Backbone::builtin(deepest).unwrap(), deepest, Pool::Max, isa).unwrap();
+    let mut evaluator = Evaluator::new(&trunk, &settings, size);
+    let pixels = values(3 * size.pixels());
+    let (content, style) = (evaluator.content_target(&pixels), evaluator.style_target(&vec![0.5; pixels.len()]));
+    let mut gradient = vec![0.0; pixels.len()];
+    c.bench_function(&format!("evaluation {isa}/builtin {SIDE}"), |b| {
+        b.iter(|| evaluator.evaluate(&content, &style, black_box(&pixels), &mut gradient));
+    });
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(2));
+    targets = convolutions, first_convolution, grams, evaluation
+}
+criterion_main!(benches);
