@@ -223,3 +223,87 @@ fn noise(size: Size, seed: u64) -> Pixels {
         .collect();
     Pixels::new(size, data)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use settings::{Optimizer, Tap};
+    use testing::Random;
+
+    fn stylizer(settings: Settings) -> Stylizer {
+        let deepest = loss::taps(&settings).pop().unwrap();
+        Stylizer::new(&Backbone::random([16; 5], deepest), settings, Isa::available()[0]).unwrap()
+    }
+
+    /// Small, quick, and as deep as the default.
+    fn settings() -> Settings {
+        Settings { size: 48, steps: 4, ..Settings::default() }
+    }
+
+    fn picture(height: usize, width: usize, seed: u64) -> Pixels {
+        let mut random = Random(seed);
+        let level = random.uniform();
+        let data =
+            (0..height * width * 3).map(|n| level * ((n / 3 % width) as f32 / width as f32) + 0.3 * random.uniform());
+        Pixels::new(Size { height, width }, data.collect())
+    }
+
+    fn run(stylizer: &Stylizer, content: &Pixels, seed: u64) -> Result<Stylized, Failure> {
+        let style = stylizer.style(&picture(40, 60, 9));
+        let mut bench = stylizer.workbench(stylizer.working_size(content.size()));
+        stylizer.stylize(&mut bench, content, &style, seed, |_, _| {})
+    }
+
+    #[test]
+    fn results_have_the_contents_size_whatever_it_is() {
+        for render in [Render::Photoreal, Render::Pixels] {
+            let stylizer = stylizer(Settings { render, ..settings() });
+            for (height, width) in [(1, 1), (1, 200), (130, 2), (48, 48), (37, 75), (100, 90)] {
+                let made = run(&stylizer, &picture(height, width, 1), 0).unwrap();
+                assert_eq!(made.pixels.size(), Size { height, width });
+                assert!(made.pixels.is_finite());
+            }
+        }
+    }
+
+    #[test]
+    fn strength_blends_between_the_content_and_the_result() {
+        let content = picture(40, 50, 2);
+        let at = |strength: f64| run(&stylizer(Settings { strength, ..settings() }), &content, 0).unwrap().pixels;
+        let (none, half, all) = (at(0.0), at(0.5), at(1.0));
+        assert_eq!(none, content);
+        for ((half, all), content) in half.data().iter().zip(all.data()).zip(content.data()) {
+            assert!((half - (all + content) / 2.0).abs() < 1e-5);
+        }
+        assert!(all != content);
+    }
+
+    #[test]
+    fn the_same_arguments_give_the_same_bits_and_the_seed_is_the_noises() {
+        let content = picture(40, 50, 3);
+        let noise = stylizer(Settings { init: Init::Noise, render: Render::Pixels, ..settings() });
+        let made = |seed| run(&noise, &content, seed).unwrap().pixels;
+        assert!(made(1) == made(1) && made(1) != made(2));
+        let colour = stylizer(settings());
+        assert!(run(&colour, &content, 1).unwrap().pixels == run(&colour, &content, 2).unwrap().pixels);
+    }
+
+    #[test]
+    fn the_loss_falls_under_both_optimizers() {
+        for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
+            let stylizer = stylizer(Settings { optimizer, steps: 15, ..settings() });
+            let made = run(&stylizer, &picture(40, 50, 4), 0).unwrap();
+            assert!(made.last.total < 0.9 * made.first.total, "{optimizer:?}: {:?} {:?}", made.first, made.last);
+            assert_eq!(made.evals, 15);
+        }
+    }
+
+    #[test]
+    fn damaged_weights_are_a_failure_and_never_a_picture() {
+        let settings = settings();
+        let deepest: Tap = "relu5_1".parse().unwrap();
+        let damaged = Backbone::random([16; 5], deepest).with_first_bias(f32::NAN);
+        let stylizer = Stylizer::new(&damaged, settings, Isa::available()[0]).unwrap();
+        assert!(matches!(run(&stylizer, &picture(40, 50, 5), 0), Err(Failure::LossNotFinite)));
+    }
+}

@@ -211,7 +211,7 @@ impl Sink for Activate<'_> {
             let mut active = [[bias; 4]; 4];
             for i in 0..4 {
                 for j in 0..4 {
-                    active[i][j] = values[i][j].add(bias).max(L::splat(0.0));
+                    active[i][j] = L::splat(0.0).max(values[i][j].add(bias));
                 }
             }
             for i in 0..rows {

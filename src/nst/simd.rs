@@ -116,6 +116,7 @@ pub trait Lanes: Copy {
     fn mul(self, other: Self) -> Self;
     /// `self * factor + addend`.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
+    /// `other` where either is NaN, so that `zero.max(x)` is a ReLU that hides nothing.
     fn max(self, other: Self) -> Self;
     /// A bit for each lane that equals the other's.
     fn equal(self, other: Self) -> u16;

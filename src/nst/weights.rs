@@ -167,6 +167,13 @@ impl Backbone {
         Self { name: "random".into(), digest: String::new(), convs }
     }
 
+    /// The same with every bias of conv1_1 set to `value`.
+    pub fn with_first_bias(mut self, value: f32) -> Self {
+        let bias = Tensor::full(value, self.convs[0].outputs(), &Device::Cpu).unwrap();
+        self.convs[0].bias = bias;
+        self
+    }
+
     /// The tensors of the convolutions, `([outputs, inputs, 3, 3], [outputs])`.
     pub fn tensors(&self) -> impl Iterator<Item = (&Tensor, &Tensor)> {
         self.convs.iter().map(|conv| (&conv.weight, &conv.bias))

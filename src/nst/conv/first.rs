@@ -146,7 +146,7 @@ impl ForwardRow<'_> {
             }
             let at = panel * self.picture.size.pixels() + self.y * self.picture.size.width + x;
             for (r, sum) in acc.iter().enumerate() {
-                let active = sum.max(L::splat(0.0));
+                let active = L::splat(0.0).max(*sum);
                 active.store(self.full.at((at + r) * LANES));
                 *self.passed.at(at + r) = active.positive();
             }
