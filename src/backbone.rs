@@ -9,7 +9,7 @@ use candle_nn::VarBuilder;
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Names a `.safetensors` file where neither the command line nor the config does.
+/// Names a `.safetensors` file, or `builtin`, where neither the command line nor the config does.
 pub const VARIABLE: &str = "AUGMENT_WEIGHTS";
 
 /// Opens the backbone up to `deepest`: `asked` on the command line, else what the config says, where `auto` is the
@@ -29,8 +29,8 @@ pub fn open(asked: Option<&str>, config: &BackboneChoice, deepest: Tap) -> Resul
         BackboneChoice::Path(path) => path,
         BackboneChoice::Builtin => return builtin(deepest),
         BackboneChoice::Auto => match found() {
-            Some(path) => path,
-            None => return builtin(deepest),
+            Some(path) if path.as_os_str() != "builtin" => path,
+            _ => return builtin(deepest),
         },
     };
     read(&path, deepest)

@@ -43,6 +43,9 @@ pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), Strin
     let made = stylizer.stylize(&mut bench, &content, &style, 0, |_, _| ends.push(Instant::now()));
     let all = begun.elapsed().as_secs_f64();
     made.map_err(|failure| failure.to_string())?;
+    if ends.len() < 2 {
+        return Err("the optimizer stopped after its first evaluation; there is nothing to measure".into());
+    }
     let seconds: Vec<f64> = ends.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
     let rest = all - seconds.iter().sum::<f64>();
     Ok((seconds, rest))

@@ -27,7 +27,8 @@ Examples:
   augment --config configs/snow.yaml datasets/drive --limit 20 --set stylize.steps=60
   augment bench --config configs/fog.yaml --size 512
 
-Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 finished but some frames failed.";
+Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 finished but some frames failed,
+130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -44,7 +45,7 @@ pub struct Engine {
     /// VGG19 weights: a .safetensors file with torchvision's names, `builtin`, or `auto`
     #[arg(long, value_name = "PATH|builtin|auto")]
     pub weights: Option<String>,
-    /// Where to compute: auto, cpu, cuda or cuda:N
+    /// Where to compute: auto or cpu
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
     /// Override a config key, e.g. stylize.steps=60; the value is YAML; may be given several times
@@ -68,7 +69,7 @@ pub struct Batch {
     /// Do only the first N jobs of the plan
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Do part I of N of the plan, counted from 1
+    /// Do part I of N of the plan (after --limit), counted from 1; runs at one time need an output each
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
     /// Show the plan and the time that it would take, and do nothing
@@ -86,10 +87,10 @@ pub struct Batch {
 pub struct Bench {
     #[command(flatten)]
     pub engine: Engine,
-    /// Long side to measure at; by default the config's `stylize.size`
+    /// Width to measure at; by default the config's `stylize.size`
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(16..=8192))]
     pub size: Option<u16>,
-    /// Short side; by default as long as the long one
+    /// Height; by default as large as the width
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(16..=8192))]
     pub height: Option<u16>,
     /// Evaluations to measure, after one that warms up

@@ -15,6 +15,9 @@ use walkdir::{DirEntry, WalkDir};
 
 const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
 
+/// Class ids from here on are taken for something else.
+const MOST_CLASSES: f64 = 10_000.0;
+
 /// A part of a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Split {
@@ -108,21 +111,18 @@ impl Dataset {
     pub fn open(root: &Path, splits: &[Split], skip_output: &Path) -> Result<Self> {
         let (root, data_file) = find_root(root)?;
         let output = absolute(skip_output)?;
-        if output == root {
-            let message = format!("the output {} is the dataset itself; choose another --output", output.display());
-            return Err(Error::Usage(message));
-        }
-        let scan = Scan { root: &root, output: &output };
-        let (layout, data, sources) = match data_file {
+        let (root, layout, data, sources) = match data_file {
             Some(file) => {
-                let (data, sources) = read_data_yaml(&file, &scan, splits)?;
-                (Layout::DataYaml(file), Some(data), sources)
+                let (root, data, sources) = read_data_yaml(&file, &root, splits)?;
+                (root, Layout::DataYaml(file), Some(data), sources)
             }
             None => {
                 let (layout, sources) = find_splits(&root);
-                (layout, None, sources)
+                (root, layout, None, sources)
             }
         };
+        check_output(&output, &root, &sources)?;
+        let scan = Scan { root: &root, output: &output };
         let frames = list_frames(&scan, &sources, splits, &layout)?;
         Ok(Self { root, layout, frames, data, sources })
     }
@@ -154,6 +154,8 @@ impl Dataset {
                 let ids = String::from_utf8_lossy(&text)
                     .lines()
                     .filter_map(|line| line.split_whitespace().next()?.parse::<f64>().ok())
+                    // No detector has more; a text file that is no label may start with any number.
+                    .filter(|id| (0.0..MOST_CLASSES).contains(id))
                     .fold(-1.0, f64::max);
                 count = count.max((ids + 1.0) as usize);
             }
@@ -249,7 +251,31 @@ fn find_splits(root: &Path) -> (Layout, BTreeMap<Split, Vec<Source>>) {
 }
 
 /// The file's content, and the sources of every split that exists; a requested one must.
-fn read_data_yaml(file: &Path, scan: &Scan, requested: &[Split]) -> Result<(Yaml, BTreeMap<Split, Vec<Source>>)> {
+/// Refuses an output that is, or holds, what is read: originals and copies would lie in one folder, and a later run
+/// would take the copies for originals.
+fn check_output(output: &Path, root: &Path, sources: &BTreeMap<Split, Vec<Source>>) -> Result<()> {
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let place = real(output);
+    let folders = sources.values().flatten().filter_map(|source| match source {
+        Source::Folder(folder) => Some(folder.as_path()),
+        Source::List { .. } => None,
+    });
+    match std::iter::once(root).chain(folders).find(|folder| real(folder).starts_with(&place)) {
+        None => Ok(()),
+        Some(folder) => Err(Error::Usage(format!(
+            "the output {} is or holds the originals in {}; choose another --output",
+            output.display(),
+            folder.display()
+        ))),
+    }
+}
+
+/// The dataset's folder, which `path` may say, the file's content, and where each split's images come from.
+fn read_data_yaml(
+    file: &Path,
+    folder: &Path,
+    requested: &[Split],
+) -> Result<(PathBuf, Yaml, BTreeMap<Split, Vec<Source>>)> {
     let text = fs::read_to_string(file).map_err(Error::io(file, "read it"))?;
     let data: Yaml = yaml::parse(&text).map_err(|fault| {
         let at = fault.at.map(|(line, column)| format!("line {line}, column {column}: ")).unwrap_or_default();
@@ -258,13 +284,14 @@ fn read_data_yaml(file: &Path, scan: &Scan, requested: &[Split]) -> Result<(Yaml
     if !matches!(data, Yaml::Map(_)) {
         return Err(Error::bad_file(file, "a mapping with `train`, `val` and `names` was expected"));
     }
-    let bases = bases(&data, scan.root);
+    let bases = bases(&data, folder);
+    let root = bases[0].clone();
     let mut sources = BTreeMap::new();
     for split in Split::ALL {
         let Some((key, value)) = split.names().iter().find_map(|&name| Some((name, data.get(name)?))) else { continue };
         let mut found = Vec::new();
         for entry in entries(value, key, file)? {
-            match resolve_entry(entry, &bases, scan) {
+            match resolve_entry(entry, &bases, &root) {
                 Some(path) => found.push(read_source(path, &bases)?),
                 None if requested.contains(&split) => {
                     let sought: Vec<_> = bases.iter().map(|base| base.display().to_string()).collect();
@@ -278,10 +305,10 @@ fn read_data_yaml(file: &Path, scan: &Scan, requested: &[Split]) -> Result<(Yaml
             sources.insert(split, found);
         }
     }
-    Ok((data, sources))
+    Ok((root, data, sources))
 }
 
-/// The folders that entries may be relative to: `path`, if that exists here, then the file's own.
+/// The folders that entries may be relative to, at least one: `path`, if that exists here, then the file's own.
 fn bases(data: &Yaml, root: &Path) -> Vec<PathBuf> {
     let path = data.get("path").and_then(Yaml::text).map(|path| normalize(&root.join(path)));
     let mut bases: Vec<PathBuf> = path.into_iter().filter(|path| path.is_dir()).collect();
@@ -301,11 +328,11 @@ fn entries<'a>(value: &'a Yaml, key: &str, file: &Path) -> Result<Vec<&'a str>> 
     texts.ok_or_else(|| Error::bad_file(file, format!("`{key}` must be a folder, a list of folders or a .txt list")))
 }
 
-fn resolve_entry(entry: &str, bases: &[PathBuf], scan: &Scan) -> Option<PathBuf> {
+fn resolve_entry(entry: &str, bases: &[PathBuf], root: &Path) -> Option<PathBuf> {
     // Roboflow writes `../train/images` where `train/images` is meant; Ultralytics tries both, in this order.
     let forms = [Some(entry), entry.strip_prefix("../")];
     let candidates = bases.iter().flat_map(|base| forms.into_iter().flatten().map(|form| base.join(form)));
-    candidates.map(|path| normalize(&path)).find(|path| path.exists()).map(|path| scan.seen_from_root(path))
+    candidates.map(|path| normalize(&path)).find(|path| path.exists()).map(|path| seen_from_root(path, root))
 }
 
 fn read_source(path: PathBuf, bases: &[PathBuf]) -> Result<Source> {
@@ -427,17 +454,17 @@ impl Scan<'_> {
         }
         Ok(images)
     }
+}
 
-    /// The same place named through the dataset's folder, where it lies in there by another name (a link, say).
-    fn seen_from_root(&self, path: PathBuf) -> PathBuf {
-        if path.starts_with(self.root) {
-            return path;
-        }
-        let inside = fs::canonicalize(self.root).ok().zip(fs::canonicalize(&path).ok());
-        match inside.as_ref().and_then(|(root, path)| path.strip_prefix(root).ok()) {
-            Some(relative) => self.root.join(relative),
-            None => path,
-        }
+/// The same place named through the dataset's folder, where it lies in there by another name (a link, say).
+fn seen_from_root(path: PathBuf, root: &Path) -> PathBuf {
+    if path.starts_with(root) {
+        return path;
+    }
+    let inside = fs::canonicalize(root).ok().zip(fs::canonicalize(&path).ok());
+    match inside.as_ref().and_then(|(root, path)| path.strip_prefix(root).ok()) {
+        Some(relative) => root.join(relative),
+        None => path,
     }
 }
 
@@ -556,18 +583,18 @@ mod tests {
     }
 
     #[test]
-    fn the_path_of_a_data_yaml_is_relative_to_its_folder() {
+    fn the_path_of_a_data_yaml_is_the_datasets_folder_and_relative_to_the_file() {
         let folder = tree(&[
             "ds/images/train/a.jpg",
             "ds/labels/train/a.txt",
             "conf/data.yaml=path: ../ds\ntrain: images/train\n",
         ]);
         let dataset = open(&folder.path().join("conf/data.yaml"), &[Split::Train]).unwrap();
-        assert_eq!(dataset.root, folder.path().join("conf"));
+        assert_eq!(dataset.root, folder.path().join("ds"));
         assert_eq!(dataset.frames[0].path, folder.path().join("ds/images/train/a.jpg"));
         assert_eq!(dataset.frames[0].label, Some(folder.path().join("ds/labels/train/a.txt")));
-        let relative = &dataset.frames[0].relative;
-        assert!(relative.ends_with("ds/images/train/a.jpg") && !relative.contains("..") && !relative.starts_with('/'));
+        // Who a frame is must not depend on where the dataset lies.
+        assert_eq!(dataset.frames[0].relative, "images/train/a.jpg");
     }
 
     #[test]
@@ -655,7 +682,7 @@ mod tests {
         let error = complaint(Path::new("no/such/folder"), &[Split::Train]);
         assert_eq!((error.exit_code(), error.to_string().contains("does not exist")), (2, true));
         let own = Dataset::open(empty.path(), &[Split::Train], empty.path()).unwrap_err().to_string();
-        assert!(own.contains("the dataset itself"), "{own}");
+        assert!(own.contains("is or holds the originals"), "{own}");
     }
 
     #[test]

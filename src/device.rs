@@ -15,7 +15,7 @@ pub fn choose(name: &str) -> Result<Isa> {
         _ if gpu => Err(Error::Run(format!(
             "--device {name}: this build computes on the CPU only; leave --device out, or say --device cpu"
         ))),
-        _ => Err(Error::Usage(format!("--device {name}: no such device; expected auto, cpu, cuda or cuda:N"))),
+        _ => Err(Error::Usage(format!("--device {name}: no such device; expected auto or cpu"))),
     }
 }
 

@@ -68,6 +68,10 @@ pub struct Row {
 /// What must be equal for a row to speak of the same work.
 #[derive(Clone, Copy, Debug)]
 pub struct Work<'a> {
+    /// Absolute path of the frame: another dataset may have one of the same name.
+    pub source: &'a str,
+    /// Absolute path of the frame's label, whose copy must still be equal.
+    pub source_label: Option<&'a Path>,
     /// Relative to the manifest, with `/`.
     pub output: &'a str,
     pub label: Option<&'a str>,
@@ -97,13 +101,19 @@ impl Manifest {
     /// alone and counted: its job counts as not done.
     ///
     /// # Errors
-    /// [`Error::Run`] if another run holds the folder; [`Error::BadFile`] if it is a file; [`Error::Io`] otherwise.
+    /// [`Error::Run`] if another run holds the folder; [`Error::BadFile`] if it is a file or holds other
+    /// people's files; [`Error::Io`] otherwise.
     pub fn open(folder: &Path) -> Result<Self> {
         if folder.exists() && !folder.is_dir() {
             return Err(Error::bad_file(
                 folder,
                 "the output must be a folder, and this is a file; choose another --output",
             ));
+        }
+        let occupied = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+        if occupied && !is_output_folder(folder) {
+            let message = "the output holds files that augment has not written; choose another --output, or empty it";
+            return Err(Error::bad_file(folder, message));
         }
         fs::create_dir_all(folder).map_err(Error::io(folder, "make the output folder"))?;
         let lock = take_lock(folder)?;
@@ -119,11 +129,14 @@ impl Manifest {
         Ok(Self { folder: folder.to_path_buf(), path, file, rows, damaged, _lock: lock })
     }
 
-    /// Appends one row, on disk when this returns.
+    /// Appends one row, on its disk when this returns, as far as the system tells the truth.
     pub fn append(&mut self, row: &Row) -> Result<()> {
         let mut line = serde_json::to_vec(row).map_err(|error| Error::bad_file(&self.path, error.to_string()))?;
         line.push(b'\n');
-        self.file.write_all(&line).and_then(|()| self.file.flush()).map_err(Error::io(&self.path, "append a row"))?;
+        self.file
+            .write_all(&line)
+            .and_then(|()| self.file.sync_data())
+            .map_err(Error::io(&self.path, "append a row"))?;
         self.rows.insert(row.output.clone(), row.clone());
         Ok(())
     }
@@ -132,6 +145,7 @@ impl Manifest {
     pub fn is_done(&self, work: &Work) -> bool {
         let Some(row) = self.rows.get(work.output) else { return false };
         row.status == Status::Done
+            && row.source == work.source
             && row.seed == work.seed
             && row.label.as_deref() == work.label
             && row.style_digest == work.style_digest
@@ -140,7 +154,10 @@ impl Manifest {
             && row.engine == work.engine
             // A machine that lost its power may leave an empty file behind a finished rename.
             && self.folder.join(work.output).metadata().is_ok_and(|file| file.len() > 0)
-            && work.label.is_none_or(|label| self.folder.join(label).is_file())
+            && work.label.is_none_or(|copy| {
+                let copied = fs::read(self.folder.join(copy));
+                copied.is_ok_and(|copied| work.source_label.is_none_or(|label| fs::read(label).is_ok_and(|l| l == copied)))
+            })
     }
 
     /// The last row of every output, in no order.
@@ -243,6 +260,8 @@ mod tests {
     }
 
     const WORK: Work = Work {
+        source: "/ds/a.jpg",
+        source_label: None,
         output: "a__fog-1.jpg",
         label: Some("a__fog-1.txt"),
         seed: u64::MAX,
@@ -269,6 +288,8 @@ mod tests {
         assert_eq!(manifest.rows().next().unwrap().style_loss, None, "NaN has no place in JSON");
         for other in [
             Work { seed: 1, ..WORK },
+            Work { source: "/other/a.jpg", ..WORK },
+            Work { source_label: Some(Path::new("/no/such/label.txt")), ..WORK },
             Work { style_digest: "x", ..WORK },
             Work { config_digest: "x", ..WORK },
             Work { backbone_digest: "x", ..WORK },
@@ -283,9 +304,9 @@ mod tests {
     #[test]
     fn the_last_row_of_an_output_counts() {
         let folder = tempfile::tempdir().unwrap();
+        let mut manifest = Manifest::open(folder.path()).unwrap();
         fs::write(folder.path().join("a__fog-1.jpg"), b"x").unwrap();
         fs::write(folder.path().join("a__fog-1.txt"), b"x").unwrap();
-        let mut manifest = Manifest::open(folder.path()).unwrap();
         manifest.append(&row(WORK.output, Status::Done)).unwrap();
         manifest.append(&row(WORK.output, Status::Failed)).unwrap();
         assert!(!manifest.is_done(&WORK));

@@ -77,7 +77,7 @@ pub struct Stylized {
     pub evals: usize,
     /// The loss of the start.
     pub first: Loss,
-    /// The loss of the optimized picture, before it was rendered.
+    /// The loss of the optimized picture, before it was cut to 0..1, rendered and blended.
     pub last: Loss,
 }
 
@@ -110,10 +110,6 @@ impl Stylizer {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    pub fn isa(&self) -> Isa {
-        self.trunk.isa()
     }
 
     /// The size that a picture of `full` is optimized at.

@@ -97,6 +97,8 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
         let mut writer = BufWriter::new(file.as_file_mut());
         writer.write_all(bytes).and_then(|()| writer.flush()).map_err(Error::io(path, "write it"))?;
     }
+    // Else a machine that loses its power may keep the name and lose the content.
+    file.as_file().sync_data().map_err(Error::io(path, "write it"))?;
     file.persist(path).map_err(|error| Error::io(path, "put it in its place")(error.error))?;
     Ok(())
 }
@@ -217,9 +219,10 @@ fn new_entries<'a>(
             return Ok(Vec::new());
         }
         let mirror = dataset.identity(original)?;
-        let inside = |output: &&str| mirror.is_empty() || Path::new(output).starts_with(&mirror);
+        // A mirror that is the output folder itself holds more than new images.
+        let inside = |output: &&str| !mirror.is_empty() && Path::new(output).starts_with(&mirror);
         if new.iter().any(inside) && !others.iter().any(inside) {
-            entries.push(if mirror.is_empty() { ".".to_string() } else { mirror.clone() });
+            entries.push(mirror.clone());
             new.retain(|output| !inside(output));
         }
     }
@@ -354,7 +357,7 @@ kpt_shape: [17, 3]
     fn a_flat_dataset_trains_on_both_folders_and_validates_on_its_own() {
         let (_folder, ds, out) = tree(&["a.jpg", "a.txt=0 .5 .5 .1 .1"]);
         let text = data_yaml(&ds, &out, &[Split::Train], &[("a.jpg", "a__fog-1.jpg")]);
-        assert!(text.starts_with("train: [\"../ds\", \".\"]\nval: [\"../ds\"]  # "), "{text}");
+        assert!(text.starts_with("train: [\"../ds\", \"augmented-train.txt\"]\nval: [\"../ds\"]  # "), "{text}");
 
         let inside = ds.join("out");
         let text = data_yaml(&ds, &inside, &[Split::Train], &[("a.jpg", "a__fog-1.jpg")]);

@@ -8,6 +8,7 @@
 
 use crate::config::{Config, OutputFormat, Pairing, StyleSource, short_digest};
 use crate::dataset::{Frame, Split, image_files, label_path};
+use crate::decode;
 use crate::error::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -35,7 +36,7 @@ pub struct Style {
 /// Sources of weight 0 are left out.
 ///
 /// # Errors
-/// [`Error::Io`] for a folder or file that cannot be read.
+/// [`Error::Io`] for a folder or file that cannot be read, [`Error::BadFile`] for one that is no picture.
 pub fn find_styles(sources: &[StyleSource]) -> Result<Vec<Style>> {
     let mut styles = Vec::new();
     for source in sources.iter().filter(|source| source.weight > 0.0) {
@@ -43,6 +44,8 @@ pub fn find_styles(sources: &[StyleSource]) -> Result<Vec<Style>> {
         let weight = source.weight / paths.len() as f64;
         for path in paths {
             let bytes = std::fs::read(&path).map_err(Error::io(&path, "read the style"))?;
+            // A style that is no picture would fail a share of the frames, one by one.
+            decode::dimensions(&path)?;
             styles.push(Style { digest: short_digest(&bytes), path, weight });
         }
     }
@@ -481,8 +484,8 @@ mod tests {
     #[test]
     fn a_folder_of_styles_shares_its_weight_and_weightless_sources_are_left_out() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b.png", "a.jpg"] {
-            std::fs::write(folder.path().join(name), name).unwrap();
+        for (name, side) in [("b.png", 2), ("a.jpg", 3)] {
+            image::RgbImage::new(side, side).save(folder.path().join(name)).unwrap();
         }
         let source = |path: PathBuf, weight| StyleSource { path, weight };
         let sources = [

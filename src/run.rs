@@ -2,7 +2,7 @@
 
 use crate::backbone;
 use crate::config::Config;
-use crate::dataset::{self, Dataset, Frame};
+use crate::dataset::{self, Dataset, Frame, Layout};
 use crate::decode;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Manifest, Row, Status, Work};
@@ -17,6 +17,7 @@ use crate::progress::{Event, Header, Observer, Summary};
 use crate::sheet;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -121,12 +122,18 @@ impl Batch {
         output::check_folder(&self.output, &plan.jobs)?;
         let mut manifest = Manifest::open(&self.output)?;
         let stamp = Stamp {
+            device: format!("cpu {}", engine.isa),
             config_digest: self.config.digest(),
             backbone: manifest::Backbone {
                 name: engine.backbone.name().into(),
                 digest: engine.backbone.digest().into(),
             },
         };
+        if manifest.damaged() > 0 {
+            let text =
+                format!("{} rows of the manifest cannot be read; their frames are done again", manifest.damaged());
+            observer.event(Event::Warning(&text));
+        }
         let todo: Vec<&Job> = plan.jobs.iter().filter(|job| !manifest.is_done(&stamp.work(&plan, job))).collect();
         let header = self.header(engine, &plan, plan.jobs.len() - todo.len());
         observer.event(Event::Begin(&header));
@@ -147,7 +154,9 @@ impl Batch {
         let made = manifest.rows().filter(|row| row.status == Status::Done);
         let made = made.map(|row| (row.source.as_str(), row.output.as_str()));
         let data_yaml = output::write_data_yaml(&self.output, &self.dataset, plan.condition, made)?;
+        // In a flat dataset every picture in the folder is one to train on.
         if done > 0
+            && self.dataset.layout != Layout::Flat
             && let Err(error) = sheet::write(&self.output, &manifest)
         {
             // The frames are what counts; they are done.
@@ -185,13 +194,17 @@ impl Batch {
 
 /// What all rows of a run share.
 struct Stamp {
+    device: String,
     config_digest: String,
     backbone: manifest::Backbone,
 }
 
 impl Stamp {
     fn work<'a>(&'a self, plan: &Plan<'a>, job: &'a Job) -> Work<'a> {
+        let frame = plan.frame(job);
         Work {
+            source: frame.path.to_str().unwrap_or_default(),
+            source_label: frame.label.as_deref(),
             output: &job.output,
             label: job.label_output.as_deref(),
             seed: job.seed,
@@ -217,7 +230,7 @@ impl Stamp {
             seed: job.seed,
             width: None,
             height: None,
-            device: "cpu".into(),
+            device: self.device.clone(),
             backbone: self.backbone.clone(),
             config_digest: self.config_digest.clone(),
             engine: env!("CARGO_PKG_VERSION").into(),
@@ -248,9 +261,14 @@ impl Worker<'_> {
         let begun = Instant::now();
         let mut row = stamp.row(plan, job);
         observer.event(Event::Frame { name: &plan.frame(job).relative });
-        match self.work(plan, job, &mut row, observer) {
-            Ok(()) => row.status = Status::Done,
-            Err(error) => row.error = Some(error.to_string()),
+        // A decoder's panic over one file is that frame's failure.
+        match catch_unwind(AssertUnwindSafe(|| self.work(plan, job, &mut row, observer))) {
+            Ok(Ok(())) => row.status = Status::Done,
+            Ok(Err(error)) => row.error = Some(error.to_string()),
+            Err(_) => {
+                self.bench = None;
+                row.error = Some(format!("{}: the program panicked over this frame; please report it", row.source));
+            }
         }
         row.seconds = begun.elapsed().as_secs_f64();
         row

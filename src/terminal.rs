@@ -3,7 +3,8 @@
 use crate::bench::Measured;
 use crate::manifest::{Row, Status};
 use crate::progress::{Event, Header, Observer, Summary};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use std::fmt;
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
@@ -35,12 +36,21 @@ fn header_line(header: &Header) -> String {
 }
 
 fn failure_line(row: &Row) -> String {
-    format!("failed: {}: {}", row.source, row.error.as_deref().unwrap_or("unknown reason"))
+    let reason = row.error.as_deref().unwrap_or("unknown reason");
+    // Most reasons begin with the file already.
+    if reason.starts_with(&row.source) {
+        format!("failed: {reason}")
+    } else {
+        format!("failed: {}: {reason}", row.source)
+    }
 }
 
 /// How a run ended, in one line.
 pub fn summary_line(summary: &Summary) -> String {
     let Summary { jobs, done, failed, skipped, seconds, .. } = summary;
+    if *jobs == 0 {
+        return "nothing to do: the plan has no frame (see --limit, --shard and the config's fraction)".into();
+    }
     if *skipped == *jobs {
         return format!("nothing to do: all {jobs} frames were done before, in {}", summary.output.display());
     }
@@ -76,10 +86,18 @@ struct Bar {
 
 impl Bar {
     fn new() -> Self {
-        let style = ProgressStyle::with_template(
-            "{bar:32.cyan/blue} {pos}/{len} frames  {per_sec}  {eta} left  {wide_msg:.dim}",
-        )
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let template = "{bar:24.cyan/blue} {pos}/{len} frames  {rate}  {left}  {wide_msg:.dim}";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        // Nothing is known before the first frame is done.
+        let style = style.with_key("rate", |state: &ProgressState, to: &mut dyn fmt::Write| {
+            let known = state.pos() > 0;
+            let _ = if known { write!(to, "{:.2}/s", state.per_sec()) } else { write!(to, "-/s") };
+        });
+        let style = style.with_key("left", |state: &ProgressState, to: &mut dyn fmt::Write| {
+            let known = state.pos() > 0;
+            let left = duration(state.eta().as_secs_f64());
+            let _ = if known { write!(to, "{left} left") } else { write!(to, "- left") };
+        });
         Self { bar: ProgressBar::no_length().with_style(style), name: String::new() }
     }
 }
@@ -93,9 +111,12 @@ impl Observer for Bar {
                 self.bar.reset();
                 self.bar.enable_steady_tick(Duration::from_millis(200));
             }
-            Event::Frame { name } => name.clone_into(&mut self.name),
+            Event::Frame { name } => {
+                let file = name.rsplit('/').next().unwrap_or(name);
+                file.clone_into(&mut self.name);
+            }
             Event::Evaluated { evaluation, of, loss } => {
-                self.bar.set_message(format!("{}  {evaluation}/{of}  loss {loss:.3}", self.name));
+                self.bar.set_message(format!("loss {loss:.3}  {evaluation}/{of}  {}", self.name));
             }
             Event::Row(row) => {
                 if row.status == Status::Failed {
@@ -153,13 +174,9 @@ impl Observer for Lines {
                 }
                 self.said = Some(Instant::now());
                 let rate = self.finished as f64 / self.begun.elapsed().as_secs_f64().max(1e-9);
-                eprintln!(
-                    "{}/{} frames  {rate:.2}/s  {} left  loss {:.3}",
-                    self.finished,
-                    self.finished + self.left,
-                    duration(self.left as f64 / rate),
-                    self.loss
-                );
+                let loss = if self.loss.is_nan() { String::new() } else { format!("  loss {:.3}", self.loss) };
+                let left = duration(self.left as f64 / rate);
+                eprintln!("{}/{} frames  {rate:.2}/s  {left} left{loss}", self.finished, self.finished + self.left);
             }
         }
     }

@@ -242,6 +242,46 @@ fn datasets_and_outputs_that_cannot_be_are_refused_before_any_work() {
 }
 
 #[test]
+fn an_output_that_would_mix_with_originals_or_other_files_is_refused() {
+    let place = Place::new();
+    let before = place.files("data");
+    for output in ["data", "data/images", "data/images/train", "."] {
+        expect(&place.augment(&format!("{RUN} --output {output}")), 2, &["originals", "--output"]);
+    }
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(place.path("data"), place.path("link")).unwrap();
+        expect(&place.augment(&format!("{RUN} --output link")), 2, &["originals"]);
+    }
+    place.text("other/data.yaml", "somebody else's");
+    expect(&place.augment(&format!("{RUN} --output other")), 1, &["other", "not written"]);
+    assert_eq!(place.files("data"), before);
+    assert_eq!(place.files("other").len(), 1);
+}
+
+#[test]
+fn an_edited_label_and_another_dataset_are_work_to_do() {
+    let place = Place::new();
+    expect(&place.augment(RUN), 0, &[]);
+    place.text("data/labels/train/a.txt", "0 0.4 0.4 0.2 0.2\n");
+    expect(&place.augment(RUN), 0, &["1 frames", "1 done before"]);
+    let label = |name: &str| fs::read(place.path(name)).unwrap();
+    assert_eq!(label("data-fog/labels/train/a__fog-1.txt"), label("data/labels/train/a.txt"));
+    let config = "--config fog.yaml --output data-fog";
+    place.image("more/images/train/a.png", 5, 50, 50);
+    expect(&place.augment(&format!("{config} more")), 0, &["1 frames in"]);
+    expect(&place.augment(&format!("{RUN} --limit 0")), 0, &["no frame"]);
+}
+
+#[test]
+fn a_style_that_is_no_picture_is_named_before_any_work() {
+    let place = Place::new();
+    place.text("styles/zero.jpg", "");
+    expect(&place.augment(RUN), 1, &["zero.jpg"]);
+    assert!(!place.path("data-fog").exists());
+}
+
+#[test]
 fn weights_are_found_in_their_order_and_bad_ones_are_named() {
     let place = Place::new();
     let run = |weights: &[&str], variable: Option<&str>| {

@@ -38,6 +38,9 @@ impl Size {
 
 /// What a convolution reads: sixteen channels of one pixel at a time.
 pub trait Source: Copy + Sync {
+    /// Whether this holds `blocks` blocks of pictures of `size`.
+    fn fits(&self, blocks: usize, size: Size) -> bool;
+
     /// # Safety
     /// `y` and `x` lie inside the picture and `block` inside the channels.
     unsafe fn load<L: Lanes>(&self, block: usize, y: usize, x: usize) -> L;
@@ -51,6 +54,10 @@ pub struct Plain<'a> {
 }
 
 impl Source for Plain<'_> {
+    fn fits(&self, blocks: usize, size: Size) -> bool {
+        self.size == size && self.data.len() >= blocks * size.pixels() * LANES
+    }
+
     #[inline(always)]
     unsafe fn load<L: Lanes>(&self, block: usize, y: usize, x: usize) -> L {
         let at = block * self.size.pixels() + y * self.size.width + x;
@@ -69,6 +76,11 @@ pub struct Masked<'a> {
 }
 
 impl Source for Masked<'_> {
+    fn fits(&self, blocks: usize, size: Size) -> bool {
+        let pixels = blocks * size.pixels();
+        self.size == size && self.passed.len() >= pixels && self.gradient.len() >= pixels * LANES
+    }
+
     #[inline(always)]
     unsafe fn load<L: Lanes>(&self, block: usize, y: usize, x: usize) -> L {
         let at = block * self.size.pixels() + y * self.size.width + x;
@@ -90,6 +102,11 @@ pub struct Unpooled<'a> {
 }
 
 impl Source for Unpooled<'_> {
+    fn fits(&self, blocks: usize, size: Size) -> bool {
+        let (pixels, pooled) = (blocks * size.pixels(), blocks * size.pooled().pixels());
+        self.size == size && self.passed.len() >= pixels && self.gradient.len() >= pooled * LANES
+    }
+
     #[inline(always)]
     unsafe fn load<L: Lanes>(&self, block: usize, y: usize, x: usize) -> L {
         let pooled = self.size.pooled();
@@ -137,6 +154,9 @@ impl<S: Source> Kernel for Gather<'_, S> {
 
 /// Where a convolution's output goes: up to 4x4 pixels of sixteen channels at a time.
 pub trait Sink: Copy + Sync {
+    /// Whether this has room for `blocks` blocks of pictures of `size`.
+    fn fits(&self, blocks: usize, size: Size) -> bool;
+
     /// Takes the values at `(y + i, x + j)`, those outside the picture to be ignored; `y` and `x` are even.
     ///
     /// # Safety
@@ -146,12 +166,16 @@ pub trait Sink: Copy + Sync {
 
 /// A gradient, stored as it is.
 #[derive(Clone, Copy)]
-pub struct Store {
-    pub data: Shared<f32>,
+pub struct Store<'a> {
+    pub data: Shared<'a, f32>,
     pub size: Size,
 }
 
-impl Sink for Store {
+impl Sink for Store<'_> {
+    fn fits(&self, blocks: usize, size: Size) -> bool {
+        self.size == size && self.data.len() >= blocks * size.pixels() * LANES
+    }
+
     #[inline(always)]
     unsafe fn write<L: Lanes>(&self, block: usize, y: usize, x: usize, values: &[[L; 4]; 4]) {
         let (rows, columns) = (4.min(self.size.height - y), 4.min(self.size.width - x));
@@ -170,10 +194,10 @@ impl Sink for Store {
 pub struct Activate<'a> {
     pub bias: &'a [f32],
     /// The activations themselves, where somebody reads them.
-    pub full: Option<Shared<f32>>,
-    pub pooled: Option<(Shared<f32>, Pool)>,
+    pub full: Option<Shared<'a, f32>>,
+    pub pooled: Option<(Shared<'a, f32>, Pool)>,
     /// See [`Masked::passed`] and [`Unpooled::passed`].
-    pub passed: Shared<u16>,
+    pub passed: Shared<'a, u16>,
     pub size: Size,
 }
 
@@ -201,6 +225,15 @@ impl Activate<'_> {
 }
 
 impl Sink for Activate<'_> {
+    fn fits(&self, blocks: usize, size: Size) -> bool {
+        let (pixels, pooled) = (blocks * size.pixels(), blocks * size.pooled().pixels());
+        self.size == size
+            && self.bias.len() >= blocks * LANES
+            && self.passed.len() >= pixels
+            && self.full.is_none_or(|full| full.len() >= pixels * LANES)
+            && self.pooled.is_none_or(|(to, _)| to.len() >= pooled * LANES)
+    }
+
     #[inline(always)]
     unsafe fn write<L: Lanes>(&self, block: usize, y: usize, x: usize, values: &[[L; 4]; 4]) {
         let Size { height, width } = self.size;

@@ -63,6 +63,9 @@ pub fn taps(settings: &Settings) -> Vec<Tap> {
     taps
 }
 
+/// Keeps the relative distance to a target of zeros finite.
+const LEAST_NORM: f64 = 1e-12;
+
 /// The share of `tap` in the weighted mean of `term`.
 fn share(term: &Term, tap: Tap) -> f64 {
     let all: f64 = term.layers.iter().map(|(_, weight)| weight).sum();
@@ -146,7 +149,7 @@ impl<'a> Evaluator<'a> {
 
 /// Returns `|F - C|^2 / |C|^2` and adds `weight` times its gradient.
 fn add_content(features: &[f32], target: &[f32], weight: f64, gradient: &mut [f32]) -> f64 {
-    let norm = norm2(target).max(f64::MIN_POSITIVE);
+    let norm = norm2(target).max(LEAST_NORM);
     let factor = (2.0 * weight / norm) as f32;
     gradient.par_chunks_mut(1 << 14).zip(features.par_chunks(1 << 14)).zip(target.par_chunks(1 << 14)).for_each(
         |((gradient, features), target)| {
@@ -171,7 +174,7 @@ fn add_style(
     let channels = target.len().isqrt();
     let pixels = features.len() / channels;
     scratch.gram(trunk.isa(), features, channels, gram);
-    let norm = norm2(target).max(f64::MIN_POSITIVE);
+    let norm = norm2(target).max(LEAST_NORM);
     let distance = sum2(gram, target, |g, t| ((g - t) as f64).powi(2)) / norm;
     // G is symmetric, so dL/dG + dL/dG^T = 2 dL/dG.
     let factor = (4.0 * weight / norm / pixels as f64) as f32;

@@ -26,7 +26,7 @@ pub struct NotFinite;
 /// Returns the losses at the start and at the end.
 ///
 /// # Errors
-/// [`NotFinite`] when the loss of the start is not a number.
+/// [`NotFinite`] when the loss of the start, or a gradient, is not a number.
 pub fn minimize(
     optimizer: Optimizer,
     steps: usize,
@@ -114,6 +114,9 @@ fn lbfgs(
             curvature.pairs.clear();
             direction = curvature.direction(&gradient);
             slope = dot(&direction, &gradient);
+        }
+        if !slope.is_finite() {
+            return Err(NotFinite);
         }
         if slope == 0.0 {
             break;

@@ -1,9 +1,11 @@
 //! Sharing one evaluation's work among threads without letting their number show in the result.
 //!
-//! Work is cut into numbered pieces by the problem's shape alone; threads take the next piece when they are free.
-//! Each piece writes its own part of the output, so neither order nor thread count changes a bit.
+//! Work is cut into numbered pieces; threads take the next piece when they are free. Each piece writes its own part of
+//! the output, and each value is computed in the same order of operations wherever the cuts lie, so neither order nor
+//! thread count changes a bit. Sums over pieces are cut by the problem's shape alone.
 
 use rayon::prelude::*;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Calls `work(scratch, piece)` once for each of `pieces`, with as many threads as there are scratch values.
@@ -21,22 +23,37 @@ pub fn for_each<S: Send>(scratch: &mut [S], pieces: usize, work: impl Fn(&mut S,
 }
 
 /// A slice that the pieces of one [`for_each`] write to, each in its own places.
-#[derive(Clone, Copy)]
-pub struct Shared<T>(*mut T, usize);
+pub struct Shared<'a, T>(*mut T, usize, PhantomData<&'a mut [T]>);
+
+impl<T> Clone for Shared<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Shared<'_, T> {}
 
 // SAFETY: a `Shared` is only a pointer; every dereference is an unsafe block that says why its places are its own.
-unsafe impl<T: Send> Send for Shared<T> {}
-unsafe impl<T: Send> Sync for Shared<T> {}
+unsafe impl<T: Send> Send for Shared<'_, T> {}
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
 
-impl<T> Shared<T> {
-    pub fn new(slice: &mut [T]) -> Self {
-        Self(slice.as_mut_ptr(), slice.len())
+impl<'a, T> Shared<'a, T> {
+    pub fn new(slice: &'a mut [T]) -> Self {
+        Self(slice.as_mut_ptr(), slice.len(), PhantomData)
+    }
+
+    pub fn len(self) -> usize {
+        self.1
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.1 == 0
     }
 
     /// The place at `index`.
     ///
     /// # Safety
-    /// `index` is inside the slice, the slice outlives the use, and no other piece touches this place meanwhile.
+    /// `index` is inside the slice, and no other piece touches this place meanwhile.
     #[inline(always)]
     pub unsafe fn at(self, index: usize) -> *mut T {
         debug_assert!(index < self.1);

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 /// Pixels from a window's centre to its side, at the working size.
 const RADIUS: usize = 6;
 /// Added to the variance of the content, in units of 0..1 squared: how flat counts as flat.
-const EPS: f32 = 1e-3;
+const EPS: f64 = 1e-3;
 /// One map's numbers: for each colour out, three factors and an offset.
 const NUMBERS: usize = 12;
 /// Moments of one window: means of content and stylized colours, of the six products of content colours, and of the
@@ -118,6 +118,8 @@ fn box_mean<const N: usize>(data: &[f32], size: Size) -> Vec<f32> {
 
 /// Ridge regression of the stylized on the content colours from one window's moments.
 fn regression(moments: &[f32]) -> [f32; NUMBERS] {
+    // In double precision: for grey windows the covariance is almost singular, and its inverse a difference of likes.
+    let moments: [f64; MOMENTS] = std::array::from_fn(|n| moments[n].into());
     let (from, to) = (&moments[0..3], &moments[3..6]);
     let covariance =
         |i: usize, j: usize| moments[6 + SQUARE[i][j]] - from[i] * from[j] + if i == j { EPS } else { 0.0 };
@@ -130,11 +132,12 @@ fn regression(moments: &[f32]) -> [f32; NUMBERS] {
     let inverse = [[a, b, c], [b, d, e], [c, e, f]].map(|row| row.map(|v| v / determinant));
     let mut map = [0.0; NUMBERS];
     for (out, numbers) in map.chunks_exact_mut(4).enumerate() {
-        let cross: [f32; 3] = std::array::from_fn(|i| moments[12 + i * 3 + out] - from[i] * to[out]);
-        for i in 0..3 {
-            numbers[i] = (0..3).map(|j| inverse[i][j] * cross[j]).sum();
+        let cross: [f64; 3] = std::array::from_fn(|i| moments[12 + i * 3 + out] - from[i] * to[out]);
+        let factors: [f64; 3] = std::array::from_fn(|i| (0..3).map(|j| inverse[i][j] * cross[j]).sum());
+        let offset = to[out] - (0..3).map(|i| factors[i] * from[i]).sum::<f64>();
+        for (number, value) in numbers.iter_mut().zip(factors.into_iter().chain([offset])) {
+            *number = value as f32;
         }
-        numbers[3] = to[out] - (0..3).map(|i| numbers[i] * from[i]).sum::<f32>();
     }
     map
 }

@@ -61,12 +61,23 @@ impl Isa {
         fn avx2<K: Kernel>(kernel: K) -> K::Output {
             kernel.run::<x86::Avx2>()
         }
+        // The checks read a cached word: nothing beside a kernel's work.
         match self {
-            // SAFETY: both variants only come from `available`, which asked the processor.
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => unsafe { avx512(kernel) },
+            Self::Avx512 => {
+                assert!(is_x86_feature_detected!("avx512f"), "this processor has no AVX-512");
+                // SAFETY: it has.
+                unsafe { avx512(kernel) }
+            }
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => unsafe { avx2(kernel) },
+            Self::Avx2 => {
+                assert!(
+                    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+                    "this processor has no AVX2"
+                );
+                // SAFETY: it has.
+                unsafe { avx2(kernel) }
+            }
             Self::Portable => kernel.run::<Portable>(),
         }
     }

@@ -36,7 +36,7 @@ fn blend(near: f32, before: f32, after: f32) -> f32 {
     0.5 * near + 0.25 * (before + after)
 }
 
-/// Mirrored without repeating the turn: -1 is 0, -2 is 1; `distance` is less than `len`.
+/// Mirrored at the edge: -1 is 0, -2 is 1; `distance` is less than `len`.
 fn neighbours(at: usize, distance: usize, len: usize) -> (usize, usize) {
     let before = if at >= distance { at - distance } else { distance - at - 1 };
     let after = if at + distance < len { at + distance } else { 2 * len - 1 - at - distance };

@@ -79,6 +79,11 @@ impl First {
 
     /// Convolution, bias and ReLU: `full` blocked, `passed` as in [`Masked`].
     pub fn forward(&self, isa: Isa, picture: &Padded, full: &mut [f32], passed: &mut [u16]) {
+        let pixels = picture.size.pixels();
+        assert!(
+            full.len() >= self.outputs * pixels && passed.len() >= self.outputs / LANES * pixels,
+            "wrong buffer sizes"
+        );
         let (full, passed) = (Shared::new(full), Shared::new(passed));
         each(picture.size.height, |y| isa.run(ForwardRow { conv: self, picture, y, full, passed }));
     }
@@ -86,6 +91,10 @@ impl First {
     /// The gradient with respect to the picture, `[height][width][3]`.
     pub fn backward(&self, isa: Isa, threads: &mut [Scratch], source: Masked, out: &mut [f32]) {
         let Size { height, width } = source.size;
+        assert!(
+            source.fits(self.outputs / LANES, source.size) && out.len() >= height * width * COLOURS,
+            "wrong buffer sizes"
+        );
         let out = Shared::new(out);
         for scratch in threads.iter_mut() {
             scratch.masked.resize(self.outputs * width, 0.0);
@@ -102,8 +111,8 @@ struct ForwardRow<'a> {
     conv: &'a First,
     picture: &'a Padded,
     y: usize,
-    full: Shared<f32>,
-    passed: Shared<u16>,
+    full: Shared<'a, f32>,
+    passed: Shared<'a, u16>,
 }
 
 impl Kernel for ForwardRow<'_> {
@@ -161,7 +170,7 @@ struct BackwardStrip<'a> {
     scratch: &'a mut Scratch,
     source: Masked<'a>,
     rows: std::ops::Range<usize>,
-    out: Shared<f32>,
+    out: Shared<'a, f32>,
 }
 
 impl Kernel for BackwardStrip<'_> {

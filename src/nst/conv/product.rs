@@ -2,7 +2,7 @@
 
 use crate::nst::simd::{LANES, Lanes};
 
-/// Floats that [`pack_columns`] fills for a `k x n` matrix, both multiples of 16.
+/// Floats that [`pack_columns`] fills for a `k x n` matrix, `n` a multiple of 16.
 pub const fn packed_len(k: usize, n: usize) -> usize {
     k * n
 }

@@ -71,7 +71,11 @@ impl Winograd {
     }
 
     /// Convolves `source` into `sink`, both of `size`.
+    ///
+    /// # Panics
+    /// When either is not as large as that.
     pub fn run<S: Source, D: Sink>(&self, isa: Isa, scratch: &mut [Scratch], size: Size, source: S, sink: D) {
+        assert!(source.fits(self.inputs / LANES, size) && sink.fits(self.outputs / LANES, size), "wrong buffer sizes");
         let grid = Grid { across: size.width.div_ceil(TILE), size };
         let tiles = grid.across * size.height.div_ceil(TILE);
         let length = self.run_length(tiles.div_ceil(scratch.len()));
