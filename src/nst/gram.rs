@@ -28,7 +28,7 @@ impl Scratch {
     ///
     /// `features` are blocked; `gram` is overwritten.
     pub fn gram(&mut self, isa: Isa, features: &[f32], channels: usize, gram: &mut [f32]) {
-        assert!(channels % LANES == 0 && features.len() % channels == 0, "features must be blocked");
+        assert!(channels.is_multiple_of(LANES) && features.len().is_multiple_of(channels), "features must be blocked");
         let pixels = features.len() / channels;
         let length = pixels.div_ceil(PIECES).max(PIECE).next_multiple_of(RUN);
         let pieces = pixels.div_ceil(length);
@@ -56,7 +56,7 @@ impl Scratch {
     ///
     /// With `D = (dL/dG + dL/dG^T) / pixels` this is the gradient of `L` with respect to `F`.
     pub fn add_gradient(&mut self, isa: Isa, features: &[f32], channels: usize, d: &[f32], gradient: &mut [f32]) {
-        assert!(channels % LANES == 0 && features.len() % channels == 0, "features must be blocked");
+        assert!(channels.is_multiple_of(LANES) && features.len().is_multiple_of(channels), "features must be blocked");
         assert_eq!(features.len(), gradient.len(), "a gradient has its features' size");
         pack_columns(channels, channels, |i, j| d[i * channels + j], &mut self.packed);
         let pixels = features.len() / channels;
