@@ -19,7 +19,6 @@ pub mod photoreal;
 pub mod pixels;
 pub mod settings;
 pub mod simd;
-mod smooth;
 mod sums;
 #[cfg(test)]
 mod testing;
@@ -156,7 +155,6 @@ impl Stylizer {
             self.settings.optimizer,
             self.settings.steps,
             &mut x,
-            |q| smooth::precondition(small.size(), q),
             |x, gradient| evaluator.evaluate(&target, &style.target, x, gradient),
             |step, loss| {
                 evals = step;

@@ -21,7 +21,6 @@ pub struct NotFinite;
 
 /// Minimizes from `x` with at most `steps` evaluations and leaves the best point seen in `x`.
 ///
-/// L-BFGS takes its initial matrix from `precondition`, a symmetric positive operator.
 /// `evaluate(x, gradient)` returns the loss at `x`; `on_step(evaluation, loss)` hears of each, counted from 1.
 /// Returns the losses at the start and at the end.
 ///
@@ -31,7 +30,6 @@ pub fn minimize(
     optimizer: Optimizer,
     steps: usize,
     x: &mut Vec<f32>,
-    precondition: impl Fn(&[f32]) -> Vec<f32>,
     mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
     mut on_step: impl FnMut(usize, Loss),
 ) -> Result<(Loss, Loss), NotFinite> {
@@ -43,19 +41,19 @@ pub fn minimize(
         loss
     };
     match optimizer {
-        Optimizer::Lbfgs => lbfgs(steps, x, precondition, counted),
+        Optimizer::Lbfgs => lbfgs(steps, x, counted),
         Optimizer::Adam => adam(steps, x, counted),
     }
 }
 
 /// The last [`HISTORY`] steps and gradient changes, as an approximation of the inverse Hessian.
-struct Curvature<P> {
+#[derive(Default)]
+struct Curvature {
     /// `(s, y, 1 / s.y)`, the newest last.
     pairs: VecDeque<(Vec<f32>, Vec<f32>, f64)>,
-    precondition: P,
 }
 
-impl<P: Fn(&[f32]) -> Vec<f32>> Curvature<P> {
+impl Curvature {
     /// Remembers a step `s` that changed the gradient by `y`, if the curvature along it is positive.
     fn push(&mut self, s: Vec<f32>, y: Vec<f32>) {
         let sy = dot(&s, &y);
@@ -77,10 +75,8 @@ impl<P: Fn(&[f32]) -> Vec<f32>> Curvature<P> {
             axpy(-alpha, y, &mut q);
             alphas.push(alpha);
         }
-        let mut q = (self.precondition)(&q);
         if let Some((_, y, rho)) = self.pairs.back() {
-            // Nocedal and Wright's scaling (equation 7.20), for a matrix other than the identity.
-            let scale = (1.0 / (rho * dot(y, &(self.precondition)(y)))) as f32;
+            let scale = (1.0 / (rho * norm2(y))) as f32;
             q.iter_mut().for_each(|v| *v *= scale);
         }
         for ((s, y, rho), alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
@@ -95,7 +91,6 @@ impl<P: Fn(&[f32]) -> Vec<f32>> Curvature<P> {
 fn lbfgs(
     steps: usize,
     x: &mut Vec<f32>,
-    precondition: impl Fn(&[f32]) -> Vec<f32>,
     mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
 ) -> Result<(Loss, Loss), NotFinite> {
     let mut gradient = vec![0.0; x.len()];
@@ -105,7 +100,7 @@ fn lbfgs(
     }
     let mut here = first;
     let mut used = 1;
-    let mut curvature = Curvature { pairs: VecDeque::new(), precondition };
+    let mut curvature = Curvature::default();
     let (mut trial, mut trial_gradient) = (x.clone(), gradient.clone());
     while used < steps {
         let mut direction = curvature.direction(&gradient);
@@ -232,12 +227,12 @@ mod tests {
     #[test]
     fn lbfgs_finds_the_bottom_of_valleys_straight_and_curved() {
         let mut x = vec![0.0; 50];
-        let (first, last) = minimize(Optimizer::Lbfgs, 60, &mut x, <[f32]>::to_vec, valley, |_, _| {}).unwrap();
+        let (first, last) = minimize(Optimizer::Lbfgs, 60, &mut x, valley, |_, _| {}).unwrap();
         assert_eq!(first.total, 1275.0);
         assert!(last.total < 1e-4, "{}", last.total);
         assert!(x.iter().all(|v| (v - 1.0).abs() < 1e-2));
         let mut x = vec![-1.2, 1.0];
-        let (_, last) = minimize(Optimizer::Lbfgs, 120, &mut x, <[f32]>::to_vec, banana, |_, _| {}).unwrap();
+        let (_, last) = minimize(Optimizer::Lbfgs, 120, &mut x, banana, |_, _| {}).unwrap();
         assert!(last.total < 1e-4, "{}", last.total);
     }
 
@@ -247,9 +242,7 @@ mod tests {
             for steps in [1, 2, 5, 17] {
                 let mut seen = Vec::new();
                 let mut x = vec![-1.2, 1.0];
-                let (first, last) =
-                    minimize(optimizer, steps, &mut x, <[f32]>::to_vec, banana, |n, loss| seen.push((n, loss)))
-                        .unwrap();
+                let (first, last) = minimize(optimizer, steps, &mut x, banana, |n, loss| seen.push((n, loss))).unwrap();
                 assert_eq!(seen.iter().map(|(n, _)| *n).collect::<Vec<_>>(), (1..=steps).collect::<Vec<_>>());
                 assert_eq!(first, seen[0].1);
                 let best = seen.iter().map(|(_, loss)| loss.total).fold(f64::INFINITY, f64::min);
@@ -262,7 +255,7 @@ mod tests {
     #[test]
     fn adam_goes_downhill() {
         let mut x = vec![0.0; 50];
-        let (first, last) = minimize(Optimizer::Adam, 100, &mut x, <[f32]>::to_vec, valley, |_, _| {}).unwrap();
+        let (first, last) = minimize(Optimizer::Adam, 100, &mut x, valley, |_, _| {}).unwrap();
         assert!(last.total < 0.05 * first.total);
     }
 
@@ -270,7 +263,7 @@ mod tests {
     fn a_start_without_a_loss_is_an_error_and_a_cliff_on_the_way_is_avoided() {
         for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
             let nowhere = |_: &[f32], _: &mut [f32]| loss(f64::NAN);
-            assert_eq!(minimize(optimizer, 9, &mut vec![0.0; 3], <[f32]>::to_vec, nowhere, |_, _| {}), Err(NotFinite));
+            assert_eq!(minimize(optimizer, 9, &mut vec![0.0; 3], nowhere, |_, _| {}), Err(NotFinite));
             let cliff = |x: &[f32], gradient: &mut [f32]| match x[0] {
                 ..0.6 => valley(x, gradient),
                 _ => {
@@ -279,7 +272,7 @@ mod tests {
                 }
             };
             let mut x = vec![0.0; 3];
-            let (first, last) = minimize(optimizer, 40, &mut x, <[f32]>::to_vec, cliff, |_, _| {}).unwrap();
+            let (first, last) = minimize(optimizer, 40, &mut x, cliff, |_, _| {}).unwrap();
             assert!(last.total < first.total && x.iter().all(|v| v.is_finite()), "{optimizer:?}");
         }
     }
