@@ -49,8 +49,7 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
     let size = Size { height: height.map_or(width, usize::from), width };
     let long = size.height.max(size.width);
     let settings = Settings { size: long, steps: usize::from(evals) + 1, ..config.stylize };
-    let deepest = loss::taps(&settings).pop();
-    let deepest = deepest.ok_or_else(|| Error::Usage("neither content nor style names a layer".into()))?;
+    let deepest = loss::deepest_tap(&settings).map_err(Error::Usage)?;
     let backbone = backbone::open(common.weights.as_deref(), &config.backbone, deepest)?;
     let stylizer = Stylizer::new(&backbone, settings, isa).map_err(Error::Run)?;
     let (seconds, rest) = bench::measure(&stylizer, size).map_err(Error::Run)?;

@@ -102,7 +102,7 @@ impl Stylizer {
     /// # Errors
     /// When the settings name a tap that the backbone does not reach, or no tap at all.
     pub fn new(backbone: &Backbone, settings: Settings, isa: Isa) -> Result<Self, String> {
-        let deepest = loss::taps(&settings).pop().ok_or("neither content nor style names a layer")?;
+        let deepest = loss::deepest_tap(&settings)?;
         let trunk = Trunk::new(backbone, deepest, settings.pool, isa)?;
         Ok(Self { trunk, settings })
     }
@@ -225,7 +225,7 @@ mod tests {
     use testing::Random;
 
     fn stylizer(settings: Settings) -> Stylizer {
-        let deepest = loss::taps(&settings).pop().unwrap();
+        let deepest = loss::deepest_tap(&settings).unwrap();
         Stylizer::new(&Backbone::random([16; 5], deepest), settings, Isa::available()[0]).unwrap()
     }
 

@@ -80,8 +80,7 @@ impl Batch {
     /// # Errors
     /// See [`backbone::open`].
     pub fn engine(&self, weights: Option<&str>, isa: Isa) -> Result<Engine> {
-        let deepest = nst::loss::taps(&self.config.stylize).pop();
-        let deepest = deepest.ok_or_else(|| Error::Usage("neither content nor style names a layer".into()))?;
+        let deepest = nst::loss::deepest_tap(&self.config.stylize).map_err(Error::Usage)?;
         Ok(Engine { backbone: backbone::open(weights, &self.config.backbone, deepest)?, isa })
     }
 

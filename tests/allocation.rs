@@ -39,7 +39,7 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn an_evaluation_after_the_first_allocates_no_buffer() {
     let settings = Settings::default();
-    let deepest = loss::taps(&settings).pop().unwrap();
+    let deepest = loss::deepest_tap(&settings).unwrap();
     let backbone = Backbone::builtin(deepest).unwrap();
     let trunk = Trunk::new(&backbone, deepest, Pool::Max, Isa::available()[0]).unwrap();
     let size = Size { height: 96, width: 128 };

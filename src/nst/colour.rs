@@ -102,16 +102,13 @@ fn eigen(matrix: &Matrix) -> ([f64; 3], Matrix) {
 mod tests {
     use super::*;
     use crate::nst::conv::Size;
+    use crate::nst::testing::Random;
 
-    fn picture(seed: u32, shift: f32) -> Pixels {
-        let mut state = seed;
-        let mut next = || {
-            state = state.wrapping_mul(1664525).wrapping_add(1013904223);
-            (state >> 8) as f32 / (1 << 24) as f32
-        };
+    fn picture(seed: u64, shift: f32) -> Pixels {
+        let mut random = Random(seed);
         let data = (0..64 * 64)
             .flat_map(|_| {
-                let (a, b, c) = (next(), next(), next());
+                let (a, b, c) = (random.uniform(), random.uniform(), random.uniform());
                 [0.3 + 0.2 * a + shift, 0.3 + 0.1 * a + 0.1 * b, 0.4 + 0.1 * b - 0.1 * c]
             })
             .collect();

@@ -63,6 +63,14 @@ pub fn taps(settings: &Settings) -> Vec<Tap> {
     taps
 }
 
+/// The deepest tap that `settings` reads: as far as a trunk must go.
+///
+/// # Errors
+/// When they read none.
+pub fn deepest_tap(settings: &Settings) -> Result<Tap, String> {
+    taps(settings).pop().ok_or_else(|| "neither content nor style names a layer".into())
+}
+
 /// Keeps the relative distance to a target of zeros finite.
 const LEAST_NORM: f64 = 1e-12;
 

@@ -145,16 +145,11 @@ fn regression(moments: &[f32]) -> [f32; NUMBERS] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nst::testing::Random;
 
     fn picture(size: Size) -> Pixels {
-        let mut state = 9_u32;
-        let data = (0..size.pixels() * 3)
-            .map(|_| {
-                state = state.wrapping_mul(1664525).wrapping_add(1013904223);
-                (state >> 8) as f32 / (1 << 24) as f32
-            })
-            .collect();
-        Pixels::new(size, data)
+        let mut random = Random(9);
+        Pixels::new(size, (0..size.pixels() * 3).map(|_| random.uniform()).collect())
     }
 
     #[test]

@@ -201,7 +201,9 @@ impl Trunk {
 
     /// Takes the gradient back to the pixels that [`Trunk::forward`] saw last.
     ///
-    /// Once per forward pass: the way back uses up what that left. `tap_gradient(tap, features, gradient)` is called for each tap from the deepest up and adds the loss's own
+    /// Once per forward pass: the way back uses up what that left.
+    ///
+    /// `tap_gradient(tap, features, gradient)` is called for each tap from the deepest up and adds the loss's own
     /// gradient with respect to that tap's features to `gradient`, both blocked. `out` is `[height][width][3]`.
     pub fn backward(
         &self,

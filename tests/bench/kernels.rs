@@ -93,7 +93,7 @@ fn grams(c: &mut Criterion) {
 fn evaluation(c: &mut Criterion) {
     let (isa, size) = (Isa::from_env().unwrap(), square(SIDE));
     let settings = Settings::default();
-    let deepest = loss::taps(&settings).pop().unwrap();
+    let deepest = loss::deepest_tap(&settings).unwrap();
     let trunk = Trunk::new(&Backbone::builtin(deepest).unwrap(), deepest, Pool::Max, isa).unwrap();
     let mut evaluator = Evaluator::new(&trunk, &settings, size);
     let pixels = values(3 * size.pixels());
