@@ -72,6 +72,10 @@ pub struct Batch {
     /// Do part I of N of the plan (after --limit), counted from 1; runs at one time need an output each
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
+    /// Frames to work on at once, sharing the threads; by default one a thread, as far as memory goes. Never changes a
+    /// pixel
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
     /// Show the plan and the time that it would take, and do nothing
     #[arg(long)]
     pub dry_run: bool,

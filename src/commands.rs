@@ -17,12 +17,12 @@ const SOME_FAILED: u8 = 3;
 
 /// `augment --config … DATASET`
 pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
-    let cli::Batch { dataset, output, limit, shard, dry_run, seed, quiet } = args;
+    let cli::Batch { dataset, output, limit, shard, jobs, dry_run, seed, quiet } = args;
     use_threads(common.threads)?;
     let isa = device::choose(&common.device)?;
     let mut config = Config::load(&common.config, &common.sets)?;
     config.seed = seed.unwrap_or(config.seed);
-    let batch = Batch::open(config, &dataset, output, limit, shard)?;
+    let batch = Batch::open(config, &dataset, output, limit, shard)?.with_frames_at_once(jobs.map(usize::from));
     let engine = batch.engine(common.weights.as_deref(), isa)?;
     if dry_run {
         let plan = batch.plan()?;

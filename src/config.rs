@@ -6,7 +6,10 @@
 
 use crate::dataset::{Split, image_files, is_image};
 use crate::error::{Error, Result};
-use crate::nst::settings::{Init, Optimizer, Pool, Render, Settings, Tap, Term};
+use crate::nst::falling::Kind;
+use crate::nst::settings::{
+    Chroma, FallingRange, Init, Optimizer, Pool, Range, RegionKind, Render, Settings, Tap, Term, Weather,
+};
 use crate::yaml::{self, Fault, Pairs, Yaml};
 use serde::Deserialize;
 use serde_yaml::{Location, Spanned};
@@ -20,6 +23,8 @@ const STEPS: RangeInclusive<i64> = 1..=10_000;
 const VARIANTS: RangeInclusive<i64> = 1..=1000;
 const QUALITY: RangeInclusive<i64> = 1..=100;
 const WEIGHT: RangeInclusive<f64> = 0.0..=1e9;
+const WIND: RangeInclusive<f64> = -30.0..=30.0;
+const EXPOSURE: RangeInclusive<f64> = 0.0001..=0.1;
 const LONGEST_CONDITION: usize = 64;
 const STYLES_EXAMPLE: &str = "write, for example, `styles: [{path: ../styles/fog}]`";
 
@@ -124,6 +129,8 @@ impl Config {
             "size": settings.size, "steps": settings.steps, "optimizer": settings.optimizer, "init": settings.init,
             "content": term(&settings.content), "style": term(&settings.style), "tv": settings.tv,
             "pool": settings.pool, "render": settings.render, "strength": settings.strength,
+            "weather": settings.weather, "regions": settings.regions, "guard": settings.guard,
+            "falling": settings.falling, "chroma": settings.chroma,
         });
         short_digest(canonical.to_string().as_bytes())
     }
@@ -141,8 +148,14 @@ const FORMATS: Names<OutputFormat, 3> =
     [("same", OutputFormat::Same), ("jpg", OutputFormat::Jpg), ("png", OutputFormat::Png)];
 const SPLITS: Names<Split, 3> = [("train", Split::Train), ("val", Split::Val), ("test", Split::Test)];
 const OPTIMIZERS: Names<Optimizer, 2> = [("lbfgs", Optimizer::Lbfgs), ("adam", Optimizer::Adam)];
-const INITS: Names<Init, 3> = [("colour", Init::Colour), ("content", Init::Content), ("noise", Init::Noise)];
+const INITS: Names<Init, 4> =
+    [("colour", Init::Colour), ("content", Init::Content), ("noise", Init::Noise), ("weather", Init::Weather)];
+const WEATHERS: Names<Weather, 2> = [("fog", Weather::Fog), ("night", Weather::Night)];
+const REGIONS: Names<RegionKind, 3> =
+    [("none", RegionKind::None), ("bands", RegionKind::Bands), ("scene", RegionKind::Scene)];
+const KINDS: Names<Option<Kind>, 3> = [("none", None), ("rain", Some(Kind::Rain)), ("snow", Some(Kind::Snow))];
 const POOLS: Names<Pool, 2> = [("max", Pool::Max), ("avg", Pool::Avg)];
+const CHROMAS: Names<Chroma, 2> = [("style", Chroma::Style), ("start", Chroma::Start)];
 const RENDERS: Names<Render, 2> = [("photoreal", Render::Photoreal), ("pixels", Render::Pixels)];
 
 fn name_of<T: Copy + PartialEq, const N: usize>(names: &Names<T, N>, value: T) -> &'static str {
@@ -187,12 +200,26 @@ struct WireStylize {
     steps: Value<i64>,
     optimizer: Value<String>,
     init: Value<String>,
+    weather: Value<String>,
+    regions: Value<Yaml>,
     content: Option<WireTerm>,
     style: Option<WireTerm>,
     tv: Value<f64>,
     pool: Value<String>,
     render: Value<String>,
-    strength: Value<f64>,
+    chroma: Value<String>,
+    strength: Value<Yaml>,
+    guard: Value<bool>,
+    falling: Option<WireFalling>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireFalling {
+    kind: Value<String>,
+    density: Value<Yaml>,
+    wind: Value<Yaml>,
+    exposure: Value<Yaml>,
 }
 
 #[derive(Deserialize)]
@@ -249,11 +276,65 @@ impl Origin<'_> {
     }
 
     /// The value that `names` gives to this name.
-    fn choice<T: Copy, const N: usize>(&self, value: &Spanned<String>, names: &Names<T, N>, key: &str) -> Result<T> {
-        names.iter().find(|(name, _)| *name == value.value).map(|&(_, choice)| choice).ok_or_else(|| {
+    fn choice<T: Clone, const N: usize>(&self, value: &Spanned<String>, names: &Names<T, N>, key: &str) -> Result<T> {
+        names.iter().find(|(name, _)| *name == value.value).map(|(_, choice)| choice.clone()).ok_or_else(|| {
             let help = yaml::suggest(&value.value, names.iter().map(|&(name, _)| name));
             self.error(value.referenced, format!("`{key}` cannot be `{}`", value.value), Some(help))
         })
+    }
+
+    /// A number or `[low, high]`, both in `range`.
+    fn span(&self, value: &Spanned<Yaml>, range: RangeInclusive<f64>, key: &str) -> Result<Range> {
+        let number = |value: &Yaml| match *value {
+            Yaml::Int(v) => Some(v as f64),
+            Yaml::Float(v) => Some(v),
+            _ => None,
+        };
+        let found = match &value.value {
+            Yaml::List(bounds) => match &bounds[..] {
+                [low, high] => number(low).zip(number(high)).map(|(low, high)| Range { low, high }),
+                _ => None,
+            },
+            one => number(one).map(Range::from),
+        };
+        let span = found.ok_or_else(|| {
+            let help = format!(
+                "write, for example, `{key}: {}` or `{key}: [{}, {}]`",
+                range.end(),
+                range.start(),
+                range.end()
+            );
+            self.error(value.referenced, format!("`{key}` must be a number or a list of two"), Some(help))
+        })?;
+        if !range.contains(&span.low) || !range.contains(&span.high) || span.low > span.high {
+            let message = format!(
+                "`{key}` must lie between {} and {}, the lower bound first, not at {}",
+                range.start(),
+                range.end(),
+                value.value
+            );
+            return Err(self.error(value.referenced, message, None));
+        }
+        Ok(span)
+    }
+
+    /// A kind of regions by name, or the names of masks.
+    fn regions(&self, value: Spanned<Yaml>) -> Result<RegionKind> {
+        let Spanned { value, referenced, defined } = value;
+        match value {
+            Yaml::Text(name) => self.choice(&Spanned { value: name, referenced, defined }, &REGIONS, "regions"),
+            Yaml::List(names) if !names.is_empty() => {
+                let name = |name: Yaml| match name {
+                    Yaml::Text(name) if check_condition(&name).is_ok() => Ok(name),
+                    other => Err(self.error(referenced, format!("`{other}` cannot be the name of a mask"), None)),
+                };
+                Ok(RegionKind::Masks(names.into_iter().map(name).collect::<Result<_>>()?))
+            }
+            _ => {
+                let help = "write `none`, `bands`, `scene`, or the names of masks: `[sky, road]`".to_string();
+                Err(self.error(referenced, "`regions` must be a name or a list of names", Some(help)))
+            }
+        }
     }
 
     fn path(&self, written: &str) -> PathBuf {
@@ -387,6 +468,12 @@ impl Draft {
         if let Some(init) = wire.init {
             settings.init = origin.choice(&init, &INITS, "init")?;
         }
+        if let Some(weather) = wire.weather {
+            settings.weather = origin.choice(&weather, &WEATHERS, "weather")?;
+        }
+        if let Some(regions) = wire.regions {
+            settings.regions = origin.regions(regions)?;
+        }
         if let Some(term) = wire.content {
             apply_term(&mut settings.content, &mut self.content_place, term, origin)?;
         }
@@ -402,10 +489,16 @@ impl Draft {
         if let Some(render) = wire.render {
             settings.render = origin.choice(&render, &RENDERS, "render")?;
         }
-        if let Some(strength) = wire.strength {
-            settings.strength = origin.within(&strength, 0.0..=1.0, "strength")?;
+        if let Some(chroma) = wire.chroma {
+            settings.chroma = origin.choice(&chroma, &CHROMAS, "chroma")?;
         }
-        Ok(())
+        if let Some(strength) = wire.strength {
+            settings.strength = origin.span(&strength, 0.0..=1.0, "strength")?;
+        }
+        if let Some(guard) = wire.guard {
+            settings.guard = guard.value;
+        }
+        wire.falling.map_or(Ok(()), |falling| apply_falling(&mut settings.falling, falling, origin))
     }
 
     /// Lays single layers over those that are already there.
@@ -515,6 +608,22 @@ fn apply_term(target: &mut Term, place: &mut Option<String>, wire: WireTerm, ori
     if let Some(layers) = wire.layers {
         *place = Some(origin.of(layers.referenced));
         target.layers = read_layers(layers, origin)?;
+    }
+    Ok(())
+}
+
+fn apply_falling(target: &mut FallingRange, wire: WireFalling, origin: &Origin) -> Result<()> {
+    if let Some(kind) = wire.kind {
+        target.kind = origin.choice(&kind, &KINDS, "kind")?;
+    }
+    if let Some(density) = wire.density {
+        target.density = origin.span(&density, 0.0..=1.0, "density")?;
+    }
+    if let Some(wind) = wire.wind {
+        target.wind = origin.span(&wind, WIND, "wind")?;
+    }
+    if let Some(exposure) = wire.exposure {
+        target.exposure = origin.span(&exposure, EXPOSURE, "exposure")?;
     }
     Ok(())
 }
@@ -631,6 +740,11 @@ stylize:
   pool: max
   render: photoreal
   strength: 1.0
+  weather: fog
+  regions: none
+  chroma: style
+  guard: true
+  falling: {kind: none, density: [0.3, 0.7], wind: [-2, 2], exposure: [0.004, 0.016]}
 ";
 
     #[test]
@@ -674,12 +788,36 @@ stylize:
             "stylize: {size: 8}\n",
             "stylize: {steps: 0}\n",
             "stylize: {strength: 1.1}\n",
+            "stylize: {strength: [0.5, 1.1]}\n",
+            "stylize: {strength: [0.9, 0.5]}\n",
+            "stylize: {falling: {wind: 31}}\n",
             "stylize: {tv: .inf}\n",
             "stylize: {content: {weight: -1}}\n",
             "stylize: {style: {layers: {relu1_1: .nan}}}\n",
         ] {
             let complaint = complaint(text, &[]);
             assert!(complaint.starts_with("fog.yaml:2:") && complaint.contains("must lie"), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn what_is_drawn_is_a_number_or_two_and_regions_a_name_or_names() {
+        let text = "styles: [{path: styles/fog}]\nstylize: {strength: [0.5, 1], regions: [sky, road]}\n";
+        let config = load(text, &["stylize.falling={kind: snow, density: 0.4}"]).unwrap();
+        assert_eq!(config.stylize.strength, Range { low: 0.5, high: 1.0 });
+        assert_eq!(config.stylize.regions, RegionKind::Masks(vec!["sky".into(), "road".into()]));
+        assert_eq!(config.stylize.falling.kind, Some(Kind::Snow));
+        assert_eq!(config.stylize.falling.density, Range::from(0.4));
+        for (text, what) in [
+            ("stylize: {strength: [1]}", "config.yaml:2:21: `strength` must be a number or a list of two"),
+            ("stylize: {strength: much}", "must be a number or a list of two"),
+            ("stylize: {regions: bandz}", "did you mean `bands`?"),
+            ("stylize: {regions: []}", "`regions` must be a name or a list of names"),
+            ("stylize: {regions: [a/b]}", "cannot be the name of a mask"),
+            ("stylize: {falling: {kind: hail}}", "`kind` cannot be `hail`"),
+        ] {
+            let complaint = complaint(text, &[]);
+            assert!(complaint.contains(what), "{text}: {complaint}");
         }
     }
 

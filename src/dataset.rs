@@ -141,6 +141,16 @@ impl Dataset {
         identity(&self.root, path)
     }
 
+    /// How many numbers the keypoints of a pose take on a line of labels: the product of data.yaml's `kpt_shape`.
+    pub fn keypoints(&self) -> Option<usize> {
+        let Some(Yaml::List(shape)) = self.data.as_ref()?.get("kpt_shape") else { return None };
+        let count = |side: &Yaml| match side {
+            Yaml::Int(side) => usize::try_from(*side).ok(),
+            _ => None,
+        };
+        shape.iter().map(count).try_fold(1_usize, |product, side| product.checked_mul(side?))
+    }
+
     /// One more than the highest class id in any label of any split; 0 without labels.
     ///
     /// Only the first word of each line is looked at. For naming the classes of a dataset that does not name them.

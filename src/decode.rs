@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Luma, RgbImage};
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
@@ -21,6 +21,18 @@ pub const MOST_BYTES: u64 = 1 << 30;
 /// [`Error::Io`] if the file cannot be read; [`Error::BadFile`] if it is empty, no image, cut short, damaged or larger
 /// than [`LONGEST_SIDE`] or [`MOST_BYTES`].
 pub fn decode(path: &Path) -> Result<RgbImage> {
+    upright(path).map(DynamicImage::into_rgb8)
+}
+
+/// Reads a grey picture, such as a mask or a depth, at 16 bits.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_grey(path: &Path) -> Result<ImageBuffer<Luma<u16>, Vec<u16>>> {
+    upright(path).map(DynamicImage::into_luma16)
+}
+
+fn upright(path: &Path) -> Result<DynamicImage> {
     let bytes = fs::read(path).map_err(Error::io(path, "read it"))?;
     let (decoder, format, orientation) = open(path, &bytes)?;
     // The JPEG decoder fills what is missing with grey, which would be stylized like any other picture.
@@ -29,7 +41,7 @@ pub fn decode(path: &Path) -> Result<RgbImage> {
     }
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| bad_image(path, error))?;
     image.apply_orientation(orientation);
-    Ok(image.into_rgb8())
+    Ok(image)
 }
 
 /// Width and height of the upright image, from its header alone.
@@ -114,7 +126,7 @@ fn next_marker(bytes: &[u8], from: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{ExtendedColorType, ImageBuffer, ImageEncoder, Luma, Rgba};
+    use image::{ExtendedColorType, ImageEncoder, Rgba};
     use std::path::PathBuf;
     use tempfile::TempDir;
 

@@ -59,10 +59,43 @@ pub struct Row {
     pub style_loss: Option<f64>,
     pub first_content_loss: Option<f64>,
     pub first_style_loss: Option<f64>,
+    /// The blend between the frame (0) and the result (1) that was drawn.
+    #[serde(default)]
+    pub strength: Option<f64>,
+    /// What is left of each labelled object, in the label's order; `null` without labels or guard.
+    #[serde(default)]
+    pub boxes: Option<Vec<BoxRow>>,
+    /// The least `edges` of them.
+    #[serde(default)]
+    pub box_edges_min: Option<f64>,
+    /// How many of them had to be eased.
+    #[serde(default)]
+    pub guard: Option<GuardRow>,
+    /// Lines of the label that could not be understood; they are copied like all others.
+    #[serde(default)]
+    pub malformed_labels: Option<u32>,
     /// Wall time of the whole job, from reading the frame to the renamed output.
     pub seconds: f64,
     /// Why the job failed.
     pub error: Option<String>,
+}
+
+/// One labelled object in the stylized frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BoxRow {
+    /// Correlation of the luma's gradients with the frame's.
+    pub edges: f64,
+    /// Local contrast over the frame's.
+    pub contrast: f64,
+    /// Toward what the guard had to blend it, and how far.
+    pub eased: Option<String>,
+}
+
+/// Objects that the guard blended toward the start of the optimization, and on toward the original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardRow {
+    pub start: u32,
+    pub original: u32,
 }
 
 /// What must be equal for a row to speak of the same work.
@@ -254,6 +287,11 @@ mod tests {
             style_loss: Some(f64::NAN),
             first_content_loss: None,
             first_style_loss: None,
+            strength: Some(1.0),
+            boxes: None,
+            box_edges_min: None,
+            guard: None,
+            malformed_labels: None,
             seconds: 1.5,
             error: None,
         }

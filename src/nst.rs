@@ -1,40 +1,57 @@
 //! The engine: pixels in, pixels out. Nothing in here knows files, terminals or datasets.
 //!
 //! ```text
-//! content ─ resize ─┬─ init ── optimize the pixels ──┬─ render ── blend ── result
-//!                   └─ content target ─┘             │
-//! style ─── resize ──── style target ──┘   original ─┘
+//! content ─ resize ─ scene ─ regions ─┬─ init ── optimize the pixels ──┬─ render ── blend ── guard ── rain, snow ── result
+//!                                     └─ content target ─┘             │
+//! style ─── resize ─ scene ─ regions ──── style target ──┘   original ─┘
 //! ```
 //!
-//! [`pixels`] are the pictures, [`colour`] the start, [`vgg`] the network on the kernels of [`conv`], [`loss`] and
-//! [`optim`] the optimization, [`photoreal`] the render, [`weights`] and [`settings`] what is given.
+//! [`pixels`] and [`plane`] are the pictures, [`scene`] and [`regions`] what is where in them, [`colour`] and [`weather`]
+//! the start, [`vgg`] the network on the kernels of [`conv`], [`loss`] and [`optim`] the optimization, [`photoreal`] the
+//! render, [`guard`] what keeps labelled objects visible, [`falling`] what falls in front of them, [`weights`] and
+//! [`settings`] what is given.
 
+pub mod bars;
 pub mod colour;
 pub mod conv;
+pub mod falling;
 pub mod gram;
+pub mod guard;
 pub mod loss;
 pub mod optim;
 pub mod parallel;
 pub mod photoreal;
 pub mod pixels;
+pub mod plane;
+pub mod random;
+pub mod regions;
+pub mod scene;
 pub mod settings;
 pub mod simd;
+pub mod sky;
 mod sums;
 #[cfg(test)]
 mod testing;
 pub mod vgg;
+pub mod weather;
 pub mod weights;
 
 use colour::ColourStatistics;
 use conv::Size;
-use loss::{Evaluator, Loss, StyleTarget};
+use guard::{Area, Report};
+use loss::{Evaluator, Guides, Loss, StyleTarget};
 use photoreal::AffineField;
 use pixels::{Pixels, working_size};
-use settings::{Init, Render, Settings};
+use plane::Plane;
+use random::Random;
+use regions::Regions;
+use scene::Scene;
+use settings::{Chroma, Init, RegionKind, Render, Settings};
 use simd::Isa;
 use std::fmt;
 use std::time::Instant;
 use vgg::{MIN_SIDE, Trunk};
+use weather::Climate;
 use weights::Backbone;
 
 /// Stylizes pictures with one backbone and one group of settings.
@@ -43,10 +60,29 @@ pub struct Stylizer {
     settings: Settings,
 }
 
+/// A picture and what is known of it. The pixels have no letterbox bars; everything else speaks of the same part.
+pub struct Picture {
+    pub pixels: Pixels,
+    /// Labelled objects, which [`guard`] keeps visible.
+    pub boxes: Vec<Area>,
+    /// Distances of any scale and size, see [`Scene::of`].
+    pub depth: Option<Plane>,
+    /// Those that [`RegionKind::Masks`] names, 0..1, of any size.
+    pub masks: Vec<Option<Plane>>,
+}
+
+impl From<Pixels> for Picture {
+    fn from(pixels: Pixels) -> Self {
+        Self { pixels, boxes: Vec::new(), depth: None, masks: Vec::new() }
+    }
+}
+
 /// A style picture, measured once.
 pub struct Style {
     target: StyleTarget,
-    colours: ColourStatistics,
+    /// By region.
+    colours: Vec<ColourStatistics>,
+    climate: Climate,
 }
 
 /// Room for pictures of one working size; made once and used for all of them.
@@ -59,10 +95,11 @@ impl Workbench<'_> {
         let grey = vec![0.5; evaluator.size().pixels() * 3];
         let mut gradient = grey.clone();
         // The targets' forward passes warm up memory and caches.
-        let (content, style) = (evaluator.content_target(&grey), evaluator.style_target(&grey));
+        let guides = Guides::new(&Regions::whole(evaluator.size()));
+        let (content, style) = (evaluator.content_target(&grey), evaluator.style_target(&grey, &guides));
         let begun = Instant::now();
         for _ in 0..count {
-            evaluator.evaluate(&content, &style, &grey, &mut gradient);
+            evaluator.evaluate(&content, &style, &guides, &grey, &mut gradient);
         }
         begun.elapsed().as_secs_f64() / count as f64
     }
@@ -78,6 +115,10 @@ pub struct Stylized {
     pub first: Loss,
     /// The loss of the optimized picture, before it was cut to 0..1, rendered and blended.
     pub last: Loss,
+    /// The blend that was drawn, see [`Settings::strength`].
+    pub strength: f64,
+    /// What became of the labelled objects; `None` where the guard is off.
+    pub guard: Option<Report>,
 }
 
 /// Why a picture could not be stylized.
@@ -122,15 +163,28 @@ impl Stylizer {
     }
 
     /// Measures a style picture, at the size that contents are worked on.
-    pub fn style(&self, pixels: &Pixels) -> Style {
-        let small = pixels.resized(self.working_size(pixels.size()));
-        let target = self.workbench(small.size()).0.style_target(small.data());
-        Style { target, colours: ColourStatistics::of(&small) }
+    pub fn style(&self, picture: &Picture) -> Style {
+        let small = picture.pixels.resized(self.working_size(picture.pixels.size()));
+        let scene = self.scene(&small, picture);
+        let regions = Regions::of_style(&self.settings.regions, small.size(), &scene, &picture.masks);
+        let target = self.workbench(small.size()).0.style_target(small.data(), &Guides::new(&regions));
+        let colours = regions.parts().flatten().map(|part| ColourStatistics::of(&small, part)).collect();
+        Style { target, colours, climate: Climate::of(&small, &scene) }
+    }
+
+    /// What is where in `small`, if anything asks for it.
+    fn scene(&self, small: &Pixels, picture: &Picture) -> Scene {
+        if self.settings.init == Init::Weather || self.settings.regions == RegionKind::Scene {
+            Scene::of(small, picture.depth.as_ref())
+        } else {
+            Scene::unknown(small.size())
+        }
     }
 
     /// Stylizes `content`; `bench` is for its working size. `on_step(evaluation, loss)` hears of every evaluation.
     ///
-    /// The result depends on the arguments alone. `seed` matters for [`Init::Noise`].
+    /// The result depends on the arguments alone. `seed` decides what the settings leave to chance: the noise of
+    /// [`Init::Noise`] and where in their ranges drawn settings lie.
     ///
     /// # Errors
     /// See [`Failure`].
@@ -140,22 +194,26 @@ impl Stylizer {
     pub fn stylize(
         &self,
         bench: &mut Workbench,
-        content: &Pixels,
+        content: &Picture,
         style: &Style,
         seed: u64,
         mut on_step: impl FnMut(usize, Loss),
     ) -> Result<Stylized, Failure> {
         let Workbench(evaluator) = bench;
-        let small = content.resized(self.working_size(content.size()));
+        let small = content.pixels.resized(self.working_size(content.pixels.size()));
         assert_eq!(small.size(), evaluator.size(), "a workbench is for one working size");
+        let scene = self.scene(&small, content);
+        let regions = Regions::of(&self.settings.regions, small.size(), &scene, &content.masks);
+        let guides = Guides::new(&regions);
         let target = evaluator.content_target(small.data());
-        let mut x = self.start(&small, style, seed).into_data();
+        let start = self.start(&small, &scene, &regions, style, seed);
+        let mut x = start.data().to_vec();
         let mut evals = 0;
         let (first, last) = optim::minimize(
             self.settings.optimizer,
             self.settings.steps,
             &mut x,
-            |x, gradient| evaluator.evaluate(&target, &style.target, x, gradient),
+            |x, gradient| evaluator.evaluate(&target, &style.target, &guides, x, gradient),
             |step, loss| {
                 evals = step;
                 on_step(step, loss);
@@ -163,58 +221,65 @@ impl Stylizer {
         )
         .map_err(|optim::NotFinite| Failure::LossNotFinite)?;
         x.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
-        let pixels = self.render(content, &small, Pixels::new(small.size(), x));
+        let mut random = Random::new(seed);
+        let strength = self.settings.strength.at(random.uniform());
+        let falling = self.settings.falling.draw(|| random.uniform());
+        let plain = self.render(&content.pixels, &small, &start);
+        let mut pixels = self.render(&content.pixels, &small, &Pixels::new(small.size(), x));
+        if (self.settings.render, self.settings.chroma) == (Render::Photoreal, Chroma::Start) {
+            colour::take_chroma(&mut pixels, &plain);
+        }
+        blend(&mut pixels, &content.pixels, strength as f32);
         if !pixels.is_finite() {
             return Err(Failure::PixelsNotFinite);
         }
-        Ok(Stylized { pixels, evals, first, last })
+        let guard = (self.settings.guard && !content.boxes.is_empty()).then(|| {
+            let stages = [&plain, &content.pixels].map(|stage| guard::relit(stage, &pixels));
+            guard::protect(&content.pixels, stages.each_ref(), &mut pixels, &content.boxes)
+        });
+        if let Some(falling) = falling {
+            falling::add(&mut pixels, &falling, seed);
+        }
+        Ok(Stylized { pixels, evals, first, last, strength, guard })
     }
 
-    fn start(&self, content: &Pixels, style: &Style, seed: u64) -> Pixels {
+    fn start(&self, content: &Pixels, scene: &Scene, regions: &Regions, style: &Style, seed: u64) -> Pixels {
         match self.settings.init {
-            Init::Colour => colour::transfer(content, &style.colours),
+            Init::Colour => colour::transfer(content, regions, &style.colours),
             Init::Content => content.clone(),
             Init::Noise => noise(content.size(), seed),
+            Init::Weather => {
+                let own = Climate::of(content, scene);
+                weather::render(self.settings.weather, content, scene, &own, &style.climate)
+            }
         }
     }
 
-    /// Brings the optimized picture to the content's size, and blends the two.
-    fn render(&self, content: &Pixels, small: &Pixels, optimized: Pixels) -> Pixels {
-        let mut out = match self.settings.render {
+    /// Brings the optimized picture to the content's size.
+    fn render(&self, content: &Pixels, small: &Pixels, optimized: &Pixels) -> Pixels {
+        match self.settings.render {
             Render::Photoreal => {
                 let mut out = content.clone();
-                AffineField::fit(small, &optimized).apply(&mut out);
+                AffineField::fit(small, optimized).apply(&mut out);
                 out
             }
             Render::Pixels => optimized.resized(content.size()),
-        };
-        let strength = self.settings.strength as f32;
-        for (out, content) in out.data_mut().iter_mut().zip(content.data()) {
-            *out = content + strength * (*out - content);
         }
-        out
+    }
+}
+
+/// From `content` at a strength of 0 to `result` as it is at 1.
+fn blend(result: &mut Pixels, content: &Pixels, strength: f32) {
+    for (out, content) in result.data_mut().iter_mut().zip(content.data()) {
+        *out = content + strength * (*out - content);
     }
 }
 
 /// Grey Gaussian noise around the middle of the range, as Gatys et al. start from.
 fn noise(size: Size, seed: u64) -> Pixels {
     const DEVIATION: f64 = 0.1;
-    let mut state = seed;
-    let mut uniform = || {
-        // SplitMix64 (Steele, Lea and Flood 2014).
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    };
-    let data = (0..size.pixels() * 3)
-        .map(|_| {
-            // Box and Muller; 1 - u keeps the logarithm's argument above 0.
-            let (radius, angle) = ((-2.0 * (1.0 - uniform()).ln()).sqrt(), std::f64::consts::TAU * uniform());
-            (0.5 + DEVIATION * radius * angle.cos()).clamp(0.0, 1.0) as f32
-        })
-        .collect();
+    let mut random = Random::new(seed);
+    let data = (0..size.pixels() * 3).map(|_| (0.5 + DEVIATION * random.normal()).clamp(0.0, 1.0) as f32).collect();
     Pixels::new(size, data)
 }
 
@@ -222,7 +287,6 @@ fn noise(size: Size, seed: u64) -> Pixels {
 mod tests {
     use super::*;
     use settings::{Optimizer, Tap};
-    use testing::Random;
 
     fn stylizer(settings: Settings) -> Stylizer {
         let deepest = loss::deepest_tap(&settings).unwrap();
@@ -235,7 +299,7 @@ mod tests {
     }
 
     fn picture(height: usize, width: usize, seed: u64) -> Pixels {
-        let mut random = Random(seed);
+        let mut random = testing::Random(seed);
         let level = random.uniform();
         let data =
             (0..height * width * 3).map(|n| level * ((n / 3 % width) as f32 / width as f32) + 0.3 * random.uniform());
@@ -243,9 +307,9 @@ mod tests {
     }
 
     fn run(stylizer: &Stylizer, content: &Pixels, seed: u64) -> Result<Stylized, Failure> {
-        let style = stylizer.style(&picture(40, 60, 9));
+        let style = stylizer.style(&picture(40, 60, 9).into());
         let mut bench = stylizer.workbench(stylizer.working_size(content.size()));
-        stylizer.stylize(&mut bench, content, &style, seed, |_, _| {})
+        stylizer.stylize(&mut bench, &content.clone().into(), &style, seed, |_, _| {})
     }
 
     #[test]
@@ -263,7 +327,9 @@ mod tests {
     #[test]
     fn strength_blends_between_the_content_and_the_result() {
         let content = picture(40, 50, 2);
-        let at = |strength: f64| run(&stylizer(Settings { strength, ..settings() }), &content, 0).unwrap().pixels;
+        let at = |strength: f64| {
+            run(&stylizer(Settings { strength: strength.into(), ..settings() }), &content, 0).unwrap().pixels
+        };
         let (none, half, all) = (at(0.0), at(0.5), at(1.0));
         assert_eq!(none, content);
         for ((half, all), content) in half.data().iter().zip(all.data()).zip(content.data()) {

@@ -11,8 +11,8 @@ pub enum Event<'a> {
     Begin(&'a Header),
     /// Work on a frame, named relative to the dataset, began.
     Frame { name: &'a str },
-    /// One evaluation of that frame: counted from 1, of how many, and the total loss.
-    Evaluated { evaluation: usize, of: usize, loss: f64 },
+    /// One evaluation of a frame, several of which may be in hand: counted from 1, of how many, and the total loss.
+    Evaluated { name: &'a str, evaluation: usize, of: usize, loss: f64 },
     /// The frame is done or failed; its row is on disk.
     Row(&'a Row),
     /// Something that a person should know and that stops nothing.

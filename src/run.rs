@@ -1,23 +1,21 @@
-//! The loop: decode, stylize, write, record. The only file that knows every stage.
+//! The batch: plan, engine, crew, manifest. With [`crate::work`], the only file that knows every stage.
 
 use crate::backbone;
 use crate::config::Config;
-use crate::dataset::{self, Dataset, Frame, Layout};
+use crate::crew::{self, Crew, Note};
+use crate::dataset::{self, Dataset, Layout};
 use crate::decode;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Manifest, Row, Status, Work};
 use crate::nst::conv::Size;
-use crate::nst::pixels::Pixels;
 use crate::nst::simd::Isa;
 use crate::nst::weights::Backbone;
-use crate::nst::{self, Stylizer, Workbench};
+use crate::nst::{self, Stylizer};
 use crate::output;
 use crate::plan::{self, Job, Plan, Shard, Style};
 use crate::progress::{Event, Header, Observer, Summary};
 use crate::sheet;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::work::Workshop;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -32,6 +30,8 @@ pub struct Batch {
     output: PathBuf,
     limit: Option<usize>,
     shard: Option<Shard>,
+    /// `None` lets the machine decide.
+    frames_at_once: Option<usize>,
 }
 
 /// The engine's parts that a batch runs on.
@@ -57,7 +57,13 @@ impl Batch {
         let output = std::path::absolute(&output).map_err(Error::io(&output, "find it"))?;
         let dataset = Dataset::open(dataset, &config.splits, &output)?;
         let styles = plan::find_styles(&config.styles)?;
-        Ok(Self { config, dataset, styles, output, limit, shard })
+        Ok(Self { config, dataset, styles, output, limit, shard, frames_at_once: None })
+    }
+
+    /// Works on `frames` at once, each with its share of the threads.
+    pub fn with_frames_at_once(mut self, frames: Option<usize>) -> Self {
+        self.frames_at_once = frames;
+        self
     }
 
     /// The jobs of this run, whether done before or not.
@@ -139,16 +145,34 @@ impl Batch {
         let (mut done, mut failed) = (0, 0);
         if !todo.is_empty() {
             let stylizer = self.stylizer(engine)?;
-            let mut worker = Worker { batch: self, stylizer: &stylizer, styles: HashMap::new(), bench: None };
-            for job in todo {
-                let row = worker.row(&plan, job, &stamp, observer);
-                manifest.append(&row)?;
-                match row.status {
-                    Status::Done => done += 1,
-                    Status::Failed => failed += 1,
-                }
-                observer.event(Event::Row(&row));
-            }
+            let keypoints = self.dataset.keypoints();
+            let shop = Workshop::new(&plan, &stylizer, &self.output, self.config.quality, keypoints);
+            let crew = self.crew(&stylizer, &plan, &todo)?;
+            crew.run(
+                &shop,
+                &todo,
+                |job| stamp.row(&plan, job),
+                |note| {
+                    match note {
+                        Note::Frame(job) => observer.event(Event::Frame { name: &plan.frame(job).relative }),
+                        Note::Evaluated(job, evaluation, loss) => observer.event(Event::Evaluated {
+                            name: &plan.frame(job).relative,
+                            evaluation,
+                            of: self.config.stylize.steps,
+                            loss: loss.total,
+                        }),
+                        Note::Row(row) => {
+                            manifest.append(&row)?;
+                            match row.status {
+                                Status::Done => done += 1,
+                                Status::Failed => failed += 1,
+                            }
+                            observer.event(Event::Row(&row));
+                        }
+                    }
+                    Ok(())
+                },
+            )?;
         }
         let made = manifest.rows().filter(|row| row.status == Status::Done);
         let made = made.map(|row| (row.source.as_str(), row.output.as_str()));
@@ -176,6 +200,24 @@ impl Batch {
             backbone_digest: header.backbone_digest,
             device: header.device,
         })
+    }
+
+    /// As many frames at once as there are threads, if memory allows: a thread that needs no other waits for none.
+    fn crew(&self, stylizer: &Stylizer, plan: &Plan, todo: &[&Job]) -> Result<Crew> {
+        let threads = rayon::current_num_threads();
+        let frames = match self.frames_at_once {
+            Some(frames) => frames.min(threads),
+            None => {
+                let sample = todo.iter().step_by(todo.len().div_ceil(SAMPLE));
+                let sizes = sample.filter_map(|job| decode::dimensions(&plan.frame(job).path).ok());
+                let bytes = sizes.map(|(width, height)| {
+                    let full = Size { height: height as usize, width: width as usize };
+                    crew::bytes_per_frame(full, stylizer.working_size(full))
+                });
+                crew::frames_that_fit(threads, bytes.max().unwrap_or(0))
+            }
+        };
+        Crew::new(frames.min(todo.len()), threads)
     }
 
     fn header(&self, engine: &Engine, plan: &Plan, skipped: usize) -> Header {
@@ -238,76 +280,13 @@ impl Stamp {
             style_loss: None,
             first_content_loss: None,
             first_style_loss: None,
+            strength: None,
+            boxes: None,
+            box_edges_min: None,
+            guard: None,
+            malformed_labels: None,
             seconds: 0.0,
             error: None,
         }
-    }
-}
-
-/// What one thread of work keeps from job to job.
-struct Worker<'a> {
-    batch: &'a Batch,
-    stylizer: &'a Stylizer,
-    /// Measured once, by index in the plan.
-    styles: HashMap<usize, nst::Style>,
-    /// For the size of the last frame; datasets mostly have one.
-    bench: Option<(Size, Workbench<'a>)>,
-}
-
-impl Worker<'_> {
-    /// Does one job and says how it went.
-    fn row(&mut self, plan: &Plan, job: &Job, stamp: &Stamp, observer: &mut dyn Observer) -> Row {
-        let begun = Instant::now();
-        let mut row = stamp.row(plan, job);
-        observer.event(Event::Frame { name: &plan.frame(job).relative });
-        // A decoder's panic over one file is that frame's failure.
-        match catch_unwind(AssertUnwindSafe(|| self.work(plan, job, &mut row, observer))) {
-            Ok(Ok(())) => row.status = Status::Done,
-            Ok(Err(error)) => row.error = Some(error.to_string()),
-            Err(_) => {
-                self.bench = None;
-                row.error = Some(format!("{}: the program panicked over this frame; please report it", row.source));
-            }
-        }
-        row.seconds = begun.elapsed().as_secs_f64();
-        row
-    }
-
-    fn work(&mut self, plan: &Plan, job: &Job, row: &mut Row, observer: &mut dyn Observer) -> Result<()> {
-        let frame = plan.frame(job);
-        let image = decode::decode(&frame.path)?;
-        (row.width, row.height) = (Some(image.width()), Some(image.height()));
-        let content = Pixels::from_rgb8(&image);
-        drop(image);
-        if let Entry::Vacant(place) = self.styles.entry(job.style) {
-            let picture = Pixels::from_rgb8(&decode::decode(&plan.style(job).path)?);
-            place.insert(self.stylizer.style(&picture));
-        }
-        let size = self.stylizer.working_size(content.size());
-        if self.bench.as_ref().is_none_or(|(other, _)| *other != size) {
-            // The old room goes before the new one comes.
-            self.bench = None;
-        }
-        let (_, bench) = self.bench.get_or_insert_with(|| (size, self.stylizer.workbench(size)));
-        let of = self.stylizer.settings().steps;
-        let on_step = |evaluation, loss: nst::loss::Loss| {
-            observer.event(Event::Evaluated { evaluation, of, loss: loss.total });
-        };
-        let made = self
-            .stylizer
-            .stylize(bench, &content, &self.styles[&job.style], job.seed, on_step)
-            .map_err(|failure| Error::bad_file(&frame.path, failure.to_string()))?;
-        row.evals = Some(made.evals as u32);
-        (row.first_content_loss, row.first_style_loss) = (Some(made.first.content), Some(made.first.style));
-        (row.content_loss, row.style_loss) = (Some(made.last.content), Some(made.last.style));
-        self.write(frame, job, &made.pixels)
-    }
-
-    fn write(&self, frame: &Frame, job: &Job, pixels: &Pixels) -> Result<()> {
-        let folder = &self.batch.output;
-        if let (Some(label), Some(to)) = (&frame.label, &job.label_output) {
-            output::copy_label(label, &folder.join(to))?;
-        }
-        output::write_image(&folder.join(&job.output), &pixels.to_rgb8(), self.batch.config.quality)
     }
 }

@@ -81,7 +81,6 @@ pub fn duration(seconds: f64) -> String {
 /// A bar with frames done, frames per second, time left and the loss of the frame in hand.
 struct Bar {
     bar: ProgressBar,
-    name: String,
 }
 
 impl Bar {
@@ -98,7 +97,7 @@ impl Bar {
             let left = duration(state.eta().as_secs_f64());
             let _ = if known { write!(to, "{left} left") } else { write!(to, "- left") };
         });
-        Self { bar: ProgressBar::no_length().with_style(style), name: String::new() }
+        Self { bar: ProgressBar::no_length().with_style(style) }
     }
 }
 
@@ -111,12 +110,10 @@ impl Observer for Bar {
                 self.bar.reset();
                 self.bar.enable_steady_tick(Duration::from_millis(200));
             }
-            Event::Frame { name } => {
+            Event::Frame { .. } => {}
+            Event::Evaluated { name, evaluation, of, loss } => {
                 let file = name.rsplit('/').next().unwrap_or(name);
-                file.clone_into(&mut self.name);
-            }
-            Event::Evaluated { evaluation, of, loss } => {
-                self.bar.set_message(format!("loss {loss:.3}  {evaluation}/{of}  {}", self.name));
+                self.bar.set_message(format!("loss {loss:.3}  {evaluation}/{of}  {file}"));
             }
             Event::Row(row) => {
                 if row.status == Status::Failed {

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use augment::nst::conv::Size;
-use augment::nst::loss::{self, Evaluator};
+use augment::nst::loss::{self, Evaluator, Guides};
+use augment::nst::regions::Regions;
 use augment::nst::settings::{Pool, Settings};
 use augment::nst::simd::Isa;
 use augment::nst::vgg::Trunk;
@@ -45,11 +46,13 @@ fn an_evaluation_after_the_first_allocates_no_buffer() {
     let size = Size { height: 96, width: 128 };
     let mut evaluator = Evaluator::new(&trunk, &settings, size);
     let pixels: Vec<f32> = (0..size.pixels() * 3).map(|n| (n % 97) as f32 / 97.0).collect();
-    let (content, style) = (evaluator.content_target(&pixels), evaluator.style_target(&vec![0.5; pixels.len()]));
+    let guides = Guides::new(&Regions::whole(size));
+    let (content, style) =
+        (evaluator.content_target(&pixels), evaluator.style_target(&vec![0.5; pixels.len()], &guides));
     let mut gradient = vec![0.0; pixels.len()];
-    evaluator.evaluate(&content, &style, &pixels, &mut gradient);
+    evaluator.evaluate(&content, &style, &guides, &pixels, &mut gradient);
     let before = BYTES.load(Ordering::Relaxed);
-    let again = evaluator.evaluate(&content, &style, &pixels, &mut gradient);
+    let again = evaluator.evaluate(&content, &style, &guides, &pixels, &mut gradient);
     let asked = BYTES.load(Ordering::Relaxed) - before;
     assert!(again.total > 0.0);
     // Partial sums and the thread pool's own notes; one row of the picture's features alone would be 16 KB.

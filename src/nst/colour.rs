@@ -1,8 +1,10 @@
-//! The closed-form colour transfer: one linear map of RGB that gives a picture another's mean and covariance.
+//! The closed-form colour transfer: a linear map of RGB per region, which gives it another's mean and covariance.
 
 use super::pixels::Pixels;
+use super::plane::Plane;
+use super::regions::Regions;
 
-type Matrix = [[f64; 3]; 3];
+pub type Matrix = [[f64; 3]; 3];
 
 /// Added to the diagonal of covariances, so that gray and flat pictures have an inverse: half a grey level squared.
 const FLOOR: f64 = (0.5 / 255.0) * (0.5 / 255.0);
@@ -10,25 +12,27 @@ const FLOOR: f64 = (0.5 / 255.0) * (0.5 / 255.0);
 /// Mean and covariance of a picture's RGB.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColourStatistics {
-    mean: [f64; 3],
-    covariance: Matrix,
+    pub mean: [f64; 3],
+    pub covariance: Matrix,
 }
 
 impl ColourStatistics {
-    pub fn of(pixels: &Pixels) -> Self {
-        let count = pixels.size().pixels() as f64;
+    /// Of the part of `pixels` that `region` weights, not all of it 0.
+    pub fn of(pixels: &Pixels, region: &Plane) -> Self {
+        let weighted = || pixels.data().chunks_exact(3).zip(region.data()).filter(|&(_, &weight)| weight > 0.0);
+        let count = region.mean() * pixels.size().pixels() as f64;
         let mut mean = [0.0; 3];
-        for rgb in pixels.data().chunks_exact(3) {
+        for (rgb, &weight) in weighted() {
             for (mean, &v) in mean.iter_mut().zip(rgb) {
-                *mean += v as f64;
+                *mean += weight as f64 * v as f64;
             }
         }
         let mean = mean.map(|sum| sum / count);
         let mut covariance = [[0.0; 3]; 3];
-        for rgb in pixels.data().chunks_exact(3) {
+        for (rgb, &weight) in weighted() {
             for i in 0..3 {
                 for j in 0..3 {
-                    covariance[i][j] += (rgb[i] as f64 - mean[i]) * (rgb[j] as f64 - mean[j]);
+                    covariance[i][j] += weight as f64 * (rgb[i] as f64 - mean[i]) * (rgb[j] as f64 - mean[j]);
                 }
             }
         }
@@ -40,25 +44,61 @@ impl ColourStatistics {
     }
 }
 
-/// `pixels` with the mean and covariance of `target`, cut to 0..1.
+/// A linear map of RGB around a mean.
+struct Map {
+    from: [f64; 3],
+    to: [f64; 3],
+    factors: Matrix,
+}
+
+impl Map {
+    /// Of all linear maps that take one mean and covariance to another, the Monge-Kantorovich map moves colours the least
+    /// (Pitie and Kokaram 2007): `T = A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2` for covariances `A` and `B`.
+    fn between(source: &ColourStatistics, target: &ColourStatistics) -> Self {
+        let root = power(&source.covariance, 0.5);
+        let inverse = power(&source.covariance, -0.5);
+        let middle = power(&product(&product(&root, &target.covariance), &root), 0.5);
+        Self { from: source.mean, to: target.mean, factors: product(&product(&inverse, &middle), &inverse) }
+    }
+
+    fn apply(&self, rgb: &[f32]) -> [f64; 3] {
+        let centred: [f64; 3] = std::array::from_fn(|i| rgb[i] as f64 - self.from[i]);
+        std::array::from_fn(|i| (0..3).map(|j| self.factors[i][j] * centred[j]).sum::<f64>() + self.to[i])
+    }
+}
+
+/// `pixels` with, in each region, the mean and covariance of its target, cut to 0..1.
 ///
-/// Of all linear maps that do this, the Monge-Kantorovich map moves colours the least (Pitie and Kokaram 2007):
-/// `T = A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2` for covariances `A` and `B`.
-pub fn transfer(pixels: &Pixels, target: &ColourStatistics) -> Pixels {
-    let source = ColourStatistics::of(pixels);
-    let root = power(&source.covariance, 0.5);
-    let inverse = power(&source.covariance, -0.5);
-    let middle = power(&product(&product(&root, &target.covariance), &root), 0.5);
-    let map = product(&product(&inverse, &middle), &inverse);
+/// Soft regions mix; what no region holds stays as it is.
+pub fn transfer(pixels: &Pixels, regions: &Regions, targets: &[ColourStatistics]) -> Pixels {
+    let parts = regions.parts().zip(targets).filter_map(|(part, target)| Some((part?, target)));
+    let parts: Vec<(&Plane, Map)> =
+        parts.map(|(part, target)| (part, Map::between(&ColourStatistics::of(pixels, part), target))).collect();
     let mut out = pixels.clone();
-    for rgb in out.data_mut().chunks_exact_mut(3) {
-        let centred: [f64; 3] = std::array::from_fn(|i| rgb[i] as f64 - source.mean[i]);
-        for (i, v) in rgb.iter_mut().enumerate() {
-            let moved: f64 = (0..3).map(|j| map[i][j] * centred[j]).sum();
-            *v = (moved + target.mean[i]).clamp(0.0, 1.0) as f32;
+    for (n, rgb) in out.data_mut().chunks_exact_mut(3).enumerate() {
+        let (mut sum, mut all) = ([0.0; 3], 0.0);
+        for (part, map) in &parts {
+            let weight = part.data()[n] as f64;
+            if weight > 0.0 {
+                let moved = map.apply(rgb);
+                (0..3).for_each(|i| sum[i] += weight * moved[i]);
+                all += weight;
+            }
+        }
+        if all > 0.0 {
+            (0..3).for_each(|i| rgb[i] = (sum[i] / all).clamp(0.0, 1.0) as f32);
         }
     }
     out
+}
+
+/// Gives `pixels`, whose luma stays, the differences of `other`'s colours from its luma.
+pub fn take_chroma(pixels: &mut Pixels, other: &Pixels) {
+    let luma = |rgb: &[f32]| 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
+    for (rgb, other) in pixels.data_mut().chunks_exact_mut(3).zip(other.data().chunks_exact(3)) {
+        let step = luma(rgb) - luma(other);
+        (0..3).for_each(|i| rgb[i] = other[i] + step);
+    }
 }
 
 fn product(a: &Matrix, b: &Matrix) -> Matrix {
@@ -73,7 +113,7 @@ fn power(matrix: &Matrix, exponent: f64) -> Matrix {
 }
 
 /// Eigenvalues and eigenvectors (in columns) of a symmetric matrix, by Jacobi rotations.
-fn eigen(matrix: &Matrix) -> ([f64; 3], Matrix) {
+pub fn eigen(matrix: &Matrix) -> ([f64; 3], Matrix) {
     let mut a = *matrix;
     let mut vectors: Matrix = std::array::from_fn(|i| std::array::from_fn(|j| (i == j) as u8 as f64));
     // Convergence is quadratic: three by three is done to the last bit well before ten sweeps.
@@ -104,6 +144,14 @@ mod tests {
     use crate::nst::conv::Size;
     use crate::nst::testing::Random;
 
+    fn of(pixels: &Pixels) -> ColourStatistics {
+        ColourStatistics::of(pixels, &Plane::filled(pixels.size(), 1.0))
+    }
+
+    fn transfer_all(pixels: &Pixels, target: &ColourStatistics) -> Pixels {
+        transfer(pixels, &Regions::whole(pixels.size()), std::slice::from_ref(target))
+    }
+
     fn picture(seed: u64, shift: f32) -> Pixels {
         let mut random = Random(seed);
         let data = (0..64 * 64)
@@ -117,8 +165,8 @@ mod tests {
 
     #[test]
     fn the_result_has_the_targets_mean_and_covariance() {
-        let target = ColourStatistics::of(&picture(7, 0.2));
-        let result = ColourStatistics::of(&transfer(&picture(1, 0.0), &target));
+        let target = of(&picture(7, 0.2));
+        let result = of(&transfer_all(&picture(1, 0.0), &target));
         for i in 0..3 {
             assert!((result.mean[i] - target.mean[i]).abs() < 1e-4);
             for j in 0..3 {
@@ -130,15 +178,26 @@ mod tests {
     #[test]
     fn a_picture_keeps_its_own_colours() {
         let own = picture(3, 0.1);
-        let same = transfer(&own, &ColourStatistics::of(&own));
+        let same = transfer_all(&own, &of(&own));
         assert!(own.data().iter().zip(same.data()).all(|(a, b)| (a - b).abs() < 1e-5));
     }
 
     #[test]
     fn a_flat_picture_takes_the_mean_and_stays_finite() {
         let flat = Pixels::new(Size { height: 4, width: 4 }, vec![0.5; 48]);
-        let target = ColourStatistics::of(&picture(5, 0.0));
-        let result = transfer(&flat, &target);
+        let target = of(&picture(5, 0.0));
+        let result = transfer_all(&flat, &target);
         assert!(result.data().chunks_exact(3).all(|rgb| (0..3).all(|i| (rgb[i] as f64 - target.mean[i]).abs() < 1e-5)));
+    }
+
+    #[test]
+    fn chroma_is_taken_and_luma_stays() {
+        let (own, other) = (picture(1, 0.0), picture(7, 0.2));
+        let mut mixed = own.clone();
+        take_chroma(&mut mixed, &other);
+        let (luma, before) = (Plane::luma(&mixed), Plane::luma(&own));
+        assert!(luma.data().iter().zip(before.data()).all(|(a, b)| (a - b).abs() < 1e-6));
+        let red = |p: &Pixels| p.data().chunks_exact(3).map(|rgb| rgb[0] - rgb[2]).collect::<Vec<_>>();
+        assert!(red(&mixed).iter().zip(red(&other)).all(|(a, b)| (a - b).abs() < 1e-6));
     }
 }

@@ -1,4 +1,4 @@
-//! Gram matrices of blocked activations, and the gradient through them.
+//! Gram matrices of blocked activations over a soft region of the picture, and the gradient through them.
 
 use super::conv::{pack_columns, packed_len, product_rows};
 use super::parallel::{Shared, each};
@@ -24,12 +24,14 @@ impl Scratch {
         Self { partial: vec![0.0; PIECES * matrix], packed: vec![0.0; packed_len(channels, channels)] }
     }
 
-    /// `G = F F^T / pixels` (Gatys et al. 2016, equation 3, over the number of pixels): `[channels][channels]`.
+    /// `G = sum w f f^T / sum w` over the pixels' features `f` and their `weights`, at least 0: `[channels][channels]`.
     ///
-    /// `features` are blocked; `gram` is overwritten.
-    pub fn gram(&mut self, isa: Isa, features: &[f32], channels: usize, gram: &mut [f32]) {
+    /// With equal weights this is equation 3 of Gatys et al. 2016 over the number of pixels; others are the guides of
+    /// Gatys et al. 2017, section 4, squared. `features` are blocked; `gram` is overwritten.
+    pub fn gram(&mut self, isa: Isa, features: &[f32], channels: usize, weights: &[f32], gram: &mut [f32]) {
         assert!(channels.is_multiple_of(LANES) && features.len().is_multiple_of(channels), "features must be blocked");
         let pixels = features.len() / channels;
+        assert_eq!(weights.len(), pixels, "a weight for each pixel");
         let length = pixels.div_ceil(PIECES).max(PIECE).next_multiple_of(RUN);
         let pieces = pixels.div_ceil(length);
         let matrix = channels * channels;
@@ -40,9 +42,9 @@ impl Scratch {
             let range = piece * length..pixels.min((piece + 1) * length);
             // SAFETY: the piece's own matrix.
             let out = unsafe { shared.at(piece * matrix) };
-            isa.run(Products { features, channels, pixels, range, out });
+            isa.run(Products { features, channels, pixels, weights, range, out });
         });
-        let (partial, scale) = (&*partial, 1.0 / pixels as f32);
+        let (partial, scale) = (&*partial, 1.0 / total(weights).max(f32::MIN_POSITIVE));
         gram.par_chunks_mut(channels).enumerate().for_each(|(i, row)| {
             for (j, value) in row.iter_mut().enumerate() {
                 // Only blocks on and above the diagonal were computed.
@@ -52,10 +54,18 @@ impl Scratch {
         });
     }
 
-    /// Adds `F D` to `gradient`, where `D` is the symmetric `[channels][channels]` matrix `d`.
+    /// Adds `w D f` to each pixel's `gradient`, where `D` is the symmetric `[channels][channels]` matrix `d`.
     ///
-    /// With `D = (dL/dG + dL/dG^T) / pixels` this is the gradient of `L` with respect to `F`.
-    pub fn add_gradient(&mut self, isa: Isa, features: &[f32], channels: usize, d: &[f32], gradient: &mut [f32]) {
+    /// With `D = (dL/dG + dL/dG^T) / sum w` this is the gradient of `L` with respect to the features.
+    pub fn add_gradient(
+        &mut self,
+        isa: Isa,
+        features: &[f32],
+        channels: usize,
+        weights: &[f32],
+        d: &[f32],
+        gradient: &mut [f32],
+    ) {
         assert!(channels.is_multiple_of(LANES) && features.len().is_multiple_of(channels), "features must be blocked");
         assert_eq!(features.len(), gradient.len(), "a gradient has its features' size");
         pack_columns(channels, channels, |i, j| d[i * channels + j], &mut self.packed);
@@ -64,17 +74,25 @@ impl Scratch {
         const ROWS: usize = 96;
         each(pixels.div_ceil(ROWS), |piece| {
             let first = piece * ROWS;
-            let count = ROWS.min(pixels - first);
-            isa.run(AddProduct { features, channels, pixels, first, count, packed, gradient });
+            let weights = &weights[first..pixels.min(first + ROWS)];
+            if weights.iter().any(|&w| w > 0.0) {
+                isa.run(AddProduct { features, channels, pixels, first, weights, packed, gradient });
+            }
         });
     }
 }
 
-/// Sums of products of channel pairs over a range of pixels, for all pairs of blocks on and above the diagonal.
+/// The sum of `weights`, in an order that only their number decides.
+pub fn total(weights: &[f32]) -> f32 {
+    weights.iter().map(|&w| w as f64).sum::<f64>() as f32
+}
+
+/// Sums of products of channel pairs over a range of weighted pixels, for all pairs of blocks on and above the diagonal.
 struct Products<'a> {
     features: &'a [f32],
     channels: usize,
     pixels: usize,
+    weights: &'a [f32],
     range: std::ops::Range<usize>,
     out: *mut f32,
 }
@@ -87,6 +105,9 @@ impl Kernel for Products<'_> {
         let blocks = self.channels / LANES;
         for first in self.range.clone().step_by(RUN) {
             let count = RUN.min(self.range.end - first);
+            if self.weights[first..first + count].iter().all(|&w| w == 0.0) {
+                continue;
+            }
             let mut j = 0;
             // SAFETY: `first..first + count` are pixels, `i` and `j` blocks.
             unsafe {
@@ -118,10 +139,12 @@ impl Products<'_> {
                 let a = self.features.as_ptr().add(i * step + first * LANES + row);
                 let b = self.features.as_ptr().add(j * step + first * LANES);
                 let mut acc = [[L::splat(0.0); C]; R];
+                let weights = self.weights.as_ptr().add(first);
                 for pixel in 0..count {
                     let mut column = [L::splat(0.0); C];
+                    let weight = L::splat(*weights.add(pixel));
                     for c in 0..C {
-                        column[c] = L::load(b.add(c * step + pixel * LANES));
+                        column[c] = L::load(b.add(c * step + pixel * LANES)).mul(weight);
                     }
                     for r in 0..R {
                         let value = L::splat(*a.add(pixel * LANES + r));
@@ -141,13 +164,13 @@ impl Products<'_> {
     }
 }
 
-/// A few pixels of `gradient += F D`.
+/// A few pixels of `gradient += w D f`.
 struct AddProduct<'a> {
     features: &'a [f32],
     channels: usize,
     pixels: usize,
     first: usize,
-    count: usize,
+    weights: &'a [f32],
     packed: &'a [f32],
     gradient: Shared<'a, f32>,
 }
@@ -158,10 +181,10 @@ impl Kernel for AddProduct<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         let blocks = self.channels / LANES;
-        // SAFETY: `first..first + count` are pixels of this piece alone.
+        // SAFETY: the weights' pixels from `first` on are this piece's alone.
         unsafe {
-            product_rows::<L, true>(
-                self.count,
+            product_rows::<L>(
+                self.weights.len(),
                 blocks,
                 blocks,
                 self.features.as_ptr().add(self.first * LANES),
@@ -169,6 +192,7 @@ impl Kernel for AddProduct<'_> {
                 self.packed.as_ptr(),
                 self.gradient.at(self.first * LANES),
                 self.pixels * LANES,
+                Some(self.weights.as_ptr()),
             );
         }
     }
@@ -186,8 +210,14 @@ mod tests {
         for (channels, pixels) in cases {
             let planes = random.normal(channels * pixels);
             let plane = |c: usize| &planes[c * pixels..][..pixels];
-            let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| *a as f64 * *b as f64).sum::<f64>();
-            let gram_at = |i: usize, j: usize| (product(plane(i), plane(j)) / pixels as f64) as f32;
+            // Some stretches without weight, longer than what is skipped in one go.
+            let weights: Vec<f32> =
+                (0..pixels).map(|p| if p / 200 % 2 == 1 { 0.0 } else { 0.1 + random.uniform() }).collect();
+            let all: f64 = weights.iter().map(|&w| w as f64).sum();
+            let product = |a: &[f32], b: &[f32]| {
+                a.iter().zip(b).zip(&weights).map(|((a, b), w)| *a as f64 * *b as f64 * *w as f64).sum::<f64>()
+            };
+            let gram_at = |i: usize, j: usize| (product(plane(i), plane(j)) / all) as f32;
             let expected: Vec<f32> = (0..channels * channels).map(|n| gram_at(n / channels, n % channels)).collect();
             // Any symmetric matrix serves as the derivative; this one is at hand.
             let before = random.normal(channels * pixels);
@@ -198,7 +228,7 @@ mod tests {
                     |p: usize| terms(p).map(|(i, p)| plane(i)[p] as f64 * expected[i * channels + j] as f64).sum();
                 let at = |p: usize| {
                     let sum: f64 = sum(p);
-                    before[j * pixels + p] + sum as f32
+                    before[j * pixels + p] + (sum * weights[p] as f64) as f32
                 };
                 (0..pixels).map(at).collect::<Vec<f32>>()
             };
@@ -207,10 +237,10 @@ mod tests {
                 let what = format!("{isa} {channels} {pixels}");
                 let mut scratch = Scratch::new(channels);
                 let mut gram = vec![f32::NAN; channels * channels];
-                scratch.gram(isa, &features, channels, &mut gram);
+                scratch.gram(isa, &features, channels, &weights, &mut gram);
                 assert_close(&gram, &expected, 1e-5, &what);
                 let mut gradient = block(&before, channels);
-                scratch.add_gradient(isa, &features, channels, &expected, &mut gradient);
+                scratch.add_gradient(isa, &features, channels, &weights, &expected, &mut gradient);
                 let gradient = unblock(&gradient, channels);
                 for j in looked_at {
                     assert_close(&gradient[j * pixels..][..pixels], &pushed(j), 1e-5, &what);

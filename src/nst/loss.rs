@@ -3,16 +3,20 @@
 //! ```text
 //! total   = content.weight * content + style.weight * style + tv.weight * tv
 //! content = mean over its taps of |F - C|^2 / |C|^2
-//! style   = mean over its taps of |G - S|^2 / |S|^2,   G = F F^T / pixels
+//! style   = mean over its taps of sum a |G - S|^2 / sum a |S|^2 over regions,   G = F F^T / pixels
 //! tv      = mean over pixels and colours of the squared differences to the right and below
 //! ```
 //!
 //! The paper divides by sizes only; dividing by the target's own norm makes each term 0 at the target and about 1 far
-//! from it. Means over taps are weighted by the taps' weights.
+//! from it. Means over taps are weighted by the taps' weights. Each region of the picture has Gram matrices of its own,
+//! `a` is its share of the picture; one norm for all regions of a tap keeps a dark one, whose own is almost 0, from
+//! outweighing the rest.
 
 use super::conv::Size;
 use super::gram;
-use super::settings::{Settings, Tap, Term};
+use super::plane::Plane;
+use super::regions::Regions;
+use super::settings::{BLOCKS, Settings, Tap, Term};
 use super::sums::{norm2, sum2};
 use super::vgg::{Trunk, Workspace};
 use rayon::prelude::*;
@@ -32,9 +36,22 @@ impl Loss {
     }
 }
 
-/// The Gram matrices of one style picture, per tap: `[channels][channels]`.
+/// The Gram matrices of one style picture, per tap and region: `[channels][channels]`.
 pub struct StyleTarget {
-    grams: Vec<(Tap, Vec<f32>)>,
+    grams: Vec<(Tap, Vec<Option<Vec<f32>>>)>,
+}
+
+/// The weights of a picture's regions at the size of every block, 0 for the first.
+pub struct Guides(Vec<Vec<Option<Plane>>>);
+
+impl Guides {
+    pub fn new(regions: &Regions) -> Self {
+        Self(regions.pyramid(BLOCKS.len()))
+    }
+
+    fn at(&self, tap: Tap) -> &[Option<Plane>] {
+        &self.0[tap.block()]
+    }
 }
 
 /// The features of one content picture, per tap, blocked.
@@ -109,24 +126,28 @@ impl<'a> Evaluator<'a> {
         ContentTarget { features: self.content.layers.iter().filter_map(features).collect() }
     }
 
-    /// The style target of `pixels`, `[height][width][3]` in 0..1.
-    pub fn style_target(&mut self, pixels: &[f32]) -> StyleTarget {
-        self.trunk.forward(&mut self.space, pixels);
-        let mut grams = Vec::new();
-        for &(tap, _) in &self.style.layers {
-            let Some((features, channels, _)) = self.space.features(tap) else { continue };
+    /// The style target of `pixels`, `[height][width][3]` in 0..1, whose regions are `guides`.
+    pub fn style_target(&mut self, pixels: &[f32], guides: &Guides) -> StyleTarget {
+        let Self { trunk, style, space, scratch, .. } = self;
+        trunk.forward(space, pixels);
+        let mut of = |tap: Tap, region: &Plane| {
+            let (features, channels, _) = space.features(tap)?;
             let mut gram = vec![0.0; channels * channels];
-            self.scratch.gram(self.trunk.isa(), features, channels, &mut gram);
-            grams.push((tap, gram));
-        }
-        StyleTarget { grams }
+            scratch.gram(trunk.isa(), features, channels, region.data(), &mut gram);
+            Some(gram)
+        };
+        let mut regions =
+            |tap: Tap| guides.at(tap).iter().map(|region| region.as_ref().and_then(|r| of(tap, r))).collect();
+        StyleTarget { grams: style.layers.iter().map(|&(tap, _)| (tap, regions(tap))).collect() }
     }
 
-    /// The loss of `pixels` against the targets, and its gradient with respect to them, both `[height][width][3]`.
+    /// The loss of `pixels`, whose regions are `guides`, against the targets, and its gradient with respect to them, both
+    /// `[height][width][3]`. Regions that either side lacks don't count.
     pub fn evaluate(
         &mut self,
         content: &ContentTarget,
         style: &StyleTarget,
+        guides: &Guides,
         pixels: &[f32],
         gradient: &mut [f32],
     ) -> Loss {
@@ -139,11 +160,12 @@ impl<'a> Evaluator<'a> {
                 let distance = add_content(features, target, self.content.weight * share, gradient);
                 loss.content += share * distance;
             }
-            if let Some((_, target)) = style.grams.iter().find(|(other, _)| *other == tap) {
+            if let Some((_, targets)) = style.grams.iter().find(|(other, _)| *other == tap) {
                 let share = share(self.style, tap);
-                let gram = &mut gram[..target.len()];
-                let distance = add_style(trunk, scratch, features, target, gram, self.style.weight * share, gradient);
-                loss.style += share * distance;
+                let regions =
+                    guides.at(tap).iter().zip(targets).filter_map(|(r, t)| Some((r.as_ref()?, t.as_deref()?)));
+                let weight = self.style.weight * share;
+                loss.style += share * add_style(trunk, scratch, features, regions, gram, weight, gradient);
             }
         };
         trunk.backward(space, tap_gradient, gradient);
@@ -169,27 +191,33 @@ fn add_content(features: &[f32], target: &[f32], weight: f64, gradient: &mut [f3
     sum2(features, target, |f, t| ((f - t) as f64).powi(2)) / norm
 }
 
-/// Returns `|G - S|^2 / |S|^2` and adds `weight` times its gradient with respect to the features.
-fn add_style(
+/// Returns the distance of the regions' Gram matrices from their targets and adds `weight` times its gradient with respect
+/// to the features.
+fn add_style<'a>(
     trunk: &Trunk,
     scratch: &mut gram::Scratch,
     features: &[f32],
-    target: &[f32],
+    regions: impl Iterator<Item = (&'a Plane, &'a [f32])> + Clone,
     gram: &mut [f32],
     weight: f64,
     gradient: &mut [f32],
 ) -> f64 {
-    let channels = target.len().isqrt();
-    let pixels = features.len() / channels;
-    scratch.gram(trunk.isa(), features, channels, gram);
-    let norm = norm2(target).max(LEAST_NORM);
-    let distance = sum2(gram, target, |g, t| ((g - t) as f64).powi(2)) / norm;
-    // G is symmetric, so dL/dG + dL/dG^T = 2 dL/dG.
-    let factor = (4.0 * weight / norm / pixels as f64) as f32;
-    for (g, t) in gram.iter_mut().zip(target) {
-        *g = factor * (*g - t);
+    let shares = || regions.clone().map(|(region, _)| gram::total(region.data()) as f64);
+    let norm = regions.clone().zip(shares()).map(|((_, target), share)| share * norm2(target)).sum::<f64>();
+    let norm = norm.max(LEAST_NORM);
+    let mut distance = 0.0;
+    for ((region, target), share) in regions.clone().zip(shares()) {
+        let channels = target.len().isqrt();
+        let gram = &mut gram[..target.len()];
+        scratch.gram(trunk.isa(), features, channels, region.data(), gram);
+        distance += share * sum2(gram, target, |g, t| ((g - t) as f64).powi(2)) / norm;
+        // G is symmetric, so dL/dG + dL/dG^T = 2 dL/dG; the share and G's own divisor are one number and cancel.
+        let factor = (4.0 * weight / norm) as f32;
+        for (g, t) in gram.iter_mut().zip(target) {
+            *g = factor * (*g - t);
+        }
+        scratch.add_gradient(trunk.isa(), features, channels, region.data(), gram, gradient);
     }
-    scratch.add_gradient(trunk.isa(), features, channels, gram, gradient);
     distance
 }
 
@@ -214,7 +242,8 @@ fn add_total_variation(size: Size, pixels: &[f32], weight: f64, gradient: &mut [
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::Pool;
+    use super::super::scene::Scene;
+    use super::super::settings::{Pool, RegionKind};
     use super::super::simd::Isa;
     use super::super::testing::Random;
     use super::super::weights::Backbone;
@@ -236,6 +265,8 @@ mod tests {
         backbone: &'a Backbone,
         settings: &'a Settings,
         size: Size,
+        /// Of the picture and of the style.
+        guides: [&'a Guides; 2],
     }
 
     impl Reference<'_> {
@@ -261,10 +292,24 @@ mod tests {
             Ok(out)
         }
 
-        fn gram(features: &Tensor) -> Result<Tensor> {
+        fn gram(features: &Tensor, region: &Plane) -> Result<Tensor> {
             let (_, channels, height, width) = features.dims4()?;
             let rows = features.reshape((channels, height * width))?;
-            rows.matmul(&rows.t()?)? / (height * width) as f64
+            let weights = Tensor::from_slice(region.data(), (1, height * width), &Device::Cpu)?.to_dtype(DType::F64)?;
+            let weighted = rows.broadcast_mul(&weights)?;
+            weighted.matmul(&rows.t()?)? / weights.sum_all()?.to_scalar::<f64>()?
+        }
+
+        /// `sum a |G - S|^2 / sum a |S|^2` over regions.
+        fn style(&self, tap: Tap, own: &Tensor, style: &Tensor) -> Result<f64> {
+            let (mut above, mut below) = (0.0, 0.0);
+            for (region, styles) in self.guides[0].at(tap).iter().zip(self.guides[1].at(tap)) {
+                let (Some(region), Some(styles)) = (region, styles) else { continue };
+                let (own, target) = (Self::gram(own, region)?, Self::gram(style, styles)?);
+                above += region.mean() * (own - &target)?.sqr()?.sum_all()?.to_scalar::<f64>()?;
+                below += region.mean() * target.sqr()?.sum_all()?.to_scalar::<f64>()?;
+            }
+            Ok(above / below)
         }
 
         fn loss(&self, content: &[f64], style: &[f64], pixels: &[f64]) -> Result<f64> {
@@ -278,8 +323,7 @@ mod tests {
                 total += content.weight * share(content, tap) * relative(&x[tap.index()], &c[tap.index()])?;
             }
             for &(tap, _) in &style.layers {
-                let (own, target) = (Self::gram(&x[tap.index()])?, Self::gram(&s[tap.index()])?);
-                total += style.weight * share(style, tap) * relative(&own, &target)?;
+                total += style.weight * share(style, tap) * self.style(tap, &x[tap.index()], &s[tap.index()])?;
             }
             let Size { height, width } = self.size;
             let picture = Tensor::from_slice(pixels, (height, width, 3), &Device::Cpu)?;
@@ -304,16 +348,18 @@ mod tests {
     }
 
     /// Checks the loss and a sample of its gradient against the reference and its central differences.
-    fn check(settings: &Settings, size: Size, isa: Isa) {
+    fn check(settings: &Settings, regions: [&Regions; 2], size: Size, isa: Isa) {
         let deepest = taps(settings).pop().unwrap();
         let backbone = Backbone::random(WIDTHS, deepest);
         let trunk = Trunk::new(&backbone, deepest, settings.pool, isa).unwrap();
         let [content, style, x] = pictures(size);
         let mut evaluator = Evaluator::new(&trunk, settings, size);
-        let (content_target, style_target) = (evaluator.content_target(&content), evaluator.style_target(&style));
+        let [guides, style_guides] = regions.map(Guides::new);
+        let (content_target, style_target) =
+            (evaluator.content_target(&content), evaluator.style_target(&style, &style_guides));
         let mut gradient = vec![0.0; x.len()];
-        let loss = evaluator.evaluate(&content_target, &style_target, &x, &mut gradient);
-        let reference = Reference { backbone: &backbone, settings, size };
+        let loss = evaluator.evaluate(&content_target, &style_target, &guides, &x, &mut gradient);
+        let reference = Reference { backbone: &backbone, settings, size, guides: [&guides, &style_guides] };
         let (content, style, x) = (wide(&content), wide(&style), wide(&x));
         let expected = reference.loss(&content, &style, &x).unwrap();
         assert!((loss.total / expected - 1.0).abs() < 1e-4, "{size:?} {isa}: loss {} for {expected}", loss.total);
@@ -338,7 +384,8 @@ mod tests {
         for (height, width) in [(32, 48), (33, 47), (16, 16), (19, 70)] {
             for pool in [Pool::Max, Pool::Avg] {
                 let settings = Settings { pool, ..Settings::default() };
-                check(&settings, Size { height, width }, Isa::available()[0]);
+                let size = Size { height, width };
+                check(&settings, [&Regions::whole(size), &Regions::whole(size)], size, Isa::available()[0]);
             }
         }
     }
@@ -353,8 +400,30 @@ mod tests {
                 style: term(5.0, &[("relu1_2", 2.0), ("relu2_2", 1.0), ("relu3_2", 1.0)]),
                 ..Settings::default()
             };
-            check(&settings, Size { height: 27, width: 38 }, isa);
+            let size = Size { height: 27, width: 38 };
+            check(&settings, [&Regions::whole(size), &Regions::whole(size)], size, isa);
         }
+    }
+
+    /// A sky that ends at `row`, softly, and the rest.
+    fn scene(size: Size, row: f32) -> Regions {
+        let sky = Plane::from_fn(size, |y, x| (row + 0.1 * x as f32 - y as f32).clamp(0.0, 1.0));
+        let scene = Scene { sky: Some(sky), depth: Plane::filled(size, 1.0) };
+        Regions::of(&RegionKind::Scene, size, &scene, &[])
+    }
+
+    #[test]
+    fn regions_meet_central_differences_and_one_that_a_side_lacks_does_not_count() {
+        let size = Size { height: 33, width: 47 };
+        for isa in Isa::available() {
+            check(&Settings::default(), [&scene(size, 11.5), &scene(size, 20.0)], size, isa);
+        }
+        let bands = RegionKind::Bands;
+        let bands = Regions::of(&bands, size, &Scene { sky: None, depth: Plane::filled(size, 1.0) }, &[]);
+        check(&Settings::default(), [&bands, &bands], size, Isa::available()[0]);
+        let skyless = Scene { sky: None, depth: Plane::filled(size, 1.0) };
+        let skyless = Regions::of(&RegionKind::Scene, size, &skyless, &[]);
+        check(&Settings::default(), [&skyless, &scene(size, 20.0)], size, Isa::available()[0]);
     }
 
     #[test]
@@ -365,9 +434,10 @@ mod tests {
         let trunk = Trunk::new(&backbone, tap("relu5_1"), Pool::Max, Isa::available()[0]).unwrap();
         let mut evaluator = Evaluator::new(&trunk, &settings, size);
         let [x, _, _] = pictures(size);
-        let (content, style) = (evaluator.content_target(&x), evaluator.style_target(&x));
+        let guides = Guides::new(&Regions::whole(size));
+        let (content, style) = (evaluator.content_target(&x), evaluator.style_target(&x, &guides));
         let mut gradient = vec![1.0; x.len()];
-        let loss = evaluator.evaluate(&content, &style, &x, &mut gradient);
+        let loss = evaluator.evaluate(&content, &style, &guides, &x, &mut gradient);
         assert_eq!(loss, Loss { total: 0.0, content: 0.0, style: 0.0, tv: 0.0 });
         assert!(gradient.iter().all(|&g| g == 0.0));
     }
@@ -383,9 +453,10 @@ mod tests {
             pool.install(|| {
                 let trunk = Trunk::new(&backbone, tap("relu5_1"), Pool::Max, Isa::available()[0]).unwrap();
                 let mut evaluator = Evaluator::new(&trunk, &settings, size);
-                let (content, style) = (evaluator.content_target(&content), evaluator.style_target(&style));
+                let guides = Guides::new(&scene(size, 18.0));
+                let (content, style) = (evaluator.content_target(&content), evaluator.style_target(&style, &guides));
                 let mut gradient = vec![0.0; x.len()];
-                let loss = evaluator.evaluate(&content, &style, &x, &mut gradient);
+                let loss = evaluator.evaluate(&content, &style, &guides, &x, &mut gradient);
                 (loss, gradient)
             })
         };

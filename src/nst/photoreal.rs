@@ -6,6 +6,7 @@
 
 use super::conv::Size;
 use super::pixels::Pixels;
+use super::plane::{between, box_mean};
 use rayon::prelude::*;
 
 /// Pixels from a window's centre to its side, at the working size.
@@ -44,12 +45,12 @@ impl AffineField {
                 }
             },
         );
-        let moments = box_mean::<MOMENTS>(&moments, size);
+        let moments = box_mean::<MOMENTS>(&moments, size, RADIUS);
         let mut maps = vec![0.0; size.pixels() * NUMBERS];
         maps.par_chunks_mut(NUMBERS)
             .zip(moments.par_chunks(MOMENTS))
             .for_each(|(map, moments)| map.copy_from_slice(&regression(moments)));
-        Self { size, maps: box_mean::<NUMBERS>(&maps, size) }
+        Self { size, maps: box_mean::<NUMBERS>(&maps, size, RADIUS) }
     }
 
     /// Applies the maps, resized bilinearly, to `original`, in place.
@@ -72,48 +73,6 @@ impl AffineField {
             }
         });
     }
-}
-
-/// The two neighbours of pixel `at` of `full` on a grid of `small`, and how far it lies towards the second; pixel
-/// centres at halves.
-fn between(at: usize, full: usize, small: usize) -> (usize, usize, f32) {
-    let place = ((at as f32 + 0.5) * small as f32 / full as f32 - 0.5).clamp(0.0, (small - 1) as f32);
-    let low = place as usize;
-    (low, (low + 1).min(small - 1), place - low as f32)
-}
-
-/// The mean over the square window around each pixel, cut off at the border, of `[height][width][N]`.
-fn box_mean<const N: usize>(data: &[f32], size: Size) -> Vec<f32> {
-    let Size { height, width } = size;
-    let window = |at: usize, len: usize| at.saturating_sub(RADIUS)..(at + RADIUS + 1).min(len);
-    let mut across = vec![0.0; data.len()];
-    across.par_chunks_mut(width * N).zip(data.par_chunks(width * N)).for_each(|(to, from)| {
-        for (x, to) in to.chunks_exact_mut(N).enumerate() {
-            let window = window(x, width);
-            let scale = 1.0 / window.len() as f32;
-            let mut sum = [0.0; N];
-            for from in from[window.start * N..window.end * N].chunks_exact(N) {
-                for (sum, v) in sum.iter_mut().zip(from) {
-                    *sum += v;
-                }
-            }
-            for (to, sum) in to.iter_mut().zip(sum) {
-                *to = sum * scale;
-            }
-        }
-    });
-    let mut out = vec![0.0; data.len()];
-    out.par_chunks_mut(width * N).enumerate().for_each(|(y, to)| {
-        let window = window(y, height);
-        let scale = 1.0 / window.len() as f32;
-        for row in window {
-            for (to, v) in to.iter_mut().zip(&across[row * width * N..][..width * N]) {
-                *to += v;
-            }
-        }
-        to.iter_mut().for_each(|v| *v *= scale);
-    });
-    out
 }
 
 /// Ridge regression of the stylized on the content colours from one window's moments.
@@ -163,15 +122,5 @@ mod tests {
         field.apply(&mut large);
         // EPS against the variance 1/12 of uniform noise pulls the factors towards 0 by 1.2 %.
         assert!(large.data().iter().zip(&expected).all(|(a, b)| (a - b).abs() < 0.01));
-    }
-
-    #[test]
-    fn windows_are_cut_off_at_the_border() {
-        let size = Size { height: 3, width: 20 };
-        let data: Vec<f32> = (0..60).map(|i| (i % 20) as f32).collect();
-        let mean = box_mean::<1>(&data, size);
-        assert!((mean[0] - 3.0).abs() < 1e-6, "the mean of 0..=6");
-        assert!((mean[10] - 10.0).abs() < 1e-6);
-        assert!((mean[59] - 16.0).abs() < 1e-6, "the mean of 13..=19");
     }
 }

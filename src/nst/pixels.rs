@@ -1,6 +1,8 @@
 //! Pictures as the engine sees them.
 
+use super::bars::Inner;
 use super::conv::Size;
+use super::plane::{between, box_mean};
 use image::imageops::{self, FilterType};
 use image::{Rgb32FImage, RgbImage};
 
@@ -49,6 +51,48 @@ impl Pixels {
 
     pub fn is_finite(&self) -> bool {
         self.data.iter().all(|v| v.is_finite())
+    }
+
+    /// The part that `inner` cuts out.
+    pub fn cropped(&self, inner: Inner) -> Self {
+        let row = |y: usize| &self.data[((inner.top + y) * self.size.width + inner.left) * 3..][..inner.width * 3];
+        let data = (0..inner.height).flat_map(|y| row(y).iter().copied()).collect();
+        Self { size: Size { height: inner.height, width: inner.width }, data }
+    }
+
+    /// Puts `part` where `inner` was cut out.
+    pub fn paste(&mut self, part: &Self, inner: Inner) {
+        for (y, row) in part.data.chunks_exact(inner.width * 3).enumerate() {
+            let at = ((inner.top + y) * self.size.width + inner.left) * 3;
+            self.data[at..at + row.len()].copy_from_slice(row);
+        }
+    }
+
+    /// Means of cells of `cell` pixels a side and their neighbours, interpolated: what is left without detail.
+    pub fn blurred(&self, cell: usize) -> Self {
+        let Size { height, width } = self.size;
+        let grid = Size { height: height.div_ceil(cell), width: width.div_ceil(cell) };
+        let (mut sums, mut counts) = (vec![[0.0_f32; 3]; grid.pixels()], vec![0.0_f32; grid.pixels()]);
+        for (n, rgb) in self.data.chunks_exact(3).enumerate() {
+            let at = n / width / cell * grid.width + n % width / cell;
+            (0..3).for_each(|i| sums[at][i] += rgb[i]);
+            counts[at] += 1.0;
+        }
+        let means: Vec<f32> = sums.iter().zip(&counts).flat_map(|(sum, count)| sum.map(|v| v / count)).collect();
+        let means = box_mean::<3>(&means, grid, 1);
+        let at = |y: usize, x: usize, i: usize| means[(y * grid.width + x) * 3 + i];
+        let across: Vec<_> = (0..width).map(|x| between(x, width, grid.width)).collect();
+        let mut data = Vec::with_capacity(self.data.len());
+        for y in 0..height {
+            let (top, bottom, down) = between(y, height, grid.height);
+            for &(left, right, aside) in &across {
+                data.extend((0..3).map(|i| {
+                    let mix = |y: usize| at(y, left, i) + aside * (at(y, right, i) - at(y, left, i));
+                    mix(top) + down * (mix(bottom) - mix(top))
+                }));
+            }
+        }
+        Self { size: self.size, data }
     }
 
     /// Resampled with a Lanczos window of three lobes.

@@ -1,5 +1,6 @@
 //! What one stylization is asked to do: plain validated values, no files and no YAML.
 
+use super::falling::{Falling, Kind};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -85,6 +86,77 @@ pub enum Init {
     Content,
     /// Seeded Gaussian noise.
     Noise,
+    /// The content under the physics of [`Settings::weather`], with the reference's numbers.
+    Weather,
+}
+
+/// A condition whose physics is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weather {
+    /// Koschmieder's law: contrast falls with distance, air light takes its place.
+    Fog,
+    /// Less light, of another colour, and no sky that sheds it.
+    Night,
+}
+
+/// The parts of a picture whose statistics are matched with each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RegionKind {
+    /// The picture is one part.
+    None,
+    /// Three soft horizontal bands, for views with a horizon.
+    Bands,
+    /// The sky, where one is found, and the rest.
+    Scene,
+    /// Named masks beside the pictures, and the rest.
+    Masks(Vec<String>),
+}
+
+/// A number that is drawn anew for each job, between two bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Range {
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Range {
+    /// `uniform` of 0..1 as a value between the bounds.
+    pub fn at(self, uniform: f64) -> f64 {
+        self.low + uniform * (self.high - self.low)
+    }
+}
+
+/// What falls in front of the finished picture; see [`Falling`] for the units.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct FallingRange {
+    pub kind: Option<Kind>,
+    pub density: Range,
+    pub wind: Range,
+    pub exposure: Range,
+}
+
+impl FallingRange {
+    /// One job's, by three `uniform` numbers of 0..1.
+    pub fn draw(&self, mut uniform: impl FnMut() -> f64) -> Option<Falling> {
+        let Self { kind, density, wind, exposure } = *self;
+        let [density, wind, exposure] = [density, wind, exposure].map(|range| range.at(uniform()));
+        Some(Falling { kind: kind?, density, wind, exposure })
+    }
+}
+
+impl Default for FallingRange {
+    fn default() -> Self {
+        let range = |low: f64, high: f64| Range { low, high };
+        Self { kind: None, density: range(0.3, 0.7), wind: range(-2.0, 2.0), exposure: range(0.004, 0.016) }
+    }
+}
+
+impl From<f64> for Range {
+    fn from(value: f64) -> Self {
+        Self { low: value, high: value }
+    }
 }
 
 /// How the 2x2 pools of the trunk reduce a window.
@@ -107,6 +179,17 @@ pub enum Render {
     Pixels,
 }
 
+/// Whose colours a photoreal render has; its light is always the optimized picture's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Chroma {
+    /// The optimized picture's own.
+    Style,
+    /// Those of the picture that the optimizer started from: Gram matrices know no place, and lend a wall the red of a
+    /// tail lamp; the start's colours come from physics or from a whole region.
+    Start,
+}
+
 /// One side of the loss: its weight and the taps that it is summed over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Term {
@@ -125,14 +208,21 @@ pub struct Settings {
     pub steps: usize,
     pub optimizer: Optimizer,
     pub init: Init,
+    /// What [`Init::Weather`] means.
+    pub weather: Weather,
+    pub regions: RegionKind,
     pub content: Term,
     pub style: Term,
     /// Weight of the total variation.
     pub tv: f64,
     pub pool: Pool,
     pub render: Render,
+    pub chroma: Chroma,
     /// Blend between the content (0) and the result (1).
-    pub strength: f64,
+    pub strength: Range,
+    /// Whether labelled objects are kept visible.
+    pub guard: bool,
+    pub falling: FallingRange,
 }
 
 impl Default for Settings {
@@ -145,12 +235,17 @@ impl Default for Settings {
             steps: 30,
             optimizer: Optimizer::Lbfgs,
             init: Init::Colour,
+            weather: Weather::Fog,
+            regions: RegionKind::None,
             content: Term { weight: 1.0, layers: taps(&[(4, 2)]) },
             style: Term { weight: 10.0, layers: taps(&[(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]) },
             tv: 0.0,
             pool: Pool::Max,
             render: Render::Photoreal,
-            strength: 1.0,
+            chroma: Chroma::Style,
+            strength: Range::from(1.0),
+            guard: true,
+            falling: FallingRange::default(),
         }
     }
 }

@@ -8,8 +8,9 @@ use augment::nst::conv::first::{First, Padded};
 use augment::nst::conv::winograd::Winograd;
 use augment::nst::conv::{Plain, Size, Store};
 use augment::nst::gram;
-use augment::nst::loss::{self, Evaluator};
+use augment::nst::loss::{self, Evaluator, Guides};
 use augment::nst::parallel::Shared;
+use augment::nst::regions::Regions;
 use augment::nst::settings::{Pool, Settings};
 use augment::nst::simd::{Isa, LANES};
 use augment::nst::vgg::Trunk;
@@ -77,15 +78,16 @@ fn grams(c: &mut Criterion) {
     let isa = Isa::from_env().unwrap();
     for (name, channels, halved) in [("relu1_1", 64, 0), ("relu2_1", 128, 1), ("relu3_1", 256, 2), ("relu4_1", 512, 3)]
     {
-        let features = values(channels * square(SIDE >> halved).pixels());
+        let pixels = square(SIDE >> halved).pixels();
+        let (features, weights) = (values(channels * pixels), vec![1.0; pixels]);
         let mut scratch = gram::Scratch::new(channels);
         let mut matrix = vec![0.0; channels * channels];
         c.bench_function(&format!("gram {isa}/{name}"), |b| {
-            b.iter(|| scratch.gram(isa, black_box(&features), channels, &mut matrix));
+            b.iter(|| scratch.gram(isa, black_box(&features), channels, &weights, &mut matrix));
         });
         let mut gradient = vec![0.0; features.len()];
         c.bench_function(&format!("gram gradient {isa}/{name}"), |b| {
-            b.iter(|| scratch.add_gradient(isa, black_box(&features), channels, &matrix, &mut gradient));
+            b.iter(|| scratch.add_gradient(isa, black_box(&features), channels, &weights, &matrix, &mut gradient));
         });
     }
 }
@@ -97,10 +99,12 @@ fn evaluation(c: &mut Criterion) {
     let trunk = Trunk::new(&Backbone::builtin(deepest).unwrap(), deepest, Pool::Max, isa).unwrap();
     let mut evaluator = Evaluator::new(&trunk, &settings, size);
     let pixels = values(3 * size.pixels());
-    let (content, style) = (evaluator.content_target(&pixels), evaluator.style_target(&vec![0.5; pixels.len()]));
+    let guides = Guides::new(&Regions::whole(size));
+    let (content, style) =
+        (evaluator.content_target(&pixels), evaluator.style_target(&vec![0.5; pixels.len()], &guides));
     let mut gradient = vec![0.0; pixels.len()];
     c.bench_function(&format!("evaluation {isa}/builtin {SIDE}"), |b| {
-        b.iter(|| evaluator.evaluate(&content, &style, black_box(&pixels), &mut gradient));
+        b.iter(|| evaluator.evaluate(&content, &style, &guides, black_box(&pixels), &mut gradient));
     });
 }
 

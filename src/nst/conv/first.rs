@@ -206,7 +206,7 @@ impl BackwardStrip<'_> {
                     value.store(masked.add((block * width + x) * LANES));
                 }
             }
-            product_rows::<L, false>(
+            product_rows::<L>(
                 width,
                 COLUMNS / LANES,
                 self.conv.outputs / LANES,
@@ -215,6 +215,7 @@ impl BackwardStrip<'_> {
                 self.conv.backward.as_ptr(),
                 self.scratch.spread.as_mut_ptr().add(y % 3 * COLUMNS * width),
                 width * LANES,
+                None,
             );
         }
     }

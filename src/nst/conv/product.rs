@@ -55,16 +55,16 @@ unsafe fn accumulate<L: Lanes, const R: usize, const C: usize>(
 /// `rows x k` times `k x (16 * panels)`, in register tiles of `L::ROWS` rows.
 ///
 /// `a` is `[k / 16][..][16]` with `a_step` floats between its blocks and the rows of one block next to each other; `b` is
-/// packed by [`pack_columns`]; `out` is `[panels][..][16]`, its panels `out_step` floats apart. With `ADD` the product is
-/// added to what stands there. Rows are computed one by one in the same order of `k`, however many share a
+/// packed by [`pack_columns`]; `out` is `[panels][..][16]`, its panels `out_step` floats apart. With `weights`, one a row, the
+/// product times its row's weight is added to what stands there. Rows are computed one by one in the same order of `k`, however many share a
 /// register tile.
 ///
 /// # Safety
-/// All operands are as large as these shapes say; without `ADD`, `rows` may be rounded up to a multiple of `L::ROWS`
+/// All operands are as large as these shapes say; without `weights`, `rows` may be rounded up to a multiple of `L::ROWS`
 /// in `a` and `out`.
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "a matrix product has this many shapes and strides")]
-pub unsafe fn product_rows<L: Lanes, const ADD: bool>(
+pub unsafe fn product_rows<L: Lanes>(
     rows: usize,
     panels: usize,
     k_blocks: usize,
@@ -73,6 +73,7 @@ pub unsafe fn product_rows<L: Lanes, const ADD: bool>(
     b: *const f32,
     out: *mut f32,
     out_step: usize,
+    weights: Option<*const f32>,
 ) {
     let b_step = k_blocks * LANES * LANES;
     let mut panel = 0;
@@ -80,13 +81,13 @@ pub unsafe fn product_rows<L: Lanes, const ADD: bool>(
         if L::WIDE {
             while panel + 2 <= panels {
                 let (b, out) = (b.add(panel * b_step), out.add(panel * out_step));
-                strip::<L, 2, ADD>(rows, k_blocks, a, a_step, b, b_step, out, out_step);
+                strip::<L, 2>(rows, k_blocks, a, a_step, b, b_step, out, out_step, weights);
                 panel += 2;
             }
         }
         while panel < panels {
             let (b, out) = (b.add(panel * b_step), out.add(panel * out_step));
-            strip::<L, 1, ADD>(rows, k_blocks, a, a_step, b, b_step, out, out_step);
+            strip::<L, 1>(rows, k_blocks, a, a_step, b, b_step, out, out_step, weights);
             panel += 1;
         }
     }
@@ -95,7 +96,7 @@ pub unsafe fn product_rows<L: Lanes, const ADD: bool>(
 /// All rows of `C` panels.
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "as for `product_rows`")]
-unsafe fn strip<L: Lanes, const C: usize, const ADD: bool>(
+unsafe fn strip<L: Lanes, const C: usize>(
     rows: usize,
     k_blocks: usize,
     a: *const f32,
@@ -104,19 +105,20 @@ unsafe fn strip<L: Lanes, const C: usize, const ADD: bool>(
     b_step: usize,
     out: *mut f32,
     out_step: usize,
+    weights: Option<*const f32>,
 ) {
     let mut row = 0;
     unsafe {
         while row + L::ROWS <= rows {
             match L::ROWS {
-                12 => tile::<L, 12, C, ADD>(row, k_blocks, a, a_step, b, b_step, out, out_step),
-                6 => tile::<L, 6, C, ADD>(row, k_blocks, a, a_step, b, b_step, out, out_step),
-                _ => tile::<L, 3, C, ADD>(row, k_blocks, a, a_step, b, b_step, out, out_step),
+                12 => tile::<L, 12, C>(row, k_blocks, a, a_step, b, b_step, out, out_step, weights),
+                6 => tile::<L, 6, C>(row, k_blocks, a, a_step, b, b_step, out, out_step, weights),
+                _ => tile::<L, 3, C>(row, k_blocks, a, a_step, b, b_step, out, out_step, weights),
             }
             row += L::ROWS;
         }
         while row < rows {
-            tile::<L, 1, C, ADD>(row, k_blocks, a, a_step, b, b_step, out, out_step);
+            tile::<L, 1, C>(row, k_blocks, a, a_step, b, b_step, out, out_step, weights);
             row += 1;
         }
     }
@@ -124,7 +126,7 @@ unsafe fn strip<L: Lanes, const C: usize, const ADD: bool>(
 
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "as for `product_rows`")]
-unsafe fn tile<L: Lanes, const R: usize, const C: usize, const ADD: bool>(
+unsafe fn tile<L: Lanes, const R: usize, const C: usize>(
     row: usize,
     k_blocks: usize,
     a: *const f32,
@@ -133,6 +135,7 @@ unsafe fn tile<L: Lanes, const R: usize, const C: usize, const ADD: bool>(
     b_step: usize,
     out: *mut f32,
     out_step: usize,
+    weights: Option<*const f32>,
 ) {
     let mut acc = [[L::splat(0.0); C]; R];
     unsafe {
@@ -141,8 +144,10 @@ unsafe fn tile<L: Lanes, const R: usize, const C: usize, const ADD: bool>(
         for r in 0..R {
             for c in 0..C {
                 let to = out.add(c * out_step + r * LANES);
-                let value = if ADD { L::load(to).add(acc[r][c]) } else { acc[r][c] };
-                value.store(to);
+                match weights {
+                    Some(weights) => acc[r][c].mul_add(L::splat(*weights.add(row + r)), L::load(to)).store(to),
+                    None => acc[r][c].store(to),
+                }
             }
         }
     }

@@ -168,7 +168,7 @@ impl<S: Source, D: Sink> Kernel for Run<'_, S, D> {
             for chunk in (0..n_blocks).step_by(CHUNK / LANES) {
                 let panels = (CHUNK / LANES).min(n_blocks - chunk);
                 for frequency in 0..FREQUENCIES {
-                    product_rows::<L, false>(
+                    product_rows::<L>(
                         rows,
                         panels,
                         k_blocks,
@@ -177,6 +177,7 @@ impl<S: Source, D: Sink> Kernel for Run<'_, S, D> {
                         kernel.as_ptr().add((frequency * n_blocks + chunk) * inputs * LANES),
                         products.add(frequency * products_step),
                         block,
+                        None,
                     );
                 }
                 for panel in 0..panels {

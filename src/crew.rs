@@ -1,0 +1,139 @@
+//! Several frames at once. One worker a thread makes more frames an hour than all threads on one frame, since no
+//! thread waits for another and files are read and written meanwhile; it takes a workbench for each.
+
+use crate::error::{Error, Result};
+use crate::manifest::{Row, Status};
+use crate::nst::conv::Size;
+use crate::nst::loss::Loss;
+use crate::plan::Job;
+use crate::work::{Worker, Workshop};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Instant;
+
+/// What a worker says of its work.
+pub enum Note<'a> {
+    /// It began a job.
+    Frame(&'a Job),
+    /// It made an evaluation of it, counted from 1.
+    Evaluated(&'a Job, usize, Loss),
+    /// It is done with it.
+    Row(Box<Row>),
+}
+
+/// Thread pools, one for each frame that is worked on at once.
+pub struct Crew(Vec<ThreadPool>);
+
+impl Crew {
+    /// `threads` dealt out to `workers`, both at least 1.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub fn new(workers: usize, threads: usize) -> Result<Self> {
+        let workers = workers.clamp(1, threads);
+        let pool = |n: usize| {
+            let own = threads / workers + usize::from(n < threads % workers);
+            let pool = ThreadPoolBuilder::new().num_threads(own).build();
+            pool.map_err(|error| Error::Run(format!("no threads to work with: {error}")))
+        };
+        (0..workers).map(pool).collect::<Result<_>>().map(Self)
+    }
+
+    /// Works through `jobs`, which start in their order; `empty` is the row of one that has come to nothing yet. `listen`
+    /// hears every note on the calling thread; an error of its own ends the work.
+    ///
+    /// # Errors
+    /// What `listen` says.
+    pub fn run<'a>(
+        &self,
+        shop: &'a Workshop<'a>,
+        jobs: &[&'a Job],
+        empty: impl Fn(&Job) -> Row + Sync,
+        mut listen: impl FnMut(Note<'a>) -> Result<()>,
+    ) -> Result<()> {
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (notes, heard) = channel();
+        thread::scope(|scope| {
+            for pool in &self.0 {
+                let (notes, empty, next, stop) = (notes.clone(), &empty, &next, &stop);
+                scope.spawn(move || {
+                    let mut worker = Worker::new(shop);
+                    while !stop.load(Ordering::Relaxed)
+                        && let Some(&job) = jobs.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        let row = pool.install(|| row(&mut worker, job, empty(job), &notes));
+                        // Nobody listens any more once the run has failed.
+                        let _ = notes.send(Note::Row(Box::new(row)));
+                    }
+                });
+            }
+            drop(notes);
+            let result = heard.iter().try_for_each(&mut listen);
+            stop.store(true, Ordering::Relaxed);
+            result
+        })
+    }
+}
+
+/// Does one job and says how it went.
+fn row<'a>(worker: &mut Worker, job: &'a Job, mut row: Row, notes: &Sender<Note<'a>>) -> Row {
+    let begun = Instant::now();
+    let _ = notes.send(Note::Frame(job));
+    let on_step = |evaluation, loss| {
+        let _ = notes.send(Note::Evaluated(job, evaluation, loss));
+    };
+    // A decoder's panic over one file is that frame's failure.
+    match catch_unwind(AssertUnwindSafe(|| worker.work(job, &mut row, on_step))) {
+        Ok(Ok(())) => row.status = Status::Done,
+        Ok(Err(error)) => row.error = Some(error.to_string()),
+        Err(_) => {
+            worker.reset();
+            row.error = Some(format!("{}: the program panicked over this frame; please report it", row.source));
+        }
+    }
+    row.seconds = begun.elapsed().as_secs_f64();
+    row
+}
+
+/// About what one more frame in hand takes, besides the network that all share.
+pub fn bytes_per_frame(full: Size, working: Size) -> u64 {
+    // Measured: activations, gradients and ReLU bits to relu5_1 at the working size; copies in f32 at the full one.
+    (working.pixels() * 1500 + full.pixels() * 100) as u64
+}
+
+/// How many frames of `bytes` each fit into half of the memory that is free now, 1 to `most`.
+pub fn frames_that_fit(most: usize, bytes: u64) -> usize {
+    let free = free_memory().unwrap_or(4 << 30);
+    (free / 2 / bytes.max(1)).clamp(1, most as u64) as usize
+}
+
+/// Bytes that programs can still have; only Linux tells.
+fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_dealt_out_and_none_is_left() {
+        for (workers, threads) in [(1, 4), (3, 8), (8, 8), (9, 2), (0, 2)] {
+            let Crew(pools) = Crew::new(workers, threads).unwrap();
+            assert_eq!(pools.len(), workers.clamp(1, threads));
+            assert_eq!(pools.iter().map(ThreadPool::current_num_threads).sum::<usize>(), threads);
+        }
+    }
+
+    #[test]
+    fn frames_too_large_for_memory_are_worked_on_one_by_one() {
+        assert_eq!(frames_that_fit(16, u64::MAX), 1);
+        assert_eq!(frames_that_fit(3, 1), 3);
+    }
+}
