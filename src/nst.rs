@@ -9,6 +9,7 @@
 //! [`pixels`] are the pictures, [`colour`] the start, [`vgg`] the network on the kernels of [`conv`], [`loss`] and
 //! [`optim`] the optimization, [`photoreal`] the render, [`weights`] and [`settings`] what is given.
 
+pub mod aligned;
 pub mod colour;
 pub mod conv;
 pub mod gram;

@@ -2,6 +2,9 @@
 
 use crate::nst::simd::{LANES, Lanes};
 
+/// Blocks of `k` that one pass over the rows sums: two panels of that many stay in the first-level cache.
+const DEPTH: usize = 8;
+
 /// Floats that [`pack_columns`] fills for a `k x n` matrix, `n` a multiple of 16.
 pub const fn packed_len(k: usize, n: usize) -> usize {
     k * n
@@ -105,26 +108,30 @@ unsafe fn strip<L: Lanes, const C: usize, const ADD: bool>(
     out: *mut f32,
     out_step: usize,
 ) {
-    let mut row = 0;
     unsafe {
-        while row + L::ROWS <= rows {
-            match L::ROWS {
-                12 => tile::<L, 12, C, ADD>(row, k_blocks, a, a_step, b, b_step, out, out_step),
-                6 => tile::<L, 6, C, ADD>(row, k_blocks, a, a_step, b, b_step, out, out_step),
-                _ => tile::<L, 3, C, ADD>(row, k_blocks, a, a_step, b, b_step, out, out_step),
+        for k in (0..k_blocks).step_by(DEPTH) {
+            let depth = DEPTH.min(k_blocks - k);
+            let (a, b, add) = (a.add(k * a_step), b.add(k * LANES * LANES), ADD || k > 0);
+            let mut row = 0;
+            while row + L::ROWS <= rows {
+                match L::ROWS {
+                    12 => tile::<L, 12, C>(row, depth, a, a_step, b, b_step, out, out_step, add),
+                    6 => tile::<L, 6, C>(row, depth, a, a_step, b, b_step, out, out_step, add),
+                    _ => tile::<L, 3, C>(row, depth, a, a_step, b, b_step, out, out_step, add),
+                }
+                row += L::ROWS;
             }
-            row += L::ROWS;
-        }
-        while row < rows {
-            tile::<L, 1, C, ADD>(row, k_blocks, a, a_step, b, b_step, out, out_step);
-            row += 1;
+            while row < rows {
+                tile::<L, 1, C>(row, depth, a, a_step, b, b_step, out, out_step, add);
+                row += 1;
+            }
         }
     }
 }
 
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "as for `product_rows`")]
-unsafe fn tile<L: Lanes, const R: usize, const C: usize, const ADD: bool>(
+unsafe fn tile<L: Lanes, const R: usize, const C: usize>(
     row: usize,
     k_blocks: usize,
     a: *const f32,
@@ -133,6 +140,7 @@ unsafe fn tile<L: Lanes, const R: usize, const C: usize, const ADD: bool>(
     b_step: usize,
     out: *mut f32,
     out_step: usize,
+    add: bool,
 ) {
     let mut acc = [[L::splat(0.0); C]; R];
     unsafe {
@@ -141,7 +149,7 @@ unsafe fn tile<L: Lanes, const R: usize, const C: usize, const ADD: bool>(
         for r in 0..R {
             for c in 0..C {
                 let to = out.add(c * out_step + r * LANES);
-                let value = if ADD { L::load(to).add(acc[r][c]) } else { acc[r][c] };
+                let value = if add { L::load(to).add(acc[r][c]) } else { acc[r][c] };
                 value.store(to);
             }
         }
