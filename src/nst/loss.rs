@@ -13,9 +13,8 @@
 use super::conv::Size;
 use super::gram;
 use super::settings::{Settings, Tap, Term};
-use super::sums::{norm2, sum2};
+use super::sums::{add_scaled_difference, norm2, sum2};
 use super::vgg::{Trunk, Workspace};
-use rayon::prelude::*;
 
 /// One evaluation's values, before their weights except for `total`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,14 +31,29 @@ impl Loss {
     }
 }
 
+/// What one tap shall come close to.
+struct Target {
+    tap: Tap,
+    values: Vec<f32>,
+    /// Their squared norm, at least [`LEAST_NORM`].
+    norm: f64,
+}
+
+impl Target {
+    fn new(tap: Tap, values: Vec<f32>) -> Self {
+        let norm = norm2(&values).max(LEAST_NORM);
+        Self { tap, values, norm }
+    }
+}
+
 /// The Gram matrices of one style picture, per tap: `[channels][channels]`.
 pub struct StyleTarget {
-    grams: Vec<(Tap, Vec<f32>)>,
+    grams: Vec<Target>,
 }
 
 /// The features of one content picture, per tap, blocked.
 pub struct ContentTarget {
-    features: Vec<(Tap, Vec<f32>)>,
+    features: Vec<Target>,
 }
 
 /// What evaluations of one picture size need besides the targets, allocated once.
@@ -105,7 +119,7 @@ impl<'a> Evaluator<'a> {
     /// The content target of `pixels`, `[height][width][3]` in 0..1.
     pub fn content_target(&mut self, pixels: &[f32]) -> ContentTarget {
         self.trunk.forward(&mut self.space, pixels);
-        let features = |&(tap, _): &(Tap, f64)| Some((tap, self.space.features(tap)?.0.to_vec()));
+        let features = |&(tap, _): &(Tap, f64)| Some(Target::new(tap, self.space.features(tap)?.0.to_vec()));
         ContentTarget { features: self.content.layers.iter().filter_map(features).collect() }
     }
 
@@ -117,7 +131,7 @@ impl<'a> Evaluator<'a> {
             let Some((features, channels, _)) = self.space.features(tap) else { continue };
             let mut gram = vec![0.0; channels * channels];
             self.scratch.gram(self.trunk.isa(), features, channels, &mut gram);
-            grams.push((tap, gram));
+            grams.push(Target::new(tap, gram));
         }
         StyleTarget { grams }
     }
@@ -134,14 +148,14 @@ impl<'a> Evaluator<'a> {
         let mut loss = Loss { total: 0.0, content: 0.0, style: 0.0, tv: 0.0 };
         trunk.forward(space, pixels);
         let tap_gradient = |tap: Tap, features: &[f32], gradient: &mut [f32]| {
-            if let Some((_, target)) = content.features.iter().find(|(other, _)| *other == tap) {
+            if let Some(target) = content.features.iter().find(|target| target.tap == tap) {
                 let share = share(self.content, tap);
                 let distance = add_content(features, target, self.content.weight * share, gradient);
                 loss.content += share * distance;
             }
-            if let Some((_, target)) = style.grams.iter().find(|(other, _)| *other == tap) {
+            if let Some(target) = style.grams.iter().find(|target| target.tap == tap) {
                 let share = share(self.style, tap);
-                let gram = &mut gram[..target.len()];
+                let gram = &mut gram[..target.values.len()];
                 let distance = add_style(trunk, scratch, features, target, gram, self.style.weight * share, gradient);
                 loss.style += share * distance;
             }
@@ -156,17 +170,9 @@ impl<'a> Evaluator<'a> {
 }
 
 /// Returns `|F - C|^2 / |C|^2` and adds `weight` times its gradient.
-fn add_content(features: &[f32], target: &[f32], weight: f64, gradient: &mut [f32]) -> f64 {
-    let norm = norm2(target).max(LEAST_NORM);
-    let factor = (2.0 * weight / norm) as f32;
-    gradient.par_chunks_mut(1 << 14).zip(features.par_chunks(1 << 14)).zip(target.par_chunks(1 << 14)).for_each(
-        |((gradient, features), target)| {
-            for ((g, f), t) in gradient.iter_mut().zip(features).zip(target) {
-                *g += factor * (f - t);
-            }
-        },
-    );
-    sum2(features, target, |f, t| ((f - t) as f64).powi(2)) / norm
+fn add_content(features: &[f32], target: &Target, weight: f64, gradient: &mut [f32]) -> f64 {
+    let factor = (2.0 * weight / target.norm) as f32;
+    add_scaled_difference(factor, features, &target.values, gradient) / target.norm
 }
 
 /// Returns `|G - S|^2 / |S|^2` and adds `weight` times its gradient with respect to the features.
@@ -174,15 +180,15 @@ fn add_style(
     trunk: &Trunk,
     scratch: &mut gram::Scratch,
     features: &[f32],
-    target: &[f32],
+    target: &Target,
     gram: &mut [f32],
     weight: f64,
     gradient: &mut [f32],
 ) -> f64 {
+    let Target { values: target, norm, .. } = target;
     let channels = target.len().isqrt();
     let pixels = features.len() / channels;
     scratch.gram(trunk.isa(), features, channels, gram);
-    let norm = norm2(target).max(LEAST_NORM);
     let distance = sum2(gram, target, |g, t| ((g - t) as f64).powi(2)) / norm;
     // G is symmetric, so dL/dG + dL/dG^T = 2 dL/dG.
     let factor = (4.0 * weight / norm / pixels as f64) as f32;
