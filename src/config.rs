@@ -809,7 +809,7 @@ stylize:
         assert_eq!(config.stylize.falling.kind, Some(Kind::Snow));
         assert_eq!(config.stylize.falling.density, Range::from(0.4));
         for (text, what) in [
-            ("stylize: {strength: [1]}", "config.yaml:2:21: `strength` must be a number or a list of two"),
+            ("stylize: {strength: [1]}", "fog.yaml:2:21: `strength` must be a number or a list of two"),
             ("stylize: {strength: much}", "must be a number or a list of two"),
             ("stylize: {regions: bandz}", "did you mean `bands`?"),
             ("stylize: {regions: []}", "`regions` must be a name or a list of names"),

@@ -11,6 +11,7 @@
 //! render, [`guard`] what keeps labelled objects visible, [`falling`] what falls in front of them, [`weights`] and
 //! [`settings`] what is given.
 
+pub mod aligned;
 pub mod bars;
 pub mod colour;
 pub mod conv;

@@ -450,7 +450,7 @@ mod tests {
                 let mut back = vec![f32::NAN; pixels.len()];
                 let gradient = block(&gradient, outputs);
                 let source = Masked { gradient: &gradient, passed: &passed, size };
-                conv.backward(isa, &mut [Default::default(), Default::default()], source, &mut back);
+                conv.backward(isa, &mut [Default::default(), Default::default()], source, [1.0; 3], &mut back);
                 let planes: Vec<f32> = (0..3).flat_map(|c| back.iter().skip(c).step_by(3).copied()).collect();
                 assert_close(&planes, &expected_back, 1e-5, &what);
             }

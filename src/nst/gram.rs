@@ -1,5 +1,6 @@
 //! Gram matrices of blocked activations over a soft region of the picture, and the gradient through them.
 
+use super::aligned::Aligned;
 use super::conv::{pack_columns, packed_len, product_rows};
 use super::parallel::{Shared, each};
 use super::simd::{Isa, Kernel, LANES, Lanes};
@@ -14,14 +15,14 @@ const RUN: usize = 64;
 
 /// Buffers for Gram matrices of up to `channels`, reused between evaluations.
 pub struct Scratch {
-    partial: Vec<f32>,
-    packed: Vec<f32>,
+    partial: Aligned,
+    packed: Aligned,
 }
 
 impl Scratch {
     pub fn new(channels: usize) -> Self {
         let matrix = channels * channels;
-        Self { partial: vec![0.0; PIECES * matrix], packed: vec![0.0; packed_len(channels, channels)] }
+        Self { partial: Aligned::zeros(PIECES * matrix), packed: Aligned::zeros(packed_len(channels, channels)) }
     }
 
     /// `G = sum w f f^T / sum w` over the pixels' features `f` and their `weights`, at least 0: `[channels][channels]`.
@@ -36,12 +37,13 @@ impl Scratch {
         let pieces = pixels.div_ceil(length);
         let matrix = channels * channels;
         let partial = &mut self.partial[..pieces * matrix];
-        partial.fill(0.0);
         let shared = Shared::new(partial);
         each(pieces, |piece| {
             let range = piece * length..pixels.min((piece + 1) * length);
             // SAFETY: the piece's own matrix.
-            let out = unsafe { shared.at(piece * matrix) };
+            let out = unsafe { std::slice::from_raw_parts_mut(shared.at(piece * matrix), matrix) };
+            out.fill(0.0);
+            let out = out.as_mut_ptr();
             isa.run(Products { features, channels, pixels, weights, range, out });
         });
         let (partial, scale) = (&*partial, 1.0 / total(weights).max(f32::MIN_POSITIVE));

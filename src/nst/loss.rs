@@ -17,9 +17,8 @@ use super::gram;
 use super::plane::Plane;
 use super::regions::Regions;
 use super::settings::{BLOCKS, Settings, Tap, Term};
-use super::sums::{norm2, sum2};
+use super::sums::{add_scaled_difference, norm2, sum2};
 use super::vgg::{Trunk, Workspace};
-use rayon::prelude::*;
 
 /// One evaluation's values, before their weights except for `total`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,9 +35,23 @@ impl Loss {
     }
 }
 
+/// What one tap, or a region of it, shall come close to.
+struct Target {
+    values: Vec<f32>,
+    /// Their squared norm, at least [`LEAST_NORM`].
+    norm: f64,
+}
+
+impl Target {
+    fn new(values: Vec<f32>) -> Self {
+        let norm = norm2(&values).max(LEAST_NORM);
+        Self { values, norm }
+    }
+}
+
 /// The Gram matrices of one style picture, per tap and region: `[channels][channels]`.
 pub struct StyleTarget {
-    grams: Vec<(Tap, Vec<Option<Vec<f32>>>)>,
+    grams: Vec<(Tap, Vec<Option<Target>>)>,
 }
 
 /// The weights of a picture's regions at the size of every block, 0 for the first.
@@ -56,7 +69,7 @@ impl Guides {
 
 /// The features of one content picture, per tap, blocked.
 pub struct ContentTarget {
-    features: Vec<(Tap, Vec<f32>)>,
+    features: Vec<(Tap, Target)>,
 }
 
 /// What evaluations of one picture size need besides the targets, allocated once.
@@ -122,7 +135,7 @@ impl<'a> Evaluator<'a> {
     /// The content target of `pixels`, `[height][width][3]` in 0..1.
     pub fn content_target(&mut self, pixels: &[f32]) -> ContentTarget {
         self.trunk.forward(&mut self.space, pixels);
-        let features = |&(tap, _): &(Tap, f64)| Some((tap, self.space.features(tap)?.0.to_vec()));
+        let features = |&(tap, _): &(Tap, f64)| Some((tap, Target::new(self.space.features(tap)?.0.to_vec())));
         ContentTarget { features: self.content.layers.iter().filter_map(features).collect() }
     }
 
@@ -134,7 +147,7 @@ impl<'a> Evaluator<'a> {
             let (features, channels, _) = space.features(tap)?;
             let mut gram = vec![0.0; channels * channels];
             scratch.gram(trunk.isa(), features, channels, region.data(), &mut gram);
-            Some(gram)
+            Some(Target::new(gram))
         };
         let mut regions =
             |tap: Tap| guides.at(tap).iter().map(|region| region.as_ref().and_then(|r| of(tap, r))).collect();
@@ -162,8 +175,7 @@ impl<'a> Evaluator<'a> {
             }
             if let Some((_, targets)) = style.grams.iter().find(|(other, _)| *other == tap) {
                 let share = share(self.style, tap);
-                let regions =
-                    guides.at(tap).iter().zip(targets).filter_map(|(r, t)| Some((r.as_ref()?, t.as_deref()?)));
+                let regions = guides.at(tap).iter().zip(targets).filter_map(|(r, t)| Some((r.as_ref()?, t.as_ref()?)));
                 let weight = self.style.weight * share;
                 loss.style += share * add_style(trunk, scratch, features, regions, gram, weight, gradient);
             }
@@ -178,17 +190,9 @@ impl<'a> Evaluator<'a> {
 }
 
 /// Returns `|F - C|^2 / |C|^2` and adds `weight` times its gradient.
-fn add_content(features: &[f32], target: &[f32], weight: f64, gradient: &mut [f32]) -> f64 {
-    let norm = norm2(target).max(LEAST_NORM);
-    let factor = (2.0 * weight / norm) as f32;
-    gradient.par_chunks_mut(1 << 14).zip(features.par_chunks(1 << 14)).zip(target.par_chunks(1 << 14)).for_each(
-        |((gradient, features), target)| {
-            for ((g, f), t) in gradient.iter_mut().zip(features).zip(target) {
-                *g += factor * (f - t);
-            }
-        },
-    );
-    sum2(features, target, |f, t| ((f - t) as f64).powi(2)) / norm
+fn add_content(features: &[f32], target: &Target, weight: f64, gradient: &mut [f32]) -> f64 {
+    let factor = (2.0 * weight / target.norm) as f32;
+    add_scaled_difference(factor, features, &target.values, gradient) / target.norm
 }
 
 /// Returns the distance of the regions' Gram matrices from their targets and adds `weight` times its gradient with respect
@@ -197,23 +201,22 @@ fn add_style<'a>(
     trunk: &Trunk,
     scratch: &mut gram::Scratch,
     features: &[f32],
-    regions: impl Iterator<Item = (&'a Plane, &'a [f32])> + Clone,
+    regions: impl Iterator<Item = (&'a Plane, &'a Target)> + Clone,
     gram: &mut [f32],
     weight: f64,
     gradient: &mut [f32],
 ) -> f64 {
     let shares = || regions.clone().map(|(region, _)| gram::total(region.data()) as f64);
-    let norm = regions.clone().zip(shares()).map(|((_, target), share)| share * norm2(target)).sum::<f64>();
-    let norm = norm.max(LEAST_NORM);
+    let norm: f64 = regions.clone().zip(shares()).map(|((_, target), share)| share * target.norm).sum();
     let mut distance = 0.0;
     for ((region, target), share) in regions.clone().zip(shares()) {
-        let channels = target.len().isqrt();
-        let gram = &mut gram[..target.len()];
+        let channels = target.values.len().isqrt();
+        let gram = &mut gram[..target.values.len()];
         scratch.gram(trunk.isa(), features, channels, region.data(), gram);
-        distance += share * sum2(gram, target, |g, t| ((g - t) as f64).powi(2)) / norm;
+        distance += share * sum2(gram, &target.values, |g, t| ((g - t) as f64).powi(2)) / norm;
         // G is symmetric, so dL/dG + dL/dG^T = 2 dL/dG; the share and G's own divisor are one number and cancel.
         let factor = (4.0 * weight / norm) as f32;
-        for (g, t) in gram.iter_mut().zip(target) {
+        for (g, t) in gram.iter_mut().zip(&target.values) {
             *g = factor * (*g - t);
         }
         scratch.add_gradient(trunk.isa(), features, channels, region.data(), gram, gradient);

@@ -173,7 +173,7 @@ mod tests {
         let guide = Plane::from_fn(size, |_, x| if x < 30 { 0.2 } else { 0.8 });
         let mask = Plane::from_fn(size, |_, x| if x < 33 { 1.0 } else { 0.0 });
         let guided = mask.guided(&guide, 8, 1e-4);
-        assert!(guided.at(20, 28) > 0.9 && guided.at(20, 32) < 0.35, "{} {}", guided.at(20, 28), guided.at(20, 32));
+        assert!(guided.at(20, 28) > 0.9 && guided.at(20, 32) < 0.4, "{} {}", guided.at(20, 28), guided.at(20, 32));
         assert!(mask.guided(&Plane::filled(size, 0.5), 8, 1e-4).at(20, 32) > 0.4, "a flat guide only blurs");
     }
 

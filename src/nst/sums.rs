@@ -45,3 +45,22 @@ pub fn axpy(alpha: f64, x: &[f32], y: &mut [f32]) {
         }
     });
 }
+
+/// Adds `alpha (a - b)` to `to` and returns `|a - b|^2`.
+pub fn add_scaled_difference(alpha: f32, a: &[f32], b: &[f32], to: &mut [f32]) -> f64 {
+    let parts: Vec<f64> = (to.par_chunks_mut(CHUNK), a.par_chunks(CHUNK), b.par_chunks(CHUNK))
+        .into_par_iter()
+        .map(|(to, a, b)| {
+            let mut sums = [0.0; 8];
+            for ((to, a), b) in to.chunks_mut(8).zip(a.chunks(8)).zip(b.chunks(8)) {
+                for (i, ((to, a), b)) in to.iter_mut().zip(a).zip(b).enumerate() {
+                    let difference = a - b;
+                    *to += alpha * difference;
+                    sums[i] += (difference as f64).powi(2);
+                }
+            }
+            sums.iter().sum::<f64>()
+        })
+        .collect();
+    parts.iter().sum()
+}

@@ -3,6 +3,7 @@
 //! The forward pass keeps the activations of the taps and, of all other layers, one bit per value: whether a gradient
 //! passes. That is all that the way back through frozen convolutions, ReLUs and pools needs.
 
+use super::aligned::Aligned;
 use super::conv::first::{self, First, Padded};
 use super::conv::winograd::{self, Winograd};
 use super::conv::{Activate, Gather, Masked, Plain, Size, Store, Unpooled};
@@ -48,9 +49,9 @@ pub struct Workspace {
 #[derive(Default)]
 struct Relay {
     /// Activations on the way up, gradients on the way down.
-    passing: Vec<f32>,
+    passing: Aligned,
     /// Where the next of these is written.
-    spare: Vec<f32>,
+    spare: Aligned,
     turned: bool,
 }
 
@@ -77,7 +78,7 @@ struct Layer {
     /// Whether a pool follows, so that the next layer works at half the size.
     pooled: bool,
     /// The activations, where this is a tap.
-    kept: Option<Vec<f32>>,
+    kept: Option<Aligned>,
     /// See [`Masked::passed`] and [`Unpooled::passed`].
     passed: Vec<u16>,
 }
@@ -143,7 +144,7 @@ impl Trunk {
                 channels,
                 size: here,
                 pooled: false,
-                kept: taps.contains(&tap).then(|| vec![0.0; len]),
+                kept: taps.contains(&tap).then(|| Aligned::zeros(len)),
                 passed: vec![0; len / LANES],
             });
         }
@@ -232,7 +233,8 @@ impl Trunk {
             }
             let masked = Masked { gradient: &relay.passing, passed: &layer.passed, size };
             let Some(below) = below.last() else {
-                self.first.backward(self.isa, first_threads, masked, out);
+                // The picture was divided by STD on its way in.
+                self.first.backward(self.isa, first_threads, masked, STD.map(|std| 1.0 / std), out);
                 continue;
             };
             let conv = &self.deeper[index - 1].backward;
@@ -244,11 +246,6 @@ impl Trunk {
                 conv.run(self.isa, threads, size, masked, sink);
             }
             relay.hand_on();
-        }
-        for pixel in out.chunks_exact_mut(3) {
-            for colour in 0..3 {
-                pixel[colour] /= STD[colour];
-            }
         }
     }
 }
@@ -266,10 +263,8 @@ impl Workspace {
 }
 
 /// The first `len` values, the buffer grown if it never was that long.
-fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
+fn sized(buffer: &mut Aligned, len: usize) -> &mut [f32] {
+    buffer.grow(len);
     &mut buffer[..len]
 }
 

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 
+use augment::nst::aligned::Aligned;
 use augment::nst::conv::first::{First, Padded};
 use augment::nst::conv::winograd::Winograd;
 use augment::nst::conv::{Plain, Size, Store};
@@ -32,8 +33,10 @@ const LAYERS: [(&str, usize, usize, u32); 8] = [
     ("conv5_1", 512, 512, 4),
 ];
 
-fn values(count: usize) -> Vec<f32> {
-    (0..count).map(|n| (n * 7919 % 1000) as f32 / 1000.0).collect()
+fn values(count: usize) -> Aligned {
+    let mut values = Aligned::zeros(count);
+    values.iter_mut().enumerate().for_each(|(n, value)| *value = (n * 7919 % 1000) as f32 / 1000.0);
+    values
 }
 
 fn square(side: usize) -> Size {
@@ -48,7 +51,7 @@ fn convolutions(c: &mut Criterion) {
         for (direction, inputs, outputs) in [("forward", inputs, outputs), ("backward", outputs, inputs)] {
             let conv = Winograd::new(outputs, inputs, |o, i, y, x| ((o * 31 + i * 7 + y * 3 + x) % 17) as f32 / 100.0);
             let data = values(inputs * size.pixels());
-            let mut out = vec![0.0; outputs * size.pixels()];
+            let mut out = Aligned::zeros(outputs * size.pixels());
             let mut scratch: Vec<_> = (0..rayon::current_num_threads()).map(|_| Default::default()).collect();
             // Multiplications and additions of the direct convolution, whatever Winograd saves of them.
             group.throughput(Throughput::Elements((18 * inputs * outputs * size.pixels()) as u64));
@@ -68,7 +71,7 @@ fn first_convolution(c: &mut Criterion) {
     let conv = First::new(vec![0.1; 64], |o, i, y, x| ((o * 31 + i * 7 + y * 3 + x) % 17) as f32 / 100.0);
     let mut picture = Padded::new(size);
     picture.fill(&values(3 * size.pixels()), |_, v| v);
-    let (mut full, mut passed) = (vec![0.0; 64 * size.pixels()], vec![0; 64 / LANES * size.pixels()]);
+    let (mut full, mut passed) = (Aligned::zeros(64 * size.pixels()), vec![0; 64 / LANES * size.pixels()]);
     c.bench_function(&format!("convolution {isa}/conv1_1 forward"), |b| {
         b.iter(|| conv.forward(isa, black_box(&picture), &mut full, &mut passed));
     });
@@ -85,7 +88,7 @@ fn grams(c: &mut Criterion) {
         c.bench_function(&format!("gram {isa}/{name}"), |b| {
             b.iter(|| scratch.gram(isa, black_box(&features), channels, &weights, &mut matrix));
         });
-        let mut gradient = vec![0.0; features.len()];
+        let mut gradient = Aligned::zeros(features.len());
         c.bench_function(&format!("gram gradient {isa}/{name}"), |b| {
             b.iter(|| scratch.add_gradient(isa, black_box(&features), channels, &weights, &matrix, &mut gradient));
         });

@@ -1,8 +1,10 @@
 //! conv1_1, from three colours to the first features and back: too thin for the other kernels, cheap done directly.
 
 use super::{Masked, Size, Source, pack_columns, packed_len, product_rows};
+use crate::nst::aligned::Aligned;
 use crate::nst::parallel::{Shared, each, for_each};
 use crate::nst::simd::{Isa, Kernel, LANES, Lanes};
+use rayon::prelude::*;
 
 /// Red, green and blue.
 pub const COLOURS: usize = 3;
@@ -10,16 +12,16 @@ pub const COLOURS: usize = 3;
 const TAPS: usize = 9 * COLOURS;
 /// [`TAPS`] rounded up to whole lanes.
 const COLUMNS: usize = 2 * LANES;
-/// Rows of the picture in one piece of the backward work.
+/// Rows of the picture in one piece of work.
 const STRIP: usize = 16;
 
 /// conv1_1 in both directions.
 pub struct First {
     outputs: usize,
     /// `[outputs / 16][27][16]`, the 27 in the order row, column, colour.
-    forward: Vec<f32>,
+    forward: Aligned,
     /// The `outputs x 32` matrix of the same kernel, packed.
-    backward: Vec<f32>,
+    backward: Aligned,
     bias: Vec<f32>,
 }
 
@@ -27,9 +29,9 @@ pub struct First {
 #[derive(Default)]
 pub struct Scratch {
     /// One row of the gradient behind the ReLU: `[outputs / 16][width][16]`.
-    masked: Vec<f32>,
+    masked: Aligned,
     /// Three rows of each pixel's contributions to its 27 inputs: `[3][2][width][16]`.
-    spread: Vec<f32>,
+    spread: Aligned,
 }
 
 /// A picture with one pixel of zeros around it, channels-last: `[height + 2][width + 2][3]`.
@@ -44,16 +46,17 @@ impl Padded {
     }
 
     /// Sets the inside to `f(colour, value)` of `pixels`, `[height][width][3]`.
-    pub fn fill(&mut self, pixels: &[f32], f: impl Fn(usize, f32) -> f32) {
+    pub fn fill(&mut self, pixels: &[f32], f: impl Fn(usize, f32) -> f32 + Sync) {
         let row_len = self.row_len();
         let inside = self.size.width * COLOURS;
-        for (from, to) in pixels.chunks_exact(inside).zip(self.data[row_len..].chunks_exact_mut(row_len)) {
+        let rows = self.data[row_len..].par_chunks_exact_mut(row_len).zip(pixels.par_chunks_exact(inside));
+        rows.with_min_len(STRIP).for_each(|(to, from)| {
             for (to, from) in to[COLOURS..COLOURS + inside].chunks_exact_mut(COLOURS).zip(from.chunks_exact(COLOURS)) {
                 for colour in 0..COLOURS {
                     to[colour] = f(colour, from[colour]);
                 }
             }
-        }
+        });
     }
 
     fn row_len(&self) -> usize {
@@ -66,9 +69,9 @@ impl First {
     pub fn new(bias: Vec<f32>, at: impl Fn(usize, usize, usize, usize) -> f32) -> Self {
         let outputs = bias.len();
         let tap = |output: usize, n: usize| at(output, n % COLOURS, n / (3 * COLOURS), n / COLOURS % 3);
-        let mut forward = vec![0.0; packed_len(TAPS, outputs)];
+        let mut forward = Aligned::zeros(packed_len(TAPS, outputs));
         pack_columns(TAPS, outputs, |n, output| tap(output, n), &mut forward);
-        let mut backward = vec![0.0; packed_len(outputs, COLUMNS)];
+        let mut backward = Aligned::zeros(packed_len(outputs, COLUMNS));
         pack_columns(outputs, COLUMNS, |output, n| if n < TAPS { tap(output, n) } else { 0.0 }, &mut backward);
         Self { outputs, forward, backward, bias }
     }
@@ -88,8 +91,8 @@ impl First {
         each(picture.size.height, |y| isa.run(ForwardRow { conv: self, picture, y, full, passed }));
     }
 
-    /// The gradient with respect to the picture, `[height][width][3]`.
-    pub fn backward(&self, isa: Isa, threads: &mut [Scratch], source: Masked, out: &mut [f32]) {
+    /// The gradient with respect to the picture, `[height][width][3]`, each colour times its `scale`.
+    pub fn backward(&self, isa: Isa, threads: &mut [Scratch], source: Masked, scale: [f32; COLOURS], out: &mut [f32]) {
         let Size { height, width } = source.size;
         assert!(
             source.fits(self.outputs / LANES, source.size) && out.len() >= height * width * COLOURS,
@@ -97,12 +100,12 @@ impl First {
         );
         let out = Shared::new(out);
         for scratch in threads.iter_mut() {
-            scratch.masked.resize(self.outputs * width, 0.0);
-            scratch.spread.resize(3 * COLUMNS * width, 0.0);
+            scratch.masked.grow(self.outputs * width);
+            scratch.spread.grow(3 * COLUMNS * width);
         }
         for_each(threads, height.div_ceil(STRIP), |scratch, piece| {
             let rows = piece * STRIP..height.min((piece + 1) * STRIP);
-            isa.run(BackwardStrip { conv: self, scratch, source, rows, out });
+            isa.run(BackwardStrip { conv: self, scratch, source, scale, rows, out });
         });
     }
 }
@@ -169,6 +172,7 @@ struct BackwardStrip<'a> {
     conv: &'a First,
     scratch: &'a mut Scratch,
     source: Masked<'a>,
+    scale: [f32; COLOURS],
     rows: std::ops::Range<usize>,
     out: Shared<'a, f32>,
 }
@@ -239,7 +243,7 @@ impl BackwardStrip<'_> {
             }
             for (colour, &sum) in sum.iter().enumerate() {
                 // SAFETY: inside the picture, and this strip's own rows.
-                unsafe { *self.out.at((y * width + x) * COLOURS + colour) = sum };
+                unsafe { *self.out.at((y * width + x) * COLOURS + colour) = sum * self.scale[colour] };
             }
         }
     }

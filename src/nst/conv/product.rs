@@ -2,6 +2,9 @@
 
 use crate::nst::simd::{LANES, Lanes};
 
+/// Blocks of `k` that one pass over the rows sums: two panels of that many stay in the first-level cache.
+const DEPTH: usize = 8;
+
 /// Floats that [`pack_columns`] fills for a `k x n` matrix, `n` a multiple of 16.
 pub const fn packed_len(k: usize, n: usize) -> usize {
     k * n
@@ -107,19 +110,23 @@ unsafe fn strip<L: Lanes, const C: usize>(
     out_step: usize,
     weights: Option<*const f32>,
 ) {
-    let mut row = 0;
     unsafe {
-        while row + L::ROWS <= rows {
-            match L::ROWS {
-                12 => tile::<L, 12, C>(row, k_blocks, a, a_step, b, b_step, out, out_step, weights),
-                6 => tile::<L, 6, C>(row, k_blocks, a, a_step, b, b_step, out, out_step, weights),
-                _ => tile::<L, 3, C>(row, k_blocks, a, a_step, b, b_step, out, out_step, weights),
+        for k in (0..k_blocks).step_by(DEPTH) {
+            let depth = DEPTH.min(k_blocks - k);
+            let (a, b) = (a.add(k * a_step), b.add(k * LANES * LANES));
+            let mut row = 0;
+            while row + L::ROWS <= rows {
+                match L::ROWS {
+                    12 => tile::<L, 12, C>(row, depth, a, a_step, b, b_step, out, out_step, weights, k > 0),
+                    6 => tile::<L, 6, C>(row, depth, a, a_step, b, b_step, out, out_step, weights, k > 0),
+                    _ => tile::<L, 3, C>(row, depth, a, a_step, b, b_step, out, out_step, weights, k > 0),
+                }
+                row += L::ROWS;
             }
-            row += L::ROWS;
-        }
-        while row < rows {
-            tile::<L, 1, C>(row, k_blocks, a, a_step, b, b_step, out, out_step, weights);
-            row += 1;
+            while row < rows {
+                tile::<L, 1, C>(row, depth, a, a_step, b, b_step, out, out_step, weights, k > 0);
+                row += 1;
+            }
         }
     }
 }
@@ -136,6 +143,7 @@ unsafe fn tile<L: Lanes, const R: usize, const C: usize>(
     out: *mut f32,
     out_step: usize,
     weights: Option<*const f32>,
+    add: bool,
 ) {
     let mut acc = [[L::splat(0.0); C]; R];
     unsafe {
@@ -146,6 +154,7 @@ unsafe fn tile<L: Lanes, const R: usize, const C: usize>(
                 let to = out.add(c * out_step + r * LANES);
                 match weights {
                     Some(weights) => acc[r][c].mul_add(L::splat(*weights.add(row + r)), L::load(to)).store(to),
+                    None if add => L::load(to).add(acc[r][c]).store(to),
                     None => acc[r][c].store(to),
                 }
             }

@@ -2,12 +2,16 @@
 //!
 //! A 6x6 window of the input and the kernel are taken to a domain of 36 frequencies where the convolution is a
 //! product, so that each frequency is one matrix product over channels, then taken back to 4x4 outputs. Work is cut
-//! into runs of tiles; one run goes through all three steps while it is in the cache.
+//! into runs of tiles. Where the kernel is small, one thread takes a run through all three steps while it is in its
+//! cache. Where the kernel is larger than the windows of a run, all threads share each step: then every part of the
+//! kernel is read once for a long run, by one thread, and no thread is left with a run of its own at the end.
 
 use super::{Sink, Size, Source, packed_len, product_rows};
-use crate::nst::parallel::{Shared, for_each};
+use crate::nst::aligned::Aligned;
+use crate::nst::parallel::{Shared, each, for_each};
 use crate::nst::simd::{Isa, Kernel, LANES, Lanes};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Pixels along a side of an output tile.
 const TILE: usize = 4;
@@ -16,31 +20,40 @@ const WINDOW: usize = 6;
 const FREQUENCIES: usize = WINDOW * WINDOW;
 /// Sixteen floats between the frequencies' matrices keep their starts in different cache sets.
 const SKEW: usize = LANES;
-/// Output channels whose products are held before they are taken back.
-const CHUNK: usize = 64;
+/// Register tiles fit into it, whatever the instruction set.
+const ROUND: usize = 12;
+/// Tiles in a run that one thread takes through all steps: their windows and products, and a small kernel, fit into a
+/// second-level cache of 1 MB.
+const ALONE: usize = 24;
+/// Tiles times input channels in a run whose steps are shared: one frequency's windows take half of such a cache.
+const TOGETHER: usize = 132 * 1024;
+/// Tiles of one block of channels that a thread transforms at a time where threads share the steps.
+const GROUP: usize = 24;
+/// Panels of outputs of one frequency that a thread multiplies at a time there.
+const PANELS: usize = 16;
 
 /// One direction of a frozen convolution, its kernel already in the frequency domain.
 pub struct Winograd {
     inputs: usize,
     outputs: usize,
     /// `[36][outputs / 16][inputs][16]`.
-    kernel: Vec<f32>,
+    kernel: Aligned,
 }
 
-/// One thread's buffers.
+/// One thread's buffers; the first thread's serve all where they share the steps.
 #[derive(Default)]
 pub struct Scratch {
     /// `[36][inputs / 16][tiles][16]`, skewed.
-    windows: Vec<f32>,
-    /// `[36][CHUNK / 16][tiles][16]`, skewed.
-    products: Vec<f32>,
+    windows: Aligned,
+    /// `[36][outputs / 16][tiles][16]`, skewed.
+    products: Aligned,
 }
 
 impl Winograd {
     /// Prepares the kernel `at(output, input, y, x)`; channel counts are multiples of 16.
     pub fn new(outputs: usize, inputs: usize, at: impl Fn(usize, usize, usize, usize) -> f32 + Sync) -> Self {
         let matrix = packed_len(inputs, outputs);
-        let mut kernel = vec![0.0; FREQUENCIES * matrix];
+        let mut kernel = Aligned::zeros(FREQUENCIES * matrix);
         let to = Shared::new(&mut kernel);
         (0..outputs / LANES).into_par_iter().for_each(|panel| {
             for input in 0..inputs {
@@ -62,12 +75,16 @@ impl Winograd {
         Self { inputs, outputs, kernel }
     }
 
-    /// Tiles in one run: enough that the kernel is not read too often for what it does, few enough that the windows
-    /// of a shallow layer stay in the second-level cache.
+    /// Whether threads share the steps of a run, for a picture of `tiles`; only the speed depends on it.
+    fn shares(&self, tiles: usize) -> bool {
+        // Measured: up to 128x128 channels a thread is faster alone, if there are enough runs for all threads.
+        self.inputs * self.outputs >= 256 * 128 || tiles < 8 * ALONE
+    }
+
+    /// Tiles in one run of a picture of `tiles`, a multiple of [`ROUND`].
     fn run_length(&self, tiles: usize) -> usize {
-        // Measured from 24 to 264 tiles on a machine with 1 MB of second-level cache a core: flat around these.
-        let best: usize = if self.inputs <= 128 { 48 } else { 132 };
-        best.min(tiles.next_multiple_of(12))
+        let longest = if self.shares(tiles) { TOGETHER / self.inputs } else { ALONE };
+        tiles.div_ceil(tiles.div_ceil(longest)).next_multiple_of(ROUND)
     }
 
     /// Convolves `source` into `sink`, both of `size`.
@@ -78,25 +95,53 @@ impl Winograd {
         assert!(source.fits(self.inputs / LANES, size) && sink.fits(self.outputs / LANES, size), "wrong buffer sizes");
         let grid = Grid { across: size.width.div_ceil(TILE), size };
         let tiles = grid.across * size.height.div_ceil(TILE);
-        let length = self.run_length(tiles.div_ceil(scratch.len()));
-        scratch.iter_mut().for_each(|scratch| scratch.fit(self.inputs, length));
-        for_each(scratch, tiles.div_ceil(length), |scratch, piece| {
-            let first = piece * length;
+        let length = self.run_length(tiles);
+        let (k_blocks, n_blocks) = (self.inputs / LANES, self.outputs / LANES);
+        if !self.shares(tiles) {
+            for_each(scratch, tiles.div_ceil(length), |scratch, piece| {
+                let first = piece * length;
+                let (windows, products) = scratch.fit(self, length);
+                let count = length.min(tiles - first);
+                let run = Run { convolution: self, windows, products, grid, source, sink, first, count, length };
+                isa.run(Windows { run: &run, blocks: 0..k_blocks, tiles: 0..run.count });
+                isa.run(Products { run: &run, frequencies: 0..FREQUENCIES, panels: 0..n_blocks });
+                isa.run(Outputs { run: &run, panels: 0..n_blocks, tiles: 0..run.count });
+            });
+            return;
+        }
+        for first in (0..tiles).step_by(length) {
+            let (windows, products) = scratch[0].fit(self, length);
             let count = length.min(tiles - first);
-            isa.run(Run { convolution: self, scratch, grid, source, sink, first, count, length });
-        });
+            let run = &Run { convolution: self, windows, products, grid, source, sink, first, count, length };
+            let groups = run.count.div_ceil(GROUP);
+            let group = |piece: usize| {
+                let tiles = piece % groups * GROUP..run.count.min((piece % groups + 1) * GROUP);
+                (piece / groups..piece / groups + 1, tiles)
+            };
+            each(k_blocks * groups, |piece| {
+                let (blocks, tiles) = group(piece);
+                isa.run(Windows { run, blocks, tiles });
+            });
+            let chunks = n_blocks.div_ceil(PANELS);
+            each(FREQUENCIES * chunks, |piece| {
+                let (frequency, panel) = (piece / chunks, piece % chunks * PANELS);
+                let panels = panel..n_blocks.min(panel + PANELS);
+                isa.run(Products { run, frequencies: frequency..frequency + 1, panels });
+            });
+            each(n_blocks * groups, |piece| {
+                let (panels, tiles) = group(piece);
+                isa.run(Outputs { run, panels, tiles });
+            });
+        }
     }
 }
 
 impl Scratch {
-    fn fit(&mut self, inputs: usize, length: usize) {
-        let grow = |buffer: &mut Vec<f32>, len| {
-            if buffer.len() < len {
-                buffer.resize(len, 0.0);
-            }
-        };
-        grow(&mut self.windows, FREQUENCIES * (inputs * length + SKEW));
-        grow(&mut self.products, FREQUENCIES * (CHUNK * length + SKEW));
+    /// The windows and products of a run of `length` tiles.
+    fn fit(&mut self, convolution: &Winograd, length: usize) -> (Shared<'_, f32>, Shared<'_, f32>) {
+        self.windows.grow(FREQUENCIES * (convolution.inputs * length + SKEW));
+        self.products.grow(FREQUENCIES * (convolution.outputs * length + SKEW));
+        (Shared::new(&mut self.windows), Shared::new(&mut self.products))
     }
 }
 
@@ -133,7 +178,9 @@ impl Grid {
 /// A run of `count` tiles from `first`, in buffers laid out for `length`.
 struct Run<'a, S, D> {
     convolution: &'a Winograd,
-    scratch: &'a mut Scratch,
+    /// See [`Scratch`].
+    windows: Shared<'a, f32>,
+    products: Shared<'a, f32>,
     grid: Grid,
     source: S,
     sink: D,
@@ -142,58 +189,17 @@ struct Run<'a, S, D> {
     length: usize,
 }
 
-impl<S: Source, D: Sink> Kernel for Run<'_, S, D> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes>(self) {
-        let Winograd { inputs, outputs, ref kernel } = *self.convolution;
-        let (k_blocks, n_blocks) = (inputs / LANES, outputs / LANES);
-        let block = self.length * LANES;
-        let windows_step = k_blocks * block + SKEW;
-        let products_step = CHUNK / LANES * block + SKEW;
-        let windows = self.scratch.windows.as_mut_ptr();
-        let products = self.scratch.products.as_mut_ptr();
-        // Rows past `count` hold what an earlier run left there: finite, computed in vain, never read.
-        let rows = self.count.next_multiple_of(L::ROWS);
-        // SAFETY: `Scratch::fit` made room for `length` tiles, a multiple of `L::ROWS`; tiles lie inside the grid.
-        unsafe {
-            for k in 0..k_blocks {
-                for tile in 0..self.count {
-                    let (y, x) = self.grid.corner(self.first + tile);
-                    let window = self.window::<L>(k, y, x);
-                    transform_window(window, windows.add(k * block + tile * LANES), windows_step);
-                }
-            }
-            for chunk in (0..n_blocks).step_by(CHUNK / LANES) {
-                let panels = (CHUNK / LANES).min(n_blocks - chunk);
-                for frequency in 0..FREQUENCIES {
-                    product_rows::<L>(
-                        rows,
-                        panels,
-                        k_blocks,
-                        windows.add(frequency * windows_step),
-                        block,
-                        kernel.as_ptr().add((frequency * n_blocks + chunk) * inputs * LANES),
-                        products.add(frequency * products_step),
-                        block,
-                        None,
-                    );
-                }
-                for panel in 0..panels {
-                    for tile in 0..self.count {
-                        let (y, x) = self.grid.corner(self.first + tile);
-                        let from = products.add(panel * block + tile * LANES);
-                        let values = transform_back::<L>(from, products_step);
-                        self.sink.write(chunk + panel, y, x, &values);
-                    }
-                }
-            }
-        }
-    }
-}
-
 impl<S: Source, D> Run<'_, S, D> {
+    /// Where the values of one block of channels begin, in either buffer.
+    fn at(&self, frequency: usize, channels: usize, block: usize, tile: usize) -> usize {
+        frequency * self.step(channels) + (block * self.length + tile) * LANES
+    }
+
+    /// Floats from one frequency to the next.
+    fn step(&self, channels: usize) -> usize {
+        channels * self.length + SKEW
+    }
+
     /// The 6x6 window whose inner corner is the output tile's, zero outside the picture.
     #[inline(always)]
     unsafe fn window<L: Lanes>(&self, block: usize, y: usize, x: usize) -> [[L; WINDOW]; WINDOW] {
@@ -218,6 +224,88 @@ impl<S: Source, D> Run<'_, S, D> {
             }
         }
         window
+    }
+}
+
+/// The first step: blocks of input channels to the frequencies.
+struct Windows<'a, S, D> {
+    run: &'a Run<'a, S, D>,
+    blocks: Range<usize>,
+    tiles: Range<usize>,
+}
+
+impl<S: Source, D> Kernel for Windows<'_, S, D> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let (run, inputs) = (self.run, self.run.convolution.inputs);
+        for block in self.blocks {
+            for tile in self.tiles.clone() {
+                let (y, x) = run.grid.corner(run.first + tile);
+                // SAFETY: `Scratch::fit` made room for `length` tiles, and tiles lie inside the grid.
+                unsafe {
+                    let to = run.windows.at(run.at(0, inputs, block, tile));
+                    transform_window(run.window::<L>(block, y, x), to, run.step(inputs));
+                }
+            }
+        }
+    }
+}
+
+/// The second step: one matrix product over input channels for each frequency.
+struct Products<'a, S, D> {
+    run: &'a Run<'a, S, D>,
+    frequencies: Range<usize>,
+    panels: Range<usize>,
+}
+
+impl<S: Source, D> Kernel for Products<'_, S, D> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let Run { convolution, windows, products, count, length, .. } = *self.run;
+        let Winograd { inputs, outputs, ref kernel } = *convolution;
+        let (block, panel) = (length * LANES, self.panels.start);
+        for frequency in self.frequencies {
+            let from = self.run.at(frequency, inputs, 0, 0);
+            let to = self.run.at(frequency, outputs, panel, 0);
+            let weights = (frequency * outputs + panel * LANES) * inputs;
+            // Rows past `count` hold what an earlier run left there: finite, computed in vain, never read.
+            let rows = count.next_multiple_of(L::ROWS);
+            // SAFETY: `Scratch::fit` made room for `length` tiles, a multiple of `L::ROWS`.
+            unsafe {
+                let (a, b, out) = (windows.at(from), kernel.as_ptr().add(weights), products.at(to));
+                product_rows::<L>(rows, self.panels.len(), inputs / LANES, a, block, b, out, block, None);
+            }
+        }
+    }
+}
+
+/// The last step: blocks of output channels back from the frequencies and into the sink.
+struct Outputs<'a, S, D> {
+    run: &'a Run<'a, S, D>,
+    panels: Range<usize>,
+    tiles: Range<usize>,
+}
+
+impl<S: Source, D: Sink> Kernel for Outputs<'_, S, D> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let (run, outputs) = (self.run, self.run.convolution.outputs);
+        for panel in self.panels {
+            for tile in self.tiles.clone() {
+                let (y, x) = run.grid.corner(run.first + tile);
+                // SAFETY: as in `Windows`; this piece of work has these outputs to itself.
+                unsafe {
+                    let from = run.products.at(run.at(0, outputs, panel, tile));
+                    run.sink.write(panel, y, x, &transform_back::<L>(from, run.step(outputs)));
+                }
+            }
+        }
     }
 }
 
