@@ -4,7 +4,7 @@
 use super::colour::{ColourStatistics, eigen};
 use super::conv::Size;
 use super::pixels::Pixels;
-use super::plane::Plane;
+use super::plane::{Plane, box_mean};
 
 /// Slopes of luma, 0..1 per pixel, that are tried as the first strong edge.
 const EDGES: [f32; 16] =
@@ -15,6 +15,10 @@ const LEAST_SHARE: f64 = 0.03;
 const MARGIN: usize = 4;
 /// Columns to either side that a column's border is held against.
 const NEAR: usize = 8;
+
+/// Times that a found sky takes in its surroundings, and how far in RGB these may be from the sky's colour near by.
+const GROWTHS: usize = 3;
+const TOLERANCE: f32 = 0.14;
 
 /// How much of each pixel is sky, 0..1, its edges those of the picture; `None` where there is none to speak of.
 ///
@@ -29,7 +33,7 @@ pub fn find(pixels: &Pixels) -> Option<Plane> {
     });
     let (_, border, sky, ground) = tried.max_by(|a, b| a.0.total_cmp(&b.0))?;
     let share = border.iter().sum::<usize>() as f64 / luma.size().pixels() as f64;
-    (share >= LEAST_SHARE && is_sky(&sky, &ground)).then(|| soften(pixels, &luma, &border, &sky))
+    (share >= LEAST_SHARE && is_sky(&sky, &ground)).then(|| soften(pixels, &luma, &border))
 }
 
 /// Whether a colour distribution over another is that of a sky: even, and lighter than the ground, or blue, or night.
@@ -127,23 +131,35 @@ fn energy(sky: &ColourStatistics, ground: &ColourStatistics) -> f64 {
     1.0 / (SKY * spread(sky) + spread(ground))
 }
 
-/// The border's sky and, a little further down, what is of its colour, between branches and wires; along the picture's
-/// own edges.
-fn soften(pixels: &Pixels, luma: &Plane, border: &[usize], sky: &ColourStatistics) -> Plane {
+/// The border's sky, grown over what is of its colour near by, between branches and down to the horizon's haze; along the
+/// picture's own edges.
+fn soften(pixels: &Pixels, luma: &Plane, border: &[usize]) -> Plane {
     let Size { height, width } = pixels.size();
     let mut sorted = border.to_vec();
     sorted.sort_unstable();
-    let low = sorted[width * 9 / 10] + height / 16;
-    let tolerance2 = 4.0 * (spread2(sky) + 0.06 * 0.06);
-    let mask = Plane::from_fn(pixels.size(), |y, x| {
-        let rgb = &pixels.data()[(y * width + x) * 3..][..3];
-        let distance2: f64 = (0..3).map(|i| (rgb[i] as f64 - sky.mean[i]).powi(2)).sum();
-        (y < border[x] || (y < low && distance2 < tolerance2)) as u8 as f32
-    });
+    let low = sorted[width * 49 / 50] + height / 12;
+    let mut mask = Plane::from_fn(pixels.size(), |y, x| (y < border[x]) as u8 as f32);
+    for _ in 0..GROWTHS {
+        let near = sky_near(pixels, &mask, height / 16 + 1);
+        let grown = |y: usize, x: usize| {
+            let [r, g, b, share] = near[y * width + x];
+            let rgb = &pixels.data()[(y * width + x) * 3..][..3];
+            let distance2: f32 = rgb.iter().zip([r, g, b]).map(|(v, sum)| (v - sum / share).powi(2)).sum();
+            y < low && share > 0.05 && distance2 < TOLERANCE * TOLERANCE
+        };
+        mask = Plane::from_fn(pixels.size(), |y, x| if grown(y, x) { 1.0 } else { mask.at(y, x) });
+    }
     let mut soft = mask.guided(luma, 4, 1e-3);
-    // The filter leaves a haze of small values behind; the ends of the range are meant.
-    soft.data_mut().iter_mut().for_each(|v| *v = ((*v - 0.1) / 0.8).clamp(0.0, 1.0));
+    // The filter leaves a haze of small values behind; and rather a rim of sky on an object than a rim of day in the sky.
+    soft.data_mut().iter_mut().for_each(|v| *v = ((*v - 0.1) / 0.6).clamp(0.0, 1.0));
     soft
+}
+
+/// For every pixel the sky's colour around it, times the sky's share there, and this share.
+fn sky_near(pixels: &Pixels, mask: &Plane, radius: usize) -> Vec<[f32; 4]> {
+    let weighted = pixels.data().chunks_exact(3).zip(mask.data());
+    let weighted: Vec<f32> = weighted.flat_map(|(rgb, m)| [rgb[0] * m, rgb[1] * m, rgb[2] * m, *m]).collect();
+    box_mean::<4>(&weighted, pixels.size(), radius).as_chunks().0.to_vec()
 }
 
 #[cfg(test)]

@@ -119,12 +119,15 @@ fn density(scene: &Scene, own: &Climate, reference: &Climate) -> f32 {
 /// Exposure and white balance of the reference: the ground gets its typical light, the sky its sky's. The brightest of
 /// the ground falls less: it shines where a lamp finds it.
 fn night(pixels: &Pixels, scene: &Scene, own: &Climate, reference: &Climate) -> Pixels {
-    /// Exposures that references may ask for; a darker one would be black in 8 bits.
-    const GAIN: RangeInclusive<f32> = 0.02..=0.8;
+    /// Exposures that references may ask for: a darker one would be black in 8 bits, a lighter one no night.
+    const GAIN: RangeInclusive<f32> = 0.025..=0.3;
+    /// How far a channel may lie from grey light.
+    const TINT: RangeInclusive<f32> = 0.6..=1.6;
     /// What is left of the brightest.
     const HIGHLIGHT: f32 = 0.25;
-    let gain: [f32; 3] =
-        std::array::from_fn(|i| (reference.ground[i] / own.ground[i].max(0.01)).clamp(*GAIN.start(), *GAIN.end()));
+    let light = luminance(reference.ground).max(1e-3);
+    let exposure = (light / luminance(own.ground).max(0.01)).clamp(*GAIN.start(), *GAIN.end());
+    let gain = reference.ground.map(|v| exposure * (v / light).clamp(*TINT.start(), *TINT.end()));
     let mut out = pixels.clone();
     for (n, rgb) in out.data_mut().chunks_exact_mut(3).enumerate() {
         let sky = scene.sky.as_ref().map_or(0.0, |sky| sky.data()[n]);
