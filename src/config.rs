@@ -124,6 +124,7 @@ impl Config {
             "size": settings.size, "steps": settings.steps, "optimizer": settings.optimizer, "init": settings.init,
             "content": term(&settings.content), "style": term(&settings.style), "tv": settings.tv,
             "pool": settings.pool, "render": settings.render, "strength": settings.strength,
+            "keep_colours": settings.keep_colours,
         });
         short_digest(canonical.to_string().as_bytes())
     }
@@ -193,6 +194,7 @@ struct WireStylize {
     pool: Value<String>,
     render: Value<String>,
     strength: Value<f64>,
+    keep_colours: Value<bool>,
 }
 
 #[derive(Deserialize)]
@@ -404,6 +406,9 @@ impl Draft {
         }
         if let Some(strength) = wire.strength {
             settings.strength = origin.within(&strength, 0.0..=1.0, "strength")?;
+        }
+        if let Some(keep_colours) = wire.keep_colours {
+            settings.keep_colours = keep_colours.value;
         }
         Ok(())
     }
@@ -631,6 +636,7 @@ stylize:
   pool: max
   render: photoreal
   strength: 1.0
+  keep_colours: false
 ";
 
     #[test]
@@ -656,6 +662,10 @@ stylize:
     fn a_wrong_type_has_its_place_and_what_was_expected() {
         assert_eq!(complaint("stylize:\n  steps: abc\n", &[]), "fog.yaml:3:10: a whole number was expected");
         assert_eq!(complaint("fraction: [1]\n", &[]).split(": ").next().unwrap(), "fog.yaml:2:11");
+        assert_eq!(
+            complaint("stylize: {keep_colours: yes}\n", &[]),
+            "fog.yaml:2:25: invalid boolean (true or false expected)"
+        );
         assert_eq!(complaint("stylize: 3\n", &[]), "fog.yaml:2:10: a mapping was expected");
         assert_eq!(complaint("splits: train\n", &[]), "fog.yaml:2:9: a list was expected");
         assert!(complaint("condition: [fog]\n", &[]).starts_with("fog.yaml:2:12: "));
@@ -792,6 +802,7 @@ stylize:
             "stylize.content.weight=2",
             "stylize.style.layers.relu4_1=0.5",
             "stylize.render=pixels",
+            "stylize.keep_colours=true",
             "pairing=cycle",
         ] {
             assert_ne!(load(FULL, &[other]).unwrap().digest(), base, "{other}");

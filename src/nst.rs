@@ -32,6 +32,7 @@ use photoreal::AffineField;
 use pixels::{Pixels, working_size};
 use settings::{Init, Render, Settings};
 use simd::Isa;
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Instant;
 use vgg::{MIN_SIDE, Trunk};
@@ -123,7 +124,7 @@ impl Stylizer {
 
     /// Measures a style picture, at the size that contents are worked on.
     pub fn style(&self, pixels: &Pixels) -> Style {
-        let small = pixels.resized(self.working_size(pixels.size()));
+        let small = self.seen(pixels).resized(self.working_size(pixels.size()));
         let target = self.workbench(small.size()).0.style_target(small.data());
         Style { target, colours: ColourStatistics::of(&small) }
     }
@@ -146,7 +147,8 @@ impl Stylizer {
         mut on_step: impl FnMut(usize, Loss),
     ) -> Result<Stylized, Failure> {
         let Workbench(evaluator) = bench;
-        let small = content.resized(self.working_size(content.size()));
+        let seen = self.seen(content);
+        let small = seen.resized(self.working_size(content.size()));
         assert_eq!(small.size(), evaluator.size(), "a workbench is for one working size");
         let target = evaluator.content_target(small.data());
         let mut x = self.start(&small, style, seed).into_data();
@@ -155,7 +157,13 @@ impl Stylizer {
             self.settings.optimizer,
             self.settings.steps,
             &mut x,
-            |x, gradient| evaluator.evaluate(&target, &style.target, x, gradient),
+            |x, gradient| {
+                let loss = evaluator.evaluate(&target, &style.target, x, gradient);
+                if self.settings.keep_colours {
+                    along_grey(gradient);
+                }
+                loss
+            },
             |step, loss| {
                 evals = step;
                 on_step(step, loss);
@@ -163,7 +171,10 @@ impl Stylizer {
         )
         .map_err(|optim::NotFinite| Failure::LossNotFinite)?;
         x.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
-        let pixels = self.render(content, &small, Pixels::new(small.size(), x));
+        let mut pixels = self.render(&seen, &small, Pixels::new(small.size(), x));
+        if self.settings.keep_colours {
+            colour::take_chroma(&mut pixels, content);
+        }
         if !pixels.is_finite() {
             return Err(Failure::PixelsNotFinite);
         }
@@ -174,8 +185,13 @@ impl Stylizer {
         match self.settings.init {
             Init::Colour => colour::transfer(content, &style.colours),
             Init::Content => content.clone(),
-            Init::Noise => noise(content.size(), seed),
+            Init::Noise => self.seen(&noise(content.size(), seed)).into_owned(),
         }
+    }
+
+    /// The picture as the network sees it.
+    fn seen<'p>(&self, pixels: &'p Pixels) -> Cow<'p, Pixels> {
+        if self.settings.keep_colours { Cow::Owned(colour::grey(pixels)) } else { Cow::Borrowed(pixels) }
     }
 
     /// Brings the optimized picture to the content's size, and blends the two.
@@ -193,6 +209,13 @@ impl Stylizer {
             *out = content + strength * (*out - content);
         }
         out
+    }
+}
+
+/// Projects a gradient onto the directions in which a grey picture stays grey.
+fn along_grey(gradient: &mut [f32]) {
+    for rgb in gradient.chunks_exact_mut(3) {
+        rgb.fill(rgb.iter().sum::<f32>() / 3.0);
     }
 }
 
@@ -280,6 +303,25 @@ mod tests {
         assert!(made(1) == made(1) && made(1) != made(2));
         let colour = stylizer(settings());
         assert!(run(&colour, &content, 1).unwrap().pixels == run(&colour, &content, 2).unwrap().pixels);
+    }
+
+    #[test]
+    fn kept_colours_are_the_contents_while_the_luma_moves_to_the_styles() {
+        let content = picture(40, 50, 6);
+        let chroma = |pixels: &Pixels| -> Vec<f32> {
+            let grey = colour::grey(pixels);
+            pixels.data().iter().zip(grey.data()).map(|(v, luma)| v - luma).collect()
+        };
+        for render in [Render::Photoreal, Render::Pixels] {
+            for init in [Init::Colour, Init::Noise] {
+                let stylizer = stylizer(Settings { render, init, keep_colours: true, ..settings() });
+                let made = run(&stylizer, &content, 1).unwrap();
+                testing::assert_close(&chroma(&made.pixels), &chroma(&content), 1e-5, "chroma");
+                let (luma, own) = (colour::grey(&made.pixels), colour::grey(&content));
+                assert!(luma.data().iter().zip(own.data()).any(|(a, b)| (a - b).abs() > 0.01));
+                assert!(made.last.total < made.first.total, "{render:?} {init:?}");
+            }
+        }
     }
 
     #[test]

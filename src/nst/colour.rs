@@ -1,4 +1,5 @@
-//! The closed-form colour transfer: one linear map of RGB that gives a picture another's mean and covariance.
+//! The closed-form colour transfer: one linear map of RGB that gives a picture another's mean and covariance; and luma,
+//! for transfers that leave colours alone.
 
 use super::pixels::Pixels;
 
@@ -59,6 +60,35 @@ pub fn transfer(pixels: &Pixels, target: &ColourStatistics) -> Pixels {
         }
     }
     out
+}
+
+/// Rec. 601's weights of red, green and blue, as in YIQ and YCbCr.
+const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
+fn luma(rgb: &[f32]) -> f32 {
+    rgb.iter().zip(LUMA).map(|(v, weight)| v * weight).sum()
+}
+
+/// `pixels` with their luma in all three colours.
+pub fn grey(pixels: &Pixels) -> Pixels {
+    let mut out = pixels.clone();
+    for rgb in out.data_mut().chunks_exact_mut(3) {
+        rgb.fill(luma(rgb));
+    }
+    out
+}
+
+/// Gives `pixels` the chroma of `content` and leaves them their luma (Gatys et al. 2016, 'Preserving color in neural
+/// artistic style transfer', section 4.2); two pictures of one size.
+pub fn take_chroma(pixels: &mut Pixels, content: &Pixels) {
+    assert_eq!(pixels.size(), content.size(), "luma and chroma are of one picture");
+    for (rgb, content) in pixels.data_mut().chunks_exact_mut(3).zip(content.data().chunks_exact(3)) {
+        // All three colours hold the luma with the factor 1, so another luma is the same step for each.
+        let step = luma(rgb) - luma(content);
+        for (v, content) in rgb.iter_mut().zip(content) {
+            *v = content + step;
+        }
+    }
 }
 
 fn product(a: &Matrix, b: &Matrix) -> Matrix {
@@ -132,6 +162,20 @@ mod tests {
         let own = picture(3, 0.1);
         let same = transfer(&own, &ColourStatistics::of(&own));
         assert!(own.data().iter().zip(same.data()).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+
+    #[test]
+    fn a_picture_takes_anothers_chroma_and_keeps_its_luma() {
+        let (content, own) = (picture(1, 0.0), picture(2, 0.1));
+        let mut made = own.clone();
+        take_chroma(&mut made, &content);
+        let pixels = |pixels: &Pixels| pixels.data().chunks_exact(3).map(<[f32]>::to_vec).collect::<Vec<_>>();
+        for ((made, own), content) in pixels(&made).iter().zip(&pixels(&own)).zip(&pixels(&content)) {
+            assert!((luma(made) - luma(own)).abs() < 1e-6);
+            assert!((made[2] - luma(made) - (content[2] - luma(content))).abs() < 1e-6, "Cb");
+            assert!((made[0] - luma(made) - (content[0] - luma(content))).abs() < 1e-6, "Cr");
+        }
+        assert!(grey(&own).data().chunks_exact(3).all(|rgb| rgb[0] == rgb[1] && rgb[1] == rgb[2]));
     }
 
     #[test]

@@ -133,6 +133,8 @@ pub struct Settings {
     pub render: Render,
     /// Blend between the content (0) and the result (1).
     pub strength: f64,
+    /// Whether only luma is stylized, and the content's chroma stays.
+    pub keep_colours: bool,
 }
 
 impl Default for Settings {
@@ -151,6 +153,7 @@ impl Default for Settings {
             pool: Pool::Max,
             render: Render::Photoreal,
             strength: 1.0,
+            keep_colours: false,
         }
     }
 }
