@@ -37,7 +37,7 @@ pub struct Measured {
 pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), String> {
     let style = stylizer.style(&drawn(size, 3.0));
     let content = drawn(size, 5.0);
-    let mut bench = stylizer.workbench(size);
+    let mut bench = stylizer.workbench(stylizer.working_size(size));
     let begun = Instant::now();
     let mut ends = Vec::new();
     let made = stylizer.stylize(&mut bench, &content, &style, 0, |_, _| ends.push(Instant::now()));

@@ -6,7 +6,7 @@
 
 use crate::dataset::{Split, image_files, is_image};
 use crate::error::{Error, Result};
-use crate::nst::settings::{Init, Optimizer, Pool, Render, Settings, Tap, Term};
+use crate::nst::settings::{Init, Optimizer, Padding, Pool, Render, Settings, Tap, Term};
 use crate::yaml::{self, Fault, Pairs, Yaml};
 use serde::Deserialize;
 use serde_yaml::{Location, Spanned};
@@ -124,7 +124,7 @@ impl Config {
             "size": settings.size, "steps": settings.steps, "optimizer": settings.optimizer, "init": settings.init,
             "content": term(&settings.content), "style": term(&settings.style), "tv": settings.tv,
             "pool": settings.pool, "render": settings.render, "strength": settings.strength,
-            "keep_colours": settings.keep_colours,
+            "padding": settings.padding, "keep_colours": settings.keep_colours,
         });
         short_digest(canonical.to_string().as_bytes())
     }
@@ -144,6 +144,8 @@ const SPLITS: Names<Split, 3> = [("train", Split::Train), ("val", Split::Val), (
 const OPTIMIZERS: Names<Optimizer, 2> = [("lbfgs", Optimizer::Lbfgs), ("adam", Optimizer::Adam)];
 const INITS: Names<Init, 3> = [("colour", Init::Colour), ("content", Init::Content), ("noise", Init::Noise)];
 const POOLS: Names<Pool, 2> = [("max", Pool::Max), ("avg", Pool::Avg)];
+const PADDINGS: Names<Padding, 3> =
+    [("zero", Padding::Zero), ("replicate", Padding::Replicate), ("wrap", Padding::Wrap)];
 const RENDERS: Names<Render, 2> = [("photoreal", Render::Photoreal), ("pixels", Render::Pixels)];
 
 fn name_of<T: Copy + PartialEq, const N: usize>(names: &Names<T, N>, value: T) -> &'static str {
@@ -192,6 +194,7 @@ struct WireStylize {
     style: Option<WireTerm>,
     tv: Value<f64>,
     pool: Value<String>,
+    padding: Value<String>,
     render: Value<String>,
     strength: Value<f64>,
     keep_colours: Value<bool>,
@@ -400,6 +403,9 @@ impl Draft {
         }
         if let Some(pool) = wire.pool {
             settings.pool = origin.choice(&pool, &POOLS, "pool")?;
+        }
+        if let Some(padding) = wire.padding {
+            settings.padding = origin.choice(&padding, &PADDINGS, "padding")?;
         }
         if let Some(render) = wire.render {
             settings.render = origin.choice(&render, &RENDERS, "render")?;
@@ -634,6 +640,7 @@ stylize:
   style: {weight: 10.0, layers: {relu1_1: 1, relu2_1: 1, relu3_1: 1, relu4_1: 1, relu5_1: 1}}
   tv: 0.0
   pool: max
+  padding: zero
   render: photoreal
   strength: 1.0
   keep_colours: false
@@ -705,6 +712,7 @@ stylize:
         assert_eq!(complaint("pairing: cicle\n", &[]), expected);
         assert!(complaint("splits: [valid]\n", &[]).contains("`val`"));
         assert!(complaint("stylize: {render: photo}\n", &[]).contains("`photoreal`"));
+        assert!(complaint("stylize: {padding: repeat}\n", &[]).contains("`replicate`"));
         let layer = complaint("stylize: {style: {layers: {relu41: 1}}}\n", &[]);
         assert!(layer.starts_with("fog.yaml:2:28: `relu41`") && layer.ends_with("did you mean `relu4_1`?"), "{layer}");
         assert!(complaint("stylize: {backbone: buildin}\n", &[]).contains("`builtin`"));
@@ -803,6 +811,7 @@ stylize:
             "stylize.style.layers.relu4_1=0.5",
             "stylize.render=pixels",
             "stylize.keep_colours=true",
+            "stylize.padding=wrap",
             "pairing=cycle",
         ] {
             assert_ne!(load(FULL, &[other]).unwrap().digest(), base, "{other}");

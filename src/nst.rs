@@ -30,7 +30,7 @@ use conv::Size;
 use loss::{Evaluator, Loss, StyleTarget};
 use photoreal::AffineField;
 use pixels::{Pixels, working_size};
-use settings::{Init, Render, Settings};
+use settings::{Init, Padding, Render, Settings};
 use simd::Isa;
 use std::borrow::Cow;
 use std::fmt;
@@ -114,7 +114,17 @@ impl Stylizer {
 
     /// The size that a picture of `full` is optimized at.
     pub fn working_size(&self, full: Size) -> Size {
-        working_size(full, self.settings.size, MIN_SIDE)
+        let size = working_size(full, self.settings.size, MIN_SIDE);
+        if !self.wraps() {
+            return size;
+        }
+        // Where a pool drops an odd row, the plane above it no longer ends where the picture wraps.
+        let whole = |side: usize| ((side + MIN_SIDE / 2) / MIN_SIDE).max(1) * MIN_SIDE;
+        Size { height: whole(size.height), width: whole(size.width) }
+    }
+
+    fn wraps(&self) -> bool {
+        self.settings.padding == Padding::Wrap
     }
 
     /// Room for pictures that are optimized at `size`.
@@ -125,7 +135,10 @@ impl Stylizer {
     /// Measures a style picture, at the size that contents are worked on.
     pub fn style(&self, pixels: &Pixels) -> Style {
         let small = self.seen(pixels).resized(self.working_size(pixels.size()));
-        let target = self.workbench(small.size()).0.style_target(small.data());
+        let evaluator = self.workbench(small.size()).0;
+        // Few styles tile, and the step between their sides would count as a part of the style.
+        let mut evaluator = if self.wraps() { evaluator.padded(Padding::Replicate) } else { evaluator };
+        let target = evaluator.style_target(small.data());
         Style { target, colours: ColourStatistics::of(&small) }
     }
 
@@ -148,7 +161,7 @@ impl Stylizer {
     ) -> Result<Stylized, Failure> {
         let Workbench(evaluator) = bench;
         let seen = self.seen(content);
-        let small = seen.resized(self.working_size(content.size()));
+        let small = self.resized(&seen, self.working_size(content.size()));
         assert_eq!(small.size(), evaluator.size(), "a workbench is for one working size");
         let target = evaluator.content_target(small.data());
         let mut x = self.start(&small, style, seed).into_data();
@@ -189,6 +202,10 @@ impl Stylizer {
         }
     }
 
+    fn resized(&self, pixels: &Pixels, size: Size) -> Pixels {
+        if self.wraps() { pixels.resized_around(size) } else { pixels.resized(size) }
+    }
+
     /// The picture as the network sees it.
     fn seen<'p>(&self, pixels: &'p Pixels) -> Cow<'p, Pixels> {
         if self.settings.keep_colours { Cow::Owned(colour::grey(pixels)) } else { Cow::Borrowed(pixels) }
@@ -199,10 +216,10 @@ impl Stylizer {
         let mut out = match self.settings.render {
             Render::Photoreal => {
                 let mut out = content.clone();
-                AffineField::fit(small, &optimized).apply(&mut out);
+                AffineField::fit(small, &optimized, self.settings.padding).apply(&mut out);
                 out
             }
-            Render::Pixels => optimized.resized(content.size()),
+            Render::Pixels => self.resized(&optimized, content.size()),
         };
         let strength = self.settings.strength as f32;
         for (out, content) in out.data_mut().iter_mut().zip(content.data()) {
@@ -244,7 +261,7 @@ fn noise(size: Size, seed: u64) -> Pixels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use settings::{Optimizer, Tap};
+    use settings::{Optimizer, Tap, Term};
     use testing::Random;
 
     fn stylizer(settings: Settings) -> Stylizer {
@@ -321,6 +338,56 @@ mod tests {
                 assert!(luma.data().iter().zip(own.data()).any(|(a, b)| (a - b).abs() > 0.01));
                 assert!(made.last.total < made.first.total, "{render:?} {init:?}");
             }
+        }
+    }
+
+    /// The mean step of luma from the last column to the first and from the last row to the first, over the mean step
+    /// between neighbours.
+    fn seam(pixels: &Pixels) -> f64 {
+        let Size { height, width } = pixels.size();
+        let grey = colour::grey(pixels);
+        let luma = |y: usize, x: usize| grey.data()[(y % height * width + x % width) * 3] as f64;
+        let across = |x: usize| (0..height).map(|y| (luma(y, x + 1) - luma(y, x)).abs()).sum::<f64>() / height as f64;
+        let down = |y: usize| (0..width).map(|x| (luma(y + 1, x) - luma(y, x)).abs()).sum::<f64>() / width as f64;
+        let inside = (0..width - 1).map(across).sum::<f64>() / (width - 1) as f64
+            + (0..height - 1).map(down).sum::<f64>() / (height - 1) as f64;
+        (across(width - 1) + down(height - 1)) / inside
+    }
+
+    #[test]
+    fn a_wrapped_result_tiles_without_a_seam_and_others_do_not() {
+        let made = |padding, render| {
+            let content = Term { weight: 0.0, layers: Vec::new() };
+            let init = Init::Noise;
+            let settings = Settings { padding, render, init, content, tv: 100.0, size: 64, steps: 30, ..settings() };
+            run(&stylizer(settings), &picture(90, 100, 7), 3).unwrap().pixels
+        };
+        let wrapped = seam(&made(Padding::Wrap, Render::Pixels));
+        assert!(wrapped < 1.1, "{wrapped}");
+        for padding in [Padding::Zero, Padding::Replicate] {
+            let other = seam(&made(padding, Render::Pixels));
+            assert!(other > 1.3, "{padding:?} {other}");
+        }
+    }
+
+    #[test]
+    fn under_wrap_the_result_follows_a_cyclic_shift_of_the_content_whatever_the_render() {
+        let size = Size { height: 96, width: 128 };
+        let wave = |n: usize| {
+            let (y, x) = (n / 3 / size.width, n / 3 % size.width);
+            let turn = std::f32::consts::TAU;
+            0.5 + 0.3 * (turn * (x as f32 * 3.0 / 128.0 + y as f32 * 2.0 / 96.0 + (n % 3) as f32 * 0.2)).sin()
+        };
+        let content = Pixels::new(size, (0..size.pixels() * 3).map(wave).collect());
+        let shifted = |pixels: &Pixels| {
+            let mut data = pixels.data().to_vec();
+            data.chunks_exact_mut(size.width * 3).for_each(|row| row.rotate_right(64 * 3));
+            Pixels::new(size, data)
+        };
+        for render in [Render::Photoreal, Render::Pixels] {
+            let settings = Settings { padding: Padding::Wrap, render, size: 64, ..settings() };
+            let made = |content: &Pixels| run(&stylizer(settings.clone()), content, 0).unwrap().pixels;
+            testing::assert_close(made(&shifted(&content)).data(), shifted(&made(&content)).data(), 1e-2, "a shift");
         }
     }
 

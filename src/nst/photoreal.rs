@@ -6,6 +6,7 @@
 
 use super::conv::Size;
 use super::pixels::Pixels;
+use super::settings::Padding;
 use rayon::prelude::*;
 
 /// Pixels from a window's centre to its side, at the working size.
@@ -23,14 +24,17 @@ const SQUARE: [[usize; 3]; 3] = [[0, 1, 2], [1, 3, 4], [2, 4, 5]];
 /// An affine map of RGB for every pixel of the working size.
 pub struct AffineField {
     size: Size,
+    wraps: bool,
     /// `[height][width][12]`
     maps: Vec<f32>,
 }
 
 impl AffineField {
     /// Fits the maps that take `content` to `stylized`, two pictures of one size.
-    pub fn fit(content: &Pixels, stylized: &Pixels) -> Self {
-        let size = content.size();
+    ///
+    /// Under [`Padding::Wrap`] the field wraps around; else windows end at the border.
+    pub fn fit(content: &Pixels, stylized: &Pixels, padding: Padding) -> Self {
+        let (size, wraps) = (content.size(), padding == Padding::Wrap);
         let mut moments = vec![0.0; size.pixels() * MOMENTS];
         moments.par_chunks_mut(MOMENTS).zip(content.data().par_chunks(3).zip(stylized.data().par_chunks(3))).for_each(
             |(moments, (from, to))| {
@@ -44,21 +48,21 @@ impl AffineField {
                 }
             },
         );
-        let moments = box_mean::<MOMENTS>(&moments, size);
+        let moments = box_mean::<MOMENTS>(&moments, size, wraps);
         let mut maps = vec![0.0; size.pixels() * NUMBERS];
         maps.par_chunks_mut(NUMBERS)
             .zip(moments.par_chunks(MOMENTS))
             .for_each(|(map, moments)| map.copy_from_slice(&regression(moments)));
-        Self { size, maps: box_mean::<NUMBERS>(&maps, size) }
+        Self { size, wraps, maps: box_mean::<NUMBERS>(&maps, size, wraps) }
     }
 
     /// Applies the maps, resized bilinearly, to `original`, in place.
     pub fn apply(&self, original: &mut Pixels) {
         let full = original.size();
-        let across: Vec<_> = (0..full.width).map(|x| between(x, full.width, self.size.width)).collect();
+        let across: Vec<_> = (0..full.width).map(|x| between(x, full.width, self.size.width, self.wraps)).collect();
         let row_len = self.size.width * NUMBERS;
         original.data_mut().par_chunks_mut(full.width * 3).enumerate().for_each(|(y, row)| {
-            let (top, bottom, down) = between(y, full.height, self.size.height);
+            let (top, bottom, down) = between(y, full.height, self.size.height, self.wraps);
             // One row of maps, interpolated downwards once for all pixels of the row.
             let (top, bottom) = (&self.maps[top * row_len..][..row_len], &self.maps[bottom * row_len..][..row_len]);
             let maps: Vec<f32> = top.iter().zip(bottom).map(|(t, b)| t + down * (b - t)).collect();
@@ -76,24 +80,34 @@ impl AffineField {
 
 /// The two neighbours of pixel `at` of `full` on a grid of `small`, and how far it lies towards the second; pixel
 /// centres at halves.
-fn between(at: usize, full: usize, small: usize) -> (usize, usize, f32) {
-    let place = ((at as f32 + 0.5) * small as f32 / full as f32 - 0.5).clamp(0.0, (small - 1) as f32);
+fn between(at: usize, full: usize, small: usize, wraps: bool) -> (usize, usize, f32) {
+    let place = (at as f32 + 0.5) * small as f32 / full as f32 - 0.5;
+    if wraps {
+        let low = place.floor();
+        let index = (low as isize).rem_euclid(small as isize) as usize;
+        return (index, (index + 1) % small, place - low);
+    }
+    let place = place.clamp(0.0, (small - 1) as f32);
     let low = place as usize;
     (low, (low + 1).min(small - 1), place - low as f32)
 }
 
-/// The mean over the square window around each pixel, cut off at the border, of `[height][width][N]`.
-fn box_mean<const N: usize>(data: &[f32], size: Size) -> Vec<f32> {
+/// The mean over the square window around each pixel, cut off at the border or wrapped, of `[height][width][N]`.
+fn box_mean<const N: usize>(data: &[f32], size: Size, wraps: bool) -> Vec<f32> {
     let Size { height, width } = size;
-    let window = |at: usize, len: usize| at.saturating_sub(RADIUS)..(at + RADIUS + 1).min(len);
+    // Counted from whole pictures before the first, so that what wraps is no negative number.
+    let window = |at: usize, len: usize| match wraps {
+        true => at + len * RADIUS - RADIUS..at + len * RADIUS + RADIUS + 1,
+        false => len * RADIUS + at.saturating_sub(RADIUS)..len * RADIUS + (at + RADIUS + 1).min(len),
+    };
     let mut across = vec![0.0; data.len()];
     across.par_chunks_mut(width * N).zip(data.par_chunks(width * N)).for_each(|(to, from)| {
         for (x, to) in to.chunks_exact_mut(N).enumerate() {
             let window = window(x, width);
             let scale = 1.0 / window.len() as f32;
             let mut sum = [0.0; N];
-            for from in from[window.start * N..window.end * N].chunks_exact(N) {
-                for (sum, v) in sum.iter_mut().zip(from) {
+            for column in window {
+                for (sum, v) in sum.iter_mut().zip(&from[column % width * N..][..N]) {
                     *sum += v;
                 }
             }
@@ -107,7 +121,7 @@ fn box_mean<const N: usize>(data: &[f32], size: Size) -> Vec<f32> {
         let window = window(y, height);
         let scale = 1.0 / window.len() as f32;
         for row in window {
-            for (to, v) in to.iter_mut().zip(&across[row * width * N..][..width * N]) {
+            for (to, v) in to.iter_mut().zip(&across[row % height * width * N..][..width * N]) {
                 *to += v;
             }
         }
@@ -157,7 +171,7 @@ mod tests {
         let map = |rgb: &[f32]| [0.5 * rgb[0] + 0.1 * rgb[1] + 0.2, 0.6 * rgb[1] + 0.1, 0.3 * rgb[2] + 0.2 * rgb[0]];
         let content = picture(Size { height: 37, width: 53 });
         let stylized = content.data().chunks_exact(3).flat_map(map).collect();
-        let field = AffineField::fit(&content, &Pixels::new(content.size(), stylized));
+        let field = AffineField::fit(&content, &Pixels::new(content.size(), stylized), Padding::Zero);
         let mut large = picture(Size { height: 75, width: 110 });
         let expected: Vec<f32> = large.data().chunks_exact(3).flat_map(map).collect();
         field.apply(&mut large);
@@ -166,10 +180,12 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_cut_off_at_the_border() {
+    fn windows_are_cut_off_at_the_border_or_wrap() {
         let size = Size { height: 3, width: 20 };
         let data: Vec<f32> = (0..60).map(|i| (i % 20) as f32).collect();
-        let mean = box_mean::<1>(&data, size);
+        let around = box_mean::<1>(&data, size, true);
+        assert!((around[0] - (0..=6).chain(14..20).sum::<i32>() as f32 / 13.0).abs() < 1e-5, "the mean around 0");
+        let mean = box_mean::<1>(&data, size, false);
         assert!((mean[0] - 3.0).abs() < 1e-6, "the mean of 0..=6");
         assert!((mean[10] - 10.0).abs() < 1e-6);
         assert!((mean[59] - 16.0).abs() < 1e-6, "the mean of 13..=19");

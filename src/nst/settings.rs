@@ -97,6 +97,30 @@ pub enum Pool {
     Avg,
 }
 
+/// What every convolution of the trunk reads outside its plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Padding {
+    /// Zeros, as VGG19 was trained.
+    Zero,
+    /// The nearest value inside.
+    Replicate,
+    /// The values at the opposite side, so that the picture has no border and tiles.
+    Wrap,
+}
+
+impl Padding {
+    /// Which of `len` places stands for the one at `at - 1`; `None` for a zero. So 0 and `len + 1` lie just outside.
+    #[inline(always)]
+    pub fn inside(self, at: usize, len: usize) -> Option<usize> {
+        match self {
+            Self::Zero => at.checked_sub(1).filter(|&at| at < len),
+            Self::Replicate => Some(at.saturating_sub(1).min(len - 1)),
+            Self::Wrap => Some((at + len - 1) % len),
+        }
+    }
+}
+
 /// How the optimized picture becomes the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -130,6 +154,7 @@ pub struct Settings {
     /// Weight of the total variation.
     pub tv: f64,
     pub pool: Pool,
+    pub padding: Padding,
     pub render: Render,
     /// Blend between the content (0) and the result (1).
     pub strength: f64,
@@ -151,6 +176,7 @@ impl Default for Settings {
             style: Term { weight: 10.0, layers: taps(&[(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]) },
             tv: 0.0,
             pool: Pool::Max,
+            padding: Padding::Zero,
             render: Render::Photoreal,
             strength: 1.0,
             keep_colours: false,
