@@ -32,8 +32,8 @@ pub struct Measured {
     pub peak_memory_mb: Option<f64>,
 }
 
-/// Stylizes a drawn picture of `size` with `stylizer`, whose settings are the config's but for `steps` = measured + 1
-/// and a working size that takes in `size`. Returns the seconds of each evaluation after the first, and of all the rest.
+/// Stylizes a drawn picture of `size` with `stylizer`, whose settings are the config's but for `steps` = measured + 1,
+/// one scale, and a working size that takes in `size`. Returns the seconds of each evaluation after the first, and of all the rest.
 pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), String> {
     let style = stylizer.style(&drawn(size, 3.0));
     let content = drawn(size, 5.0);

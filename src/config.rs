@@ -16,6 +16,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 const SIZE: RangeInclusive<i64> = 32..=4096;
+const SCALES: RangeInclusive<i64> = 1..=8;
 const STEPS: RangeInclusive<i64> = 1..=10_000;
 const VARIANTS: RangeInclusive<i64> = 1..=1000;
 const QUALITY: RangeInclusive<i64> = 1..=100;
@@ -121,7 +122,7 @@ impl Config {
         let canonical = serde_json::json!({
             "condition": self.condition, "pairing": name_of(&PAIRINGS, self.pairing), "seed": self.seed,
             "format": name_of(&FORMATS, self.format), "quality": self.quality,
-            "size": settings.size, "steps": settings.steps, "optimizer": settings.optimizer, "init": settings.init,
+            "size": settings.size, "steps": settings.steps, "scales": settings.scales, "optimizer": settings.optimizer, "init": settings.init,
             "content": term(&settings.content), "style": term(&settings.style), "tv": settings.tv,
             "pool": settings.pool, "render": settings.render, "strength": settings.strength,
             "padding": settings.padding, "keep_colours": settings.keep_colours,
@@ -188,6 +189,7 @@ struct WireStylize {
     backbone: Value<String>,
     size: Value<i64>,
     steps: Value<i64>,
+    scales: Value<Yaml>,
     optimizer: Value<String>,
     init: Value<String>,
     content: Option<WireTerm>,
@@ -386,6 +388,9 @@ impl Draft {
         if let Some(steps) = wire.steps {
             settings.steps = origin.within(&steps, STEPS, "steps")? as usize;
         }
+        if let Some(scales) = wire.scales {
+            settings.scales = read_scales(scales, origin)?;
+        }
         if let Some(optimizer) = wire.optimizer {
             settings.optimizer = origin.choice(&optimizer, &OPTIMIZERS, "optimizer")?;
         }
@@ -504,6 +509,18 @@ fn read_style(style: Spanned<WireStyle>, origin: &Origin) -> Result<Placed<Style
     let weight = style.value.weight.map_or(Ok(1.0), |weight| origin.within(&weight, WEIGHT, "weight"))?;
     let value = StyleSource { path: origin.path(&path.value), weight };
     Ok(Placed { value, place: origin.of(path.referenced) })
+}
+
+fn read_scales(scales: Spanned<Yaml>, origin: &Origin) -> Result<Option<usize>> {
+    match scales.value {
+        Yaml::Text(text) if text == "auto" => Ok(None),
+        Yaml::Int(count) if SCALES.contains(&i64::try_from(count).unwrap_or(0)) => Ok(Some(count as usize)),
+        other => {
+            let message =
+                format!("`scales` must be `auto` or lie between {} and {}, not", SCALES.start(), SCALES.end());
+            Err(origin.error(scales.referenced, format!("{message} {other}"), None))
+        }
+    }
 }
 
 fn read_splits(splits: &Spanned<Vec<Spanned<String>>>, origin: &Origin) -> Result<Vec<Split>> {
@@ -634,6 +651,7 @@ stylize:
   backbone: auto
   size: 384
   steps: 30
+  scales: auto
   optimizer: lbfgs
   init: colour
   content: {weight: 1.0, layers: {relu4_2: 1.0}}
@@ -697,6 +715,19 @@ stylize:
         ] {
             let complaint = complaint(text, &[]);
             assert!(complaint.starts_with("fog.yaml:2:") && complaint.contains("must lie"), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn scales_are_a_count_or_left_to_the_render() {
+        assert_eq!(load(FULL, &["stylize.scales=3"]).unwrap().stylize.scales, Some(3));
+        assert_eq!(load(FULL, &["stylize.scales=auto"]).unwrap().stylize.scales, None);
+        for bad in ["0", "9", "all", "1.5", "[2]"] {
+            let complaint = complaint(&format!("stylize: {{scales: {bad}}}\n"), &[]);
+            assert!(
+                complaint.starts_with("fog.yaml:2:19: `scales` must be `auto` or lie between 1 and 8"),
+                "{complaint}"
+            );
         }
     }
 
@@ -812,6 +843,7 @@ stylize:
             "stylize.render=pixels",
             "stylize.keep_colours=true",
             "stylize.padding=wrap",
+            "stylize.scales=2",
             "pairing=cycle",
         ] {
             assert_ne!(load(FULL, &[other]).unwrap().digest(), base, "{other}");

@@ -52,9 +52,9 @@ pub struct Row {
     pub config_digest: String,
     /// Version of the program.
     pub engine: String,
-    /// Evaluations of loss and gradient that were made.
+    /// Evaluations of loss and gradient that were made, at all scales.
     pub evals: Option<u32>,
-    /// Losses of the result and, `first_`, of the picture that the optimizer started from.
+    /// Losses of the result and, `first_`, of the picture that the optimizer started from, both at the working size.
     pub content_loss: Option<f64>,
     pub style_loss: Option<f64>,
     pub first_content_loss: Option<f64>,

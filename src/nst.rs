@@ -17,6 +17,7 @@ pub mod optim;
 pub mod parallel;
 pub mod photoreal;
 pub mod pixels;
+pub mod schedule;
 pub mod settings;
 pub mod simd;
 mod sums;
@@ -27,15 +28,16 @@ pub mod weights;
 
 use colour::ColourStatistics;
 use conv::Size;
-use loss::{Evaluator, Loss, StyleTarget};
+use loss::{ContentTarget, Evaluator, Loss, StyleTarget};
 use photoreal::AffineField;
-use pixels::{Pixels, working_size};
+use pixels::Pixels;
+use schedule::Scale;
 use settings::{Init, Padding, Render, Settings};
 use simd::Isa;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Instant;
-use vgg::{MIN_SIDE, Trunk};
+use vgg::Trunk;
 use weights::Backbone;
 
 /// Stylizes pictures with one backbone and one group of settings.
@@ -46,17 +48,19 @@ pub struct Stylizer {
 
 /// A style picture, measured once.
 pub struct Style {
-    target: StyleTarget,
+    /// By how often the working size was halved.
+    targets: Vec<StyleTarget>,
     colours: ColourStatistics,
 }
 
-/// Room for pictures of one working size; made once and used for all of them.
-pub struct Workbench<'a>(Evaluator<'a>);
+/// Room for pictures of one working size, one evaluator for each of its scales, by how often that size was halved; made
+/// once and used for all of them.
+pub struct Workbench<'a>(Vec<Evaluator<'a>>);
 
 impl Workbench<'_> {
-    /// The mean wall time of an evaluation here, over `count` of them, on a grey picture.
+    /// The mean wall time of an evaluation at the working size, over `count` of them, on a grey picture.
     pub fn seconds_per_evaluation(&mut self, count: usize) -> f64 {
-        let Self(evaluator) = self;
+        let evaluator = &mut self.0[0];
         let grey = vec![0.5; evaluator.size().pixels() * 3];
         let mut gradient = grey.clone();
         // The targets' forward passes warm up memory and caches.
@@ -73,12 +77,21 @@ impl Workbench<'_> {
 pub struct Stylized {
     /// At the content's own size, finite, cut to 0..1 only on the way to 8 bits.
     pub pixels: Pixels,
-    /// Evaluations of loss and gradient that were used.
+    /// Evaluations of loss and gradient that were used, at all scales.
     pub evals: usize,
-    /// The loss of the start.
+    /// The loss of the start, at the working size.
     pub first: Loss,
     /// The loss of the optimized picture, before it was cut to 0..1, rendered and blended.
     pub last: Loss,
+}
+
+/// What the optimizer leaves.
+struct Optimized {
+    /// Not cut to 0..1.
+    pixels: Pixels,
+    evals: usize,
+    first: Loss,
+    last: Loss,
 }
 
 /// Why a picture could not be stylized.
@@ -114,32 +127,41 @@ impl Stylizer {
 
     /// The size that a picture of `full` is optimized at.
     pub fn working_size(&self, full: Size) -> Size {
-        let size = working_size(full, self.settings.size, MIN_SIDE);
-        if !self.wraps() {
-            return size;
-        }
-        // Where a pool drops an odd row, the plane above it no longer ends where the picture wraps.
-        let whole = |side: usize| ((side + MIN_SIDE / 2) / MIN_SIDE).max(1) * MIN_SIDE;
-        Size { height: whole(size.height), width: whole(size.width) }
+        self.settings.working_size(full)
     }
 
     fn wraps(&self) -> bool {
         self.settings.padding == Padding::Wrap
     }
 
-    /// Room for pictures that are optimized at `size`.
-    pub fn workbench(&self, size: Size) -> Workbench<'_> {
-        Workbench(Evaluator::new(&self.trunk, &self.settings, size))
+    /// The scales that a picture of the working size `size` goes through.
+    pub fn scales(&self, size: Size) -> Vec<Scale> {
+        schedule::scales(&self.settings, size)
     }
 
-    /// Measures a style picture, at the size that contents are worked on.
+    /// Room for pictures that are optimized at `size`.
+    pub fn workbench(&self, size: Size) -> Workbench<'_> {
+        let scales = self.scales(size);
+        Workbench(scales.iter().rev().map(|scale| self.evaluator(scale.size)).collect())
+    }
+
+    fn evaluator(&self, size: Size) -> Evaluator<'_> {
+        Evaluator::new(&self.trunk, &self.settings, size)
+    }
+
+    /// Measures a style picture, at the sizes that contents are worked on.
     pub fn style(&self, pixels: &Pixels) -> Style {
-        let small = self.seen(pixels).resized(self.working_size(pixels.size()));
-        let evaluator = self.workbench(small.size()).0;
-        // Few styles tile, and the step between their sides would count as a part of the style.
-        let mut evaluator = if self.wraps() { evaluator.padded(Padding::Replicate) } else { evaluator };
-        let target = evaluator.style_target(small.data());
-        Style { target, colours: ColourStatistics::of(&small) }
+        let seen = self.seen(pixels);
+        let size = self.working_size(pixels.size());
+        let levels = schedule::most(&self.settings);
+        let target = |level| {
+            let small = seen.resized(self.settings.halved(size, level));
+            let evaluator = self.evaluator(small.size());
+            // Few styles tile, and the step between their sides would count as a part of the style.
+            let mut evaluator = if self.wraps() { evaluator.padded(Padding::Replicate) } else { evaluator };
+            evaluator.style_target(small.data())
+        };
+        Style { targets: (0..levels).map(target).collect(), colours: ColourStatistics::of(&seen.resized(size)) }
     }
 
     /// Stylizes `content`; `bench` is for its working size. `on_step(evaluation, loss)` hears of every evaluation.
@@ -159,32 +181,13 @@ impl Stylizer {
         seed: u64,
         mut on_step: impl FnMut(usize, Loss),
     ) -> Result<Stylized, Failure> {
-        let Workbench(evaluator) = bench;
         let seen = self.seen(content);
         let small = self.resized(&seen, self.working_size(content.size()));
-        assert_eq!(small.size(), evaluator.size(), "a workbench is for one working size");
-        let target = evaluator.content_target(small.data());
-        let mut x = self.start(&small, style, seed).into_data();
-        let mut evals = 0;
-        let (first, last) = optim::minimize(
-            self.settings.optimizer,
-            self.settings.steps,
-            &mut x,
-            |x, gradient| {
-                let loss = evaluator.evaluate(&target, &style.target, x, gradient);
-                if self.settings.keep_colours {
-                    along_grey(gradient);
-                }
-                loss
-            },
-            |step, loss| {
-                evals = step;
-                on_step(step, loss);
-            },
-        )
-        .map_err(|optim::NotFinite| Failure::LossNotFinite)?;
-        x.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
-        let mut pixels = self.render(&seen, &small, Pixels::new(small.size(), x));
+        assert_eq!(small.size(), bench.0[0].size(), "a workbench is for one working size");
+        let Optimized { pixels: mut optimized, evals, first, last } =
+            self.optimize(bench, &small, style, seed, &mut on_step)?;
+        optimized.data_mut().iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        let mut pixels = self.render(&seen, &small, optimized);
         if self.settings.keep_colours {
             colour::take_chroma(&mut pixels, content);
         }
@@ -192,6 +195,88 @@ impl Stylizer {
             return Err(Failure::PixelsNotFinite);
         }
         Ok(Stylized { pixels, evals, first, last })
+    }
+
+    /// Optimizes `small` at its own size, and where it has several scales before that at the coarser ones.
+    fn optimize(
+        &self,
+        Workbench(evaluators): &mut Workbench,
+        small: &Pixels,
+        style: &Style,
+        seed: u64,
+        on_step: &mut impl FnMut(usize, Loss),
+    ) -> Result<Optimized, Failure> {
+        let scales = self.scales(small.size());
+        let Some((finest, coarser)) = scales.split_last() else { unreachable!("every picture has a scale") };
+        let mut evals = 0;
+        let mut count = |loss: Loss| {
+            evals += 1;
+            on_step(evals, loss);
+        };
+        let target = evaluators[0].content_target(small.data());
+        let mut x = self.start(small, style, seed);
+        let mut first = None;
+        if !coarser.is_empty() {
+            // Losses at two sizes do not compare, so the start is judged where the result will be.
+            let mut gradient = vec![0.0; x.data().len()];
+            let loss = evaluators[0].evaluate(&target, &style.targets[0], x.data(), &mut gradient);
+            if !loss.is_finite() {
+                return Err(Failure::LossNotFinite);
+            }
+            count(loss);
+            first = Some(loss);
+            let mut change: Option<Pixels> = None;
+            for &Scale { level, size, steps } in coarser {
+                let content = self.resized(small, size);
+                let target = evaluators[level].content_target(content.data());
+                let start = self.start(&content, style, seed);
+                let mut x = start.clone();
+                change.iter().for_each(|change| self.enlarge(change, &mut x));
+                self.minimize(&mut evaluators[level], &target, &style.targets[level], steps, &mut x, &mut count)?;
+                if self.settings.init != Init::Noise {
+                    x.data_mut().iter_mut().zip(start.data()).for_each(|(x, start)| *x -= start);
+                }
+                change = Some(x);
+            }
+            change.iter().for_each(|change| self.enlarge(change, &mut x));
+        }
+        let steps = finest.steps - first.is_some() as usize;
+        let (began, last) = self.minimize(&mut evaluators[0], &target, &style.targets[0], steps, &mut x, &mut count)?;
+        Ok(Optimized { pixels: x, evals, first: first.unwrap_or(began), last })
+    }
+
+    /// Carries what a coarser scale has changed into the start of the next, which so keeps its own detail. Noise has no
+    /// detail worth keeping, and there the change is the whole picture.
+    fn enlarge(&self, change: &Pixels, start: &mut Pixels) {
+        let change = self.resized(change, start.size());
+        match self.settings.init {
+            Init::Noise => *start = change,
+            _ => start.data_mut().iter_mut().zip(change.data()).for_each(|(v, change)| *v += change),
+        }
+    }
+
+    /// Minimizes the loss at one scale from `x`, which becomes the best picture seen; the losses of both.
+    fn minimize(
+        &self,
+        evaluator: &mut Evaluator,
+        content: &ContentTarget,
+        style: &StyleTarget,
+        steps: usize,
+        x: &mut Pixels,
+        count: &mut impl FnMut(Loss),
+    ) -> Result<(Loss, Loss), Failure> {
+        let mut data = x.data().to_vec();
+        let evaluate = |x: &[f32], gradient: &mut [f32]| {
+            let loss = evaluator.evaluate(content, style, x, gradient);
+            if self.settings.keep_colours {
+                along_grey(gradient);
+            }
+            loss
+        };
+        let losses = optim::minimize(self.settings.optimizer, steps, &mut data, evaluate, |_, loss| count(loss))
+            .map_err(|optim::NotFinite| Failure::LossNotFinite)?;
+        *x = Pixels::new(x.size(), data);
+        Ok(losses)
     }
 
     fn start(&self, content: &Pixels, style: &Style, seed: u64) -> Pixels {
@@ -388,6 +473,24 @@ mod tests {
             let settings = Settings { padding: Padding::Wrap, render, size: 64, ..settings() };
             let made = |content: &Pixels| run(&stylizer(settings.clone()), content, 0).unwrap().pixels;
             testing::assert_close(made(&shifted(&content)).data(), shifted(&made(&content)).data(), 1e-2, "a shift");
+        }
+    }
+
+    #[test]
+    fn coarser_scales_come_on_top_and_both_losses_are_those_at_the_working_size() {
+        for (init, padding) in [(Init::Colour, Padding::Zero), (Init::Noise, Padding::Wrap)] {
+            let content = picture(90, 120, 6);
+            let at = |scales| {
+                let settings = Settings { size: 96, steps: 20, init, padding, scales: Some(scales), ..settings() };
+                let stylizer = stylizer(Settings { render: Render::Pixels, ..settings });
+                let scales = stylizer.scales(stylizer.working_size(content.size()));
+                (schedule::evaluations(&scales), run(&stylizer, &content, 1).unwrap())
+            };
+            let ((_, one), (planned, three)) = (at(1), at(3));
+            assert_eq!((one.evals, three.evals, planned), (20, 40, 40));
+            assert_eq!(one.first, three.first, "the same start at the same size");
+            assert!(three.last.total < three.first.total, "{:?} {:?}", three.first, three.last);
+            assert!(three.pixels != one.pixels);
         }
     }
 

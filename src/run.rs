@@ -10,7 +10,7 @@ use crate::nst::conv::Size;
 use crate::nst::pixels::Pixels;
 use crate::nst::simd::Isa;
 use crate::nst::weights::Backbone;
-use crate::nst::{self, Stylizer, Workbench};
+use crate::nst::{self, Stylizer, Workbench, schedule};
 use crate::output;
 use crate::plan::{self, Job, Plan, Shard, Style};
 use crate::progress::{Event, Header, Observer, Summary};
@@ -100,10 +100,10 @@ impl Batch {
             .map(|full| stylizer.working_size(full))
             .collect();
         let Some(&first) = sizes.first() else { return Ok(None) };
-        let pixels = sizes.iter().map(|size| size.pixels()).sum::<usize>() as f64 / sizes.len() as f64;
+        let work = |size: &Size| size.pixels() as f64 * schedule::cost(&stylizer.scales(*size));
+        let mean = sizes.iter().map(work).sum::<f64>() / sizes.len() as f64;
         let evaluation = stylizer.workbench(first).seconds_per_evaluation(2);
-        let evaluations = self.config.stylize.steps * plan.jobs.len();
-        let seconds = evaluation * pixels / first.pixels() as f64 * evaluations as f64;
+        let seconds = evaluation * mean / first.pixels() as f64 * plan.jobs.len() as f64;
         Ok(Some(Duration::from_secs_f64(seconds)))
     }
 
@@ -289,7 +289,7 @@ impl Worker<'_> {
             self.bench = None;
         }
         let (_, bench) = self.bench.get_or_insert_with(|| (size, self.stylizer.workbench(size)));
-        let of = self.stylizer.settings().steps;
+        let of = schedule::evaluations(&self.stylizer.scales(size));
         let on_step = |evaluation, loss: nst::loss::Loss| {
             observer.event(Event::Evaluated { evaluation, of, loss: loss.total });
         };

@@ -1,5 +1,8 @@
 //! What one stylization is asked to do: plain validated values, no files and no YAML.
 
+use super::conv::Size;
+use super::pixels::working_size;
+use super::vgg::MIN_SIDE;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -145,8 +148,10 @@ pub struct Term {
 pub struct Settings {
     /// Long side in pixels that the optimizer works on; smaller pictures are never enlarged.
     pub size: usize,
-    /// Evaluations of loss and gradient.
+    /// Evaluations of loss and gradient, at the working size.
     pub steps: usize,
+    /// Sizes that the optimizer goes through, each half the next; `None`: as the render needs.
+    pub scales: Option<usize>,
     pub optimizer: Optimizer,
     pub init: Init,
     pub content: Term,
@@ -162,6 +167,29 @@ pub struct Settings {
     pub keep_colours: bool,
 }
 
+impl Settings {
+    /// The size that a picture of `full` is optimized at in the end: [`working_size`], and multiples of [`MIN_SIDE`]
+    /// where planes wrap.
+    pub fn working_size(&self, full: Size) -> Size {
+        self.whole(working_size(full, self.size, MIN_SIDE))
+    }
+
+    /// A working size after `level` halvings.
+    pub fn halved(&self, size: Size, level: usize) -> Size {
+        let side = |side: usize| ((side + (1 << level >> 1)) >> level).max(MIN_SIDE);
+        self.whole(Size { height: side(size.height), width: side(size.width) })
+    }
+
+    fn whole(&self, size: Size) -> Size {
+        if self.padding != Padding::Wrap {
+            return size;
+        }
+        // Where a pool drops an odd row, the plane above it no longer ends where the picture wraps.
+        let side = |side: usize| ((side + MIN_SIDE / 2) / MIN_SIDE).max(1) * MIN_SIDE;
+        Size { height: side(size.height), width: side(size.width) }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let taps = |names: &[(usize, usize)]| {
@@ -170,6 +198,7 @@ impl Default for Settings {
         Self {
             size: 384,
             steps: 30,
+            scales: None,
             optimizer: Optimizer::Lbfgs,
             init: Init::Colour,
             content: Term { weight: 1.0, layers: taps(&[(4, 2)]) },
