@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 const SIZE: RangeInclusive<i64> = 32..=4096;
 const SCALES: RangeInclusive<i64> = 1..=8;
 const STEPS: RangeInclusive<i64> = 1..=10_000;
+const MIX: RangeInclusive<i64> = 1..=16;
 const VARIANTS: RangeInclusive<i64> = 1..=1000;
 const QUALITY: RangeInclusive<i64> = 1..=100;
 const WEIGHT: RangeInclusive<f64> = 0.0..=1e9;
@@ -32,6 +33,8 @@ pub struct Config {
     /// Where the style pictures come from; at least one has a weight above 0.
     pub styles: Vec<StyleSource>,
     pub pairing: Pairing,
+    /// Different styles in one picture, 1 to 16; 1 where the pairing blends them all.
+    pub mix: u32,
     /// Stylized copies per frame, 1 to 1000.
     pub variants: u32,
     /// Share of the frames that is stylized, above 0 and at most 1.
@@ -51,7 +54,7 @@ pub struct Config {
 pub struct StyleSource {
     /// Absolute; exists and is or holds an image.
     pub path: PathBuf,
-    /// Relative share of the random pairing, finite and at least 0.
+    /// Relative share of the random pairing and of the blend, finite and at least 0.
     pub weight: f64,
 }
 
@@ -62,6 +65,8 @@ pub enum Pairing {
     Random,
     /// The variants of one frame go through the styles in turn, from a drawn start; weights do not count.
     Cycle,
+    /// All styles in every picture, by their weights.
+    Blend,
 }
 
 /// The file format of the stylized images.
@@ -120,7 +125,8 @@ impl Config {
             serde_json::json!({ "weight": term.weight, "layers": layers })
         };
         let canonical = serde_json::json!({
-            "condition": self.condition, "pairing": name_of(&PAIRINGS, self.pairing), "seed": self.seed,
+            "condition": self.condition, "pairing": name_of(&PAIRINGS, self.pairing), "mix": self.mix,
+            "seed": self.seed,
             "format": name_of(&FORMATS, self.format), "quality": self.quality,
             "size": settings.size, "steps": settings.steps, "scales": settings.scales, "optimizer": settings.optimizer, "init": settings.init,
             "content": term(&settings.content), "style": term(&settings.style), "tv": settings.tv,
@@ -138,7 +144,7 @@ pub fn short_digest(bytes: &[u8]) -> String {
 
 type Names<T, const N: usize> = [(&'static str, T); N];
 
-const PAIRINGS: Names<Pairing, 2> = [("random", Pairing::Random), ("cycle", Pairing::Cycle)];
+const PAIRINGS: Names<Pairing, 3> = [("random", Pairing::Random), ("cycle", Pairing::Cycle), ("blend", Pairing::Blend)];
 const FORMATS: Names<OutputFormat, 3> =
     [("same", OutputFormat::Same), ("jpg", OutputFormat::Jpg), ("png", OutputFormat::Png)];
 const SPLITS: Names<Split, 3> = [("train", Split::Train), ("val", Split::Val), ("test", Split::Test)];
@@ -161,6 +167,7 @@ struct WireConfig {
     condition: Value<String>,
     styles: Value<Vec<Spanned<WireStyle>>>,
     pairing: Value<String>,
+    mix: Value<i64>,
     variants: Value<i64>,
     fraction: Value<f64>,
     splits: Value<Vec<Spanned<String>>>,
@@ -276,6 +283,7 @@ struct Draft {
     backbone: Option<Placed<String>>,
     backbone_path: PathBuf,
     rest: Rest,
+    mix_place: Option<String>,
     content_place: Option<String>,
     style_place: Option<String>,
 }
@@ -288,6 +296,7 @@ struct Placed<T> {
 /// The keys that are complete as soon as they are read.
 struct Rest {
     pairing: Pairing,
+    mix: u32,
     variants: u32,
     fraction: f64,
     splits: Vec<Split>,
@@ -301,6 +310,7 @@ impl Default for Rest {
     fn default() -> Self {
         Self {
             pairing: Pairing::Random,
+            mix: 1,
             variants: 1,
             fraction: 1.0,
             splits: vec![Split::Train],
@@ -353,6 +363,10 @@ impl Draft {
         let rest = &mut self.rest;
         if let Some(pairing) = wire.pairing {
             rest.pairing = origin.choice(&pairing, &PAIRINGS, "pairing")?;
+        }
+        if let Some(mix) = wire.mix {
+            rest.mix = origin.within(&mix, MIX, "mix")? as u32;
+            self.mix_place = Some(origin.of(mix.referenced));
         }
         if let Some(variants) = wire.variants {
             rest.variants = origin.within(&variants, VARIANTS, "variants")? as u32;
@@ -451,6 +465,11 @@ impl Draft {
         let styles = check_styles(self.styles, path)?;
         let backbone = check_backbone(self.backbone, self.backbone_path)?;
         let rest = self.rest;
+        if rest.pairing == Pairing::Blend && rest.mix > 1 {
+            let message = format!("`mix: {}` draws styles where `pairing: blend` takes them all", rest.mix);
+            let help = Some("leave `mix` out, or pair by `random` or `cycle`".to_string());
+            return Err(Error::Config { place: self.mix_place.unwrap_or(first_line(path)), message, help });
+        }
         let terms = [
             (&rest.stylize.content, &self.content_place, "content"),
             (&rest.stylize.style, &self.style_place, "style"),
@@ -462,8 +481,21 @@ impl Draft {
                 return Err(Error::Config { place: place.clone().unwrap_or(first_line(path)), message, help });
             }
         }
-        let Rest { pairing, variants, fraction, splits, seed, format, quality, stylize } = rest;
-        Ok(Config { condition, styles, pairing, variants, fraction, splits, seed, format, quality, backbone, stylize })
+        let Rest { pairing, mix, variants, fraction, splits, seed, format, quality, stylize } = rest;
+        Ok(Config {
+            condition,
+            styles,
+            pairing,
+            mix,
+            variants,
+            fraction,
+            splits,
+            seed,
+            format,
+            quality,
+            backbone,
+            stylize,
+        })
     }
 }
 
@@ -642,6 +674,7 @@ mod tests {
 condition: fog
 styles: [{path: styles/fog, weight: 1.0}]
 pairing: random
+mix: 1
 variants: 1
 fraction: 1.0
 splits: [train]
@@ -705,6 +738,8 @@ stylize:
             "fraction: 1.5\n",
             "fraction: .nan\n",
             "seed: -1\n",
+            "mix: 0\n",
+            "mix: 17\n",
             "output: {quality: 101}\n",
             "stylize: {size: 8}\n",
             "stylize: {steps: 0}\n",
@@ -747,6 +782,13 @@ stylize:
         let layer = complaint("stylize: {style: {layers: {relu41: 1}}}\n", &[]);
         assert!(layer.starts_with("fog.yaml:2:28: `relu41`") && layer.ends_with("did you mean `relu4_1`?"), "{layer}");
         assert!(complaint("stylize: {backbone: buildin}\n", &[]).contains("`builtin`"));
+    }
+
+    #[test]
+    fn a_blend_of_all_styles_draws_none() {
+        let complaint = complaint("pairing: blend\nmix: 2\n", &[]);
+        assert!(complaint.starts_with("fog.yaml:3:6: `mix: 2` draws styles"), "{complaint}");
+        assert_eq!(load(FULL, &["pairing=blend"]).unwrap().pairing, Pairing::Blend);
     }
 
     #[test]
@@ -845,6 +887,8 @@ stylize:
             "stylize.padding=wrap",
             "stylize.scales=2",
             "pairing=cycle",
+            "pairing=blend",
+            "mix=2",
         ] {
             assert_ne!(load(FULL, &[other]).unwrap().digest(), base, "{other}");
         }

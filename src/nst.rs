@@ -85,6 +85,19 @@ pub struct Stylized {
     pub last: Loss,
 }
 
+impl Style {
+    /// Several styles of one stylizer in one, each with its share; shares sum to 1.
+    pub fn blend(parts: &[(&Self, f64)]) -> Self {
+        let levels = parts.first().map_or(0, |(first, _)| first.targets.len());
+        let at = |level: usize| parts.iter().map(|&(part, share)| (&part.targets[level], share)).collect::<Vec<_>>();
+        let colours: Vec<_> = parts.iter().map(|&(part, share)| (&part.colours, share)).collect();
+        Self {
+            targets: (0..levels).map(|level| StyleTarget::blend(&at(level))).collect(),
+            colours: ColourStatistics::blend(&colours),
+        }
+    }
+}
+
 /// What the optimizer leaves.
 struct Optimized {
     /// Not cut to 0..1.
@@ -474,6 +487,21 @@ mod tests {
             let made = |content: &Pixels| run(&stylizer(settings.clone()), content, 0).unwrap().pixels;
             testing::assert_close(made(&shifted(&content)).data(), shifted(&made(&content)).data(), 1e-2, "a shift");
         }
+    }
+
+    #[test]
+    fn a_blend_lies_between_its_styles_and_with_the_share_1_it_is_one_of_them() {
+        let stylizer = stylizer(Settings { steps: 20, ..settings() });
+        let content = picture(40, 50, 6);
+        let (a, b) = (stylizer.style(&picture(40, 60, 9)), stylizer.style(&picture(50, 40, 14)));
+        let mut bench = stylizer.workbench(stylizer.working_size(content.size()));
+        let mut made = |style: &Style| stylizer.stylize(&mut bench, &content, style, 0, |_, _| {}).unwrap();
+        let (own, half) = (made(&a).pixels, made(&Style::blend(&[(&a, 0.5), (&b, 0.5)])).pixels);
+        assert!(made(&Style::blend(&[(&a, 1.0)])).pixels == own);
+        assert!(made(&Style::blend(&[(&a, 1.0), (&b, 0.0)])).pixels == own);
+        let mean = |pixels: &Pixels| pixels.data().iter().sum::<f32>() / pixels.data().len() as f32;
+        let (own, half, other) = (mean(&own), mean(&half), mean(&made(&b).pixels));
+        assert!((own < half && half < other) || (other < half && half < own), "{own} {half} {other}");
     }
 
     #[test]

@@ -133,7 +133,8 @@ impl Batch {
                 format!("{} rows of the manifest cannot be read; their frames are done again", manifest.damaged());
             observer.event(Event::Warning(&text));
         }
-        let todo: Vec<&Job> = plan.jobs.iter().filter(|job| !manifest.is_done(&stamp.work(&plan, job))).collect();
+        let is_done = |job: &Job| manifest.is_done(&stamp.work(&plan, job, &plan.style_digest(job)));
+        let todo: Vec<&Job> = plan.jobs.iter().filter(|job| !is_done(job)).collect();
         let header = self.header(engine, &plan, plan.jobs.len() - todo.len());
         observer.event(Event::Begin(&header));
         let (mut done, mut failed) = (0, 0);
@@ -199,7 +200,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn work<'a>(&'a self, plan: &Plan<'a>, job: &'a Job) -> Work<'a> {
+    fn work<'a>(&'a self, plan: &Plan<'a>, job: &'a Job, style_digest: &'a str) -> Work<'a> {
         let frame = plan.frame(job);
         Work {
             source: frame.path.to_str().unwrap_or_default(),
@@ -207,7 +208,7 @@ impl Stamp {
             output: &job.output,
             label: job.label_output.as_deref(),
             seed: job.seed,
-            style_digest: &plan.style(job).digest,
+            style_digest,
             config_digest: &self.config_digest,
             backbone_digest: &self.backbone.digest,
             engine: env!("CARGO_PKG_VERSION"),
@@ -217,11 +218,14 @@ impl Stamp {
     /// The row of a job that has not come to anything yet.
     fn row(&self, plan: &Plan, job: &Job) -> Row {
         let (frame, style) = (plan.frame(job), plan.style(job));
+        let part =
+            |(style, weight): (&Style, f64)| manifest::Part { path: style.path.to_string_lossy().into_owned(), weight };
         Row {
             status: Status::Failed,
             source: frame.path.to_string_lossy().into_owned(),
             style: style.path.to_string_lossy().into_owned(),
-            style_digest: style.digest.clone(),
+            styles: if job.styles.len() > 1 { plan.parts(job).map(part).collect() } else { Vec::new() },
+            style_digest: plan.style_digest(job),
             output: job.output.clone(),
             label: job.label_output.clone(),
             condition: plan.condition.into(),
@@ -279,10 +283,15 @@ impl Worker<'_> {
         (row.width, row.height) = (Some(image.width()), Some(image.height()));
         let content = Pixels::from_rgb8(&image);
         drop(image);
-        if let Entry::Vacant(place) = self.styles.entry(job.style) {
-            let picture = Pixels::from_rgb8(&decode::decode(&plan.style(job).path)?);
-            place.insert(self.stylizer.style(&picture));
+        for part in &job.styles {
+            if let Entry::Vacant(place) = self.styles.entry(part.style) {
+                let picture = Pixels::from_rgb8(&decode::decode(&plan.styles[part.style].path)?);
+                place.insert(self.stylizer.style(&picture));
+            }
         }
+        let parts: Vec<_> = job.styles.iter().map(|part| (&self.styles[&part.style], part.share)).collect();
+        let blended = if parts.len() > 1 { Some(nst::Style::blend(&parts)) } else { None };
+        let style = blended.as_ref().unwrap_or(parts[0].0);
         let size = self.stylizer.working_size(content.size());
         if self.bench.as_ref().is_none_or(|(other, _)| *other != size) {
             // The old room goes before the new one comes.
@@ -295,7 +304,7 @@ impl Worker<'_> {
         };
         let made = self
             .stylizer
-            .stylize(bench, &content, &self.styles[&job.style], job.seed, on_step)
+            .stylize(bench, &content, style, job.seed, on_step)
             .map_err(|failure| Error::bad_file(&frame.path, failure.to_string()))?;
         row.evals = Some(made.evals as u32);
         (row.first_content_loss, row.first_style_loss) = (Some(made.first.content), Some(made.first.style));

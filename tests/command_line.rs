@@ -168,6 +168,28 @@ fn threads_shards_and_order_do_not_change_a_byte() {
 }
 
 #[test]
+fn several_styles_in_one_picture_stand_in_its_row_and_their_shares_are_work_to_do() {
+    let place = Place::new();
+    let blend = format!("{RUN} --set pairing=blend --set");
+    let weights =
+        |one: f64| format!(r#"styles=[{{"path":"styles/one.jpg","weight":{one}}},{{"path":"styles/two.png"}}]"#);
+    expect(&place.augment(&format!("{blend} {}", weights(3.0))), 0, &[]);
+    for row in place.rows("data-fog") {
+        let styles = row["styles"].as_array().unwrap();
+        assert_eq!((&styles[0]["path"], &styles[0]["weight"]), (&row["style"], &0.75.into()));
+        assert_eq!(
+            (&styles[1]["path"], &styles[1]["weight"]),
+            (&place.path("styles/two.png").to_str().into(), &0.25.into())
+        );
+    }
+    expect(&place.augment(&format!("{blend} {}", weights(3.0))), 0, &["nothing to do"]);
+    expect(&place.augment(&format!("{blend} {}", weights(2.0))), 0, &["2 frames"]);
+    expect(&place.augment(&format!("{RUN} --set mix=3")), 1, &["`mix: 3`", "there are 2"]);
+    expect(&place.augment(&format!("{RUN} --set mix=2")), 0, &["2 frames"]);
+    assert!(place.rows("data-fog").iter().all(|row| row["style_digest"].as_str().unwrap().len() == 16));
+}
+
+#[test]
 fn a_dry_run_shows_the_plan_and_writes_nothing() {
     let place = Place::new();
     let output = place.augment(&format!("{RUN} --dry-run --set variants=3"));
@@ -329,6 +351,8 @@ fn every_style_setting_changes_the_picture() {
         "stylize.padding=wrap",
         "stylize.keep_colours=true",
         "stylize.scales=2",
+        "pairing=blend",
+        "mix=2",
         "stylize.steps=9",
         "stylize.size=32",
         "stylize.content.weight=50",

@@ -39,6 +39,18 @@ impl ColourStatistics {
         }
         Self { mean, covariance }
     }
+
+    /// Those of a picture of which each part has a share; shares sum to 1.
+    pub fn blend(parts: &[(&Self, f64)]) -> Self {
+        let over = |f: &dyn Fn(&Self) -> f64| parts.iter().map(|(part, share)| share * f(part)).sum::<f64>();
+        let mean: [f64; 3] = std::array::from_fn(|i| over(&|part| part.mean[i]));
+        // The parts' means are apart, and that is a spread of the whole.
+        let covariance = |i: usize, j: usize| {
+            over(&|part| part.covariance[i][j] + (part.mean[i] - mean[i]) * (part.mean[j] - mean[j]))
+        };
+        let covariance = std::array::from_fn(|i| std::array::from_fn(|j| covariance(i, j)));
+        Self { mean, covariance }
+    }
 }
 
 /// `pixels` with the mean and covariance of `target`, cut to 0..1.
@@ -176,6 +188,20 @@ mod tests {
             assert!((made[0] - luma(made) - (content[0] - luma(content))).abs() < 1e-6, "Cr");
         }
         assert!(grey(&own).data().chunks_exact(3).all(|rgb| rgb[0] == rgb[1] && rgb[1] == rgb[2]));
+    }
+
+    #[test]
+    fn blended_statistics_are_those_of_the_pictures_side_by_side() {
+        let (a, b) = (picture(1, 0.0), picture(2, 0.3));
+        let both = [a.data(), b.data(), b.data()].concat();
+        let both = ColourStatistics::of(&Pixels::new(Size { height: 64 * 3, width: 64 }, both));
+        let (a, b) = (ColourStatistics::of(&a), ColourStatistics::of(&b));
+        let blended = ColourStatistics::blend(&[(&a, 1.0 / 3.0), (&b, 2.0 / 3.0)]);
+        for i in 0..3 {
+            assert!((blended.mean[i] - both.mean[i]).abs() < 1e-9);
+            assert!((0..3).all(|j| (blended.covariance[i][j] - both.covariance[i][j]).abs() < 1e-9));
+        }
+        assert_eq!(ColourStatistics::blend(&[(&a, 1.0)]), a);
     }
 
     #[test]

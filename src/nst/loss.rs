@@ -13,7 +13,7 @@
 use super::conv::Size;
 use super::gram;
 use super::settings::{Padding, Settings, Tap, Term};
-use super::sums::{norm2, sum2};
+use super::sums::{axpy, norm2, sum2};
 use super::vgg::{Trunk, Workspace};
 use rayon::prelude::*;
 
@@ -35,6 +35,22 @@ impl Loss {
 /// The Gram matrices of one style picture, per tap: `[channels][channels]`.
 pub struct StyleTarget {
     grams: Vec<(Tap, Vec<f32>)>,
+}
+
+impl StyleTarget {
+    /// The sum of targets of the same settings, each times its weight: what a picture that is made of parts in these
+    /// styles would have.
+    pub fn blend(parts: &[(&Self, f64)]) -> Self {
+        let grams = parts.first().map_or_else(Vec::new, |(first, _)| {
+            let sum = |at: usize, len: usize| {
+                let mut sum = vec![0.0; len];
+                parts.iter().for_each(|(part, weight)| axpy(*weight, &part.grams[at].1, &mut sum));
+                sum
+            };
+            first.grams.iter().enumerate().map(|(at, (tap, gram))| (*tap, sum(at, gram.len()))).collect()
+        });
+        Self { grams }
+    }
 }
 
 /// The features of one content picture, per tap, blocked.
