@@ -32,12 +32,12 @@ pub struct Measured {
     pub peak_memory_mb: Option<f64>,
 }
 
-/// Stylizes a drawn picture of `size` with `stylizer`, whose settings are the config's but for `steps` = measured + 1
-/// and a working size that takes in `size`. Returns the seconds of each evaluation after the first, and of all the rest.
+/// Stylizes a drawn picture of `size` with `stylizer`, whose settings are the config's but for `steps` = measured + 1,
+/// one scale, and a working size that takes in `size`. Returns the seconds of each evaluation after the first, and of all the rest.
 pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), String> {
     let style = stylizer.style(&drawn(size, 3.0).into());
     let content = drawn(size, 5.0).into();
-    let mut bench = stylizer.workbench(size);
+    let mut bench = stylizer.workbench(stylizer.working_size(size));
     let begun = Instant::now();
     let mut ends = Vec::new();
     let made = stylizer.stylize(&mut bench, &content, &style, 0, |_, _| ends.push(Instant::now()));

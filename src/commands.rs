@@ -7,7 +7,7 @@ use crate::device;
 use crate::error::{Error, Result};
 use crate::nst::conv::Size;
 use crate::nst::settings::Settings;
-use crate::nst::{Stylizer, loss};
+use crate::nst::{Stylizer, loss, schedule};
 use crate::run::Batch;
 use crate::{backbone, terminal};
 use serde::Serialize;
@@ -48,7 +48,9 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
     let width = size.map_or(config.stylize.size, usize::from);
     let size = Size { height: height.map_or(width, usize::from), width };
     let long = size.height.max(size.width);
-    let settings = Settings { size: long, steps: usize::from(evals) + 1, ..config.stylize };
+    let asked = Settings { size: long, ..config.stylize };
+    let per_frame = schedule::cost(&schedule::scales(&asked, asked.working_size(size)));
+    let settings = Settings { steps: usize::from(evals) + 1, scales: Some(1), ..asked };
     let deepest = loss::deepest_tap(&settings).map_err(Error::Usage)?;
     let backbone = backbone::open(common.weights.as_deref(), &config.backbone, deepest)?;
     let stylizer = Stylizer::new(&backbone, settings, isa).map_err(Error::Run)?;
@@ -59,7 +61,7 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
         seconds_per_eval_min: seconds.iter().copied().fold(f64::INFINITY, f64::min),
         seconds_per_eval_max: seconds.iter().copied().fold(0.0, f64::max),
         // The rest holds the first of the steps.
-        seconds_per_frame: rest + median * (steps - 1) as f64,
+        seconds_per_frame: rest + median * (per_frame - 1.0),
         evals: seconds.len(),
         steps,
         size: long,

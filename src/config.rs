@@ -8,7 +8,7 @@ use crate::dataset::{Split, image_files, is_image};
 use crate::error::{Error, Result};
 use crate::nst::falling::Kind;
 use crate::nst::settings::{
-    Chroma, FallingRange, Init, Optimizer, Pool, Range, RegionKind, Render, Settings, Tap, Term, Weather,
+    Chroma, FallingRange, Init, Optimizer, Padding, Pool, Range, RegionKind, Render, Settings, Tap, Term, Weather,
 };
 use crate::yaml::{self, Fault, Pairs, Yaml};
 use serde::Deserialize;
@@ -19,7 +19,9 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 const SIZE: RangeInclusive<i64> = 32..=4096;
+const SCALES: RangeInclusive<i64> = 1..=8;
 const STEPS: RangeInclusive<i64> = 1..=10_000;
+const MIX: RangeInclusive<i64> = 1..=16;
 const VARIANTS: RangeInclusive<i64> = 1..=1000;
 const QUALITY: RangeInclusive<i64> = 1..=100;
 const WEIGHT: RangeInclusive<f64> = 0.0..=1e9;
@@ -36,6 +38,8 @@ pub struct Config {
     /// Where the style pictures come from; at least one has a weight above 0.
     pub styles: Vec<StyleSource>,
     pub pairing: Pairing,
+    /// Different styles in one picture, 1 to 16; 1 where the pairing blends them all.
+    pub mix: u32,
     /// Stylized copies per frame, 1 to 1000.
     pub variants: u32,
     /// Share of the frames that is stylized, above 0 and at most 1.
@@ -55,7 +59,7 @@ pub struct Config {
 pub struct StyleSource {
     /// Absolute; exists and is or holds an image.
     pub path: PathBuf,
-    /// Relative share of the random pairing, finite and at least 0.
+    /// Relative share of the random pairing and of the blend, finite and at least 0.
     pub weight: f64,
 }
 
@@ -66,6 +70,8 @@ pub enum Pairing {
     Random,
     /// The variants of one frame go through the styles in turn, from a drawn start; weights do not count.
     Cycle,
+    /// All styles in every picture, by their weights.
+    Blend,
 }
 
 /// The file format of the stylized images.
@@ -124,13 +130,16 @@ impl Config {
             serde_json::json!({ "weight": term.weight, "layers": layers })
         };
         let canonical = serde_json::json!({
-            "condition": self.condition, "pairing": name_of(&PAIRINGS, self.pairing), "seed": self.seed,
+            "condition": self.condition, "pairing": name_of(&PAIRINGS, self.pairing), "mix": self.mix,
+            "seed": self.seed,
             "format": name_of(&FORMATS, self.format), "quality": self.quality,
-            "size": settings.size, "steps": settings.steps, "optimizer": settings.optimizer, "init": settings.init,
+            "size": settings.size, "steps": settings.steps, "scales": settings.scales,
+            "optimizer": settings.optimizer, "init": settings.init,
             "content": term(&settings.content), "style": term(&settings.style), "tv": settings.tv,
             "pool": settings.pool, "render": settings.render, "strength": settings.strength,
             "weather": settings.weather, "regions": settings.regions, "guard": settings.guard,
             "falling": settings.falling, "chroma": settings.chroma,
+            "padding": settings.padding, "keep_colours": settings.keep_colours,
         });
         short_digest(canonical.to_string().as_bytes())
     }
@@ -143,7 +152,7 @@ pub fn short_digest(bytes: &[u8]) -> String {
 
 type Names<T, const N: usize> = [(&'static str, T); N];
 
-const PAIRINGS: Names<Pairing, 2> = [("random", Pairing::Random), ("cycle", Pairing::Cycle)];
+const PAIRINGS: Names<Pairing, 3> = [("random", Pairing::Random), ("cycle", Pairing::Cycle), ("blend", Pairing::Blend)];
 const FORMATS: Names<OutputFormat, 3> =
     [("same", OutputFormat::Same), ("jpg", OutputFormat::Jpg), ("png", OutputFormat::Png)];
 const SPLITS: Names<Split, 3> = [("train", Split::Train), ("val", Split::Val), ("test", Split::Test)];
@@ -156,6 +165,8 @@ const REGIONS: Names<RegionKind, 3> =
 const KINDS: Names<Option<Kind>, 3> = [("none", None), ("rain", Some(Kind::Rain)), ("snow", Some(Kind::Snow))];
 const POOLS: Names<Pool, 2> = [("max", Pool::Max), ("avg", Pool::Avg)];
 const CHROMAS: Names<Chroma, 2> = [("style", Chroma::Style), ("start", Chroma::Start)];
+const PADDINGS: Names<Padding, 3> =
+    [("zero", Padding::Zero), ("replicate", Padding::Replicate), ("wrap", Padding::Wrap)];
 const RENDERS: Names<Render, 2> = [("photoreal", Render::Photoreal), ("pixels", Render::Pixels)];
 
 fn name_of<T: Copy + PartialEq, const N: usize>(names: &Names<T, N>, value: T) -> &'static str {
@@ -170,6 +181,7 @@ struct WireConfig {
     condition: Value<String>,
     styles: Value<Vec<Spanned<WireStyle>>>,
     pairing: Value<String>,
+    mix: Value<i64>,
     variants: Value<i64>,
     fraction: Value<f64>,
     splits: Value<Vec<Spanned<String>>>,
@@ -198,6 +210,7 @@ struct WireStylize {
     backbone: Value<String>,
     size: Value<i64>,
     steps: Value<i64>,
+    scales: Value<Yaml>,
     optimizer: Value<String>,
     init: Value<String>,
     weather: Value<String>,
@@ -206,10 +219,12 @@ struct WireStylize {
     style: Option<WireTerm>,
     tv: Value<f64>,
     pool: Value<String>,
+    padding: Value<String>,
     render: Value<String>,
     chroma: Value<String>,
     strength: Value<Yaml>,
     guard: Value<bool>,
+    keep_colours: Value<bool>,
     falling: Option<WireFalling>,
 }
 
@@ -350,6 +365,7 @@ struct Draft {
     backbone: Option<Placed<String>>,
     backbone_path: PathBuf,
     rest: Rest,
+    mix_place: Option<String>,
     content_place: Option<String>,
     style_place: Option<String>,
 }
@@ -362,6 +378,7 @@ struct Placed<T> {
 /// The keys that are complete as soon as they are read.
 struct Rest {
     pairing: Pairing,
+    mix: u32,
     variants: u32,
     fraction: f64,
     splits: Vec<Split>,
@@ -375,6 +392,7 @@ impl Default for Rest {
     fn default() -> Self {
         Self {
             pairing: Pairing::Random,
+            mix: 1,
             variants: 1,
             fraction: 1.0,
             splits: vec![Split::Train],
@@ -428,6 +446,10 @@ impl Draft {
         if let Some(pairing) = wire.pairing {
             rest.pairing = origin.choice(&pairing, &PAIRINGS, "pairing")?;
         }
+        if let Some(mix) = wire.mix {
+            rest.mix = origin.within(&mix, MIX, "mix")? as u32;
+            self.mix_place = Some(origin.of(mix.referenced));
+        }
         if let Some(variants) = wire.variants {
             rest.variants = origin.within(&variants, VARIANTS, "variants")? as u32;
         }
@@ -462,6 +484,9 @@ impl Draft {
         if let Some(steps) = wire.steps {
             settings.steps = origin.within(&steps, STEPS, "steps")? as usize;
         }
+        if let Some(scales) = wire.scales {
+            settings.scales = read_scales(scales, origin)?;
+        }
         if let Some(optimizer) = wire.optimizer {
             settings.optimizer = origin.choice(&optimizer, &OPTIMIZERS, "optimizer")?;
         }
@@ -486,6 +511,9 @@ impl Draft {
         if let Some(pool) = wire.pool {
             settings.pool = origin.choice(&pool, &POOLS, "pool")?;
         }
+        if let Some(padding) = wire.padding {
+            settings.padding = origin.choice(&padding, &PADDINGS, "padding")?;
+        }
         if let Some(render) = wire.render {
             settings.render = origin.choice(&render, &RENDERS, "render")?;
         }
@@ -497,6 +525,9 @@ impl Draft {
         }
         if let Some(guard) = wire.guard {
             settings.guard = guard.value;
+        }
+        if let Some(keep_colours) = wire.keep_colours {
+            settings.keep_colours = keep_colours.value;
         }
         wire.falling.map_or(Ok(()), |falling| apply_falling(&mut settings.falling, falling, origin))
     }
@@ -528,6 +559,11 @@ impl Draft {
         let styles = check_styles(self.styles, path)?;
         let backbone = check_backbone(self.backbone, self.backbone_path)?;
         let rest = self.rest;
+        if rest.pairing == Pairing::Blend && rest.mix > 1 {
+            let message = format!("`mix: {}` draws styles where `pairing: blend` takes them all", rest.mix);
+            let help = Some("leave `mix` out, or pair by `random` or `cycle`".to_string());
+            return Err(Error::Config { place: self.mix_place.unwrap_or(first_line(path)), message, help });
+        }
         let terms = [
             (&rest.stylize.content, &self.content_place, "content"),
             (&rest.stylize.style, &self.style_place, "style"),
@@ -539,8 +575,21 @@ impl Draft {
                 return Err(Error::Config { place: place.clone().unwrap_or(first_line(path)), message, help });
             }
         }
-        let Rest { pairing, variants, fraction, splits, seed, format, quality, stylize } = rest;
-        Ok(Config { condition, styles, pairing, variants, fraction, splits, seed, format, quality, backbone, stylize })
+        let Rest { pairing, mix, variants, fraction, splits, seed, format, quality, stylize } = rest;
+        Ok(Config {
+            condition,
+            styles,
+            pairing,
+            mix,
+            variants,
+            fraction,
+            splits,
+            seed,
+            format,
+            quality,
+            backbone,
+            stylize,
+        })
     }
 }
 
@@ -586,6 +635,18 @@ fn read_style(style: Spanned<WireStyle>, origin: &Origin) -> Result<Placed<Style
     let weight = style.value.weight.map_or(Ok(1.0), |weight| origin.within(&weight, WEIGHT, "weight"))?;
     let value = StyleSource { path: origin.path(&path.value), weight };
     Ok(Placed { value, place: origin.of(path.referenced) })
+}
+
+fn read_scales(scales: Spanned<Yaml>, origin: &Origin) -> Result<Option<usize>> {
+    match scales.value {
+        Yaml::Text(text) if text == "auto" => Ok(None),
+        Yaml::Int(count) if SCALES.contains(&i64::try_from(count).unwrap_or(0)) => Ok(Some(count as usize)),
+        other => {
+            let message =
+                format!("`scales` must be `auto` or lie between {} and {}, not", SCALES.start(), SCALES.end());
+            Err(origin.error(scales.referenced, format!("{message} {other}"), None))
+        }
+    }
 }
 
 fn read_splits(splits: &Spanned<Vec<Spanned<String>>>, origin: &Origin) -> Result<Vec<Split>> {
@@ -723,6 +784,7 @@ mod tests {
 condition: fog
 styles: [{path: styles/fog, weight: 1.0}]
 pairing: random
+mix: 1
 variants: 1
 fraction: 1.0
 splits: [train]
@@ -732,12 +794,14 @@ stylize:
   backbone: auto
   size: 384
   steps: 30
+  scales: auto
   optimizer: lbfgs
   init: colour
   content: {weight: 1.0, layers: {relu4_2: 1.0}}
   style: {weight: 10.0, layers: {relu1_1: 1, relu2_1: 1, relu3_1: 1, relu4_1: 1, relu5_1: 1}}
   tv: 0.0
   pool: max
+  padding: zero
   render: photoreal
   strength: 1.0
   weather: fog
@@ -745,6 +809,7 @@ stylize:
   chroma: style
   guard: true
   falling: {kind: none, density: [0.3, 0.7], wind: [-2, 2], exposure: [0.004, 0.016]}
+  keep_colours: false
 ";
 
     #[test]
@@ -770,6 +835,10 @@ stylize:
     fn a_wrong_type_has_its_place_and_what_was_expected() {
         assert_eq!(complaint("stylize:\n  steps: abc\n", &[]), "fog.yaml:3:10: a whole number was expected");
         assert_eq!(complaint("fraction: [1]\n", &[]).split(": ").next().unwrap(), "fog.yaml:2:11");
+        assert_eq!(
+            complaint("stylize: {keep_colours: yes}\n", &[]),
+            "fog.yaml:2:25: invalid boolean (true or false expected)"
+        );
         assert_eq!(complaint("stylize: 3\n", &[]), "fog.yaml:2:10: a mapping was expected");
         assert_eq!(complaint("splits: train\n", &[]), "fog.yaml:2:9: a list was expected");
         assert!(complaint("condition: [fog]\n", &[]).starts_with("fog.yaml:2:12: "));
@@ -784,6 +853,8 @@ stylize:
             "fraction: 1.5\n",
             "fraction: .nan\n",
             "seed: -1\n",
+            "mix: 0\n",
+            "mix: 17\n",
             "output: {quality: 101}\n",
             "stylize: {size: 8}\n",
             "stylize: {steps: 0}\n",
@@ -822,6 +893,19 @@ stylize:
     }
 
     #[test]
+    fn scales_are_a_count_or_left_to_the_render() {
+        assert_eq!(load(FULL, &["stylize.scales=3"]).unwrap().stylize.scales, Some(3));
+        assert_eq!(load(FULL, &["stylize.scales=auto"]).unwrap().stylize.scales, None);
+        for bad in ["0", "9", "all", "1.5", "[2]"] {
+            let complaint = complaint(&format!("stylize: {{scales: {bad}}}\n"), &[]);
+            assert!(
+                complaint.starts_with("fog.yaml:2:19: `scales` must be `auto` or lie between 1 and 8"),
+                "{complaint}"
+            );
+        }
+    }
+
+    #[test]
     fn a_config_that_cannot_be_read_is_a_usage_error() {
         let error = Config::load(Path::new("nowhere.yaml"), &[]).unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().starts_with("nowhere.yaml: could not read"), "{error}");
@@ -833,9 +917,17 @@ stylize:
         assert_eq!(complaint("pairing: cicle\n", &[]), expected);
         assert!(complaint("splits: [valid]\n", &[]).contains("`val`"));
         assert!(complaint("stylize: {render: photo}\n", &[]).contains("`photoreal`"));
+        assert!(complaint("stylize: {padding: repeat}\n", &[]).contains("`replicate`"));
         let layer = complaint("stylize: {style: {layers: {relu41: 1}}}\n", &[]);
         assert!(layer.starts_with("fog.yaml:2:28: `relu41`") && layer.ends_with("did you mean `relu4_1`?"), "{layer}");
         assert!(complaint("stylize: {backbone: buildin}\n", &[]).contains("`builtin`"));
+    }
+
+    #[test]
+    fn a_blend_of_all_styles_draws_none() {
+        let complaint = complaint("pairing: blend\nmix: 2\n", &[]);
+        assert!(complaint.starts_with("fog.yaml:3:6: `mix: 2` draws styles"), "{complaint}");
+        assert_eq!(load(FULL, &["pairing=blend"]).unwrap().pairing, Pairing::Blend);
     }
 
     #[test]
@@ -930,7 +1022,12 @@ stylize:
             "stylize.content.weight=2",
             "stylize.style.layers.relu4_1=0.5",
             "stylize.render=pixels",
+            "stylize.keep_colours=true",
+            "stylize.padding=wrap",
+            "stylize.scales=2",
             "pairing=cycle",
+            "pairing=blend",
+            "mix=2",
         ] {
             assert_ne!(load(FULL, &[other]).unwrap().digest(), base, "{other}");
         }

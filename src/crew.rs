@@ -4,9 +4,9 @@
 use crate::error::{Error, Result};
 use crate::manifest::{Row, Status};
 use crate::nst::conv::Size;
-use crate::nst::loss::Loss;
+use crate::nst::schedule::Scale;
 use crate::plan::Job;
-use crate::work::{Worker, Workshop};
+use crate::work::{Step, Worker, Workshop};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,8 +18,8 @@ use std::time::Instant;
 pub enum Note<'a> {
     /// It began a job.
     Frame(&'a Job),
-    /// It made an evaluation of it, counted from 1.
-    Evaluated(&'a Job, usize, Loss),
+    /// It made an evaluation of it.
+    Evaluated(&'a Job, Step),
     /// It is done with it.
     Row(Box<Row>),
 }
@@ -82,8 +82,8 @@ impl Crew {
 fn row<'a>(worker: &mut Worker, job: &'a Job, mut row: Row, notes: &Sender<Note<'a>>) -> Row {
     let begun = Instant::now();
     let _ = notes.send(Note::Frame(job));
-    let on_step = |evaluation, loss| {
-        let _ = notes.send(Note::Evaluated(job, evaluation, loss));
+    let on_step = |step| {
+        let _ = notes.send(Note::Evaluated(job, step));
     };
     // A decoder's panic over one file is that frame's failure.
     match catch_unwind(AssertUnwindSafe(|| worker.work(job, &mut row, on_step))) {
@@ -99,9 +99,10 @@ fn row<'a>(worker: &mut Worker, job: &'a Job, mut row: Row, notes: &Sender<Note<
 }
 
 /// About what one more frame in hand takes, besides the network that all share.
-pub fn bytes_per_frame(full: Size, working: Size) -> u64 {
-    // Measured: activations, gradients and ReLU bits to relu5_1 at the working size; copies in f32 at the full one.
-    (working.pixels() * 1500 + full.pixels() * 100) as u64
+pub fn bytes_per_frame(full: Size, scales: &[Scale]) -> u64 {
+    // Measured: activations, gradients and ReLU bits to relu5_1 at each working size; copies in f32 at the full one.
+    let working: usize = scales.iter().map(|scale| scale.size.pixels()).sum();
+    (working * 1500 + full.pixels() * 100) as u64
 }
 
 /// How many frames of `bytes` each fit into half of the memory that is free now, 1 to `most`.

@@ -26,15 +26,27 @@ pub struct Backbone {
     pub digest: String,
 }
 
+/// One of several styles of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// Absolute path of the style picture.
+    pub path: String,
+    /// Its share, above 0; those of one job sum to 1.
+    pub weight: f64,
+}
+
 /// What is known about one finished job. What a failed job never came to know is `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     pub status: Status,
     /// Absolute path of the frame.
     pub source: String,
-    /// Absolute path of the style picture.
+    /// Absolute path of the style picture, of several that with the largest weight.
     pub style: String,
-    /// Digest of the style picture's bytes.
+    /// All styles, that one first, where there are more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub styles: Vec<Part>,
+    /// Digest of the style picture's bytes, of several one of all digests and weights.
     pub style_digest: String,
     /// The image written, relative to the manifest, with `/`.
     pub output: String,
@@ -52,9 +64,9 @@ pub struct Row {
     pub config_digest: String,
     /// Version of the program.
     pub engine: String,
-    /// Evaluations of loss and gradient that were made.
+    /// Evaluations of loss and gradient that were made, at all scales.
     pub evals: Option<u32>,
-    /// Losses of the result and, `first_`, of the picture that the optimizer started from.
+    /// Losses of the result and, `first_`, of the picture that the optimizer started from, both at the working size.
     pub content_loss: Option<f64>,
     pub style_loss: Option<f64>,
     pub first_content_loss: Option<f64>,
@@ -270,6 +282,7 @@ mod tests {
             status,
             source: "/ds/a.jpg".into(),
             style: "/styles/fog/1.png".into(),
+            styles: Vec::new(),
             style_digest: "5717".into(),
             output: output.into(),
             label: Some("a__fog-1.txt".into()),
@@ -337,6 +350,17 @@ mod tests {
         ] {
             assert!(!manifest.is_done(&other), "{other:?}");
         }
+    }
+
+    #[test]
+    fn several_styles_survive_reopening_and_one_is_written_as_ever() {
+        let one = row("a.jpg", Status::Done);
+        assert!(!serde_json::to_string(&one).unwrap().contains("\"styles\""));
+        let part = |path: &str, weight| Part { path: path.into(), weight };
+        let two = Row { styles: vec![part("/a.png", 0.75), part("/b.png", 0.25)], ..one.clone() };
+        let read =
+            serde_json::from_str::<Row>(&serde_json::to_string(&Row { style_loss: None, ..two.clone() }).unwrap());
+        assert_eq!(read.unwrap().styles, two.styles);
     }
 
     #[test]

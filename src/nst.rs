@@ -7,9 +7,9 @@
 //! ```
 //!
 //! [`pixels`] and [`plane`] are the pictures, [`scene`] and [`regions`] what is where in them, [`colour`] and [`weather`]
-//! the start, [`vgg`] the network on the kernels of [`conv`], [`loss`] and [`optim`] the optimization, [`photoreal`] the
-//! render, [`guard`] what keeps labelled objects visible, [`falling`] what falls in front of them, [`weights`] and
-//! [`settings`] what is given.
+//! the start, [`vgg`] the network on the kernels of [`conv`], [`loss`] and [`optim`] the optimization, [`schedule`] the
+//! sizes that it goes through, [`photoreal`] the render, [`guard`] what keeps labelled objects visible, [`falling`] what
+//! falls in front of them, [`weights`] and [`settings`] what is given.
 
 pub mod aligned;
 pub mod bars;
@@ -27,6 +27,7 @@ pub mod plane;
 pub mod random;
 pub mod regions;
 pub mod scene;
+pub mod schedule;
 pub mod settings;
 pub mod simd;
 pub mod sky;
@@ -40,18 +41,22 @@ pub mod weights;
 use colour::ColourStatistics;
 use conv::Size;
 use guard::{Area, Report};
-use loss::{Evaluator, Guides, Loss, StyleTarget};
+use loss::{ContentTarget, Evaluator, Guides, Loss, StyleTarget};
 use photoreal::AffineField;
-use pixels::{Pixels, working_size};
+use pixels::Pixels;
 use plane::Plane;
 use random::Random;
 use regions::Regions;
 use scene::Scene;
-use settings::{Chroma, Init, RegionKind, Render, Settings};
+use schedule::Scale;
+use settings::{Chroma, Init, Padding, RegionKind, Render, Settings};
 use simd::Isa;
+use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::fmt;
+use std::ops::Deref;
 use std::time::Instant;
-use vgg::{MIN_SIDE, Trunk};
+use vgg::Trunk;
 use weather::Climate;
 use weights::Backbone;
 
@@ -80,19 +85,41 @@ impl From<Pixels> for Picture {
 
 /// A style picture, measured once.
 pub struct Style {
-    target: StyleTarget,
+    /// By how often the working size was halved.
+    targets: Vec<StyleTarget>,
     /// By region.
     colours: Vec<ColourStatistics>,
     climate: Climate,
 }
 
-/// Room for pictures of one working size; made once and used for all of them.
-pub struct Workbench<'a>(Evaluator<'a>);
+impl Style {
+    /// Several styles of one stylizer in one, each with its share; shares sum to 1. Weather is the first one's: between
+    /// two climates lies none that either picture shows.
+    ///
+    /// # Panics
+    /// Without any style.
+    pub fn blend(parts: &[(&Self, f64)]) -> Self {
+        let (main, _) = parts[0];
+        let targets =
+            |level: usize| parts.iter().map(|&(part, share)| (&part.targets[level], share)).collect::<Vec<_>>();
+        let colours =
+            |region: usize| parts.iter().map(|&(part, share)| (&part.colours[region], share)).collect::<Vec<_>>();
+        Self {
+            targets: (0..main.targets.len()).map(|level| StyleTarget::blend(&targets(level))).collect(),
+            colours: (0..main.colours.len()).map(|region| ColourStatistics::blend(&colours(region))).collect(),
+            climate: main.climate.clone(),
+        }
+    }
+}
+
+/// Room for pictures of one working size, one evaluator for each of its scales, by how often that size was halved; made
+/// once and used for all of them.
+pub struct Workbench<'a>(Vec<Evaluator<'a>>);
 
 impl Workbench<'_> {
-    /// The mean wall time of an evaluation here, over `count` of them, on a grey picture.
+    /// The mean wall time of an evaluation at the working size, over `count` of them, on a grey picture.
     pub fn seconds_per_evaluation(&mut self, count: usize) -> f64 {
-        let Self(evaluator) = self;
+        let evaluator = &mut self.0[0];
         let grey = vec![0.5; evaluator.size().pixels() * 3];
         let mut gradient = grey.clone();
         // The targets' forward passes warm up memory and caches.
@@ -110,9 +137,9 @@ impl Workbench<'_> {
 pub struct Stylized {
     /// At the content's own size, finite, cut to 0..1 only on the way to 8 bits.
     pub pixels: Pixels,
-    /// Evaluations of loss and gradient that were used.
+    /// Evaluations of loss and gradient that were used, at all scales.
     pub evals: usize,
-    /// The loss of the start.
+    /// The loss of the start, at the working size.
     pub first: Loss,
     /// The loss of the optimized picture, before it was cut to 0..1, rendered and blended.
     pub last: Loss,
@@ -120,6 +147,31 @@ pub struct Stylized {
     pub strength: f64,
     /// What became of the labelled objects; `None` where the guard is off.
     pub guard: Option<Report>,
+}
+
+/// A content as the network sees it at one of its sizes, and what is where in it.
+struct View {
+    pixels: Pixels,
+    scene: Scene,
+    regions: Regions,
+}
+
+/// What the optimizer leaves.
+struct Optimized {
+    /// What it began with, at the working size.
+    start: Pixels,
+    /// Not cut to 0..1.
+    pixels: Pixels,
+    evals: usize,
+    first: Loss,
+    last: Loss,
+}
+
+/// What a picture shall come close to at one scale.
+struct Goal<'a> {
+    content: ContentTarget,
+    style: &'a StyleTarget,
+    guides: Guides,
 }
 
 /// Why a picture could not be stylized.
@@ -155,22 +207,48 @@ impl Stylizer {
 
     /// The size that a picture of `full` is optimized at.
     pub fn working_size(&self, full: Size) -> Size {
-        working_size(full, self.settings.size, MIN_SIDE)
+        self.settings.working_size(full)
+    }
+
+    fn wraps(&self) -> bool {
+        self.settings.padding == Padding::Wrap
+    }
+
+    /// The scales that a picture of the working size `size` goes through.
+    pub fn scales(&self, size: Size) -> Vec<Scale> {
+        schedule::scales(&self.settings, size)
     }
 
     /// Room for pictures that are optimized at `size`.
     pub fn workbench(&self, size: Size) -> Workbench<'_> {
-        Workbench(Evaluator::new(&self.trunk, &self.settings, size))
+        let scales = self.scales(size);
+        Workbench(scales.iter().rev().map(|scale| self.evaluator(scale.size)).collect())
     }
 
-    /// Measures a style picture, at the size that contents are worked on.
+    fn evaluator(&self, size: Size) -> Evaluator<'_> {
+        Evaluator::new(&self.trunk, &self.settings, size)
+    }
+
+    /// Measures a style picture, at the sizes that contents are worked on.
     pub fn style(&self, picture: &Picture) -> Style {
-        let small = picture.pixels.resized(self.working_size(picture.pixels.size()));
+        let size = self.working_size(picture.pixels.size());
+        let small = picture.pixels.resized(size);
         let scene = self.scene(&small, picture);
-        let regions = Regions::of_style(&self.settings.regions, small.size(), &scene, &picture.masks);
-        let target = self.workbench(small.size()).0.style_target(small.data(), &Guides::new(&regions));
+        let regions = Regions::of_style(&self.settings.regions, size, &scene, &picture.masks);
+        let (seen, small) = (self.seen(&picture.pixels), self.seen(&small));
+        let target = |level| {
+            let small = match level {
+                0 => Cow::Borrowed(&*small),
+                _ => Cow::Owned(seen.resized(self.settings.halved(size, level))),
+            };
+            let evaluator = self.evaluator(small.size());
+            // Few styles tile, and the step between their sides would count as a part of the style.
+            let mut evaluator = if self.wraps() { evaluator.padded(Padding::Replicate) } else { evaluator };
+            evaluator.style_target(small.data(), &Guides::new(&regions.resized(small.size())))
+        };
+        let targets = (0..schedule::most(&self.settings)).map(target).collect();
         let colours = regions.parts().flatten().map(|part| ColourStatistics::of(&small, part)).collect();
-        Style { target, colours, climate: Climate::of(&small, &scene) }
+        Style { targets, colours, climate: Climate::of(&small, &scene) }
     }
 
     /// What is where in `small`, if anything asks for it.
@@ -200,33 +278,20 @@ impl Stylizer {
         seed: u64,
         mut on_step: impl FnMut(usize, Loss),
     ) -> Result<Stylized, Failure> {
-        let Workbench(evaluator) = bench;
-        let small = content.pixels.resized(self.working_size(content.pixels.size()));
-        assert_eq!(small.size(), evaluator.size(), "a workbench is for one working size");
+        let small = self.resized(&content.pixels, self.working_size(content.pixels.size()));
+        assert_eq!(small.size(), bench.0[0].size(), "a workbench is for one working size");
+        // Skies are known by their colours, whether these are stylized or not.
         let scene = self.scene(&small, content);
         let regions = Regions::of(&self.settings.regions, small.size(), &scene, &content.masks);
-        let guides = Guides::new(&regions);
-        let target = evaluator.content_target(small.data());
-        let start = self.start(&small, &scene, &regions, style, seed);
-        let mut x = start.data().to_vec();
-        let mut evals = 0;
-        let (first, last) = optim::minimize(
-            self.settings.optimizer,
-            self.settings.steps,
-            &mut x,
-            |x, gradient| evaluator.evaluate(&target, &style.target, &guides, x, gradient),
-            |step, loss| {
-                evals = step;
-                on_step(step, loss);
-            },
-        )
-        .map_err(|optim::NotFinite| Failure::LossNotFinite)?;
-        x.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        let view = View { pixels: self.seen(&small).into_owned(), scene, regions };
+        let Optimized { start, pixels: mut optimized, evals, first, last } =
+            self.optimize(bench, &view, style, seed, &mut on_step)?;
+        optimized.data_mut().iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
         let mut random = Random::new(seed);
         let strength = self.settings.strength.at(random.uniform());
         let falling = self.settings.falling.draw(|| random.uniform());
-        let plain = self.render(&content.pixels, &small, &start);
-        let mut pixels = self.render(&content.pixels, &small, &Pixels::new(small.size(), x));
+        let plain = self.render(&content.pixels, &view.pixels, &start);
+        let mut pixels = self.render(&content.pixels, &view.pixels, &optimized);
         if (self.settings.render, self.settings.chroma) == (Render::Photoreal, Chroma::Start) {
             colour::take_chroma(&mut pixels, &plain);
         }
@@ -244,28 +309,134 @@ impl Stylizer {
         Ok(Stylized { pixels, evals, first, last, strength, guard })
     }
 
-    fn start(&self, content: &Pixels, scene: &Scene, regions: &Regions, style: &Style, seed: u64) -> Pixels {
-        match self.settings.init {
-            Init::Colour => colour::transfer(content, regions, &style.colours),
-            Init::Content => content.clone(),
-            Init::Noise => noise(content.size(), seed),
-            Init::Weather => {
-                let own = Climate::of(content, scene);
-                weather::render(self.settings.weather, content, scene, &own, &style.climate)
+    /// Optimizes `finest` at its own size, and where it has several scales before that at the coarser ones.
+    fn optimize(
+        &self,
+        Workbench(evaluators): &mut Workbench,
+        finest: &View,
+        style: &Style,
+        seed: u64,
+        on_step: &mut impl FnMut(usize, Loss),
+    ) -> Result<Optimized, Failure> {
+        let scales = self.scales(finest.pixels.size());
+        let Some((last_scale, coarser)) = scales.split_last() else { unreachable!("every picture has a scale") };
+        let mut evals = 0;
+        let mut count = |loss: Loss| {
+            evals += 1;
+            on_step(evals, loss);
+        };
+        let goal = |evaluator: &mut Evaluator, view: &View, level: usize| Goal {
+            content: evaluator.content_target(view.pixels.data()),
+            style: &style.targets[level],
+            guides: Guides::new(&view.regions),
+        };
+        // Contrasts depend on the size, and the style's were taken at the working size: all scales share these.
+        let climate = LazyCell::new(|| Climate::of(&finest.pixels, &finest.scene));
+        let target = goal(&mut evaluators[0], finest, 0);
+        let start = self.start(finest, &climate, style, seed);
+        let mut x = start.clone();
+        let mut first = None;
+        if !coarser.is_empty() {
+            // Losses at two sizes do not compare, so the start is judged where the result will be.
+            let mut gradient = vec![0.0; x.data().len()];
+            let loss = evaluators[0].evaluate(&target.content, target.style, &target.guides, x.data(), &mut gradient);
+            if !loss.is_finite() {
+                return Err(Failure::LossNotFinite);
             }
+            count(loss);
+            first = Some(loss);
+            let mut change: Option<Pixels> = None;
+            for &Scale { level, size, steps } in coarser {
+                let view = View {
+                    pixels: self.resized(&finest.pixels, size),
+                    scene: finest.scene.resized(size),
+                    regions: finest.regions.resized(size),
+                };
+                let target = goal(&mut evaluators[level], &view, level);
+                let start = self.start(&view, &climate, style, seed);
+                let mut x = start.clone();
+                change.iter().for_each(|change| self.enlarge(change, &mut x));
+                self.minimize(&mut evaluators[level], &target, steps, &mut x, &mut count)?;
+                if self.settings.init != Init::Noise {
+                    x.data_mut().iter_mut().zip(start.data()).for_each(|(x, start)| *x -= start);
+                }
+                change = Some(x);
+            }
+            change.iter().for_each(|change| self.enlarge(change, &mut x));
+        }
+        let steps = last_scale.steps - first.is_some() as usize;
+        let (began, last) = self.minimize(&mut evaluators[0], &target, steps, &mut x, &mut count)?;
+        Ok(Optimized { start, pixels: x, evals, first: first.unwrap_or(began), last })
+    }
+
+    /// Carries what a coarser scale has changed into the start of the next, which so keeps its own detail. Noise has no
+    /// detail worth keeping, and there the change is the whole picture.
+    fn enlarge(&self, change: &Pixels, start: &mut Pixels) {
+        let change = self.resized(change, start.size());
+        match self.settings.init {
+            Init::Noise => *start = change,
+            _ => start.data_mut().iter_mut().zip(change.data()).for_each(|(v, change)| *v += change),
         }
     }
 
-    /// Brings the optimized picture to the content's size.
+    /// Minimizes the loss at one scale from `x`, which becomes the best picture seen; the losses of both.
+    fn minimize(
+        &self,
+        evaluator: &mut Evaluator,
+        goal: &Goal,
+        steps: usize,
+        x: &mut Pixels,
+        count: &mut impl FnMut(Loss),
+    ) -> Result<(Loss, Loss), Failure> {
+        let evaluate = |x: &[f32], gradient: &mut [f32]| {
+            let loss = evaluator.evaluate(&goal.content, goal.style, &goal.guides, x, gradient);
+            if self.settings.keep_colours {
+                along_grey(gradient);
+            }
+            loss
+        };
+        let mut data = x.data().to_vec();
+        let losses = optim::minimize(self.settings.optimizer, steps, &mut data, evaluate, |_, loss| count(loss))
+            .map_err(|optim::NotFinite| Failure::LossNotFinite)?;
+        *x = Pixels::new(x.size(), data);
+        Ok(losses)
+    }
+
+    /// What the optimizer starts from; `climate` is the content's own.
+    fn start(&self, content: &View, climate: &impl Deref<Target = Climate>, style: &Style, seed: u64) -> Pixels {
+        let View { pixels, scene, regions } = content;
+        match self.settings.init {
+            Init::Colour => colour::transfer(pixels, regions, &style.colours),
+            Init::Content => pixels.clone(),
+            Init::Noise => self.seen(&noise(pixels.size(), seed)).into_owned(),
+            Init::Weather => weather::render(self.settings.weather, pixels, scene, climate, &style.climate),
+        }
+    }
+
+    fn resized(&self, pixels: &Pixels, size: Size) -> Pixels {
+        if self.wraps() { pixels.resized_around(size) } else { pixels.resized(size) }
+    }
+
+    /// The picture as the network sees it.
+    fn seen<'p>(&self, pixels: &'p Pixels) -> Cow<'p, Pixels> {
+        if self.settings.keep_colours { Cow::Owned(colour::grey(pixels)) } else { Cow::Borrowed(pixels) }
+    }
+
+    /// Brings the optimized picture to the content's size, in the content's own colours if these are kept. `small` is what
+    /// the network saw of the content.
     fn render(&self, content: &Pixels, small: &Pixels, optimized: &Pixels) -> Pixels {
-        match self.settings.render {
+        let mut out = match self.settings.render {
             Render::Photoreal => {
-                let mut out = content.clone();
-                AffineField::fit(small, optimized).apply(&mut out);
+                let mut out = self.seen(content).into_owned();
+                AffineField::fit(small, optimized, self.settings.padding).apply(&mut out);
                 out
             }
-            Render::Pixels => optimized.resized(content.size()),
+            Render::Pixels => self.resized(optimized, content.size()),
+        };
+        if self.settings.keep_colours {
+            colour::take_chroma(&mut out, content);
         }
+        out
     }
 }
 
@@ -273,6 +444,13 @@ impl Stylizer {
 fn blend(result: &mut Pixels, content: &Pixels, strength: f32) {
     for (out, content) in result.data_mut().iter_mut().zip(content.data()) {
         *out = content + strength * (*out - content);
+    }
+}
+
+/// Projects a gradient onto the directions in which a grey picture stays grey.
+fn along_grey(gradient: &mut [f32]) {
+    for rgb in gradient.chunks_exact_mut(3) {
+        rgb.fill(rgb.iter().sum::<f32>() / 3.0);
     }
 }
 
@@ -287,7 +465,7 @@ fn noise(size: Size, seed: u64) -> Pixels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use settings::{Optimizer, Tap};
+    use settings::{Optimizer, Tap, Term};
 
     fn stylizer(settings: Settings) -> Stylizer {
         let deepest = loss::deepest_tap(&settings).unwrap();
@@ -347,6 +525,177 @@ mod tests {
         assert!(made(1) == made(1) && made(1) != made(2));
         let colour = stylizer(settings());
         assert!(run(&colour, &content, 1).unwrap().pixels == run(&colour, &content, 2).unwrap().pixels);
+    }
+
+    #[test]
+    fn kept_colours_are_the_contents_while_the_luma_moves_to_the_styles() {
+        let content = picture(40, 50, 6);
+        let chroma = |pixels: &Pixels| -> Vec<f32> {
+            let grey = colour::grey(pixels);
+            pixels.data().iter().zip(grey.data()).map(|(v, luma)| v - luma).collect()
+        };
+        for render in [Render::Photoreal, Render::Pixels] {
+            for init in [Init::Colour, Init::Noise] {
+                let stylizer = stylizer(Settings { render, init, keep_colours: true, ..settings() });
+                let made = run(&stylizer, &content, 1).unwrap();
+                testing::assert_close(&chroma(&made.pixels), &chroma(&content), 1e-5, "chroma");
+                let (luma, own) = (colour::grey(&made.pixels), colour::grey(&content));
+                assert!(luma.data().iter().zip(own.data()).any(|(a, b)| (a - b).abs() > 0.01));
+                assert!(made.last.total < made.first.total, "{render:?} {init:?}");
+            }
+        }
+    }
+
+    /// The mean step of luma from the last column to the first and from the last row to the first, over the mean step
+    /// between neighbours.
+    fn seam(pixels: &Pixels) -> f64 {
+        let Size { height, width } = pixels.size();
+        let grey = colour::grey(pixels);
+        let luma = |y: usize, x: usize| grey.data()[(y % height * width + x % width) * 3] as f64;
+        let across = |x: usize| (0..height).map(|y| (luma(y, x + 1) - luma(y, x)).abs()).sum::<f64>() / height as f64;
+        let down = |y: usize| (0..width).map(|x| (luma(y + 1, x) - luma(y, x)).abs()).sum::<f64>() / width as f64;
+        let inside = (0..width - 1).map(across).sum::<f64>() / (width - 1) as f64
+            + (0..height - 1).map(down).sum::<f64>() / (height - 1) as f64;
+        (across(width - 1) + down(height - 1)) / inside
+    }
+
+    #[test]
+    fn a_wrapped_result_tiles_without_a_seam_and_others_do_not() {
+        let made = |padding, render| {
+            let content = Term { weight: 0.0, layers: Vec::new() };
+            let init = Init::Noise;
+            let settings = Settings { padding, render, init, content, tv: 100.0, size: 64, steps: 30, ..settings() };
+            run(&stylizer(settings), &picture(90, 100, 7), 3).unwrap().pixels
+        };
+        let wrapped = seam(&made(Padding::Wrap, Render::Pixels));
+        assert!(wrapped < 1.1, "{wrapped}");
+        for padding in [Padding::Zero, Padding::Replicate] {
+            let other = seam(&made(padding, Render::Pixels));
+            assert!(other > 1.3, "{padding:?} {other}");
+        }
+    }
+
+    #[test]
+    fn under_wrap_the_result_follows_a_cyclic_shift_of_the_content_whatever_the_render() {
+        let size = Size { height: 96, width: 128 };
+        let wave = |n: usize| {
+            let (y, x) = (n / 3 / size.width, n / 3 % size.width);
+            let turn = std::f32::consts::TAU;
+            0.5 + 0.3 * (turn * (x as f32 * 3.0 / 128.0 + y as f32 * 2.0 / 96.0 + (n % 3) as f32 * 0.2)).sin()
+        };
+        let content = Pixels::new(size, (0..size.pixels() * 3).map(wave).collect());
+        let shifted = |pixels: &Pixels| {
+            let mut data = pixels.data().to_vec();
+            data.chunks_exact_mut(size.width * 3).for_each(|row| row.rotate_right(64 * 3));
+            Pixels::new(size, data)
+        };
+        for render in [Render::Photoreal, Render::Pixels] {
+            let settings = Settings { padding: Padding::Wrap, render, size: 64, ..settings() };
+            let made = |content: &Pixels| run(&stylizer(settings.clone()), content, 0).unwrap().pixels;
+            testing::assert_close(made(&shifted(&content)).data(), shifted(&made(&content)).data(), 1e-2, "a shift");
+        }
+    }
+
+    #[test]
+    fn a_blend_lies_between_its_styles_and_with_the_share_1_it_is_one_of_them() {
+        let stylizer = stylizer(Settings { steps: 20, ..settings() });
+        let content: Picture = picture(40, 50, 6).into();
+        let (a, b) = (stylizer.style(&picture(40, 60, 9).into()), stylizer.style(&picture(50, 40, 14).into()));
+        let mut bench = stylizer.workbench(stylizer.working_size(content.pixels.size()));
+        let mut made = |style: &Style| stylizer.stylize(&mut bench, &content, style, 0, |_, _| {}).unwrap();
+        let (own, half) = (made(&a).pixels, made(&Style::blend(&[(&a, 0.5), (&b, 0.5)])).pixels);
+        assert!(made(&Style::blend(&[(&a, 1.0)])).pixels == own);
+        assert!(made(&Style::blend(&[(&a, 1.0), (&b, 0.0)])).pixels == own);
+        let mean = |pixels: &Pixels| pixels.data().iter().sum::<f32>() / pixels.data().len() as f32;
+        let (own, half, other) = (mean(&own), mean(&half), mean(&made(&b).pixels));
+        assert!((own < half && half < other) || (other < half && half < own), "{own} {half} {other}");
+    }
+
+    #[test]
+    fn coarser_scales_come_on_top_and_both_losses_are_those_at_the_working_size() {
+        for (init, padding) in [(Init::Colour, Padding::Zero), (Init::Noise, Padding::Wrap)] {
+            let content = picture(90, 120, 6);
+            let at = |scales| {
+                let settings = Settings { size: 96, steps: 20, init, padding, scales: Some(scales), ..settings() };
+                let stylizer = stylizer(Settings { render: Render::Pixels, ..settings });
+                let scales = stylizer.scales(stylizer.working_size(content.size()));
+                (schedule::evaluations(&scales), run(&stylizer, &content, 1).unwrap())
+            };
+            let ((_, one), (planned, three)) = (at(1), at(3));
+            assert_eq!((one.evals, three.evals, planned), (20, 40, 40));
+            assert_eq!(one.first, three.first, "the same start at the same size");
+            assert!(three.last.total < three.first.total, "{:?} {:?}", three.first, three.last);
+            assert!(three.pixels != one.pixels);
+        }
+    }
+
+    /// A light sky over a textured ground.
+    fn street(height: usize, width: usize, sky: [f32; 3], seed: u64) -> Pixels {
+        let mut data = picture(height, width, seed).into_data();
+        for (n, rgb) in data.chunks_exact_mut(3).enumerate().filter(|(n, _)| n / width * 5 < height * 2) {
+            rgb.iter_mut().zip(sky).for_each(|(v, sky)| *v = sky - 0.001 * (n / width) as f32);
+        }
+        Pixels::new(Size { height, width }, data)
+    }
+
+    #[test]
+    fn regions_and_weather_go_through_all_scales_and_blends_under_every_padding() {
+        let content: Picture = street(108, 192, [0.85, 0.9, 0.95], 6).into();
+        let style =
+            [([0.7, 0.7, 0.75], 9), ([0.6, 0.55, 0.5], 12)].map(|(sky, seed)| street(90, 120, sky, seed).into());
+        for (padding, regions) in [
+            (Padding::Zero, RegionKind::Scene),
+            (Padding::Replicate, RegionKind::Bands),
+            (Padding::Wrap, RegionKind::Scene),
+        ] {
+            for init in [Init::Weather, Init::Colour] {
+                let stylizer = stylizer(Settings {
+                    size: 96,
+                    steps: 12,
+                    scales: Some(3),
+                    render: Render::Pixels,
+                    padding,
+                    init,
+                    regions: regions.clone(),
+                    ..settings()
+                });
+                let [a, b] = style.each_ref().map(|style| stylizer.style(style));
+                let both = Style::blend(&[(&a, 0.6), (&b, 0.4)]);
+                assert_eq!(both.colours.len(), a.colours.len());
+                let mut bench = stylizer.workbench(stylizer.working_size(content.pixels.size()));
+                let mut made = |style: &Style| stylizer.stylize(&mut bench, &content, style, 0, |_, _| {}).unwrap();
+                let (one, two) = (made(&a), made(&both));
+                assert_eq!((one.evals, one.pixels.size()), (24, content.pixels.size()));
+                assert!(one.last.total < one.first.total, "{padding:?} {init:?} {:?} {:?}", one.first, one.last);
+                assert!(two.last.total < two.first.total && two.pixels != one.pixels, "{padding:?} {init:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn kept_colours_stay_where_the_guard_eases_and_under_any_strength() {
+        let content = street(72, 96, [0.85, 0.9, 0.95], 6);
+        let chroma = |pixels: &Pixels| -> Vec<f32> {
+            let grey = colour::grey(pixels);
+            pixels.data().iter().zip(grey.data()).map(|(v, luma)| v - luma).collect()
+        };
+        let area = Area { left: 0.2, top: 0.5, right: 0.6, bottom: 0.9 };
+        let picture = Picture { boxes: vec![area], ..content.clone().into() };
+        for (render, init, chroma_of) in [
+            (Render::Pixels, Init::Noise, Chroma::Style),
+            (Render::Photoreal, Init::Weather, Chroma::Start),
+            (Render::Photoreal, Init::Colour, Chroma::Style),
+        ] {
+            let strength = settings::Range { low: 0.6, high: 1.0 };
+            let settings = Settings { render, init, chroma: chroma_of, strength, keep_colours: true, ..settings() };
+            let stylizer = stylizer(settings);
+            let style = stylizer.style(&street(60, 80, [0.6, 0.55, 0.5], 9).into());
+            let mut bench = stylizer.workbench(stylizer.working_size(content.size()));
+            let made = stylizer.stylize(&mut bench, &picture, &style, 1, |_, _| {}).unwrap();
+            testing::assert_close(&chroma(&made.pixels), &chroma(&content), 1e-5, "chroma");
+            let eased = made.guard.unwrap().boxes.iter().any(|one| one.easing != guard::Easing::None);
+            assert!(eased || init != Init::Noise, "noise hides an object");
+        }
     }
 
     #[test]

@@ -419,7 +419,7 @@ kpt_shape: [17, 3]
         let job = |output: &str| Job {
             frame: 0,
             variant: 1,
-            style: 0,
+            styles: vec![crate::plan::Part { style: 0, share: 1.0 }],
             seed: 0,
             output: output.into(),
             label_output: Some("l.txt".into()),

@@ -11,7 +11,7 @@ use crate::dataset::{Frame, Split, image_files, label_path};
 use crate::decode;
 use crate::error::{Error, Result};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -27,8 +27,17 @@ pub struct Style {
     pub path: PathBuf,
     /// Of the file's bytes, sixteen hex digits.
     pub digest: String,
-    /// Share of the random pairing, above 0.
+    /// Share of the random pairing and of the blend, above 0.
     pub weight: f64,
+}
+
+/// A style's part in one picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part {
+    /// Index into the plan's styles.
+    pub style: usize,
+    /// Above 0; those of one picture sum to 1.
+    pub share: f64,
 }
 
 /// Every style picture behind the sources, in their order and sorted within a folder, whose weight its pictures share.
@@ -53,14 +62,14 @@ pub fn find_styles(sources: &[StyleSource]) -> Result<Vec<Style>> {
 }
 
 /// One picture to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     /// Index into the plan's frames.
     pub frame: usize,
     /// Which copy of the frame this is, from 1.
     pub variant: u32,
-    /// Index into the plan's styles.
-    pub style: usize,
+    /// The styles of this picture, at least one; the main one, which has the largest share, first.
+    pub styles: Vec<Part>,
     /// For whatever is random in the making of this picture; below 2^53.
     pub seed: u64,
     /// Path of the image below the output folder, with `/`.
@@ -86,10 +95,17 @@ impl<'a> Plan<'a> {
     /// enough by a digest of their path.
     ///
     /// # Errors
-    /// [`Error::Run`] if there are no styles, or if two frames cannot be told apart.
+    /// [`Error::Run`] if there are no styles, fewer than `mix` asks for, or if two frames cannot be told apart.
     pub fn new(config: &'a Config, frames: &'a [Frame], styles: &'a [Style]) -> Result<Self> {
         if styles.is_empty() {
             return Err(Error::Run("there is no style to pair the frames with".into()));
+        }
+        let different = styles.iter().map(|style| &style.digest).collect::<HashSet<_>>().len();
+        if (config.mix as usize) > different {
+            let mix = config.mix;
+            return Err(Error::Run(format!(
+                "`mix: {mix}` asks for {mix} different styles and there are {different}; lower it or add pictures to `styles`"
+            )));
         }
         let names = distinct_names(frames)?;
         let mut jobs = Vec::new();
@@ -106,10 +122,10 @@ impl<'a> Plan<'a> {
                     OutputFormat::Png => format!("{stem}.png"),
                 };
                 let label_output = frame.label.as_ref().map(|_| with_slashes(&label_path(Path::new(&output))));
-                let style = pick_style(config.pairing, styles, draws, variant);
+                let styles = pick_styles(config, styles, draws, variant);
                 // Every reader of JSON holds 53 bits exactly.
                 let seed = draws.number("job", variant) >> 11;
-                jobs.push(Job { frame: index, variant, style, seed, output, label_output });
+                jobs.push(Job { frame: index, variant, styles, seed, output, label_output });
             }
         }
         Ok(Self { condition: &config.condition, frames, styles, jobs })
@@ -132,9 +148,26 @@ impl<'a> Plan<'a> {
         &self.frames[job.frame]
     }
 
-    /// The style of a job of this plan.
+    /// The main style of a job of this plan.
     pub fn style(&self, job: &Job) -> &'a Style {
-        &self.styles[job.style]
+        self.parts(job).next().map(|(style, _)| style).unwrap_or_else(|| unreachable!("a job has a style"))
+    }
+
+    /// All styles of a job of this plan with their shares, the main one first.
+    pub fn parts(&self, job: &Job) -> impl Iterator<Item = (&'a Style, f64)> {
+        job.styles.iter().map(|part| (&self.styles[part.style], part.share))
+    }
+
+    /// What tells the styles of a job from others: the digest of its style, or one of all digests and shares.
+    pub fn style_digest(&self, job: &Job) -> String {
+        match self.parts(job).collect::<Vec<_>>()[..] {
+            [(style, _)] => style.digest.clone(),
+            ref parts => {
+                let lines: Vec<String> =
+                    parts.iter().map(|(style, share)| format!("{} {share}", style.digest)).collect();
+                short_digest(lines.join("\n").as_bytes())
+            }
+        }
     }
 
     /// The plan for people: counts, styles and the first jobs.
@@ -143,7 +176,7 @@ impl<'a> Plan<'a> {
         let mut uses = vec![0; self.styles.len()];
         for job in &self.jobs {
             splits.entry(self.frame(job).split).or_default().push(job.frame);
-            uses[job.style] += 1;
+            job.styles.iter().for_each(|part| uses[part.style] += 1);
         }
         let frames: Vec<String> = splits
             .iter_mut()
@@ -163,13 +196,21 @@ impl<'a> Plan<'a> {
             let _ = write!(text, "\n{uses:>8} x {}", style.path.display());
         }
         for job in self.jobs.iter().take(ROWS_SHOWN) {
-            let style = self.style(job).path.file_name().unwrap_or_default().to_string_lossy();
-            let _ = write!(text, "\n  {} + {style} -> {}", self.frame(job).relative, job.output);
+            let _ = write!(text, "\n  {} + {} -> {}", self.frame(job).relative, self.names(job), job.output);
         }
         if self.jobs.len() > ROWS_SHOWN {
             let _ = write!(text, "\n  and {} more", self.jobs.len() - ROWS_SHOWN);
         }
         text
+    }
+
+    /// The styles of a job by their files' names, several of them with their shares.
+    fn names(&self, job: &Job) -> String {
+        let named = |(style, share): (&Style, f64)| {
+            let name = style.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if job.styles.len() == 1 { name } else { format!("{name} {:.0} %", share * 100.0) }
+        };
+        self.parts(job).map(named).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -228,23 +269,66 @@ impl Draws<'_> {
     }
 }
 
-fn pick_style(pairing: Pairing, styles: &[Style], draws: Draws, variant: u32) -> usize {
-    match pairing {
-        Pairing::Cycle => {
-            let count = styles.len() as u64;
-            ((draws.number("cycle", 0) % count + u64::from(variant) - 1) % count) as usize
-        }
-        Pairing::Random => {
-            let total: f64 = styles.iter().map(|style| style.weight).sum();
-            let mut left = draws.share("style", variant) * total;
-            let reached = styles.iter().position(|style| {
-                left -= style.weight;
-                left < 0.0
-            });
-            // Rounding may leave a crumb behind the last style.
-            reached.unwrap_or(styles.len() - 1)
-        }
+/// The styles of one picture, the main one first, with shares that fall and sum to 1.
+fn pick_styles(config: &Config, styles: &[Style], draws: Draws, variant: u32) -> Vec<Part> {
+    if config.pairing == Pairing::Blend {
+        let total: f64 = styles.iter().map(|style| style.weight).sum();
+        let part = |(style, own): (usize, &Style)| Part { style, share: own.weight / total };
+        let mut parts: Vec<Part> = styles.iter().enumerate().map(part).collect();
+        // A stable sort: of equal shares the first style is the main one.
+        parts.sort_by(|a, b| b.share.total_cmp(&a.share));
+        return parts;
     }
+    let mut picked: Vec<usize> = Vec::new();
+    for n in 0..config.mix {
+        let left: Vec<usize> = (0..styles.len())
+            .filter(|&style| picked.iter().all(|&other| styles[other].digest != styles[style].digest))
+            .collect();
+        picked.push(match (config.pairing, picked.last()) {
+            // The next in turn, as it would come for the next variant.
+            (Pairing::Cycle, Some(&last)) => {
+                left.iter().copied().find(|&style| style > last).or(left.first().copied()).unwrap_or(last)
+            }
+            (Pairing::Cycle, None) => cycle_style(styles, draws, variant),
+            _ => draw_style(styles, &left, draws.share(&numbered("style", n), variant)),
+        });
+    }
+    let shares = draw_shares(picked.len(), |n| draws.share(&numbered("mix", n), variant));
+    picked.into_iter().zip(shares).map(|(style, share)| Part { style, share }).collect()
+}
+
+/// The purpose of the draw number `n` of its kind; the first has the kind's own name.
+fn numbered(purpose: &str, n: u32) -> String {
+    if n == 0 { purpose.to_string() } else { format!("{purpose} {n}") }
+}
+
+fn cycle_style(styles: &[Style], draws: Draws, variant: u32) -> usize {
+    let count = styles.len() as u64;
+    ((draws.number("cycle", 0) % count + u64::from(variant) - 1) % count) as usize
+}
+
+/// The style of `among` that `share` of 0..1 of their weights falls on.
+fn draw_style(styles: &[Style], among: &[usize], share: f64) -> usize {
+    let total: f64 = among.iter().map(|&style| styles[style].weight).sum();
+    let mut left = share * total;
+    let reached = among.iter().copied().find(|&style| {
+        left -= styles[style].weight;
+        left < 0.0
+    });
+    // Rounding may leave a crumb behind the last style.
+    reached.or(among.last().copied()).unwrap_or_default()
+}
+
+/// `count` shares that sum to 1, the largest first, each such set as likely as any other: the pieces of a line that is
+/// cut at `count - 1` places, of which `draw(n)` is one.
+fn draw_shares(count: usize, draw: impl Fn(u32) -> f64) -> Vec<f64> {
+    let mut cuts: Vec<f64> = (0..count as u32 - 1).map(draw).chain([0.0, 1.0]).collect();
+    cuts.sort_by(f64::total_cmp);
+    // Nothing weighs nothing: a share of 0 would be no part of the picture.
+    let mut shares: Vec<f64> = cuts.windows(2).map(|pair| (pair[1] - pair[0]).max(1e-6)).collect();
+    shares.sort_by(|a, b| b.total_cmp(a));
+    let total: f64 = shares.iter().sum();
+    shares.iter().map(|share| share / total).collect()
 }
 
 struct Parts<'a> {
@@ -320,6 +404,7 @@ mod tests {
             condition: "fog".into(),
             styles: Vec::new(),
             pairing: Pairing::Random,
+            mix: 1,
             variants: 1,
             fraction: 1.0,
             splits: vec![Split::Train],
@@ -355,6 +440,10 @@ mod tests {
         weights.iter().enumerate().map(style).collect()
     }
 
+    fn main(job: &Job) -> usize {
+        job.styles[0].style
+    }
+
     fn outputs(plan: &Plan) -> Vec<(String, String)> {
         plan.jobs.iter().map(|job| (job.output.clone(), job.label_output.clone().unwrap())).collect()
     }
@@ -388,7 +477,7 @@ mod tests {
         let all = many(40);
         let of = |frames: &[Frame], config: &Config| -> HashMap<String, (usize, u64)> {
             let plan = Plan::new(config, frames, &styles).unwrap();
-            plan.jobs.iter().map(|job| (job.output.clone(), (job.style, job.seed))).collect()
+            plan.jobs.iter().map(|job| (job.output.clone(), (main(job), job.seed))).collect()
         };
         let whole = of(&all, &config);
         let mut reversed = all[10..20].to_vec();
@@ -409,7 +498,7 @@ mod tests {
     fn random_pairing_follows_the_weights() {
         let (frames, config, styles) = (many(4000), config(), styles(&[1.0, 3.0]));
         let plan = Plan::new(&config, &frames, &styles).unwrap();
-        let first = plan.jobs.iter().filter(|job| job.style == 0).count();
+        let first = plan.jobs.iter().filter(|job| main(job) == 0).count();
         assert!((900..1100).contains(&first), "{first} of 4000 at a weight of a quarter");
     }
 
@@ -419,9 +508,67 @@ mod tests {
         let config = Config { pairing: Pairing::Cycle, variants: 3, ..config() };
         let plan = Plan::new(&config, &frames, &styles).unwrap();
         for jobs in plan.jobs.chunks(3) {
-            assert_eq!(jobs.iter().map(|job| job.style).collect::<HashSet<_>>().len(), 3);
+            assert_eq!(jobs.iter().map(main).collect::<HashSet<_>>().len(), 3);
         }
-        assert_eq!(plan.jobs.iter().step_by(3).map(|job| job.style).collect::<HashSet<_>>().len(), 3, "starts differ");
+        assert_eq!(plan.jobs.iter().step_by(3).map(main).collect::<HashSet<_>>().len(), 3, "starts differ");
+    }
+
+    #[test]
+    fn a_mix_adds_other_styles_with_smaller_shares_and_keeps_the_main_one() {
+        let (frames, styles) = (many(400), styles(&[1.0, 2.0, 3.0, 4.0]));
+        for pairing in [Pairing::Random, Pairing::Cycle] {
+            let one = Config { pairing, variants: 2, ..config() };
+            let three = Config { mix: 3, ..one.clone() };
+            let alone = Plan::new(&one, &frames, &styles).unwrap();
+            let mixed = Plan::new(&three, &frames, &styles).unwrap();
+            assert_eq!(mixed.jobs, Plan::new(&three, &frames, &styles).unwrap().jobs);
+            for (alone, mixed) in alone.jobs.iter().zip(&mixed.jobs) {
+                assert_eq!((main(alone), alone.seed, alone.styles[0].share), (main(mixed), mixed.seed, 1.0));
+                let shares: Vec<f64> = mixed.styles.iter().map(|part| part.share).collect();
+                assert!(shares.is_sorted_by(|a, b| a >= b) && shares[2] > 0.0, "{shares:?}");
+                assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+                assert_eq!(mixed.styles.iter().map(|part| part.style).collect::<HashSet<_>>().len(), 3);
+            }
+            // The pieces of a line with two cuts: 11/18, 5/18 and 2/18 on average.
+            let mean = mixed.jobs.iter().map(|job| job.styles[0].share).sum::<f64>() / mixed.jobs.len() as f64;
+            assert!((mean - 11.0 / 18.0).abs() < 0.03, "{mean}");
+        }
+    }
+
+    #[test]
+    fn a_mix_never_takes_one_picture_twice_and_asks_for_no_more_than_there_are() {
+        let (frames, mut styles) = (many(20), styles(&[1.0, 1.0, 1.0]));
+        styles[2].digest = styles[0].digest.clone();
+        for pairing in [Pairing::Random, Pairing::Cycle] {
+            let two = Config { pairing, mix: 2, ..config() };
+            for job in Plan::new(&two, &frames, &styles).unwrap().jobs {
+                assert_ne!(styles[job.styles[0].style].digest, styles[job.styles[1].style].digest);
+            }
+            let error = Plan::new(&Config { mix: 3, ..two.clone() }, &frames, &styles).unwrap_err().to_string();
+            assert!(error.contains("`mix: 3`") && error.contains("there are 2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_blend_takes_all_styles_by_their_weights_and_its_digest_covers_them() {
+        let (frames, styles) = (many(2), styles(&[1.0, 3.0, 1.0]));
+        let config = Config { pairing: Pairing::Blend, ..config() };
+        let plan = Plan::new(&config, &frames, &styles).unwrap();
+        let part = |style, share| Part { style, share };
+        assert_eq!(plan.jobs[1].styles, [part(1, 0.6), part(0, 0.2), part(2, 0.2)]);
+        assert!(plan.summary(None).contains("+ 1.png 60 %, 0.png 20 %, 2.png 20 % ->"), "{}", plan.summary(None));
+        let digest = plan.style_digest(&plan.jobs[0]);
+        assert_eq!((digest.len(), &digest), (16, &plan.style_digest(&plan.jobs[1])));
+        let mut heavier = styles.clone();
+        heavier[2].weight = 1.5;
+        let mut repainted = styles.clone();
+        repainted[2].digest = "other".into();
+        for other in [heavier, repainted] {
+            let plan = Plan::new(&config, &frames, &other).unwrap();
+            assert_ne!(plan.style_digest(&plan.jobs[0]), digest);
+        }
+        let alone = Plan::new(&config, &frames, &styles[..1]).unwrap();
+        assert_eq!(alone.style_digest(&alone.jobs[0]), styles[0].digest, "of one style its own, as ever");
     }
 
     #[test]

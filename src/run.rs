@@ -10,12 +10,12 @@ use crate::manifest::{self, Manifest, Row, Status, Work};
 use crate::nst::conv::Size;
 use crate::nst::simd::Isa;
 use crate::nst::weights::Backbone;
-use crate::nst::{self, Stylizer};
+use crate::nst::{self, Stylizer, schedule};
 use crate::output;
 use crate::plan::{self, Job, Plan, Shard, Style};
 use crate::progress::{Event, Header, Observer, Summary};
 use crate::sheet;
-use crate::work::Workshop;
+use crate::work::{Step, Workshop};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -106,10 +106,10 @@ impl Batch {
             .map(|full| stylizer.working_size(full))
             .collect();
         let Some(&first) = sizes.first() else { return Ok(None) };
-        let pixels = sizes.iter().map(|size| size.pixels()).sum::<usize>() as f64 / sizes.len() as f64;
+        let work = |size: &Size| size.pixels() as f64 * schedule::cost(&stylizer.scales(*size));
+        let mean = sizes.iter().map(work).sum::<f64>() / sizes.len() as f64;
         let evaluation = stylizer.workbench(first).seconds_per_evaluation(2);
-        let evaluations = self.config.stylize.steps * plan.jobs.len();
-        let seconds = evaluation * pixels / first.pixels() as f64 * evaluations as f64;
+        let seconds = evaluation * mean / first.pixels() as f64 * plan.jobs.len() as f64;
         Ok(Some(Duration::from_secs_f64(seconds)))
     }
 
@@ -139,7 +139,8 @@ impl Batch {
                 format!("{} rows of the manifest cannot be read; their frames are done again", manifest.damaged());
             observer.event(Event::Warning(&text));
         }
-        let todo: Vec<&Job> = plan.jobs.iter().filter(|job| !manifest.is_done(&stamp.work(&plan, job))).collect();
+        let is_done = |job: &Job| manifest.is_done(&stamp.work(&plan, job, &plan.style_digest(job)));
+        let todo: Vec<&Job> = plan.jobs.iter().filter(|job| !is_done(job)).collect();
         let header = self.header(engine, &plan, plan.jobs.len() - todo.len());
         observer.event(Event::Begin(&header));
         let (mut done, mut failed) = (0, 0);
@@ -155,10 +156,10 @@ impl Batch {
                 |note| {
                     match note {
                         Note::Frame(job) => observer.event(Event::Frame { name: &plan.frame(job).relative }),
-                        Note::Evaluated(job, evaluation, loss) => observer.event(Event::Evaluated {
+                        Note::Evaluated(job, Step { evaluation, of, loss }) => observer.event(Event::Evaluated {
                             name: &plan.frame(job).relative,
                             evaluation,
-                            of: self.config.stylize.steps,
+                            of,
                             loss: loss.total,
                         }),
                         Note::Row(row) => {
@@ -212,7 +213,7 @@ impl Batch {
                 let sizes = sample.filter_map(|job| decode::dimensions(&plan.frame(job).path).ok());
                 let bytes = sizes.map(|(width, height)| {
                     let full = Size { height: height as usize, width: width as usize };
-                    crew::bytes_per_frame(full, stylizer.working_size(full))
+                    crew::bytes_per_frame(full, &stylizer.scales(stylizer.working_size(full)))
                 });
                 crew::frames_that_fit(threads, bytes.max().unwrap_or(0))
             }
@@ -241,7 +242,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn work<'a>(&'a self, plan: &Plan<'a>, job: &'a Job) -> Work<'a> {
+    fn work<'a>(&'a self, plan: &Plan<'a>, job: &'a Job, style_digest: &'a str) -> Work<'a> {
         let frame = plan.frame(job);
         Work {
             source: frame.path.to_str().unwrap_or_default(),
@@ -249,7 +250,7 @@ impl Stamp {
             output: &job.output,
             label: job.label_output.as_deref(),
             seed: job.seed,
-            style_digest: &plan.style(job).digest,
+            style_digest,
             config_digest: &self.config_digest,
             backbone_digest: &self.backbone.digest,
             engine: env!("CARGO_PKG_VERSION"),
@@ -259,11 +260,14 @@ impl Stamp {
     /// The row of a job that has not come to anything yet.
     fn row(&self, plan: &Plan, job: &Job) -> Row {
         let (frame, style) = (plan.frame(job), plan.style(job));
+        let part =
+            |(style, weight): (&Style, f64)| manifest::Part { path: style.path.to_string_lossy().into_owned(), weight };
         Row {
             status: Status::Failed,
             source: frame.path.to_string_lossy().into_owned(),
             style: style.path.to_string_lossy().into_owned(),
-            style_digest: style.digest.clone(),
+            styles: if job.styles.len() > 1 { plan.parts(job).map(part).collect() } else { Vec::new() },
+            style_digest: plan.style_digest(job),
             output: job.output.clone(),
             label: job.label_output.clone(),
             condition: plan.condition.into(),

@@ -11,8 +11,8 @@ use crate::nst::conv::Size;
 use crate::nst::guard::{Area, Easing, Report};
 use crate::nst::loss::Loss;
 use crate::nst::pixels::Pixels;
-use crate::nst::settings::{Init, RegionKind};
-use crate::nst::{self, Picture, Stylizer, Workbench};
+use crate::nst::settings::{Init, Padding, RegionKind};
+use crate::nst::{self, Picture, Stylizer, Workbench, schedule};
 use crate::output;
 use crate::plan::{Job, Plan};
 use std::path::Path;
@@ -52,14 +52,32 @@ impl<'a> Workshop<'a> {
             return Ok(style.clone());
         }
         let path = &self.plan.styles[index].path;
-        let (picture, _, _) = self.picture(path)?;
+        let (picture, _, _) = self.picture(path, bars::inner)?;
         Ok(place.insert(Arc::new(self.stylizer.style(&picture))).clone())
     }
 
-    /// The picture inside its bars with what lies beside it, and the whole.
-    fn picture(&self, path: &Path) -> Result<(Picture, Pixels, Inner)> {
+    /// The style of `job`, blended if there are several.
+    fn style_of(&self, job: &Job) -> Result<Arc<nst::Style>> {
+        let styles = job.styles.iter().map(|part| self.style(part.style)).collect::<Result<Vec<_>>>()?;
+        if let [style] = &styles[..] {
+            return Ok(style.clone());
+        }
+        let parts: Vec<_> = styles.iter().zip(&job.styles).map(|(style, part)| (&**style, part.share)).collect();
+        Ok(Arc::new(nst::Style::blend(&parts)))
+    }
+
+    /// The part of a frame that is stylized: what tiles does so with all that is in it.
+    fn inner(&self, whole: &Pixels) -> Inner {
+        match self.stylizer.settings().padding {
+            Padding::Wrap => Inner::whole(whole.size()),
+            Padding::Zero | Padding::Replicate => bars::inner(whole),
+        }
+    }
+
+    /// The part of a picture that `inner` says with what lies beside it, and the whole.
+    fn picture(&self, path: &Path, inner: impl FnOnce(&Pixels) -> Inner) -> Result<(Picture, Pixels, Inner)> {
         let whole = Pixels::from_rgb8(&decode::decode(path)?);
-        let inner = bars::inner(&whole);
+        let inner = inner(&whole);
         let settings = self.stylizer.settings();
         let read = |path: &Path| Ok(maps::read(path, whole.size())?.map(|map| map.cropped(inner)));
         let masks = match &settings.regions {
@@ -71,6 +89,15 @@ impl<'a> Workshop<'a> {
         let depth = if settings.init == Init::Weather { read(&maps::depth_path(path))? } else { None };
         Ok((Picture { pixels: whole.cropped(inner), boxes: Vec::new(), depth, masks }, whole, inner))
     }
+}
+
+/// One evaluation of a job.
+pub struct Step {
+    /// From 1.
+    pub evaluation: usize,
+    /// How many there are at most, at all scales.
+    pub of: usize,
+    pub loss: Loss,
 }
 
 /// One thread's workplace.
@@ -94,21 +121,22 @@ impl<'a> Worker<'a> {
     ///
     /// # Errors
     /// When the frame, its style or a map cannot be read, nothing can be made of it, or the output not be written.
-    pub fn work(&mut self, job: &Job, row: &mut Row, on_step: impl FnMut(usize, Loss)) -> Result<()> {
+    pub fn work(&mut self, job: &Job, row: &mut Row, mut on_step: impl FnMut(Step)) -> Result<()> {
         let Workshop { plan, stylizer, .. } = *self.shop;
         let frame = plan.frame(job);
-        let (mut picture, mut whole, inner) = self.shop.picture(&frame.path)?;
+        let (mut picture, mut whole, inner) = self.shop.picture(&frame.path, |whole| self.shop.inner(whole))?;
         (row.width, row.height) = (Some(whole.size().width as u32), Some(whole.size().height as u32));
         picture.boxes = self.boxes(frame, row, whole.size(), inner);
-        let style = self.shop.style(job.style)?;
+        let style = self.shop.style_of(job)?;
         let size = stylizer.working_size(picture.pixels.size());
         if self.bench.as_ref().is_none_or(|(other, _)| *other != size) {
             // The old room goes before the new one comes.
             self.bench = None;
         }
         let (_, bench) = self.bench.get_or_insert_with(|| (size, stylizer.workbench(size)));
+        let of = schedule::evaluations(&stylizer.scales(size));
         let made = stylizer
-            .stylize(bench, &picture, &style, job.seed, on_step)
+            .stylize(bench, &picture, &style, job.seed, |evaluation, loss| on_step(Step { evaluation, of, loss }))
             .map_err(|failure| Error::bad_file(&frame.path, failure.to_string()))?;
         row.evals = Some(made.evals as u32);
         (row.first_content_loss, row.first_style_loss) = (Some(made.first.content), Some(made.first.style));

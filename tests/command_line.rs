@@ -168,6 +168,28 @@ fn threads_shards_and_order_do_not_change_a_byte() {
 }
 
 #[test]
+fn several_styles_in_one_picture_stand_in_its_row_and_their_shares_are_work_to_do() {
+    let place = Place::new();
+    let blend = format!("{RUN} --set pairing=blend --set");
+    let weights =
+        |one: f64| format!(r#"styles=[{{"path":"styles/one.jpg","weight":{one}}},{{"path":"styles/two.png"}}]"#);
+    expect(&place.augment(&format!("{blend} {}", weights(3.0))), 0, &[]);
+    for row in place.rows("data-fog") {
+        let styles = row["styles"].as_array().unwrap();
+        assert_eq!((&styles[0]["path"], &styles[0]["weight"]), (&row["style"], &0.75.into()));
+        assert_eq!(
+            (&styles[1]["path"], &styles[1]["weight"]),
+            (&place.path("styles/two.png").to_str().into(), &0.25.into())
+        );
+    }
+    expect(&place.augment(&format!("{blend} {}", weights(3.0))), 0, &["nothing to do"]);
+    expect(&place.augment(&format!("{blend} {}", weights(2.0))), 0, &["2 frames"]);
+    expect(&place.augment(&format!("{RUN} --set mix=3")), 1, &["`mix: 3`", "there are 2"]);
+    expect(&place.augment(&format!("{RUN} --set mix=2")), 0, &["2 frames"]);
+    assert!(place.rows("data-fog").iter().all(|row| row["style_digest"].as_str().unwrap().len() == 16));
+}
+
+#[test]
 fn a_dry_run_shows_the_plan_and_writes_nothing() {
     let place = Place::new();
     let output = place.augment(&format!("{RUN} --dry-run --set variants=3"));
@@ -309,6 +331,23 @@ fn weights_are_found_in_their_order_and_bad_ones_are_named() {
 }
 
 #[test]
+fn letterbox_bars_stay_except_in_frames_that_tile() {
+    let place = Place::new();
+    let mut frame = picture(1, 80, 60);
+    for (x, y) in (0..80).flat_map(|x| (0..10).map(move |y| (x, y))) {
+        frame.put_pixel(x, y, Rgb([0; 3]));
+    }
+    frame.save(place.path("data/images/train/a.png")).unwrap();
+    let bar_stays = |set: &str| {
+        expect(&place.augment(&format!("{RUN} --limit 1 --output out --set {set}")), 0, &[]);
+        let made = image::open(place.path("out/images/train/a__fog-1.png")).unwrap().to_rgb8();
+        (0..80).all(|x| (0..10).all(|y| made.get_pixel(x, y).0 == [0; 3]))
+    };
+    assert!(bar_stays("stylize.padding=zero") && bar_stays("stylize.padding=replicate"));
+    assert!(!bar_stays("stylize.padding=wrap"));
+}
+
+#[test]
 fn every_style_setting_changes_the_picture() {
     let place = Place::new();
     let made = |set: &str| {
@@ -325,6 +364,12 @@ fn every_style_setting_changes_the_picture() {
         "stylize.pool=avg",
         "stylize.optimizer=adam",
         "stylize.tv=1.0",
+        "stylize.padding=replicate",
+        "stylize.padding=wrap",
+        "stylize.keep_colours=true",
+        "stylize.scales=2",
+        "pairing=blend",
+        "mix=2",
         "stylize.steps=9",
         "stylize.size=32",
         "stylize.content.weight=50",

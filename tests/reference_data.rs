@@ -10,7 +10,7 @@ use augment::backbone;
 use augment::config::BackboneChoice;
 use augment::nst::conv::Size;
 use augment::nst::gram;
-use augment::nst::settings::{Pool, Tap};
+use augment::nst::settings::{Padding, Pool, Tap};
 use augment::nst::simd::{Isa, LANES};
 use augment::nst::vgg::Trunk;
 use candle_core::{Device, safetensors};
@@ -42,7 +42,7 @@ fn taps_and_gram_matrices_equal_those_of_another_implementation() {
     let taps = names.map(|name| name.parse().unwrap());
     for isa in Isa::available() {
         let trunk = Trunk::new(&backbone, deepest, Pool::Max, isa).unwrap();
-        let mut space = trunk.workspace(Size { height, width }, &taps);
+        let mut space = trunk.workspace(Size { height, width }, Padding::Zero, &taps);
         trunk.forward(&mut space, &pixels);
         for (name, tap) in names.iter().zip(taps) {
             let (features, channels, size) = space.features(tap).unwrap();

@@ -1,5 +1,6 @@
 //! The bars that letterboxing leaves around a picture.
 
+use super::conv::Size;
 use super::pixels::Pixels;
 
 /// The picture inside its bars, in pixels.
@@ -11,6 +12,13 @@ pub struct Inner {
     pub width: usize,
 }
 
+impl Inner {
+    /// All of a picture of `size`.
+    pub fn whole(size: Size) -> Self {
+        Self { top: 0, left: 0, height: size.height, width: size.width }
+    }
+}
+
 /// The colours that bars have, 0..1: black of players and exporters, 114 of 255 of YOLO's letterbox.
 const BARS: [f32; 2] = [0.0, 114.0 / 255.0];
 /// How far a line's mean and 1 % of its values may be from that, after JPEG.
@@ -20,7 +28,7 @@ const SINGLE: f32 = 0.1;
 /// The part of `pixels` without bars; all of it where the rest would be less than a quarter of a side.
 pub fn inner(pixels: &Pixels) -> Inner {
     let size = pixels.size();
-    let whole = Inner { top: 0, left: 0, height: size.height, width: size.width };
+    let whole = Inner::whole(size);
     for colour in BARS {
         let bar = |values: &mut dyn Iterator<Item = &[f32]>| {
             let (mut count, mut sum, mut off) = (0, 0.0, 0);
@@ -52,7 +60,6 @@ pub fn inner(pixels: &Pixels) -> Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nst::conv::Size;
     use crate::nst::testing::Random;
 
     fn framed(height: usize, width: usize, inside: Inner, bar: f32) -> Pixels {

@@ -1,4 +1,5 @@
-//! The closed-form colour transfer: a linear map of RGB per region, which gives it another's mean and covariance.
+//! The closed-form colour transfer: a linear map of RGB per region, which gives it another's mean and covariance; and luma,
+//! for transfers that leave colours alone.
 
 use super::pixels::Pixels;
 use super::plane::Plane;
@@ -40,6 +41,18 @@ impl ColourStatistics {
             row.iter_mut().for_each(|v| *v /= count);
             row[i] += FLOOR;
         }
+        Self { mean, covariance }
+    }
+
+    /// Those of a picture of which each part has a share; shares sum to 1.
+    pub fn blend(parts: &[(&Self, f64)]) -> Self {
+        let over = |f: &dyn Fn(&Self) -> f64| parts.iter().map(|(part, share)| share * f(part)).sum::<f64>();
+        let mean: [f64; 3] = std::array::from_fn(|i| over(&|part| part.mean[i]));
+        // The parts' means are apart, and that is a spread of the whole.
+        let covariance = |i: usize, j: usize| {
+            over(&|part| part.covariance[i][j] + (part.mean[i] - mean[i]) * (part.mean[j] - mean[j]))
+        };
+        let covariance = std::array::from_fn(|i| std::array::from_fn(|j| covariance(i, j)));
         Self { mean, covariance }
     }
 }
@@ -92,12 +105,33 @@ pub fn transfer(pixels: &Pixels, regions: &Regions, targets: &[ColourStatistics]
     out
 }
 
-/// Gives `pixels`, whose luma stays, the differences of `other`'s colours from its luma.
+/// Rec. 601's weights of red, green and blue, as in YIQ and YCbCr.
+const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
+/// Of one pixel.
+pub fn luma(rgb: &[f32]) -> f32 {
+    rgb.iter().zip(LUMA).map(|(v, weight)| v * weight).sum()
+}
+
+/// `pixels` with their luma in all three colours.
+pub fn grey(pixels: &Pixels) -> Pixels {
+    let mut out = pixels.clone();
+    for rgb in out.data_mut().chunks_exact_mut(3) {
+        rgb.fill(luma(rgb));
+    }
+    out
+}
+
+/// Gives `pixels` the chroma of `other`, the differences of its colours from its luma, and leaves them their own luma
+/// (Gatys et al. 2016, 'Preserving color in neural artistic style transfer', section 4.2); two pictures of one size.
 pub fn take_chroma(pixels: &mut Pixels, other: &Pixels) {
-    let luma = |rgb: &[f32]| 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
+    assert_eq!(pixels.size(), other.size(), "luma and chroma are of one picture");
     for (rgb, other) in pixels.data_mut().chunks_exact_mut(3).zip(other.data().chunks_exact(3)) {
+        // All three colours hold the luma with the factor 1, so another luma is the same step for each.
         let step = luma(rgb) - luma(other);
-        (0..3).for_each(|i| rgb[i] = other[i] + step);
+        for (v, other) in rgb.iter_mut().zip(other) {
+            *v = other + step;
+        }
     }
 }
 
@@ -180,6 +214,34 @@ mod tests {
         let own = picture(3, 0.1);
         let same = transfer_all(&own, &of(&own));
         assert!(own.data().iter().zip(same.data()).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+
+    #[test]
+    fn a_picture_takes_anothers_chroma_and_keeps_its_luma() {
+        let (content, own) = (picture(1, 0.0), picture(2, 0.1));
+        let mut made = own.clone();
+        take_chroma(&mut made, &content);
+        let pixels = |pixels: &Pixels| pixels.data().chunks_exact(3).map(<[f32]>::to_vec).collect::<Vec<_>>();
+        for ((made, own), content) in pixels(&made).iter().zip(&pixels(&own)).zip(&pixels(&content)) {
+            assert!((luma(made) - luma(own)).abs() < 1e-6);
+            assert!((made[2] - luma(made) - (content[2] - luma(content))).abs() < 1e-6, "Cb");
+            assert!((made[0] - luma(made) - (content[0] - luma(content))).abs() < 1e-6, "Cr");
+        }
+        assert!(grey(&own).data().chunks_exact(3).all(|rgb| rgb[0] == rgb[1] && rgb[1] == rgb[2]));
+    }
+
+    #[test]
+    fn blended_statistics_are_those_of_the_pictures_side_by_side() {
+        let (a, b) = (picture(1, 0.0), picture(2, 0.3));
+        let both = [a.data(), b.data(), b.data()].concat();
+        let both = of(&Pixels::new(Size { height: 64 * 3, width: 64 }, both));
+        let (a, b) = (of(&a), of(&b));
+        let blended = ColourStatistics::blend(&[(&a, 1.0 / 3.0), (&b, 2.0 / 3.0)]);
+        for i in 0..3 {
+            assert!((blended.mean[i] - both.mean[i]).abs() < 1e-9);
+            assert!((0..3).all(|j| (blended.covariance[i][j] - both.covariance[i][j]).abs() < 1e-9));
+        }
+        assert_eq!(ColourStatistics::blend(&[(&a, 1.0)]), a);
     }
 
     #[test]

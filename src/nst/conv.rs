@@ -1,12 +1,13 @@
-//! Frozen 3x3 convolutions, stride 1, zero padding 1, forward and backward, with what surrounds them fused in.
+//! Frozen 3x3 convolutions, stride 1, padding 1, forward and backward, with what surrounds them fused in.
 //!
 //! Activations live in blocks of sixteen channels: `[channels / 16][height * width][16]`, called *blocked* below.
 //! Inside a block that is channels-last, so one pixel is one vector; between blocks it keeps every stride that the
 //! kernels take per pixel constant, which plain channels-last does not.
 //!
 //! The kernels never change, so both directions are prepared once: the gradient with respect to the input of a
-//! 3x3, stride 1, padding 1 convolution is the same convolution with the kernel turned by 180 degrees and its
-//! channel axes swapped.
+//! 3x3, stride 1, zero padding 1 convolution is the same convolution with the kernel turned by 180 degrees and its
+//! channel axes swapped. So it is where the plane wraps around. Where its border is replicated, that same convolution
+//! runs over one pixel more on each side ([`Grown`]), and what falls there is added to the border.
 
 pub mod first;
 mod product;
@@ -15,8 +16,8 @@ pub mod winograd;
 pub use product::{pack_columns, packed_len, product_rows};
 
 use super::parallel::Shared;
-use super::settings::Pool;
-use super::simd::{Kernel, LANES, Lanes};
+use super::settings::{Padding, Pool};
+use super::simd::{Isa, Kernel, LANES, Lanes};
 
 /// Height and width of a plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,11 @@ pub struct Size {
 impl Size {
     pub fn pixels(self) -> usize {
         self.height * self.width
+    }
+
+    /// With one pixel more on each side.
+    pub fn grown(self) -> Self {
+        Self { height: self.height + 2, width: self.width + 2 }
     }
 
     /// After a 2x2 pool with stride 2; an odd last row or column is dropped.
@@ -44,6 +50,103 @@ pub trait Source: Copy + Sync {
     /// # Safety
     /// `y` and `x` lie inside the picture and `block` inside the channels.
     unsafe fn load<L: Lanes>(&self, block: usize, y: usize, x: usize) -> L;
+
+    /// What lies outside the picture.
+    fn padding(&self) -> Padding {
+        Padding::Zero
+    }
+}
+
+/// A source with something else than zeros around it.
+#[derive(Clone, Copy)]
+pub struct Edged<S> {
+    pub source: S,
+    pub padding: Padding,
+}
+
+impl<S: Source> Source for Edged<S> {
+    fn fits(&self, blocks: usize, size: Size) -> bool {
+        self.source.fits(blocks, size)
+    }
+
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(&self, block: usize, y: usize, x: usize) -> L {
+        unsafe { self.source.load(block, y, x) }
+    }
+
+    #[inline(always)]
+    fn padding(&self) -> Padding {
+        self.padding
+    }
+}
+
+/// A source of `size` with one pixel of zeros on each side.
+#[derive(Clone, Copy)]
+pub struct Grown<S> {
+    pub source: S,
+    pub size: Size,
+}
+
+impl<S: Source> Source for Grown<S> {
+    fn fits(&self, blocks: usize, size: Size) -> bool {
+        size == self.size.grown() && self.source.fits(blocks, self.size)
+    }
+
+    #[inline(always)]
+    unsafe fn load<L: Lanes>(&self, block: usize, y: usize, x: usize) -> L {
+        let inside = (1..=self.size.height).contains(&y) && (1..=self.size.width).contains(&x);
+        if inside { unsafe { self.source.load(block, y - 1, x - 1) } } else { L::splat(0.0) }
+    }
+}
+
+/// The adjoint of a convolution of planes of `size` with `padding`, whose turned kernel is `turned`: takes the gradient
+/// with respect to its output to that with respect to its input, which comes to lie at the start of `out`.
+///
+/// Under [`Padding::Replicate`] `out` is as long as planes of [`Size::grown`] need.
+pub fn back_through(
+    turned: &winograd::Winograd,
+    isa: Isa,
+    scratch: &mut [winograd::Scratch],
+    source: impl Source,
+    padding: Padding,
+    size: Size,
+    out: &mut [f32],
+) {
+    match padding {
+        Padding::Zero | Padding::Wrap => {
+            turned.run(isa, scratch, size, Edged { source, padding }, Store { data: Shared::new(out), size });
+        }
+        Padding::Replicate => {
+            let size_out = size.grown();
+            let sink = Store { data: Shared::new(out), size: size_out };
+            turned.run(isa, scratch, size_out, Grown { source, size }, sink);
+            fold(out, size, padding);
+        }
+    }
+}
+
+/// Takes a gradient with respect to planes of `size` with one more pixel on each side, blocked, back to the planes
+/// themselves: adds the border to the pixels that `padding` had put there. In place; the result is packed.
+fn fold(grown: &mut [f32], size: Size, padding: Padding) {
+    let Size { height, width } = size;
+    let from = size.grown();
+    for block in 0..grown.len() / (from.pixels() * LANES) {
+        let start = block * from.pixels();
+        for (y, x) in (0..from.height).flat_map(|y| (0..from.width).map(move |x| (y, x))) {
+            if (1..=height).contains(&y) && (1..=width).contains(&x) {
+                continue;
+            }
+            let (Some(row), Some(column)) = (padding.inside(y, height), padding.inside(x, width)) else { continue };
+            let (at, to) = (start + y * from.width + x, start + (row + 1) * from.width + column + 1);
+            for lane in 0..LANES {
+                grown[to * LANES + lane] += grown[at * LANES + lane];
+            }
+        }
+        for y in 0..height {
+            let row = (start + (y + 1) * from.width + 1) * LANES;
+            grown.copy_within(row..row + width * LANES, (block * size.pixels() + y * width) * LANES);
+        }
+    }
 }
 
 /// Blocked activations as they are.
@@ -281,32 +384,46 @@ mod tests {
     use super::first::{First, Padded};
     use super::winograd::Winograd;
     use super::*;
-    use crate::nst::simd::Isa;
     use crate::nst::testing::{Random, assert_close, block, unblock};
 
+    /// Calls `f(output, input, weight)` for every product of the definition: places in planes `[channels][h][w]` and in
+    /// `weight`, `[outputs][inputs][3][3]`.
+    fn products(
+        (outputs, inputs): (usize, usize),
+        Size { height, width }: Size,
+        padding: Padding,
+        mut f: impl FnMut(usize, usize, usize),
+    ) {
+        for (o, y, x) in (0..outputs * height * width).map(|n| (n / width / height, n / width % height, n % width)) {
+            for (i, dy, dx) in (0..inputs * 9).map(|n| (n / 9, n / 3 % 3, n % 3)) {
+                let inside = padding.inside(y + dy, height).zip(padding.inside(x + dx, width));
+                if let Some((row, column)) = inside {
+                    let from = (i * height + row) * width + column;
+                    f((o * height + y) * width + x, from, (o * inputs + i) * 9 + dy * 3 + dx);
+                }
+            }
+        }
+    }
+
     /// The definition, in double precision: `weight` is `[outputs][inputs][3][3]`, planes are `[channels][h][w]`.
-    fn reference(weight: &[f32], input: &[f32], size: Size) -> Vec<f32> {
-        let Size { height, width } = size;
+    fn reference(weight: &[f32], input: &[f32], size: Size, padding: Padding) -> Vec<f32> {
         let inputs = input.len() / size.pixels();
         let outputs = weight.len() / (inputs * 9);
         let mut out = vec![0.0; outputs * size.pixels()];
-        for o in 0..outputs {
-            for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-                let mut sum = 0.0;
-                for i in 0..inputs {
-                    for (dy, dx) in (0..3).flat_map(|dy| (0..3).map(move |dx| (dy, dx))) {
-                        let (row, column) = ((y + dy).wrapping_sub(1), (x + dx).wrapping_sub(1));
-                        if row < height && column < width {
-                            let w = weight[((o * inputs + i) * 3 + dy) * 3 + dx];
-                            sum += w as f64 * input[(i * height + row) * width + column] as f64;
-                        }
-                    }
-                }
-                out[(o * height + y) * width + x] = sum as f32;
-            }
-        }
-        out
+        products((outputs, inputs), size, padding, |to, from, w| out[to] += weight[w] as f64 * input[from] as f64);
+        out.into_iter().map(|v| v as f32).collect()
     }
+
+    /// The adjoint of [`reference`] by the definition.
+    fn reference_back(weight: &[f32], gradient: &[f32], size: Size, padding: Padding) -> Vec<f32> {
+        let outputs = gradient.len() / size.pixels();
+        let inputs = weight.len() / (outputs * 9);
+        let mut out = vec![0.0; inputs * size.pixels()];
+        products((outputs, inputs), size, padding, |to, from, w| out[from] += weight[w] as f64 * gradient[to] as f64);
+        out.into_iter().map(|v| v as f32).collect()
+    }
+
+    const PADDINGS: [Padding; 3] = [Padding::Zero, Padding::Replicate, Padding::Wrap];
 
     const SIZES: [Size; 5] = [
         Size { height: 1, width: 1 },
@@ -342,7 +459,7 @@ mod tests {
             let looked_at = [0, outputs / 2 + 1, outputs - 1];
             let rows: Vec<f32> =
                 looked_at.iter().flat_map(|o| weight[o * inputs * 9..][..inputs * 9].to_vec()).collect();
-            let expected = reference(&rows, &input, size);
+            let expected = reference(&rows, &input, size, Padding::Zero);
             let conv = Winograd::new(outputs, inputs, |o, i, y, x| weight[((o * inputs + i) * 3 + y) * 3 + x]);
             let data = block(&input, inputs);
             for isa in Isa::available() {
@@ -359,6 +476,34 @@ mod tests {
     }
 
     #[test]
+    fn every_padding_and_its_adjoint_equal_the_definition_on_every_instruction_set() {
+        let ((inputs, outputs), mut random) = ((32, 16), Random(4));
+        let all = SIZES.into_iter().filter(|size| size.pixels() < 1000);
+        for (size, padding) in all.flat_map(|size| PADDINGS.map(|padding| (size, padding))) {
+            let weight = random.normal(outputs * inputs * 9);
+            let at = |o: usize, i: usize, y: usize, x: usize| weight[((o * inputs + i) * 3 + y) * 3 + x];
+            let (input, gradient) = (random.normal(inputs * size.pixels()), random.normal(outputs * size.pixels()));
+            let expected = reference(&weight, &input, size, padding);
+            let expected_back = reference_back(&weight, &gradient, size, padding);
+            let forward = Winograd::new(outputs, inputs, at);
+            let backward = Winograd::new(inputs, outputs, |o, i, y, x| at(i, o, 2 - y, 2 - x));
+            let (input, gradient) = (block(&input, inputs), block(&gradient, outputs));
+            for isa in Isa::available() {
+                let what = format!("{isa} {size:?} {padding:?}");
+                let mut out = vec![f32::NAN; expected.len()];
+                let source = Edged { source: Plain { data: &input, size }, padding };
+                let sink = Store { data: Shared::new(&mut out), size };
+                forward.run(isa, &mut [Default::default()], size, source, sink);
+                assert_close(&unblock(&out, outputs), &expected, 1e-4, &what);
+                let mut out = vec![f32::NAN; inputs * size.grown().pixels()];
+                let source = Plain { data: &gradient, size };
+                back_through(&backward, isa, &mut [Default::default()], source, padding, size, &mut out);
+                assert_close(&unblock(&out[..expected_back.len()], inputs), &expected_back, 1e-4, &what);
+            }
+        }
+    }
+
+    #[test]
     fn bias_relu_and_pools_equal_the_definition_on_every_instruction_set() {
         let (channels, mut random) = (32, Random(2));
         for (size, pool) in SIZES.iter().flat_map(|&size| [(size, Pool::Max), (size, Pool::Avg)]) {
@@ -366,7 +511,7 @@ mod tests {
             let weight = random.normal(channels * channels * 9);
             let bias = random.normal(channels);
             let input = random.normal(channels * size.pixels());
-            let mut active = reference(&weight, &input, size);
+            let mut active = reference(&weight, &input, size, Padding::Zero);
             for (plane, bias) in active.chunks_exact_mut(size.pixels()).zip(&bias) {
                 plane.iter_mut().for_each(|v| *v = (*v + bias).max(0.0));
             }
@@ -422,35 +567,32 @@ mod tests {
     #[test]
     fn the_first_convolution_equals_the_definition_in_both_directions() {
         let (outputs, mut random) = (32, Random(3));
-        for size in SIZES {
+        for (size, padding) in SIZES.into_iter().flat_map(|size| PADDINGS.map(|padding| (size, padding))) {
             let weight = random.normal(outputs * 27);
             let bias = random.normal(outputs);
             let pixels = random.normal(3 * size.pixels());
             let planes: Vec<f32> = (0..3).flat_map(|c| pixels.iter().skip(c).step_by(3).copied()).collect();
-            let mut expected = reference(&weight, &planes, size);
+            let mut expected = reference(&weight, &planes, size, padding);
             for (plane, bias) in expected.chunks_exact_mut(size.pixels()).zip(&bias) {
                 plane.iter_mut().for_each(|v| *v = (*v + bias).max(0.0));
             }
             let gradient = random.normal(outputs * size.pixels());
             let masked: Vec<f32> =
                 gradient.iter().zip(&expected).map(|(g, f)| if *f > 0.0 { *g } else { 0.0 }).collect();
-            let turned: Vec<f32> = (0..3)
-                .flat_map(|c| (0..outputs).map(move |o| (o, c)))
-                .flat_map(|(o, c)| weight[(o * 3 + c) * 9..][..9].iter().rev().copied())
-                .collect();
-            let expected_back = reference(&turned, &masked, size);
+            let expected_back = reference_back(&weight, &masked, size, padding);
             let conv = First::new(bias, |o, c, y, x| weight[((o * 3 + c) * 3 + y) * 3 + x]);
             let mut picture = Padded::new(size);
-            picture.fill(&pixels, |_, v| v);
             for isa in Isa::available() {
                 let (mut full, mut passed) = (vec![f32::NAN; expected.len()], vec![0; expected.len() / LANES]);
+                picture.fill(&pixels, padding, |_, v| v);
                 conv.forward(isa, &picture, &mut full, &mut passed);
-                let what = format!("{isa} {size:?}");
+                let what = format!("{isa} {size:?} {padding:?}");
                 assert_close(&unblock(&full, outputs), &expected, 1e-5, &what);
                 let mut back = vec![f32::NAN; pixels.len()];
                 let gradient = block(&gradient, outputs);
                 let source = Masked { gradient: &gradient, passed: &passed, size };
-                conv.backward(isa, &mut [Default::default(), Default::default()], source, [1.0; 3], &mut back);
+                let threads = &mut [Default::default(), Default::default()];
+                conv.backward(isa, threads, source, (&mut picture, padding), [1.0; 3], &mut back);
                 let planes: Vec<f32> = (0..3).flat_map(|c| back.iter().skip(c).step_by(3).copied()).collect();
                 assert_close(&planes, &expected_back, 1e-5, &what);
             }

@@ -4,7 +4,7 @@
 //! total   = content.weight * content + style.weight * style + tv.weight * tv
 //! content = mean over its taps of |F - C|^2 / |C|^2
 //! style   = mean over its taps of sum a |G - S|^2 / sum a |S|^2 over regions,   G = F F^T / pixels
-//! tv      = mean over pixels and colours of the squared differences to the right and below
+//! tv      = mean over pixels and colours of the squared differences to the right and below (around, where planes wrap)
 //! ```
 //!
 //! The paper divides by sizes only; dividing by the target's own norm makes each term 0 at the target and about 1 far
@@ -16,8 +16,8 @@ use super::conv::Size;
 use super::gram;
 use super::plane::Plane;
 use super::regions::Regions;
-use super::settings::{BLOCKS, Settings, Tap, Term};
-use super::sums::{add_scaled_difference, norm2, sum2};
+use super::settings::{BLOCKS, Padding, Settings, Tap, Term};
+use super::sums::{add_scaled_difference, axpy, norm2, sum2};
 use super::vgg::{Trunk, Workspace};
 
 /// One evaluation's values, before their weights except for `total`.
@@ -47,6 +47,14 @@ impl Target {
         let norm = norm2(&values).max(LEAST_NORM);
         Self { values, norm }
     }
+
+    /// The mean by weights, which sum up to more than 0; `None` of nothing.
+    fn blend<'a>(parts: impl Iterator<Item = (&'a Self, f64)> + Clone) -> Option<Self> {
+        let total: f64 = parts.clone().map(|(_, weight)| weight).sum();
+        let mut values = vec![0.0; parts.clone().next()?.0.values.len()];
+        parts.for_each(|(part, weight)| axpy(weight / total, &part.values, &mut values));
+        Some(Self::new(values))
+    }
 }
 
 /// The Gram matrices of one style picture, per tap and region: `[channels][channels]`.
@@ -64,6 +72,23 @@ impl Guides {
 
     fn at(&self, tap: Tap) -> &[Option<Plane>] {
         &self.0[tap.block()]
+    }
+}
+
+impl StyleTarget {
+    /// The sum of targets of the same settings, each times its weight: what a picture that is made of parts in these
+    /// styles would have. A region is blended of those targets that have it.
+    pub fn blend(parts: &[(&Self, f64)]) -> Self {
+        let grams = parts.first().map_or_else(Vec::new, |(first, _)| {
+            let regions = |at: usize| (0..first.grams[at].1.len()).map(move |region| (at, region));
+            let blended = |(at, region): (usize, usize)| {
+                Target::blend(
+                    parts.iter().filter_map(|&(part, weight)| Some((part.grams[at].1[region].as_ref()?, weight))),
+                )
+            };
+            first.grams.iter().enumerate().map(|(at, &(tap, _))| (tap, regions(at).map(blended).collect())).collect()
+        });
+        Self { grams }
     }
 }
 
@@ -115,7 +140,7 @@ impl<'a> Evaluator<'a> {
     /// For pictures of `size`, both sides at least [`super::vgg::MIN_SIDE`].
     pub fn new(trunk: &'a Trunk, settings: &'a Settings, size: Size) -> Self {
         let taps = taps(settings);
-        let space = trunk.workspace(size, &taps);
+        let space = trunk.workspace(size, settings.padding, &taps);
         let channels = taps.iter().filter_map(|&tap| Some(space.features(tap)?.1)).max().unwrap_or(0);
         Self {
             trunk,
@@ -126,6 +151,12 @@ impl<'a> Evaluator<'a> {
             scratch: gram::Scratch::new(channels),
             gram: vec![0.0; channels * channels],
         }
+    }
+
+    /// With another padding than the settings say.
+    pub fn padded(mut self, padding: Padding) -> Self {
+        self.space.set_padding(padding);
+        self
     }
 
     pub fn size(&self) -> Size {
@@ -182,7 +213,7 @@ impl<'a> Evaluator<'a> {
         };
         trunk.backward(space, tap_gradient, gradient);
         if self.tv > 0.0 {
-            loss.tv = add_total_variation(self.size(), pixels, self.tv, gradient);
+            loss.tv = add_total_variation(self.size(), self.space.padding(), pixels, self.tv, gradient);
         }
         loss.total = self.content.weight * loss.content + self.style.weight * loss.style + self.tv * loss.tv;
         loss
@@ -225,14 +256,15 @@ fn add_style<'a>(
 }
 
 /// Returns the total variation of `[height][width][3]` and adds `weight` times its gradient.
-fn add_total_variation(size: Size, pixels: &[f32], weight: f64, gradient: &mut [f32]) -> f64 {
+fn add_total_variation(size: Size, padding: Padding, pixels: &[f32], weight: f64, gradient: &mut [f32]) -> f64 {
+    let wraps = padding == Padding::Wrap;
     let row = size.width * 3;
     let count = pixels.len() as f64;
     let factor = (2.0 * weight / count) as f32;
     let mut sum = 0.0;
     for at in 0..pixels.len() {
-        let right = (at % row + 3 < row).then_some(at + 3);
-        let below = (at + row < pixels.len()).then_some(at + row);
+        let right = if at % row + 3 < row { Some(at + 3) } else { wraps.then_some(at + 3 - row) };
+        let below = if at + row < pixels.len() { Some(at + row) } else { wraps.then_some(at % row) };
         for next in [right, below].into_iter().flatten() {
             let step = pixels[next] - pixels[at];
             sum += (step as f64).powi(2);
@@ -289,10 +321,21 @@ mod tests {
                     };
                 }
                 let bias = bias.to_dtype(DType::F64)?.reshape((1, (), 1, 1))?;
-                x = x.conv2d(&weight.to_dtype(DType::F64)?, 1, 1, 1, 1)?.broadcast_add(&bias)?.relu()?;
+                x = self.padded(&self.padded(&x, 2)?, 3)?;
+                x = x.conv2d(&weight.to_dtype(DType::F64)?, 0, 1, 1, 1)?.broadcast_add(&bias)?.relu()?;
                 out.push(x.clone());
             }
             Ok(out)
+        }
+
+        /// With one more place at both ends of `dim`.
+        fn padded(&self, x: &Tensor, dim: usize) -> Result<Tensor> {
+            let last = x.dim(dim)? - 1;
+            match self.settings.padding {
+                Padding::Zero => x.pad_with_zeros(dim, 1, 1),
+                Padding::Replicate => Tensor::cat(&[&x.narrow(dim, 0, 1)?, x, &x.narrow(dim, last, 1)?], dim),
+                Padding::Wrap => Tensor::cat(&[&x.narrow(dim, last, 1)?, x, &x.narrow(dim, 0, 1)?], dim),
+            }
         }
 
         fn gram(features: &Tensor, region: &Plane) -> Result<Tensor> {
@@ -330,8 +373,11 @@ mod tests {
             }
             let Size { height, width } = self.size;
             let picture = Tensor::from_slice(pixels, (height, width, 3), &Device::Cpu)?;
-            let across = (picture.narrow(1, 1, width - 1)? - picture.narrow(1, 0, width - 1)?)?;
-            let down = (picture.narrow(0, 1, height - 1)? - picture.narrow(0, 0, height - 1)?)?;
+            let next = |dim: usize, len: usize| match self.settings.padding {
+                Padding::Wrap => Tensor::cat(&[picture.narrow(dim, 1, len - 1)?, picture.narrow(dim, 0, 1)?], dim),
+                _ => Tensor::cat(&[picture.narrow(dim, 1, len - 1)?, picture.narrow(dim, len - 1, 1)?], dim),
+            };
+            let (across, down) = ((next(1, width)? - &picture)?, (next(0, height)? - &picture)?);
             let variation = (across.sqr()?.sum_all()? + down.sqr()?.sum_all()?)?;
             Ok(total + self.settings.tv * variation.to_scalar::<f64>()? / pixels.len() as f64)
         }
@@ -427,6 +473,80 @@ mod tests {
         let skyless = Scene { sky: None, depth: Plane::filled(size, 1.0) };
         let skyless = Regions::of(&RegionKind::Scene, size, &skyless, &[]);
         check(&Settings::default(), [&skyless, &scene(size, 20.0)], size, Isa::available()[0]);
+    }
+
+    #[test]
+    fn replicated_and_wrapped_borders_meet_central_differences_on_every_instruction_set() {
+        for (isa, padding) in
+            Isa::available().into_iter().flat_map(|isa| [(isa, Padding::Replicate), (isa, Padding::Wrap)])
+        {
+            for (height, width) in [(32, 48), (16, 16), (33, 47)] {
+                let (settings, size) = (Settings { padding, tv: 0.7, ..Settings::default() }, Size { height, width });
+                check(&settings, [&Regions::whole(size), &Regions::whole(size)], size, isa);
+            }
+            let settings = Settings {
+                pool: Pool::Avg,
+                padding,
+                content: term(2.0, &[("relu2_2", 1.0), ("relu3_4", 0.5)]),
+                style: term(5.0, &[("relu1_2", 2.0), ("relu2_2", 1.0), ("relu3_2", 1.0)]),
+                ..Settings::default()
+            };
+            let size = Size { height: 27, width: 38 };
+            check(&settings, [&Regions::whole(size), &Regions::whole(size)], size, isa);
+            let size = Size { height: 32, width: 48 };
+            check(&Settings { padding, ..Settings::default() }, [&scene(size, 11.5), &scene(size, 20.0)], size, isa);
+        }
+    }
+
+    #[test]
+    fn a_wrapping_evaluation_follows_cyclic_shifts_by_whole_pools() {
+        let size = Size { height: 32, width: 64 };
+        let (down, across) = (16, 48);
+        let shifted = |pixels: &[f32]| {
+            let mut out = pixels.to_vec();
+            out.chunks_exact_mut(size.width * 3).for_each(|row| row.rotate_right(across * 3));
+            out.rotate_right(down * size.width * 3);
+            out
+        };
+        let [content, style, x] = pictures(size);
+        let evaluate = |padding, content: &[f32], x: &[f32]| {
+            let settings = Settings { padding, tv: 0.5, ..Settings::default() };
+            let backbone = Backbone::random(WIDTHS, tap("relu5_1"));
+            let trunk = Trunk::new(&backbone, tap("relu5_1"), Pool::Max, Isa::available()[0]).unwrap();
+            let mut evaluator = Evaluator::new(&trunk, &settings, size);
+            let guides = Guides::new(&Regions::whole(size));
+            let (content, style) = (evaluator.content_target(content), evaluator.style_target(&style, &guides));
+            let mut gradient = vec![0.0; x.len()];
+            let loss = evaluator.evaluate(&content, &style, &guides, x, &mut gradient);
+            (loss.total, gradient)
+        };
+        let off = |padding| {
+            let (loss, gradient) = evaluate(padding, &content, &x);
+            let (turned_loss, turned_gradient) = evaluate(padding, &shifted(&content), &shifted(&x));
+            let scale = gradient.iter().fold(0.0_f32, |top, g| top.max(g.abs()));
+            let worst = shifted(&gradient).iter().zip(&turned_gradient).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            ((turned_loss / loss - 1.0).abs(), worst / scale)
+        };
+        let (loss, gradient) = off(Padding::Wrap);
+        assert!(loss < 1e-5 && gradient < 1e-4, "{loss} {gradient}");
+        for padding in [Padding::Zero, Padding::Replicate] {
+            let (loss, gradient) = off(padding);
+            assert!(loss > 1e-4 && gradient > 1e-2, "{padding:?}: {loss} {gradient}");
+        }
+    }
+
+    #[test]
+    fn a_blend_is_made_per_tap_and_region_of_the_targets_that_have_it() {
+        let gram = |values: &[f32]| Some(Target::new(values.to_vec()));
+        let of = |regions: Vec<Option<Target>>| StyleTarget { grams: vec![(tap("relu1_1"), regions)] };
+        let a = of(vec![gram(&[1.0, 2.0]), gram(&[4.0, 0.0]), None]);
+        let b = of(vec![gram(&[3.0, -2.0]), None, None]);
+        let blended = StyleTarget::blend(&[(&a, 0.75), (&b, 0.25)]);
+        let [(_, regions)] = &blended.grams[..] else { panic!("one tap") };
+        let values = |region: &Option<Target>| region.as_ref().map(|target| (target.values.clone(), target.norm));
+        assert_eq!(values(&regions[0]), Some((vec![1.5, 1.0], 3.25)), "the norm is the blended matrix' own");
+        assert_eq!(values(&regions[1]), Some((vec![4.0, 0.0], 16.0)));
+        assert_eq!(values(&regions[2]), None);
     }
 
     #[test]

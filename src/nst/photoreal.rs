@@ -7,6 +7,7 @@
 use super::conv::Size;
 use super::pixels::Pixels;
 use super::plane::{between, box_mean};
+use super::settings::Padding;
 use rayon::prelude::*;
 
 /// Pixels from a window's centre to its side, at the working size.
@@ -24,14 +25,17 @@ const SQUARE: [[usize; 3]; 3] = [[0, 1, 2], [1, 3, 4], [2, 4, 5]];
 /// An affine map of RGB for every pixel of the working size.
 pub struct AffineField {
     size: Size,
+    wraps: bool,
     /// `[height][width][12]`
     maps: Vec<f32>,
 }
 
 impl AffineField {
     /// Fits the maps that take `content` to `stylized`, two pictures of one size.
-    pub fn fit(content: &Pixels, stylized: &Pixels) -> Self {
-        let size = content.size();
+    ///
+    /// Under [`Padding::Wrap`] the field wraps around; else windows end at the border.
+    pub fn fit(content: &Pixels, stylized: &Pixels, padding: Padding) -> Self {
+        let (size, wraps) = (content.size(), padding == Padding::Wrap);
         let mut moments = vec![0.0; size.pixels() * MOMENTS];
         moments.par_chunks_mut(MOMENTS).zip(content.data().par_chunks(3).zip(stylized.data().par_chunks(3))).for_each(
             |(moments, (from, to))| {
@@ -45,21 +49,21 @@ impl AffineField {
                 }
             },
         );
-        let moments = box_mean::<MOMENTS>(&moments, size, RADIUS);
+        let moments = box_mean::<MOMENTS>(&moments, size, RADIUS, wraps);
         let mut maps = vec![0.0; size.pixels() * NUMBERS];
         maps.par_chunks_mut(NUMBERS)
             .zip(moments.par_chunks(MOMENTS))
             .for_each(|(map, moments)| map.copy_from_slice(&regression(moments)));
-        Self { size, maps: box_mean::<NUMBERS>(&maps, size, RADIUS) }
+        Self { size, wraps, maps: box_mean::<NUMBERS>(&maps, size, RADIUS, wraps) }
     }
 
     /// Applies the maps, resized bilinearly, to `original`, in place.
     pub fn apply(&self, original: &mut Pixels) {
         let full = original.size();
-        let across: Vec<_> = (0..full.width).map(|x| between(x, full.width, self.size.width)).collect();
+        let across: Vec<_> = (0..full.width).map(|x| between(x, full.width, self.size.width, self.wraps)).collect();
         let row_len = self.size.width * NUMBERS;
         original.data_mut().par_chunks_mut(full.width * 3).enumerate().for_each(|(y, row)| {
-            let (top, bottom, down) = between(y, full.height, self.size.height);
+            let (top, bottom, down) = between(y, full.height, self.size.height, self.wraps);
             // One row of maps, interpolated downwards once for all pixels of the row.
             let (top, bottom) = (&self.maps[top * row_len..][..row_len], &self.maps[bottom * row_len..][..row_len]);
             let maps: Vec<f32> = top.iter().zip(bottom).map(|(t, b)| t + down * (b - t)).collect();
@@ -116,7 +120,7 @@ mod tests {
         let map = |rgb: &[f32]| [0.5 * rgb[0] + 0.1 * rgb[1] + 0.2, 0.6 * rgb[1] + 0.1, 0.3 * rgb[2] + 0.2 * rgb[0]];
         let content = picture(Size { height: 37, width: 53 });
         let stylized = content.data().chunks_exact(3).flat_map(map).collect();
-        let field = AffineField::fit(&content, &Pixels::new(content.size(), stylized));
+        let field = AffineField::fit(&content, &Pixels::new(content.size(), stylized), Padding::Zero);
         let mut large = picture(Size { height: 75, width: 110 });
         let expected: Vec<f32> = large.data().chunks_exact(3).flat_map(map).collect();
         field.apply(&mut large);

@@ -1,6 +1,7 @@
 //! One value per pixel: masks, depths and the filters that they share with the render.
 
 use super::bars::Inner;
+use super::colour::luma;
 use super::conv::Size;
 use super::pixels::Pixels;
 use rayon::prelude::*;
@@ -28,7 +29,6 @@ impl Plane {
 
     /// The luma of Rec. 601, 0..1.
     pub fn luma(pixels: &Pixels) -> Self {
-        let luma = |rgb: &[f32]| 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
         Self { size: pixels.size(), data: pixels.data().chunks_exact(3).map(luma).collect() }
     }
 
@@ -72,7 +72,7 @@ impl Plane {
 
     /// The mean of a square window, cut off at the border.
     pub fn blurred(&self, radius: usize) -> Self {
-        Self { size: self.size, data: box_mean::<1>(&self.data, self.size, radius) }
+        Self { size: self.size, data: box_mean::<1>(&self.data, self.size, radius, false) }
     }
 
     /// Resized bilinearly.
@@ -80,10 +80,10 @@ impl Plane {
         if size == self.size {
             return self.clone();
         }
-        let across: Vec<_> = (0..size.width).map(|x| between(x, size.width, self.size.width)).collect();
+        let across: Vec<_> = (0..size.width).map(|x| between(x, size.width, self.size.width, false)).collect();
         let mut data = vec![0.0; size.pixels()];
         data.par_chunks_mut(size.width).enumerate().for_each(|(y, row)| {
-            let (top, bottom, down) = between(y, size.height, self.size.height);
+            let (top, bottom, down) = between(y, size.height, self.size.height, false);
             for (value, &(left, right, aside)) in row.iter_mut().zip(&across) {
                 let mix = |y: usize| self.at(y, left) + aside * (self.at(y, right) - self.at(y, left));
                 *value = mix(top) + down * (mix(bottom) - mix(top));
@@ -96,7 +96,7 @@ impl Plane {
     pub fn guided(&self, guide: &Self, radius: usize, eps: f32) -> Self {
         assert_eq!(self.size, guide.size, "a guide has the size of what it guides");
         let moments: Vec<f32> = self.data.iter().zip(&guide.data).flat_map(|(&p, &i)| [i, p, i * i, i * p]).collect();
-        let moments = box_mean::<4>(&moments, self.size, radius);
+        let moments = box_mean::<4>(&moments, self.size, radius, false);
         let lines: Vec<f32> = moments
             .chunks_exact(4)
             .flat_map(|m| {
@@ -104,26 +104,46 @@ impl Plane {
                 [factor, m[1] - factor * m[0]]
             })
             .collect();
-        let lines = box_mean::<2>(&lines, self.size, radius);
+        let lines = box_mean::<2>(&lines, self.size, radius, false);
         let data = lines.chunks_exact(2).zip(&guide.data).map(|(line, i)| line[0] * i + line[1]).collect();
         Self { size: self.size, data }
     }
 }
 
 /// The two neighbours of pixel `at` of `full` on a grid of `small`, and how far it lies towards the second; pixel
-/// centres at halves.
-pub fn between(at: usize, full: usize, small: usize) -> (usize, usize, f32) {
-    let place = ((at as f32 + 0.5) * small as f32 / full as f32 - 0.5).clamp(0.0, (small - 1) as f32);
+/// centres at halves. What `wraps` goes on at its opposite side.
+pub fn between(at: usize, full: usize, small: usize, wraps: bool) -> (usize, usize, f32) {
+    let place = (at as f32 + 0.5) * small as f32 / full as f32 - 0.5;
+    if wraps {
+        let low = place.floor();
+        let index = (low as isize).rem_euclid(small as isize) as usize;
+        return (index, (index + 1) % small, place - low);
+    }
+    let place = place.clamp(0.0, (small - 1) as f32);
     let low = place as usize;
     (low, (low + 1).min(small - 1), place - low as f32)
 }
 
-/// The mean of each of `N` interleaved values over a square window of `radius` pixels, cut off at the border.
-pub fn box_mean<const N: usize>(data: &[f32], size: Size, radius: usize) -> Vec<f32> {
+/// The mean of each of `N` interleaved values over a square window of `radius` pixels, cut off at the border or, where the
+/// plane `wraps`, going on at the opposite side.
+pub fn box_mean<const N: usize>(data: &[f32], size: Size, radius: usize, wraps: bool) -> Vec<f32> {
     let Size { height, width } = size;
-    let window = |at: usize, end: usize| at.saturating_sub(radius)..(at + radius + 1).min(end);
+    let window = |at: usize, end: usize| match wraps {
+        // Counted from `radius` places before the first.
+        true => at..at + 2 * radius + 1,
+        false => at.saturating_sub(radius)..(at + radius + 1).min(end),
+    };
+    let place = |at: usize, len: usize| if wraps { (at + len * radius - radius) % len } else { at };
     let mut across = vec![0.0; data.len()];
     across.par_chunks_mut(width * N).zip(data.par_chunks(width * N)).for_each(|(to, from)| {
+        let around: Vec<f32>;
+        let from = if wraps {
+            let columns = (0..width + 2 * radius).map(|column| place(column, width));
+            around = columns.flat_map(|column| from[column * N..][..N].iter().copied()).collect();
+            &around
+        } else {
+            from
+        };
         for (x, to) in to.chunks_exact_mut(N).enumerate() {
             let window = window(x, width);
             let scale = 1.0 / window.len() as f32;
@@ -143,7 +163,7 @@ pub fn box_mean<const N: usize>(data: &[f32], size: Size, radius: usize) -> Vec<
         let window = window(y, height);
         let scale = 1.0 / window.len() as f32;
         for row in window {
-            for (to, v) in to.iter_mut().zip(&across[row * width * N..][..width * N]) {
+            for (to, v) in to.iter_mut().zip(&across[place(row, height) * width * N..][..width * N]) {
                 *to += v;
             }
         }
@@ -157,10 +177,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_are_cut_off_at_the_border() {
+    fn windows_are_cut_off_at_the_border_or_wrap() {
         let size = Size { height: 3, width: 20 };
         let data: Vec<f32> = (0..60).map(|i| (i % 20) as f32).collect();
-        let mean = box_mean::<1>(&data, size, 6);
+        let around = box_mean::<1>(&data, size, 6, true);
+        assert!((around[0] - (0..=6).chain(14..20).sum::<i32>() as f32 / 13.0).abs() < 1e-5, "the mean around 0");
+        let mean = box_mean::<1>(&data, size, 6, false);
         assert!((mean[0] - 3.0).abs() < 1e-6, "the mean of 0..=6");
         assert!((mean[10] - 10.0).abs() < 1e-6);
         assert!((mean[59] - 16.0).abs() < 1e-6, "the mean of 13..=19");

@@ -58,6 +58,11 @@ impl Regions {
         Self(parts.into_iter().map(|part| Some(enough(part).unwrap_or(Plane::filled(size, 1.0)))).collect())
     }
 
+    /// The same for a picture of another size.
+    pub fn resized(&self, size: Size) -> Self {
+        Self(self.0.iter().map(|part| part.as_ref().map(|part| part.resized(size))).collect())
+    }
+
     /// In the kind's order.
     pub fn parts(&self) -> impl Iterator<Item = Option<&Plane>> {
         self.0.iter().map(Option::as_ref)

@@ -27,6 +27,11 @@ impl Scene {
         Self { sky: None, depth: Plane::filled(size, 1.0) }
     }
 
+    /// The same for a picture of another size.
+    pub fn resized(&self, size: Size) -> Self {
+        Self { sky: self.sky.as_ref().map(|sky| sky.resized(size)), depth: self.depth.resized(size) }
+    }
+
     /// Looks at `pixels`, which have no letterbox bars. `depth`, where it is known, is of any scale, greater means further
     /// away, and 0 endlessly far.
     pub fn of(pixels: &Pixels, depth: Option<&Plane>) -> Self {

@@ -1,6 +1,9 @@
 //! What one stylization is asked to do: plain validated values, no files and no YAML.
 
+use super::conv::Size;
 use super::falling::{Falling, Kind};
+use super::pixels::working_size;
+use super::vgg::MIN_SIDE;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -169,6 +172,30 @@ pub enum Pool {
     Avg,
 }
 
+/// What every convolution of the trunk reads outside its plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Padding {
+    /// Zeros, as VGG19 was trained.
+    Zero,
+    /// The nearest value inside.
+    Replicate,
+    /// The values at the opposite side, so that the picture has no border and tiles.
+    Wrap,
+}
+
+impl Padding {
+    /// Which of `len` places stands for the one at `at - 1`; `None` for a zero. So 0 and `len + 1` lie just outside.
+    #[inline(always)]
+    pub fn inside(self, at: usize, len: usize) -> Option<usize> {
+        match self {
+            Self::Zero => at.checked_sub(1).filter(|&at| at < len),
+            Self::Replicate => Some(at.saturating_sub(1).min(len - 1)),
+            Self::Wrap => Some((at + len - 1) % len),
+        }
+    }
+}
+
 /// How the optimized picture becomes the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -204,8 +231,10 @@ pub struct Term {
 pub struct Settings {
     /// Long side in pixels that the optimizer works on; smaller pictures are never enlarged.
     pub size: usize,
-    /// Evaluations of loss and gradient.
+    /// Evaluations of loss and gradient, at the working size.
     pub steps: usize,
+    /// Sizes that the optimizer goes through, each half the next; `None`: as the render needs.
+    pub scales: Option<usize>,
     pub optimizer: Optimizer,
     pub init: Init,
     /// What [`Init::Weather`] means.
@@ -216,6 +245,7 @@ pub struct Settings {
     /// Weight of the total variation.
     pub tv: f64,
     pub pool: Pool,
+    pub padding: Padding,
     pub render: Render,
     pub chroma: Chroma,
     /// Blend between the content (0) and the result (1).
@@ -223,6 +253,31 @@ pub struct Settings {
     /// Whether labelled objects are kept visible.
     pub guard: bool,
     pub falling: FallingRange,
+    /// Whether only luma is stylized, and the content's chroma stays.
+    pub keep_colours: bool,
+}
+
+impl Settings {
+    /// The size that a picture of `full` is optimized at in the end: [`working_size`], and multiples of [`MIN_SIDE`]
+    /// where planes wrap.
+    pub fn working_size(&self, full: Size) -> Size {
+        self.whole(working_size(full, self.size, MIN_SIDE))
+    }
+
+    /// A working size after `level` halvings.
+    pub fn halved(&self, size: Size, level: usize) -> Size {
+        let side = |side: usize| ((side + (1 << level >> 1)) >> level).max(MIN_SIDE);
+        self.whole(Size { height: side(size.height), width: side(size.width) })
+    }
+
+    fn whole(&self, size: Size) -> Size {
+        if self.padding != Padding::Wrap {
+            return size;
+        }
+        // Where a pool drops an odd row, the plane above it no longer ends where the picture wraps.
+        let side = |side: usize| ((side + MIN_SIDE / 2) / MIN_SIDE).max(1) * MIN_SIDE;
+        Size { height: side(size.height), width: side(size.width) }
+    }
 }
 
 impl Default for Settings {
@@ -233,6 +288,7 @@ impl Default for Settings {
         Self {
             size: 384,
             steps: 30,
+            scales: None,
             optimizer: Optimizer::Lbfgs,
             init: Init::Colour,
             weather: Weather::Fog,
@@ -241,11 +297,13 @@ impl Default for Settings {
             style: Term { weight: 10.0, layers: taps(&[(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]) },
             tv: 0.0,
             pool: Pool::Max,
+            padding: Padding::Zero,
             render: Render::Photoreal,
             chroma: Chroma::Style,
             strength: Range::from(1.0),
             guard: true,
             falling: FallingRange::default(),
+            keep_colours: false,
         }
     }
 }

@@ -6,9 +6,9 @@
 use super::aligned::Aligned;
 use super::conv::first::{self, First, Padded};
 use super::conv::winograd::{self, Winograd};
-use super::conv::{Activate, Gather, Masked, Plain, Size, Store, Unpooled};
+use super::conv::{Activate, Edged, Gather, Masked, Plain, Size, Unpooled, back_through};
 use super::parallel::Shared;
-use super::settings::{BLOCKS, Pool, Tap};
+use super::settings::{BLOCKS, Padding, Pool, Tap};
 use super::simd::{Isa, Kernel, LANES, Lanes};
 use super::weights::Backbone;
 
@@ -38,6 +38,7 @@ struct Frozen {
 /// Everything that evaluations of one picture size write to, allocated once.
 pub struct Workspace {
     size: Size,
+    padding: Padding,
     layers: Vec<Layer>,
     picture: Padded,
     relay: Relay,
@@ -126,7 +127,9 @@ impl Trunk {
     }
 
     /// Room for pictures of `size`, both sides at least [`MIN_SIDE`], keeping the activations of `taps`.
-    pub fn workspace(&self, size: Size, taps: &[Tap]) -> Workspace {
+    ///
+    /// Under [`Padding::Wrap`] a plane wraps where its pools end, so sides should be multiples of [`MIN_SIDE`].
+    pub fn workspace(&self, size: Size, padding: Padding, taps: &[Tap]) -> Workspace {
         let deepest = taps.iter().copied().max();
         let mut layers: Vec<Layer> = Vec::new();
         let mut here = size;
@@ -151,6 +154,7 @@ impl Trunk {
         let threads = rayon::current_num_threads();
         Workspace {
             size,
+            padding,
             layers,
             picture: Padded::new(size),
             relay: Relay::default(),
@@ -161,9 +165,9 @@ impl Trunk {
 
     /// Runs the network over `pixels`, `[height][width][3]` RGB in 0..1.
     pub fn forward(&self, space: &mut Workspace, pixels: &[f32]) {
-        let Workspace { layers, picture, relay, threads, .. } = space;
+        let &mut Workspace { padding, ref mut layers, ref mut picture, ref mut relay, ref mut threads, .. } = space;
         relay.rewind();
-        picture.fill(pixels, |colour, value| (value - MEAN[colour]) / STD[colour]);
+        picture.fill(pixels, padding, |colour, value| (value - MEAN[colour]) / STD[colour]);
         for index in 0..layers.len() {
             let (below, above) = layers.split_at_mut(index);
             let layer = &mut above[0];
@@ -189,7 +193,8 @@ impl Trunk {
                         passed: Shared::new(&mut layer.passed),
                         size: layer.size,
                     };
-                    conv.forward.run(self.isa, threads, layer.size, Plain { data, size: layer.size }, sink);
+                    let source = Edged { source: Plain { data, size: layer.size }, padding };
+                    conv.forward.run(self.isa, threads, layer.size, source, sink);
                 }
                 (None, Some(full)) => self.first.forward(self.isa, picture, full, &mut layer.passed),
                 (None, None) => unreachable!("no pool follows conv1_1"),
@@ -212,7 +217,15 @@ impl Trunk {
         mut tap_gradient: impl FnMut(Tap, &[f32], &mut [f32]),
         out: &mut [f32],
     ) {
-        let Workspace { layers, relay, threads, first_threads, .. } = space;
+        let &mut Workspace {
+            padding,
+            ref mut layers,
+            ref mut picture,
+            ref mut relay,
+            ref mut threads,
+            ref mut first_threads,
+            ..
+        } = space;
         // From here on `passing` holds the gradient with respect to what the layer above reads.
         if let Some(deepest) = layers.last() {
             sized(&mut relay.passing, deepest.len()).fill(0.0);
@@ -234,16 +247,18 @@ impl Trunk {
             let masked = Masked { gradient: &relay.passing, passed: &layer.passed, size };
             let Some(below) = below.last() else {
                 // The picture was divided by STD on its way in.
-                self.first.backward(self.isa, first_threads, masked, STD.map(|std| 1.0 / std), out);
+                let scale = STD.map(|std| 1.0 / std);
+                self.first.backward(self.isa, first_threads, masked, (&mut *picture, padding), scale, out);
                 continue;
             };
             let conv = &self.deeper[index - 1].backward;
-            let sink = Store { data: Shared::new(sized(&mut relay.spare, below.channels * size.pixels())), size };
+            let room = if padding == Padding::Replicate { size.grown() } else { size };
+            let spare = sized(&mut relay.spare, below.channels * room.pixels());
             if layer.pooled && layer.kept.is_none() {
                 let source = Unpooled { gradient: &relay.passing, passed: &layer.passed, size, pool: self.pool };
-                conv.run(self.isa, threads, size, source, sink);
+                back_through(conv, self.isa, threads, source, padding, size, spare);
             } else {
-                conv.run(self.isa, threads, size, masked, sink);
+                back_through(conv, self.isa, threads, masked, padding, size, spare);
             }
             relay.hand_on();
         }
@@ -253,6 +268,14 @@ impl Trunk {
 impl Workspace {
     pub fn size(&self) -> Size {
         self.size
+    }
+
+    pub fn padding(&self) -> Padding {
+        self.padding
+    }
+
+    pub fn set_padding(&mut self, padding: Padding) {
+        self.padding = padding;
     }
 
     /// The features of `tap` from the last forward pass, blocked, and its channels and size; `None` for other layers.

@@ -12,7 +12,7 @@ use augment::nst::gram;
 use augment::nst::loss::{self, Evaluator, Guides};
 use augment::nst::parallel::Shared;
 use augment::nst::regions::Regions;
-use augment::nst::settings::{Pool, Settings};
+use augment::nst::settings::{Padding, Pool, Settings};
 use augment::nst::simd::{Isa, LANES};
 use augment::nst::vgg::Trunk;
 use augment::nst::weights::Backbone;
@@ -70,7 +70,7 @@ fn first_convolution(c: &mut Criterion) {
     let (isa, size) = (Isa::from_env().unwrap(), square(SIDE));
     let conv = First::new(vec![0.1; 64], |o, i, y, x| ((o * 31 + i * 7 + y * 3 + x) % 17) as f32 / 100.0);
     let mut picture = Padded::new(size);
-    picture.fill(&values(3 * size.pixels()), |_, v| v);
+    picture.fill(&values(3 * size.pixels()), Padding::Zero, |_, v| v);
     let (mut full, mut passed) = (Aligned::zeros(64 * size.pixels()), vec![0; 64 / LANES * size.pixels()]);
     c.bench_function(&format!("convolution {isa}/conv1_1 forward"), |b| {
         b.iter(|| conv.forward(isa, black_box(&picture), &mut full, &mut passed));

@@ -3,6 +3,7 @@
 use super::{Masked, Size, Source, pack_columns, packed_len, product_rows};
 use crate::nst::aligned::Aligned;
 use crate::nst::parallel::{Shared, each, for_each};
+use crate::nst::settings::Padding;
 use crate::nst::simd::{Isa, Kernel, LANES, Lanes};
 use rayon::prelude::*;
 
@@ -34,7 +35,7 @@ pub struct Scratch {
     spread: Aligned,
 }
 
-/// A picture with one pixel of zeros around it, channels-last: `[height + 2][width + 2][3]`.
+/// A picture with one pixel of padding around it, channels-last: `[height + 2][width + 2][3]`.
 pub struct Padded {
     data: Vec<f32>,
     size: Size,
@@ -45,8 +46,8 @@ impl Padded {
         Self { data: vec![0.0; (size.height + 2) * (size.width + 2) * COLOURS], size }
     }
 
-    /// Sets the inside to `f(colour, value)` of `pixels`, `[height][width][3]`.
-    pub fn fill(&mut self, pixels: &[f32], f: impl Fn(usize, f32) -> f32 + Sync) {
+    /// Sets the inside to `f(colour, value)` of `pixels`, `[height][width][3]`, and the border to its padding.
+    pub fn fill(&mut self, pixels: &[f32], padding: Padding, f: impl Fn(usize, f32) -> f32 + Sync) {
         let row_len = self.row_len();
         let inside = self.size.width * COLOURS;
         let rows = self.data[row_len..].par_chunks_exact_mut(row_len).zip(pixels.par_chunks_exact(inside));
@@ -57,6 +58,43 @@ impl Padded {
                 }
             }
         });
+        self.each_outside(padding, |data, at, inside| match inside {
+            Some(inside) => data.copy_within(inside..inside + COLOURS, at),
+            None => data[at..at + COLOURS].fill(0.0),
+        });
+    }
+
+    /// With a gradient in place of a picture: writes that of the pixels to `out`, `[height][width][3]`, the border added
+    /// to the pixels that `padding` had put there, each colour times its `scale`.
+    fn fold(&mut self, padding: Padding, scale: [f32; COLOURS], out: &mut [f32]) {
+        self.each_outside(padding, |data, at, inside| {
+            for colour in 0..COLOURS {
+                if let Some(inside) = inside {
+                    data[inside + colour] += data[at + colour];
+                }
+            }
+        });
+        let (row_len, inside) = (self.row_len(), self.size.width * COLOURS);
+        let rows = out.par_chunks_exact_mut(inside).zip(self.data[row_len..].par_chunks_exact(row_len));
+        rows.with_min_len(STRIP).for_each(|(to, from)| {
+            for (to, from) in to.chunks_exact_mut(COLOURS).zip(from[COLOURS..].chunks_exact(COLOURS)) {
+                for colour in 0..COLOURS {
+                    to[colour] = from[colour] * scale[colour];
+                }
+            }
+        });
+    }
+
+    /// Calls `f(data, at, inside)` for every pixel of the border with its place and that of the pixel it repeats.
+    fn each_outside(&mut self, padding: Padding, mut f: impl FnMut(&mut [f32], usize, Option<usize>)) {
+        let Size { height, width } = self.size;
+        let place = |y: usize, x: usize| (y * (width + 2) + x) * COLOURS;
+        let rows = [0, height + 1].into_iter().flat_map(|y| (0..width + 2).map(move |x| (y, x)));
+        let columns = (1..=height).flat_map(|y| [(y, 0), (y, width + 1)]);
+        for (y, x) in rows.chain(columns) {
+            let inside = padding.inside(y, height).zip(padding.inside(x, width));
+            f(&mut self.data, place(y, x), inside.map(|(y, x)| place(y + 1, x + 1)));
+        }
     }
 
     fn row_len(&self) -> usize {
@@ -91,22 +129,32 @@ impl First {
         each(picture.size.height, |y| isa.run(ForwardRow { conv: self, picture, y, full, passed }));
     }
 
-    /// The gradient with respect to the picture, `[height][width][3]`, each colour times its `scale`.
-    pub fn backward(&self, isa: Isa, threads: &mut [Scratch], source: Masked, scale: [f32; COLOURS], out: &mut [f32]) {
+    /// The gradient with respect to the pixels that [`Padded::fill`] took with `padding`, `[height][width][3]`, each colour
+    /// times its `scale`.
+    ///
+    /// `picture` is what is written on the way, and holds no picture any more.
+    pub fn backward(
+        &self,
+        isa: Isa,
+        threads: &mut [Scratch],
+        source: Masked,
+        (picture, padding): (&mut Padded, Padding),
+        scale: [f32; COLOURS],
+        out: &mut [f32],
+    ) {
         let Size { height, width } = source.size;
-        assert!(
-            source.fits(self.outputs / LANES, source.size) && out.len() >= height * width * COLOURS,
-            "wrong buffer sizes"
-        );
-        let out = Shared::new(out);
+        let fits = picture.size == source.size && out.len() >= height * width * COLOURS;
+        assert!(source.fits(self.outputs / LANES, source.size) && fits, "wrong buffer sizes");
+        let to = Shared::new(&mut picture.data);
         for scratch in threads.iter_mut() {
             scratch.masked.grow(self.outputs * width);
             scratch.spread.grow(3 * COLUMNS * width);
         }
-        for_each(threads, height.div_ceil(STRIP), |scratch, piece| {
-            let rows = piece * STRIP..height.min((piece + 1) * STRIP);
-            isa.run(BackwardStrip { conv: self, scratch, source, scale, rows, out });
+        for_each(threads, (height + 2).div_ceil(STRIP), |scratch, piece| {
+            let rows = piece * STRIP..(height + 2).min((piece + 1) * STRIP);
+            isa.run(BackwardStrip { conv: self, scratch, source, rows, out: to });
         });
+        picture.fold(padding, scale, out);
     }
 }
 
@@ -166,13 +214,12 @@ impl ForwardRow<'_> {
     }
 }
 
-/// A few rows of the picture's gradient. Each output pixel's 27 contributions come from one matrix product per row;
+/// A few rows of the padded picture's gradient. Each output pixel's 27 contributions come from one matrix product per row;
 /// three such rows are gathered into one row of the picture.
 struct BackwardStrip<'a> {
     conv: &'a First,
     scratch: &'a mut Scratch,
     source: Masked<'a>,
-    scale: [f32; COLOURS],
     rows: std::ops::Range<usize>,
     out: Shared<'a, f32>,
 }
@@ -182,16 +229,13 @@ impl Kernel for BackwardStrip<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(mut self) {
-        let rows = self.rows.clone();
-        let height = self.source.size.height;
-        for y in rows.start.saturating_sub(1)..height.min(rows.end + 1) {
-            // SAFETY: `y` is a row of the source.
-            unsafe { self.spread_row::<L>(y) };
-            // A row is complete when the one below it is there, or when there is none below.
-            if y > rows.start {
-                self.gather_row(y - 1);
+        // The padded row `y` is seen by the outputs of the rows `y - 2` to `y`.
+        for y in self.rows.start.saturating_sub(2)..self.rows.end {
+            if y < self.source.size.height {
+                // SAFETY: `y` is a row of the source.
+                unsafe { self.spread_row::<L>(y) };
             }
-            if y + 1 == height && rows.end == height {
+            if self.rows.contains(&y) {
                 self.gather_row(y);
             }
         }
@@ -227,14 +271,14 @@ impl BackwardStrip<'_> {
     #[inline(always)]
     fn gather_row(&self, y: usize) {
         let Size { height, width } = self.source.size;
-        for x in 0..width {
+        for x in 0..width + 2 {
             let mut sum = [0.0; COLOURS];
             for row in 0..3 {
-                // The input at `y` is seen by the output at `y + 1 - row` through the kernel's `row`.
-                let Some(from) = (y + 1).checked_sub(row).filter(|&from| from < height) else { continue };
+                // The padded input at `y` is seen by the output at `y - row` through the kernel's `row`.
+                let Some(from) = y.checked_sub(row).filter(|&from| from < height) else { continue };
                 let spread = &self.scratch.spread[from % 3 * COLUMNS * width..][..COLUMNS * width];
                 for column in 0..3 {
-                    let Some(from) = (x + 1).checked_sub(column).filter(|&from| from < width) else { continue };
+                    let Some(from) = x.checked_sub(column).filter(|&from| from < width) else { continue };
                     for (colour, sum) in sum.iter_mut().enumerate() {
                         let n = (row * 3 + column) * COLOURS + colour;
                         *sum += spread[(n / LANES * width + from) * LANES + n % LANES];
@@ -242,8 +286,8 @@ impl BackwardStrip<'_> {
                 }
             }
             for (colour, &sum) in sum.iter().enumerate() {
-                // SAFETY: inside the picture, and this strip's own rows.
-                unsafe { *self.out.at((y * width + x) * COLOURS + colour) = sum * self.scale[colour] };
+                // SAFETY: inside the padded picture, and this strip's own rows.
+                unsafe { *self.out.at((y * (width + 2) + x) * COLOURS + colour) = sum };
             }
         }
     }

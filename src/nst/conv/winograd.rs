@@ -200,7 +200,7 @@ impl<S: Source, D> Run<'_, S, D> {
         channels * self.length + SKEW
     }
 
-    /// The 6x6 window whose inner corner is the output tile's, zero outside the picture.
+    /// The 6x6 window whose inner corner is the output tile's, the source's padding outside the picture.
     #[inline(always)]
     unsafe fn window<L: Lanes>(&self, block: usize, y: usize, x: usize) -> [[L; WINDOW]; WINDOW] {
         let Size { height, width } = self.grid.size;
@@ -213,11 +213,14 @@ impl<S: Source, D> Run<'_, S, D> {
                     }
                 }
             } else {
+                let padding = self.source.padding();
+                // Once for each row and column: near the deep end most tiles lie at a border.
+                let rows: [_; WINDOW] = std::array::from_fn(|i| padding.inside(y + i, height));
+                let columns: [_; WINDOW] = std::array::from_fn(|j| padding.inside(x + j, width));
                 for i in 0..WINDOW {
                     for j in 0..WINDOW {
-                        let (row, column) = (y + i, x + j);
-                        if row > 0 && column > 0 && row <= height && column <= width {
-                            window[i][j] = self.source.load(block, row - 1, column - 1);
+                        if let (Some(row), Some(column)) = (rows[i], columns[j]) {
+                            window[i][j] = self.source.load(block, row, column);
                         }
                     }
                 }
