@@ -159,7 +159,7 @@ fn soften(pixels: &Pixels, luma: &Plane, border: &[usize]) -> Plane {
 fn sky_near(pixels: &Pixels, mask: &Plane, radius: usize) -> Vec<[f32; 4]> {
     let weighted = pixels.data().chunks_exact(3).zip(mask.data());
     let weighted: Vec<f32> = weighted.flat_map(|(rgb, m)| [rgb[0] * m, rgb[1] * m, rgb[2] * m, *m]).collect();
-    box_mean::<4>(&weighted, pixels.size(), radius).as_chunks().0.to_vec()
+    box_mean::<4>(&weighted, pixels.size(), radius, false).as_chunks().0.to_vec()
 }
 
 #[cfg(test)]
