@@ -650,7 +650,7 @@ mod tests {
         ] {
             for init in [Init::Weather, Init::Colour] {
                 let stylizer = stylizer(Settings {
-                    size: 96,
+                    size: 128,
                     steps: 12,
                     scales: Some(3),
                     render: Render::Pixels,
