@@ -10,6 +10,10 @@ pub type Matrix = [[f64; 3]; 3];
 /// Added to the diagonal of covariances, so that gray and flat pictures have an inverse: half a grey level squared.
 const FLOOR: f64 = (0.5 / 255.0) * (0.5 / 255.0);
 
+/// The most that a map stretches any direction of RGB: an even sky that takes on a cloudy one's variance would turn its
+/// own noise, and the twigs before it, into blots.
+const STEEPEST: f64 = 1.6;
+
 /// Mean and covariance of a picture's RGB.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColourStatistics {
@@ -71,7 +75,8 @@ impl Map {
         let root = power(&source.covariance, 0.5);
         let inverse = power(&source.covariance, -0.5);
         let middle = power(&product(&product(&root, &target.covariance), &root), 0.5);
-        Self { from: source.mean, to: target.mean, factors: product(&product(&inverse, &middle), &inverse) }
+        let (values, vectors) = eigen(&product(&product(&inverse, &middle), &inverse));
+        Self { from: source.mean, to: target.mean, factors: compose(&vectors, values.map(|value| value.min(STEEPEST))) }
     }
 
     fn apply(&self, rgb: &[f32]) -> [f64; 3] {
@@ -142,8 +147,12 @@ fn product(a: &Matrix, b: &Matrix) -> Matrix {
 /// A symmetric positive matrix to a power, by its eigenvalues.
 fn power(matrix: &Matrix, exponent: f64) -> Matrix {
     let (values, vectors) = eigen(matrix);
-    let powers = values.map(|value| value.max(1e-12).powf(exponent));
-    std::array::from_fn(|i| std::array::from_fn(|j| (0..3).map(|k| vectors[i][k] * powers[k] * vectors[j][k]).sum()))
+    compose(&vectors, values.map(|value| value.max(1e-12).powf(exponent)))
+}
+
+/// The symmetric matrix with these eigenvectors, in columns, and eigenvalues.
+fn compose(vectors: &Matrix, values: [f64; 3]) -> Matrix {
+    std::array::from_fn(|i| std::array::from_fn(|j| (0..3).map(|k| vectors[i][k] * values[k] * vectors[j][k]).sum()))
 }
 
 /// Eigenvalues and eigenvectors (in columns) of a symmetric matrix, by Jacobi rotations.

@@ -29,11 +29,12 @@ pub fn find(pixels: &Pixels) -> Option<Plane> {
     let sums = ColumnSums::of(pixels);
     let tried = EDGES.iter().map(|&edge| border(&slopes, edge)).filter_map(|border| {
         let (sky, ground) = sums.split(&border)?;
-        Some((energy(&sky, &ground), border, sky, ground))
+        // Among twigs the most even split may take in a wall; only splits whose upper part can be a sky compete.
+        is_sky(&sky, &ground).then(|| (energy(&sky, &ground), border))
     });
-    let (_, border, sky, ground) = tried.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let (_, border) = tried.max_by(|a, b| a.0.total_cmp(&b.0))?;
     let share = border.iter().sum::<usize>() as f64 / luma.size().pixels() as f64;
-    (share >= LEAST_SHARE && is_sky(&sky, &ground)).then(|| soften(pixels, &luma, &border))
+    (share >= LEAST_SHARE).then(|| soften(pixels, &luma, &border))
 }
 
 /// Whether a colour distribution over another is that of a sky: even, and lighter than the ground, or blue, or night.
