@@ -299,12 +299,14 @@ impl Stylizer {
         if !pixels.is_finite() {
             return Err(Failure::PixelsNotFinite);
         }
-        let guard = (self.settings.guard && !content.boxes.is_empty()).then(|| {
+        let mut guard = (self.settings.guard && !content.boxes.is_empty()).then(|| {
             let stages = [&plain, &content.pixels].map(|stage| guard::relit(stage, &pixels));
             guard::protect(&content.pixels, stages.each_ref(), &mut pixels, &content.boxes)
         });
         if let Some(falling) = falling {
             falling::add(&mut pixels, &falling, seed);
+            // What falls in front of an object is a part of what the report says of it.
+            guard.iter_mut().for_each(|report| report.measure(&content.pixels, &pixels));
         }
         Ok(Stylized { pixels, evals, first, last, strength, guard })
     }
@@ -670,6 +672,25 @@ mod tests {
                 assert!(two.last.total < two.first.total && two.pixels != one.pixels, "{padding:?} {init:?}");
             }
         }
+    }
+
+    #[test]
+    fn the_report_speaks_of_the_picture_with_the_snow_in_it() {
+        let content = street(90, 160, [0.85, 0.9, 0.95], 6);
+        let area = Area { left: 0.2, top: 0.5, right: 0.8, bottom: 0.9 };
+        let picture = Picture { boxes: vec![area], ..content.clone().into() };
+        let falling = settings::FallingRange {
+            kind: Some(falling::Kind::Snow),
+            density: 1.0.into(),
+            ..settings::FallingRange::default()
+        };
+        let stylizer = stylizer(Settings { falling, ..settings() });
+        let style = stylizer.style(&street(60, 80, [0.6, 0.55, 0.5], 9).into());
+        let mut bench = stylizer.workbench(stylizer.working_size(content.size()));
+        let made = stylizer.stylize(&mut bench, &picture, &style, 1, |_, _| {}).unwrap();
+        let [report] = &made.guard.unwrap().boxes[..] else { panic!("one box") };
+        let measured = guard::figures(&content, &made.pixels, &[area])[0];
+        assert_eq!((report.edges, report.contrast), (measured.edges, measured.contrast));
     }
 
     #[test]

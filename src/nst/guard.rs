@@ -87,6 +87,14 @@ pub struct Report {
 }
 
 impl Report {
+    /// Takes the boxes' figures anew from `result`, which has changed since.
+    pub fn measure(&mut self, content: &Pixels, result: &Pixels) {
+        let areas: Vec<Area> = self.boxes.iter().map(|report| report.area).collect();
+        for (report, Figures { contrast, edges }) in self.boxes.iter_mut().zip(figures(content, result, &areas)) {
+            (report.contrast, report.edges) = (contrast, edges);
+        }
+    }
+
     /// The lowest `edges` of all boxes, if there are any.
     pub fn edges_min(&self) -> Option<f64> {
         self.boxes.iter().map(|report| report.edges).reduce(f64::min)
