@@ -31,8 +31,7 @@ augment CONFIG DATASET *FLAGS:
 bench *FLAGS:
     cargo run --release -- bench --config configs/fog.yaml {{ FLAGS }}
 
-# How far finished outputs moved and what they kept, as a table and a sheet (needs Python with numpy, pillow, torch and
-# safetensors): just evaluate vgg19.safetensors datasets/drive-fog --sheet drive-fog.png
+# How far outputs moved and what they kept: just evaluate vgg19.safetensors datasets/drive-fog --sheet drive-fog.png
 evaluate WEIGHTS *OUTPUTS:
     python3 scripts/evaluate.py --weights {{ WEIGHTS }} {{ OUTPUTS }}
 
