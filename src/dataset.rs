@@ -207,15 +207,18 @@ pub fn normalize(path: &Path) -> PathBuf {
 ///
 /// Without such a folder it is the text file beside the image.
 pub fn label_path(image: &Path) -> PathBuf {
-    let folders: Vec<Component> = image.parent().map(|parent| parent.components().collect()).unwrap_or_default();
-    let last = folders.iter().rposition(|folder| folder.as_os_str() == "images");
-    let mut label: PathBuf = folders
-        .iter()
-        .enumerate()
-        .map(|(i, folder)| if Some(i) == last { "labels".as_ref() } else { folder.as_os_str() })
-        .collect();
-    label.push(image.file_name().unwrap_or_default());
-    label.with_extension("txt")
+    in_place_of_images(image, Path::new("labels")).unwrap_or_else(|| image.to_path_buf()).with_extension("txt")
+}
+
+/// The path of `image` with `folder` in place of the last folder `images`; `None` without one.
+pub fn in_place_of_images(image: &Path, folder: &Path) -> Option<PathBuf> {
+    let folders: Vec<Component> = image.parent()?.components().collect();
+    let last = folders.iter().rposition(|folder| folder.as_os_str() == "images")?;
+    let mut path: PathBuf = folders[..last].iter().collect();
+    path.push(folder);
+    path.extend(&folders[last + 1..]);
+    path.push(image.file_name()?);
+    Some(path)
 }
 
 /// The absolute folder of a dataset that is given as a folder or as its `data.yaml`.

@@ -1,10 +1,12 @@
 //! Grey pictures beside the frames that say more of them: masks of regions, and depths.
 
+use crate::dataset::in_place_of_images;
 use crate::decode;
 use crate::error::{Error, Result};
 use crate::nst::conv::Size;
 use crate::nst::plane::Plane;
-use std::path::{Component, Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 /// Where the mask `name` of an image lies: its last folder `images` becomes `masks/<name>`, the extension `png`. Without
 /// such a folder it is the folder beside the image's own whose name has `-masks` at its end: `fog-masks/<name>/` for
@@ -19,25 +21,14 @@ pub fn depth_path(image: &Path) -> PathBuf {
 }
 
 fn beside(image: &Path, kind: &str, name: Option<&str>) -> PathBuf {
-    let folders: Vec<Component> = image.parent().map(|parent| parent.components().collect()).unwrap_or_default();
-    let last = folders.iter().rposition(|folder| folder.as_os_str() == "images");
-    let mut path = PathBuf::new();
-    for (i, folder) in folders.iter().enumerate() {
-        let own = folder.as_os_str();
-        if Some(i) == last {
-            path.push(kind);
-            path.extend(name);
-        } else if last.is_none() && i + 1 == folders.len() && matches!(folder, Component::Normal(_)) {
-            let mut own = own.to_os_string();
-            own.push("-");
-            own.push(kind);
-            path.push(own);
-            path.extend(name);
-        } else {
-            path.push(own);
-        }
-    }
-    path.push(image.file_name().unwrap_or_default());
+    let within = |folder: &OsStr| PathBuf::from(folder).join(name.unwrap_or_default());
+    let path = in_place_of_images(image, &within(kind.as_ref())).unwrap_or_else(|| {
+        let own = image.parent().unwrap_or(Path::new(""));
+        let mut folder = own.file_name().unwrap_or_default().to_os_string();
+        folder.push("-");
+        folder.push(kind);
+        own.with_file_name(within(&folder)).join(image.file_name().unwrap_or_default())
+    });
     path.with_extension("png")
 }
 
