@@ -2,7 +2,7 @@
 
 use super::bars::Inner;
 use super::conv::Size;
-use super::plane::{between, box_mean};
+use super::plane::{bilinear, box_mean};
 use image::imageops::{self, FilterType};
 use image::{Rgb32FImage, RgbImage};
 use rayon::prelude::*;
@@ -85,19 +85,7 @@ impl Pixels {
         }
         let means: Vec<f32> = sums.iter().zip(&counts).flat_map(|(sum, count)| sum.map(|v| v / count)).collect();
         let means = box_mean::<3>(&means, grid, 1, false);
-        let at = |y: usize, x: usize, i: usize| means[(y * grid.width + x) * 3 + i];
-        let across: Vec<_> = (0..width).map(|x| between(x, width, grid.width, false)).collect();
-        let mut data = Vec::with_capacity(self.data.len());
-        for y in 0..height {
-            let (top, bottom, down) = between(y, height, grid.height, false);
-            for &(left, right, aside) in &across {
-                data.extend((0..3).map(|i| {
-                    let mix = |y: usize| at(y, left, i) + aside * (at(y, right, i) - at(y, left, i));
-                    mix(top) + down * (mix(bottom) - mix(top))
-                }));
-            }
-        }
-        Self { size: self.size, data }
+        Self { size: self.size, data: bilinear::<3>(&means, grid, self.size) }
     }
 
     /// Resampled with a Lanczos window of three lobes.

@@ -80,16 +80,7 @@ impl Plane {
         if size == self.size {
             return self.clone();
         }
-        let across: Vec<_> = (0..size.width).map(|x| between(x, size.width, self.size.width, false)).collect();
-        let mut data = vec![0.0; size.pixels()];
-        data.par_chunks_mut(size.width).enumerate().for_each(|(y, row)| {
-            let (top, bottom, down) = between(y, size.height, self.size.height, false);
-            for (value, &(left, right, aside)) in row.iter_mut().zip(&across) {
-                let mix = |y: usize| self.at(y, left) + aside * (self.at(y, right) - self.at(y, left));
-                *value = mix(top) + down * (mix(bottom) - mix(top));
-            }
-        });
-        Self { size, data }
+        Self { size, data: bilinear::<1>(&self.data, self.size, size) }
     }
 
     /// This plane with the edges of `guide` (the guided filter: He, Sun and Tang 2010, section 3.1).
@@ -122,6 +113,23 @@ pub fn between(at: usize, full: usize, small: usize, wraps: bool) -> (usize, usi
     let place = place.clamp(0.0, (small - 1) as f32);
     let low = place as usize;
     (low, (low + 1).min(small - 1), place - low as f32)
+}
+
+/// `N` interleaved values a pixel, `[height][width][N]`, resized bilinearly.
+pub fn bilinear<const N: usize>(data: &[f32], size: Size, to: Size) -> Vec<f32> {
+    let across: Vec<_> = (0..to.width).map(|x| between(x, to.width, size.width, false)).collect();
+    let mut out = vec![0.0; to.pixels() * N];
+    out.par_chunks_mut(to.width * N).enumerate().for_each(|(y, row)| {
+        let (top, bottom, down) = between(y, to.height, size.height, false);
+        for (values, &(left, right, aside)) in row.chunks_exact_mut(N).zip(&across) {
+            for (n, value) in values.iter_mut().enumerate() {
+                let at = |y: usize, x: usize| data[(y * size.width + x) * N + n];
+                let mix = |y: usize| at(y, left) + aside * (at(y, right) - at(y, left));
+                *value = mix(top) + down * (mix(bottom) - mix(top));
+            }
+        }
+    });
+    out
 }
 
 /// The mean of each of `N` interleaved values over a square window of `radius` pixels, cut off at the border or, where the
