@@ -290,7 +290,8 @@ impl Stylizer {
         let mut random = Random::new(seed);
         let strength = self.settings.strength.at(random.uniform());
         let falling = self.settings.falling.draw(|| random.uniform());
-        let plain = self.render(&content.pixels, &view.pixels, &start);
+        // At full size, and mostly nobody asks for it.
+        let plain = LazyCell::new(|| self.render(&content.pixels, &view.pixels, &start));
         let mut pixels = self.render(&content.pixels, &view.pixels, &optimized);
         if (self.settings.render, self.settings.chroma) == (Render::Photoreal, Chroma::Start) {
             colour::take_chroma(&mut pixels, &plain);
@@ -300,8 +301,8 @@ impl Stylizer {
             return Err(Failure::PixelsNotFinite);
         }
         let mut guard = (self.settings.guard && !content.boxes.is_empty()).then(|| {
-            let stages = [&plain, &content.pixels].map(|stage| guard::relit(stage, &pixels));
-            guard::protect(&content.pixels, stages.each_ref(), &mut pixels, &content.boxes)
+            let stages = |result: &Pixels| guard::relit([&plain, &content.pixels], result);
+            guard::protect(&content.pixels, stages, &mut pixels, &content.boxes)
         });
         if let Some(falling) = falling {
             falling::add(&mut pixels, &falling, seed);

@@ -8,6 +8,7 @@
 //!
 //! Everything is measured on the 256 steps that are written in the end: contrast below one step does not survive.
 
+use super::colour;
 use super::conv::Size;
 use super::pixels::Pixels;
 use rayon::prelude::*;
@@ -116,37 +117,49 @@ impl Report {
     }
 }
 
-/// The detail of `picture` on the light of `result`.
-pub fn relit(picture: &Pixels, result: &Pixels) -> Pixels {
+/// The detail of each of `pictures` on the light of `result`.
+pub fn relit(pictures: [&Pixels; 2], result: &Pixels) -> [Pixels; 2] {
     let size = result.size();
     let cell = (size.height.max(size.width) / LIGHT_CELLS).max(1);
-    let (own, light) = (picture.blurred(cell), result.blurred(cell));
-    let mut out = picture.clone();
-    for ((v, own), light) in out.data_mut().iter_mut().zip(own.data()).zip(light.data()) {
-        *v += light - own;
-    }
-    out
+    let light = result.blurred(cell);
+    pictures.map(|picture| {
+        let (own, mut out) = (picture.blurred(cell), picture.clone());
+        for ((v, own), light) in out.data_mut().iter_mut().zip(own.data()).zip(light.data()) {
+            *v += light - own;
+        }
+        out
+    })
 }
 
-/// Eases `result` where it falls below the floors in one of `boxes`, towards the first of `stages` and on towards the
-/// second. If that is the original, the floors are met in all boxes afterwards.
+/// Eases `result` where it falls below the floors in one of `boxes`, towards the first of the pictures that `stages` makes
+/// for it and on towards the second. If that is the original, the floors are met in all boxes afterwards. Most results
+/// fail nowhere, and `stages` is not called.
 ///
 /// `content` is the original that all is measured against. Pixels outside the soft masks of eased boxes keep their
 /// bits. Neither the order of the boxes nor the number of threads changes a pixel.
 ///
 /// # Panics
 /// When the pictures differ in size.
-pub fn protect(content: &Pixels, stages: [&Pixels; 2], result: &mut Pixels, boxes: &[Area]) -> Report {
-    let [plain, last] = stages;
-    let sizes = [plain, last, result].map(Pixels::size);
-    assert_eq!(sizes, [content.size(); 3], "pictures must be of one size");
-    if boxes.is_empty() || content.size().pixels() == 0 {
+pub fn protect(
+    content: &Pixels,
+    stages: impl FnOnce(&Pixels) -> [Pixels; 2],
+    result: &mut Pixels,
+    boxes: &[Area],
+) -> Report {
+    let size = content.size();
+    assert_eq!(size, result.size(), "pictures must be of one size");
+    if boxes.is_empty() || size.pixels() == 0 {
         let nothing = |&area| BoxReport { area, contrast: 1.0, edges: 1.0, easing: Easing::None };
         return Report { boxes: boxes.iter().map(nothing).collect() };
     }
-    let mut blend = Blend::new(content, plain, last, result);
-    let mut objects: Vec<_> = boxes.par_iter().map(|&area| Object::new(area, &blend)).collect();
+    let (before, after) = (lumas(content), lumas(result));
+    let mut objects: Vec<_> = boxes.par_iter().map(|&area| Object::new(area, size, &before, &after)).collect();
     let mut failing = below(&objects, 0..objects.len());
+    if failing.is_empty() {
+        return Report { boxes: objects.iter().map(Object::report).collect() };
+    }
+    let [plain, last] = stages(result);
+    let mut blend = Blend::new(before, &plain, &last, result);
     while !failing.is_empty() {
         // All look at the picture as it is, and only then it changes, so that none has to come first.
         let next: Vec<_> = failing.par_iter().map(|&at| objects[at].next_step(&blend)).collect();
@@ -163,10 +176,8 @@ pub fn protect(content: &Pixels, stages: [&Pixels; 2], result: &mut Pixels, boxe
             failing = below(&objects, all);
         }
     }
-    if objects.iter().any(|object| object.step != Step::default()) {
-        let shares = blend.shares;
-        write(last, plain, result, &shares);
-    }
+    let shares = blend.shares;
+    write(&last, &plain, result, &shares);
     Report { boxes: objects.iter().map(Object::report).collect() }
 }
 
@@ -268,18 +279,18 @@ struct Object {
 }
 
 impl Object {
-    fn new(area: Area, blend: &Blend) -> Self {
-        let rect = Rect::of(area, blend.size);
-        let surroundings = rect.grown((rect.width() / 2).max(RADIUS), (rect.height() / 2).max(RADIUS), blend.size);
+    fn new(area: Area, size: Size, before: &[f32], after: &[f32]) -> Self {
+        let rect = Rect::of(area, size);
+        let surroundings = rect.grown((rect.width() / 2).max(RADIUS), (rect.height() / 2).max(RADIUS), size);
         let contrast = |lumas: &[f32]| {
-            let [inside, all] = [rect, surroundings].map(|rect| Patch::of(lumas, blend.size, rect).deviation());
+            let [inside, all] = [rect, surroundings].map(|rect| Patch::of(lumas, size, rect).deviation());
             (all - inside) / (surroundings.pixels() - rect.pixels()).max(1) as f64
         };
-        let before = contrast(&blend.before);
+        let own = contrast(before);
         // Flat surroundings say nothing of what the condition does to contrast.
-        let kept = if before < FLAT { 0.0 } else { (contrast(&blend.after) / before).min(1.0) };
+        let kept = if own < FLAT { 0.0 } else { (contrast(after) / own).min(1.0) };
         let floor = CONTRAST_FLOOR.max(SHARE_OF_SURROUNDINGS * kept);
-        let [before, after] = [&blend.before, &blend.after].map(|lumas| Patch::of(lumas, blend.size, rect));
+        let [before, after] = [before, after].map(|lumas| Patch::of(lumas, size, rect));
         let figures = compare(&before, &after).unwrap_or(Figures::ALL);
         Self { area, rect, floor, figures, step: Step::default() }
     }
@@ -329,17 +340,16 @@ struct Blend<'a> {
     result: &'a Pixels,
     /// Lumas of the original.
     before: Vec<f32>,
-    /// Lumas of the result, under no shares.
-    after: Vec<f32>,
     /// Of the plain start, and over it of the last resort.
     shares: Vec<[f32; 2]>,
 }
 
 impl<'a> Blend<'a> {
-    fn new(content: &Pixels, plain: &'a Pixels, last: &'a Pixels, result: &'a Pixels) -> Self {
-        let size = content.size();
-        let (before, after) = (lumas(content), lumas(result));
-        Self { size, last, plain, result, before, after, shares: vec![[0.0; 2]; size.pixels()] }
+    /// `before` are the lumas of the original.
+    fn new(before: Vec<f32>, plain: &'a Pixels, last: &'a Pixels, result: &'a Pixels) -> Self {
+        let size = result.size();
+        assert_eq!([plain.size(), last.size()], [size; 2], "pictures must be of one size");
+        Self { size, last, plain, result, before, shares: vec![[0.0; 2]; size.pixels()] }
     }
 
     /// Raises the shares to what `object` asks for, where they are lower.
@@ -457,8 +467,7 @@ fn cut(v: f32) -> f32 {
 fn luma(rgb: &[f32; 3]) -> f32 {
     // Beyond 2^23 a float has no fraction left. A conversion to whole numbers and back would be five times as slow.
     const WHOLE: f32 = (1 << 23) as f32;
-    let [r, g, b] = rgb.map(|v| cut(v) * 255.0 + WHOLE - WHOLE);
-    (0.299 * r + 0.587 * g + 0.114 * b) / 255.0
+    colour::luma(&rgb.map(|v| cut(v) * 255.0 + WHOLE - WHOLE)) / 255.0
 }
 
 fn lumas(picture: &Pixels) -> Vec<f32> {
@@ -601,6 +610,11 @@ fn sums<const N: usize>(count: usize, values: impl Fn(usize) -> [f32; N]) -> [f6
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// With both stages at hand.
+    fn protect(content: &Pixels, stages: [&Pixels; 2], result: &mut Pixels, boxes: &[Area]) -> Report {
+        super::protect(content, |_| stages.map(Pixels::clone), result, boxes)
+    }
     use crate::nst::testing::Random;
 
     const SIZE: Size = Size { height: 90, width: 140 };
@@ -810,8 +824,8 @@ mod tests {
                 after.data_mut()[at] = content.data()[at] * 0.6;
             }
         }
-        let blend = Blend::new(&before, &before, &before, &after);
-        assert_eq!(Object::new(boxes[0], &blend).floor, SHARE_OF_SURROUNDINGS);
+        let object = Object::new(boxes[0], before.size(), &lumas(&before), &lumas(&after));
+        assert_eq!(object.floor, SHARE_OF_SURROUNDINGS);
     }
 
     #[test]
@@ -824,8 +838,8 @@ mod tests {
             let places = (y * SIZE.width + rect.left + 2 * RADIUS) * 3..(y * SIZE.width + rect.right - 2 * RADIUS) * 3;
             alone.data_mut()[places.clone()].copy_from_slice(&content.data()[places]);
         }
-        let blend = Blend::new(&alone, &alone, &alone, &content);
-        assert!(boxes.iter().all(|&area| Object::new(area, &blend).floor == CONTRAST_FLOOR));
+        let (before, after) = (lumas(&alone), lumas(&content));
+        assert!(boxes.iter().all(|&area| Object::new(area, SIZE, &before, &after).floor == CONTRAST_FLOOR));
     }
 
     #[test]
