@@ -98,6 +98,8 @@ impl Winograd {
         let length = self.run_length(tiles);
         let (k_blocks, n_blocks) = (self.inputs / LANES, self.outputs / LANES);
         if !self.shares(tiles) {
+            // All threads' buffers, since it is luck who gets a run, and a later evaluation must find them made.
+            scratch.iter_mut().for_each(|own| _ = own.fit(self, length));
             for_each(scratch, tiles.div_ceil(length), |scratch, piece| {
                 let first = piece * length;
                 let (windows, products) = scratch.fit(self, length);
