@@ -5,6 +5,7 @@ use crate::nst::conv::Size;
 use crate::nst::pixels::Pixels;
 use serde::Serialize;
 use std::f32::consts::TAU;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 /// What was measured; `augment bench --json` prints it.
@@ -40,7 +41,10 @@ pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), Strin
     let mut bench = stylizer.workbench(stylizer.working_size(size));
     let begun = Instant::now();
     let mut ends = Vec::new();
-    let made = stylizer.stylize(&mut bench, &content, &style, 0, |_, _| ends.push(Instant::now()));
+    let made = stylizer.stylize(&mut bench, &content, &style, 0, |_, _| {
+        ends.push(Instant::now());
+        ControlFlow::Continue(())
+    });
     let all = begun.elapsed().as_secs_f64();
     made.map_err(|failure| failure.to_string())?;
     if ends.len() < 2 {
@@ -69,12 +73,4 @@ pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]
-}
-
-/// The most memory that this process ever held, in megabytes; only Linux tells.
-pub fn peak_memory_mb() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kilobytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes * 1024.0 / 1e6)
 }

@@ -25,6 +25,7 @@ Examples:
   augment --config configs/fog.yaml datasets/drive                 writes datasets/drive-fog
   augment --config configs/night.yaml datasets/drive --dry-run     shows what would be done, and how long it takes
   augment --config configs/snow.yaml datasets/drive --limit 20 --set stylize.steps=60
+  augment merge drive-fog part-1 part-2                            after --shard 1/2 and 2/2 elsewhere
   augment bench --config configs/fog.yaml --size 512
 
 Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 finished but some frames failed,
@@ -34,6 +35,8 @@ Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 finished but
 pub enum Verb {
     /// Measure seconds per evaluation and per frame on this machine.
     Bench(Bench),
+    /// Bring the outputs of shards that ran on machines of their own together in one.
+    Merge(Merge),
 }
 
 /// What every verb needs to set up the engine.
@@ -69,7 +72,7 @@ pub struct Batch {
     /// Do only the first N jobs of the plan
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Do part I of N of the plan (after --limit), counted from 1; runs at one time need an output each
+    /// Do part I of N of the plan (after --limit), counted from 1; several may run at one time into one output
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
     /// Frames to work on at once, sharing the threads; by default one a thread, as far as memory goes. Never changes a
@@ -79,6 +82,15 @@ pub struct Batch {
     /// Show the plan and the time that it would take, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Do everything again, done or not
+    #[arg(long)]
+    pub force: bool,
+    /// Try frames again that failed before; without it they stay failed until they, their style or the config change
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// Stop once N frames of this run have failed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_failures: Option<u32>,
     /// Seed of the pairing and of noise; overrides the config's
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -100,4 +112,16 @@ pub struct Bench {
     /// Evaluations to measure, after one that warms up
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub evals: u16,
+}
+
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// The output that gets everything; made if need be
+    pub into: PathBuf,
+    /// Outputs whose pictures, labels and rows are copied
+    #[arg(required = true)]
+    pub parts: Vec<PathBuf>,
+    /// Print the figures as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
 }

@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 use crate::nst::conv::Size;
 use crate::nst::settings::Settings;
 use crate::nst::{Stylizer, loss, schedule};
-use crate::run::Batch;
-use crate::{backbone, terminal};
+use crate::run::{Batch, Order};
+use crate::stop::{INTERRUPTED, Reason, Stop};
+use crate::{backbone, memory, merge, terminal};
 use serde::Serialize;
 
 /// Exit code of a run that finished while some frames failed.
@@ -17,25 +18,41 @@ const SOME_FAILED: u8 = 3;
 
 /// `augment --config … DATASET`
 pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
-    let cli::Batch { dataset, output, limit, shard, jobs, dry_run, seed, quiet } = args;
     use_threads(common.threads)?;
     let isa = device::choose(&common.device)?;
     let mut config = Config::load(&common.config, &common.sets)?;
-    config.seed = seed.unwrap_or(config.seed);
-    let batch = Batch::open(config, &dataset, output, limit, shard)?.with_frames_at_once(jobs.map(usize::from));
+    config.seed = args.seed.unwrap_or(config.seed);
+    let order = Order {
+        output: args.output,
+        limit: args.limit,
+        shard: args.shard,
+        frames_at_once: args.jobs.map(usize::from),
+        force: args.force,
+        retry_failed: args.retry_failed,
+    };
+    let batch = Batch::open(config, &args.dataset, order)?;
     let engine = batch.engine(common.weights.as_deref(), isa)?;
-    if dry_run {
+    if args.dry_run {
         let plan = batch.plan()?;
-        println!("{}", plan.summary(batch.estimate(&plan, &engine)?));
+        let estimate = batch.estimate(&plan, &engine)?;
+        match common.json {
+            true => print_json(&plan.outline(estimate)),
+            false => terminal::say(&plan.summary(estimate)),
+        }
         return Ok(0);
     }
-    let summary = batch.run(&engine, terminal::observer(quiet).as_mut())?;
+    let stop = Stop::after_failures(args.max_failures.map(|count| count as usize));
+    stop.on_signals()?;
+    let summary = batch.run(&engine, &stop, terminal::observer(args.quiet).as_mut())?;
+    eprintln!("{}", terminal::summary_lines(&summary));
     if common.json {
         print_json(&summary);
-    } else {
-        eprintln!("{}", terminal::summary_line(&summary));
     }
-    Ok(if summary.failed > 0 { SOME_FAILED } else { 0 })
+    Ok(match summary.stopped {
+        Some(Reason::Interrupted) => INTERRUPTED,
+        _ if summary.failed + summary.failed_before > 0 => SOME_FAILED,
+        _ => 0,
+    })
 }
 
 /// `augment bench --config …`
@@ -71,12 +88,29 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
         device: format!("cpu {isa}"),
         backbone: backbone.name().into(),
         backbone_digest: backbone.digest().into(),
-        peak_memory_mb: bench::peak_memory_mb(),
+        peak_memory_mb: memory::peak().map(|bytes| bytes as f64 / 1e6),
     };
     if common.json {
         print_json(&measured);
     } else {
-        println!("{}", terminal::bench_lines(&measured));
+        terminal::say(&terminal::bench_lines(&measured));
+    }
+    Ok(0)
+}
+
+/// `augment merge INTO PART…`
+pub fn merge(args: &cli::Merge) -> Result<u8> {
+    let merged = merge::merge(&args.into, &args.parts)?;
+    eprintln!(
+        "{} pictures and {} failures came into {}, {} rows were known; run augment on the dataset with this --output to \
+         check that nothing is missing and to write its data.yaml",
+        merged.copied,
+        merged.failed,
+        args.into.display(),
+        merged.known
+    );
+    if args.json {
+        print_json(&merged);
     }
     Ok(0)
 }
@@ -89,7 +123,7 @@ fn use_threads(threads: Option<u16>) -> Result<()> {
 
 fn print_json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => println!("{text}"),
+        Ok(text) => terminal::say(&text),
         Err(error) => unreachable!("plain values always serialize: {error}"),
     }
 }

@@ -104,12 +104,20 @@ impl Config {
     pub fn load(path: &Path, sets: &[String]) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Error::Usage(format!("{}: could not read the config: {error}", path.display())))?;
+        Self::parse(&text, path, sets)
+    }
+
+    /// [`Config::load`] for the text of a file that lies at `path`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, path: &Path, sets: &[String]) -> Result<Self> {
         let absolute = std::path::absolute(path).map_err(Error::io(path, "find its folder"))?;
         let here = std::env::current_dir().map_err(Error::io(Path::new("."), "find the current folder"))?;
         let mut draft = Draft::default();
 
         let file = Origin { name: Name::File(path), base: absolute.parent().unwrap_or(&absolute).to_path_buf() };
-        draft.apply(parse_wire(&text, &file)?, &file)?;
+        draft.apply(parse_wire(text, &file)?, &file)?;
         for set in sets {
             let origin = Origin { name: Name::Set(set), base: here.clone() };
             draft.apply_set(set, &origin)?;

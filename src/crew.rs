@@ -3,11 +3,14 @@
 
 use crate::error::{Error, Result};
 use crate::manifest::{Row, Status};
+use crate::memory;
 use crate::nst::conv::Size;
 use crate::nst::schedule::Scale;
 use crate::plan::Job;
+use crate::stop::Stop;
 use crate::work::{Step, Worker, Workshop};
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -22,6 +25,8 @@ pub enum Note<'a> {
     Evaluated(&'a Job, Step),
     /// It is done with it.
     Row(Box<Row>),
+    /// It met what every other frame would meet too.
+    Broken(Error),
 }
 
 /// Thread pools, one for each frame that is worked on at once.
@@ -42,8 +47,8 @@ impl Crew {
         (0..workers).map(pool).collect::<Result<_>>().map(Self)
     }
 
-    /// Works through `jobs`, which start in their order; `empty` is the row of one that has come to nothing yet. `listen`
-    /// hears every note on the calling thread; an error of its own ends the work.
+    /// Works through `jobs`, which start in their order, until the end or until `stop` says so; `empty` is the row of one
+    /// that has come to nothing yet. `listen` hears every note on the calling thread; an error of its own ends the work.
     ///
     /// # Errors
     /// What `listen` says.
@@ -52,50 +57,65 @@ impl Crew {
         shop: &'a Workshop<'a>,
         jobs: &[&'a Job],
         empty: impl Fn(&Job) -> Row + Sync,
+        stop: &Stop,
         mut listen: impl FnMut(Note<'a>) -> Result<()>,
     ) -> Result<()> {
-        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (next, broken) = (AtomicUsize::new(0), AtomicBool::new(false));
         let (notes, heard) = channel();
         thread::scope(|scope| {
             for pool in &self.0 {
-                let (notes, empty, next, stop) = (notes.clone(), &empty, &next, &stop);
+                let (notes, empty, next, broken) = (notes.clone(), &empty, &next, &broken);
                 scope.spawn(move || {
                     let mut worker = Worker::new(shop);
-                    while !stop.load(Ordering::Relaxed)
+                    while !stop.asked()
+                        && !broken.load(Ordering::Relaxed)
                         && let Some(&job) = jobs.get(next.fetch_add(1, Ordering::Relaxed))
                     {
-                        let row = pool.install(|| row(&mut worker, job, empty(job), &notes));
-                        // Nobody listens any more once the run has failed.
-                        let _ = notes.send(Note::Row(Box::new(row)));
+                        if let Some(last) = pool.install(|| job_note(&mut worker, job, empty(job), &notes, stop)) {
+                            // Nobody listens any more once the run has failed.
+                            let _ = notes.send(last);
+                        }
                     }
                 });
             }
             drop(notes);
             let result = heard.iter().try_for_each(&mut listen);
-            stop.store(true, Ordering::Relaxed);
+            broken.store(true, Ordering::Relaxed);
             result
         })
     }
 }
 
-/// Does one job and says how it went.
-fn row<'a>(worker: &mut Worker, job: &'a Job, mut row: Row, notes: &Sender<Note<'a>>) -> Row {
+/// Does one job and says how it went; `None` if it was given up unfinished.
+fn job_note<'a>(
+    worker: &mut Worker,
+    job: &'a Job,
+    mut row: Row,
+    notes: &Sender<Note<'a>>,
+    stop: &Stop,
+) -> Option<Note<'a>> {
     let begun = Instant::now();
     let _ = notes.send(Note::Frame(job));
     let on_step = |step| {
         let _ = notes.send(Note::Evaluated(job, step));
+        if stop.overdue() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     // A decoder's panic over one file is that frame's failure.
     match catch_unwind(AssertUnwindSafe(|| worker.work(job, &mut row, on_step))) {
-        Ok(Ok(())) => row.status = Status::Done,
+        Ok(Ok(true)) => row.status = Status::Done,
+        Ok(Ok(false)) => return None,
+        Ok(Err(error)) if error.ends_run() => return Some(Note::Broken(error)),
         Ok(Err(error)) => row.error = Some(error.to_string()),
         Err(_) => {
             worker.reset();
             row.error = Some(format!("{}: the program panicked over this frame; please report it", row.source));
         }
     }
+    if row.status == Status::Failed {
+        stop.count_failure();
+    }
     row.seconds = begun.elapsed().as_secs_f64();
-    row
+    Some(Note::Row(Box::new(row)))
 }
 
 /// About what one more frame in hand takes, besides the network that all share.
@@ -107,16 +127,7 @@ pub fn bytes_per_frame(full: Size, scales: &[Scale]) -> u64 {
 
 /// How many frames of `bytes` each fit into half of the memory that is free now, 1 to `most`.
 pub fn frames_that_fit(most: usize, bytes: u64) -> usize {
-    let free = free_memory().unwrap_or(4 << 30);
-    (free / 2 / bytes.max(1)).clamp(1, most as u64) as usize
-}
-
-/// Bytes that programs can still have; only Linux tells.
-fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes * 1024)
+    (memory::free() / 2 / bytes.max(1)).clamp(1, most as u64) as usize
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::manifest;
 use crate::yaml::{self, Yaml};
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -51,7 +52,8 @@ impl fmt::Display for Split {
 pub struct Frame {
     /// Absolute.
     pub path: PathBuf,
-    /// Path below the dataset's folder, with `/` on every system: who this frame is, for seeds and for its output.
+    /// Path below the dataset's folder, with `/` on every system: who this frame is, for seeds and for its output. Bytes
+    /// of the path that are no UTF-8 are U+FFFD and two hex digits here, so that such names stay apart.
     pub relative: String,
     pub split: Split,
     /// The label file, if there is one; a frame without is background.
@@ -106,8 +108,8 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Usage`] if there is no such folder, if it is its own output or if a requested split is missing;
-    /// [`Error::BadFile`] for a `data.yaml` that is none, for entries that lead nowhere, for a dataset without images and
-    /// for paths that are not UTF-8, which no manifest could hold; [`Error::Io`] where the system refuses.
+    /// [`Error::BadFile`] for a `data.yaml` that is none, for entries that lead nowhere and for a dataset without images;
+    /// [`Error::Io`] where the system refuses.
     pub fn open(root: &Path, splits: &[Split], skip_output: &Path) -> Result<Self> {
         let (root, data_file) = find_root(root)?;
         let output = absolute(skip_output)?;
@@ -137,7 +139,7 @@ impl Dataset {
     /// Path below the dataset's folder, with `/` on every system; empty for the folder itself.
     ///
     /// Of a place elsewhere it is the whole path, so that its mirror image still lies inside the output folder.
-    pub fn identity(&self, path: &Path) -> Result<String> {
+    pub fn identity(&self, path: &Path) -> String {
         identity(&self.root, path)
     }
 
@@ -182,7 +184,7 @@ pub fn is_image(path: &Path) -> bool {
 /// All images below `folder`, sorted by path; hidden ones and those in output folders are passed over.
 ///
 /// # Errors
-/// [`Error::Io`] if a folder cannot be listed, [`Error::BadFile`] for an image whose path is not UTF-8.
+/// [`Error::Io`] if a folder cannot be listed.
 pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Scan { root: folder, output: Path::new("") }.images_below(folder)
 }
@@ -352,11 +354,15 @@ fn read_source(path: PathBuf, bases: &[PathBuf]) -> Result<Source> {
     if path.is_dir() {
         return Ok(Source::Folder(path));
     }
-    let text = fs::read_to_string(&path).map_err(Error::io(&path, "read the list of images"))?;
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let bytes = fs::read(&path).map_err(Error::io(&path, "read the list of images"))?;
+    // A line that is no UTF-8 leads nowhere, and the others count.
+    let text = String::from_utf8_lossy(&bytes);
+    // Windows' editors begin a text with a byte order mark, which Ultralytics takes for a part of the first line.
+    let bare = text.trim_start_matches('\u{FEFF}');
+    let lines: Vec<&str> = bare.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     // Ultralytics replaces every `./` of a line that starts with one, that of a later `../` too.
     let below = |line: &str| line.strip_prefix("./").is_some_and(|rest| !rest.contains("./"));
-    let portable = lines.iter().all(|line| below(line) || Path::new(line).is_absolute());
+    let portable = bare.len() == text.len() && lines.iter().all(|line| below(line) || Path::new(line).is_absolute());
     let folder = path.parent().unwrap_or(&path);
     let images = lines.iter().map(|line| resolve_line(line, folder, bases)).filter(|image| is_image(image)).collect();
     Ok(Source::List { path, portable, images })
@@ -389,11 +395,10 @@ fn list_frames(
         };
         for source in sources {
             for path in scan.images_of(source)? {
-                let path = utf8(path)?;
                 // By its real path, for two folders of the dataset may be links to one.
                 if seen.insert(fs::canonicalize(&path).unwrap_or_else(|_| path.clone())) {
                     let label = scan.label_of(&path, source);
-                    frames.push(Frame { relative: identity(scan.root, &path)?, path, split, label });
+                    frames.push(Frame { relative: identity(scan.root, &path), path, split, label });
                 }
             }
         }
@@ -462,7 +467,7 @@ impl Scan<'_> {
                 }
             };
             if entry.file_type().is_file() && is_image(entry.path()) {
-                images.push(utf8(entry.into_path())?);
+                images.push(entry.into_path());
             }
         }
         Ok(images)
@@ -481,26 +486,28 @@ fn seen_from_root(path: PathBuf, root: &Path) -> PathBuf {
     }
 }
 
-fn identity(root: &Path, path: &Path) -> Result<String> {
+fn identity(root: &Path, path: &Path) -> String {
     let relative = path.strip_prefix(root).unwrap_or(path);
     let parts = relative.components().filter_map(|part| match part {
-        Component::Normal(name) => Some(name.to_str()),
+        Component::Normal(name) => Some(text_of(name)),
         _ => None,
     });
-    parts.collect::<Option<Vec<_>>>().map(|parts| parts.join("/")).ok_or_else(|| not_utf8(path))
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// The name as text; U+FFFD and two hex digits stand for a byte that is none.
+fn text_of(name: &OsStr) -> String {
+    let mut text = String::new();
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
+        text += chunk.valid();
+        text.extend(chunk.invalid().iter().map(|byte| format!("\u{FFFD}{byte:02x}")));
+    }
+    text
 }
 
 fn is_dangling(error: &walkdir::Error) -> bool {
     let is_link = error.path().is_some_and(|path| path.is_symlink());
     is_link && error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
-}
-
-fn utf8(path: PathBuf) -> Result<PathBuf> {
-    if path.to_str().is_some() { Ok(path) } else { Err(not_utf8(&path)) }
-}
-
-fn not_utf8(path: &Path) -> Error {
-    Error::bad_file(path, "its path is not valid UTF-8, so no manifest or list could name it; rename it")
 }
 
 #[cfg(test)]
@@ -667,12 +674,28 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_path_that_no_manifest_could_hold_is_refused_by_name() {
+    fn names_that_are_no_text_have_their_own_labels_and_stay_apart() {
         use std::os::unix::ffi::OsStrExt;
-        let folder = tree(&["a.jpg"]);
-        fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"\xff.jpg")), b"").unwrap();
-        let error = open(folder.path(), &[Split::Train]).unwrap_err().to_string();
-        assert!(error.contains("UTF-8"), "{error}");
+        let folder = tree(&["images/a.jpg"]);
+        for name in [&b"images/caf\xe9.jpg"[..], b"images/caf\xe8.jpg", b"labels/caf\xe9.txt"] {
+            let path = folder.path().join(OsStr::from_bytes(name));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"").unwrap();
+        }
+        let frames = open(folder.path(), &[Split::Train]).unwrap().frames;
+        let names: Vec<_> = frames.iter().map(|frame| frame.relative.as_str()).collect();
+        assert_eq!(names, ["images/a.jpg", "images/caf\u{FFFD}e8.jpg", "images/caf\u{FFFD}e9.jpg"]);
+        assert!(frames[1].label.is_none() && frames[2].label.as_ref().is_some_and(|label| label.is_file()));
+        assert!(frames[2].path.is_file());
+    }
+
+    #[test]
+    fn a_list_may_begin_with_a_byte_order_mark_and_hold_lines_that_are_no_text() {
+        let folder = tree(&["data.yaml=train: t.txt", "a.jpg"]);
+        fs::write(folder.path().join("t.txt"), b"\xEF\xBB\xBF./a.jpg\ncaf\xe9.jpg\n").unwrap();
+        assert_eq!(listing(folder.path()), ["a.jpg -", "caf\u{FFFD}.jpg -"]);
+        let dataset = open(folder.path(), &[Split::Train]).unwrap();
+        assert!(matches!(dataset.sources[&Split::Train][0], Source::List { portable: false, .. }));
     }
 
     #[test]

@@ -53,6 +53,12 @@ impl Error {
         Self::BadFile { path: path.to_path_buf(), message: message.into() }
     }
 
+    /// Whether every later frame would meet the same: the disk is full or takes no writing.
+    pub fn ends_run(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        matches!(self, Self::Io { source, .. } if [QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&source.kind()))
+    }
+
     /// The process's exit code: 2 for a mistake in the command or config, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {

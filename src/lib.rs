@@ -9,8 +9,9 @@
 //!                     backbone ────┘            progress ─> terminal
 //! ```
 //!
-//! [`run`] is the loop that knows every stage; [`nst`] is the engine, which knows pixels only; [`commands`] is what the
-//! verbs of the command line do.
+//! [`run`] is the loop that knows every stage, [`crew`] and [`work`] do several frames of it at once; [`manifest`] and
+//! [`fingerprint`] know what is done, [`stop`] when to end. [`nst`] is the engine, which knows pixels only; [`commands`] is
+//! what the verbs of the command line do.
 
 pub mod backbone;
 pub mod bench;
@@ -22,15 +23,19 @@ pub mod dataset;
 pub mod decode;
 pub mod device;
 pub mod error;
+pub mod fingerprint;
 pub mod labels;
 pub mod manifest;
 pub mod maps;
+pub mod memory;
+pub mod merge;
 pub mod nst;
 pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod run;
 pub mod sheet;
+pub mod stop;
 pub mod terminal;
 pub mod work;
 pub mod yaml;

@@ -7,6 +7,7 @@ fn main() -> ExitCode {
     let Cli { verb, batch, engine } = Cli::parse();
     let done = match (verb, batch.zip(engine)) {
         (Some(Verb::Bench(args)), _) => commands::bench(args),
+        (Some(Verb::Merge(args)), _) => commands::merge(&args),
         (None, Some((batch, engine))) => commands::batch(batch, engine),
         (None, None) => Cli::command().error(ErrorKind::MissingRequiredArgument, "a dataset is missing").exit(),
     };

@@ -5,19 +5,37 @@ use crate::decode;
 use crate::error::{Error, Result};
 use crate::nst::conv::Size;
 use crate::nst::plane::Plane;
+use crate::nst::settings::{Init, RegionKind, Settings};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Where the mask `name` of an image lies: its last folder `images` becomes `masks/<name>`, the extension `png`. Without
 /// such a folder it is the folder beside the image's own whose name has `-masks` at its end: `fog-masks/<name>/` for
 /// `fog/`.
-pub fn mask_path(image: &Path, name: &str) -> PathBuf {
+fn mask_path(image: &Path, name: &str) -> PathBuf {
     beside(image, "masks", Some(name))
 }
 
 /// The same for the depth: `depth` in place of `images`, or the folder with `-depth`.
-pub fn depth_path(image: &Path) -> PathBuf {
+fn depth_path(image: &Path) -> PathBuf {
     beside(image, "depth", None)
+}
+
+/// Where the maps of an image lie that the settings ask for, whether they are there or not.
+pub struct Paths {
+    /// In the settings' order.
+    pub masks: Vec<PathBuf>,
+    pub depth: Option<PathBuf>,
+}
+
+impl Paths {
+    pub fn of(image: &Path, settings: &Settings) -> Self {
+        let masks = match &settings.regions {
+            RegionKind::Masks(names) => names.iter().map(|name| mask_path(image, name)).collect(),
+            _ => Vec::new(),
+        };
+        Self { masks, depth: (settings.init == Init::Weather).then(|| depth_path(image)) }
+    }
 }
 
 fn beside(image: &Path, kind: &str, name: Option<&str>) -> PathBuf {

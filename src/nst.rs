@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`pixels`] and [`plane`] are the pictures, [`scene`] and [`regions`] what is where in them, [`colour`] and [`weather`]
-//! the start, [`vgg`] the network on the kernels of [`conv`], [`loss`] and [`optim`] the optimization, [`schedule`] the
+//! the start, [`vgg`] the network on the kernels of [`conv`], [`loss`], [`optim`] and [`smooth`] the optimization, [`schedule`] the
 //! sizes that it goes through, [`photoreal`] the render, [`guard`] what keeps labelled objects visible, [`falling`] what
 //! falls in front of them, [`weights`] and [`settings`] what is given.
 
@@ -31,6 +31,7 @@ pub mod schedule;
 pub mod settings;
 pub mod simd;
 pub mod sky;
+pub mod smooth;
 mod sums;
 #[cfg(test)]
 mod testing;
@@ -44,7 +45,7 @@ use guard::{Area, Report};
 use loss::{ContentTarget, Evaluator, Guides, Loss, StyleTarget};
 use photoreal::AffineField;
 use pixels::Pixels;
-use plane::Plane;
+use plane::{Border, Plane};
 use random::Random;
 use regions::Regions;
 use scene::Scene;
@@ -54,7 +55,8 @@ use simd::Isa;
 use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{ControlFlow, Deref};
+use std::sync::Arc;
 use std::time::Instant;
 use vgg::Trunk;
 use weather::Climate;
@@ -62,7 +64,7 @@ use weights::Backbone;
 
 /// Stylizes pictures with one backbone and one group of settings.
 pub struct Stylizer {
-    trunk: Trunk,
+    trunk: Arc<Trunk>,
     settings: Settings,
 }
 
@@ -93,6 +95,11 @@ pub struct Style {
 }
 
 impl Style {
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.targets.iter().map(StyleTarget::bytes).sum()
+    }
+
     /// Several styles of one stylizer in one, each with its share; shares sum to 1. Weather is the first one's: between
     /// two climates lies none that either picture shows.
     ///
@@ -181,6 +188,8 @@ pub enum Failure {
     LossNotFinite,
     /// The result holds values that are no numbers.
     PixelsNotFinite,
+    /// Whoever hears of the steps asked for no more.
+    Stopped,
 }
 
 impl fmt::Display for Failure {
@@ -188,6 +197,7 @@ impl fmt::Display for Failure {
         f.write_str(match self {
             Self::LossNotFinite => "the loss of the first evaluation is not finite; are the weights damaged?",
             Self::PixelsNotFinite => "the result holds values that are not finite",
+            Self::Stopped => "it was given up unfinished",
         })
     }
 }
@@ -198,7 +208,12 @@ impl Stylizer {
     pub fn new(backbone: &Backbone, settings: Settings, isa: Isa) -> Result<Self, String> {
         let deepest = loss::deepest_tap(&settings)?;
         let trunk = Trunk::new(backbone, deepest, settings.pool, isa)?;
-        Ok(Self { trunk, settings })
+        Ok(Self { trunk: Arc::new(trunk), settings })
+    }
+
+    /// The same network under other settings, which must name the same taps and pool.
+    pub fn with(&self, settings: Settings) -> Self {
+        Self { trunk: self.trunk.clone(), settings }
     }
 
     pub fn settings(&self) -> &Settings {
@@ -260,7 +275,8 @@ impl Stylizer {
         }
     }
 
-    /// Stylizes `content`; `bench` is for its working size. `on_step(evaluation, loss)` hears of every evaluation.
+    /// Stylizes `content`; `bench` is for its working size. `on_step(evaluation, loss)` hears of every evaluation
+    /// and may end it all.
     ///
     /// The result depends on the arguments alone. `seed` decides what the settings leave to chance: the noise of
     /// [`Init::Noise`] and where in their ranges drawn settings lie.
@@ -276,7 +292,7 @@ impl Stylizer {
         content: &Picture,
         style: &Style,
         seed: u64,
-        mut on_step: impl FnMut(usize, Loss),
+        mut on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
     ) -> Result<Stylized, Failure> {
         let small = self.resized(&content.pixels, self.working_size(content.pixels.size()));
         assert_eq!(small.size(), bench.0[0].size(), "a workbench is for one working size");
@@ -319,14 +335,14 @@ impl Stylizer {
         finest: &View,
         style: &Style,
         seed: u64,
-        on_step: &mut impl FnMut(usize, Loss),
+        on_step: &mut impl FnMut(usize, Loss) -> ControlFlow<()>,
     ) -> Result<Optimized, Failure> {
         let scales = self.scales(finest.pixels.size());
         let Some((last_scale, coarser)) = scales.split_last() else { unreachable!("every picture has a scale") };
         let mut evals = 0;
         let mut count = |loss: Loss| {
             evals += 1;
-            on_step(evals, loss);
+            on_step(evals, loss)
         };
         let goal = |evaluator: &mut Evaluator, view: &View, level: usize| Goal {
             content: evaluator.content_target(view.pixels.data()),
@@ -346,7 +362,9 @@ impl Stylizer {
             if !loss.is_finite() {
                 return Err(Failure::LossNotFinite);
             }
-            count(loss);
+            if count(loss).is_break() {
+                return Err(Failure::Stopped);
+            }
             first = Some(loss);
             let mut change: Option<Pixels> = None;
             for &Scale { level, size, steps } in coarser {
@@ -389,7 +407,7 @@ impl Stylizer {
         goal: &Goal,
         steps: usize,
         x: &mut Pixels,
-        count: &mut impl FnMut(Loss),
+        count: &mut impl FnMut(Loss) -> ControlFlow<()>,
     ) -> Result<(Loss, Loss), Failure> {
         let evaluate = |x: &[f32], gradient: &mut [f32]| {
             let loss = evaluator.evaluate(&goal.content, goal.style, &goal.guides, x, gradient);
@@ -399,8 +417,19 @@ impl Stylizer {
             loss
         };
         let mut data = x.data().to_vec();
-        let losses = optim::minimize(self.settings.optimizer, steps, &mut data, evaluate, |_, loss| count(loss))
-            .map_err(|optim::NotFinite| Failure::LossNotFinite)?;
+        let size = x.size();
+        let border = if self.wraps() { Border::Around } else { Border::Mirrored };
+        let precondition = |x: &[f32]| match self.settings.render {
+            Render::Pixels => smooth::lift_low_frequencies(x, size, border),
+            // Its field makes broad steps of narrow ones anyway; broader ones are blotches in skies and roads.
+            Render::Photoreal => x.to_vec(),
+        };
+        let losses =
+            optim::minimize(self.settings.optimizer, steps, &mut data, precondition, evaluate, |_, loss| count(loss))
+                .map_err(|failure| match failure {
+                optim::Failure::NotFinite => Failure::LossNotFinite,
+                optim::Failure::Stopped => Failure::Stopped,
+            })?;
         *x = Pixels::new(x.size(), data);
         Ok(losses)
     }
@@ -491,7 +520,7 @@ mod tests {
     fn run(stylizer: &Stylizer, content: &Pixels, seed: u64) -> Result<Stylized, Failure> {
         let style = stylizer.style(&picture(40, 60, 9).into());
         let mut bench = stylizer.workbench(stylizer.working_size(content.size()));
-        stylizer.stylize(&mut bench, &content.clone().into(), &style, seed, |_, _| {})
+        stylizer.stylize(&mut bench, &content.clone().into(), &style, seed, |_, _| ControlFlow::Continue(()))
     }
 
     #[test]
@@ -605,7 +634,8 @@ mod tests {
         let content: Picture = picture(40, 50, 6).into();
         let (a, b) = (stylizer.style(&picture(40, 60, 9).into()), stylizer.style(&picture(50, 40, 14).into()));
         let mut bench = stylizer.workbench(stylizer.working_size(content.pixels.size()));
-        let mut made = |style: &Style| stylizer.stylize(&mut bench, &content, style, 0, |_, _| {}).unwrap();
+        let mut made =
+            |style: &Style| stylizer.stylize(&mut bench, &content, style, 0, |_, _| ControlFlow::Continue(())).unwrap();
         let (own, half) = (made(&a).pixels, made(&Style::blend(&[(&a, 0.5), (&b, 0.5)])).pixels);
         assert!(made(&Style::blend(&[(&a, 1.0)])).pixels == own);
         assert!(made(&Style::blend(&[(&a, 1.0), (&b, 0.0)])).pixels == own);
@@ -666,7 +696,9 @@ mod tests {
                 let both = Style::blend(&[(&a, 0.6), (&b, 0.4)]);
                 assert_eq!(both.colours.len(), a.colours.len());
                 let mut bench = stylizer.workbench(stylizer.working_size(content.pixels.size()));
-                let mut made = |style: &Style| stylizer.stylize(&mut bench, &content, style, 0, |_, _| {}).unwrap();
+                let mut made = |style: &Style| {
+                    stylizer.stylize(&mut bench, &content, style, 0, |_, _| ControlFlow::Continue(())).unwrap()
+                };
                 let (one, two) = (made(&a), made(&both));
                 assert_eq!((one.evals, one.pixels.size()), (24, content.pixels.size()));
                 assert!(one.last.total < one.first.total, "{padding:?} {init:?} {:?} {:?}", one.first, one.last);
@@ -688,7 +720,7 @@ mod tests {
         let stylizer = stylizer(Settings { falling, ..settings() });
         let style = stylizer.style(&street(60, 80, [0.6, 0.55, 0.5], 9).into());
         let mut bench = stylizer.workbench(stylizer.working_size(content.size()));
-        let made = stylizer.stylize(&mut bench, &picture, &style, 1, |_, _| {}).unwrap();
+        let made = stylizer.stylize(&mut bench, &picture, &style, 1, |_, _| ControlFlow::Continue(())).unwrap();
         let [report] = &made.guard.unwrap().boxes[..] else { panic!("one box") };
         let measured = guard::figures(&content, &made.pixels, &[area])[0];
         assert_eq!((report.edges, report.contrast), (measured.edges, measured.contrast));
@@ -713,7 +745,7 @@ mod tests {
             let stylizer = stylizer(settings);
             let style = stylizer.style(&street(60, 80, [0.6, 0.55, 0.5], 9).into());
             let mut bench = stylizer.workbench(stylizer.working_size(content.size()));
-            let made = stylizer.stylize(&mut bench, &picture, &style, 1, |_, _| {}).unwrap();
+            let made = stylizer.stylize(&mut bench, &picture, &style, 1, |_, _| ControlFlow::Continue(())).unwrap();
             testing::assert_close(&chroma(&made.pixels), &chroma(&content), 1e-5, "chroma");
             let eased = made.guard.unwrap().boxes.iter().any(|one| one.easing != guard::Easing::None);
             assert!(eased || init != Init::Noise, "noise hides an object");

@@ -8,12 +8,16 @@ use crate::error::{Error, Result};
 use crate::plan::Job;
 use crate::yaml::{self, Yaml};
 use image::codecs::jpeg::JpegEncoder;
-use image::{ImageFormat, RgbImage};
+use image::codecs::png::PngEncoder;
+use image::codecs::tiff::TiffEncoder;
+use image::codecs::webp::WebPEncoder;
+use image::{ExtendedColorType, ImageEncoder, ImageError, ImageFormat, ImageResult, RgbImage};
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Component, Path, PathBuf};
+use walkdir::WalkDir;
 
 /// Unfinished files are called `.augment-*.tmp`.
 const TEMPORARY: (&str, &str) = (".augment-", ".tmp");
@@ -55,18 +59,37 @@ pub fn check_folder(folder: &Path, jobs: &[Job]) -> Result<()> {
 }
 
 /// Writes an image in the format of its extension: jpg and jpeg at `quality` (1 to 100), png, webp, bmp and tiff lossless.
+/// The ICC profile goes into all of them but bmp.
 ///
 /// # Errors
 /// [`Error::BadFile`] for another extension or a picture that the format cannot hold, [`Error::Io`] otherwise.
-pub fn write_image(path: &Path, image: &RgbImage, quality: u8) -> Result<()> {
+pub fn write_image(path: &Path, image: &RgbImage, profile: Option<&[u8]>, quality: u8) -> Result<()> {
+    write_file(path, &encode_image(path, image, profile, quality)?)
+}
+
+/// The bytes that [`write_image`] writes to `path`.
+///
+/// # Errors
+/// [`Error::BadFile`] as there.
+pub fn encode_image(path: &Path, image: &RgbImage, profile: Option<&[u8]>, quality: u8) -> Result<Vec<u8>> {
     let format = ImageFormat::from_path(path).map_err(|error| Error::bad_file(path, error.to_string()))?;
     let mut bytes = std::io::Cursor::new(Vec::new());
     match format {
-        ImageFormat::Jpeg => JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(image),
+        ImageFormat::Jpeg => encode(JpegEncoder::new_with_quality(&mut bytes, quality), image, profile),
+        ImageFormat::Png => encode(PngEncoder::new(&mut bytes), image, profile),
+        ImageFormat::WebP => encode(WebPEncoder::new_lossless(&mut bytes), image, profile),
+        ImageFormat::Tiff => encode(TiffEncoder::new(&mut bytes), image, profile),
         format => image.write_to(&mut bytes, format),
     }
     .map_err(|error| Error::bad_file(path, format!("the image cannot be encoded: {error}")))?;
-    write_file(path, bytes.get_ref())
+    Ok(bytes.into_inner())
+}
+
+fn encode(mut encoder: impl ImageEncoder, image: &RgbImage, profile: Option<&[u8]>) -> ImageResult<()> {
+    if let Some(profile) = profile {
+        encoder.set_icc_profile(profile.to_vec()).map_err(ImageError::Unsupported)?;
+    }
+    encoder.write_image(image, image.width(), image.height(), ExtendedColorType::Rgb8)
 }
 
 /// Copies a label, byte for byte.
@@ -100,7 +123,32 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     // Else a machine that loses its power may keep the name and lose the content.
     file.as_file().sync_data().map_err(Error::io(path, "write it"))?;
     file.persist(path).map_err(|error| Error::io(path, "put it in its place")(error.error))?;
+    sync_folder(folder)
+}
+
+/// Makes a rename last: else a machine that loses its power may come back with the file that was there before.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> Result<()> {
+    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+    match synced {
+        // Some network file systems know no such thing.
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced.map_err(Error::io(folder, "write it")),
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> Result<()> {
     Ok(())
+}
+
+/// Removes the unfinished files that a killed run has left below `folder`, as far as that goes: they harm nobody.
+pub fn remove_unfinished(folder: &Path) {
+    let is_ours = |name: &str| name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1);
+    let files = WalkDir::new(folder).into_iter().filter_map(|entry| entry.ok());
+    for file in files.filter(|file| file.file_type().is_file() && file.file_name().to_str().is_some_and(is_ours)) {
+        let _ = fs::remove_file(file.path());
+    }
 }
 
 /// Writes the `data.yaml` that Ultralytics trains on as it stands: `train` is the original train images and the new ones,
@@ -183,14 +231,16 @@ fn list<'a>(entries: impl IntoIterator<Item = &'a String>) -> String {
     format!("[{}]", entries.join(", "))
 }
 
-/// Entries for the original images of a split.
+/// Entries for the original images of a split. A path that is not UTF-8 cannot be in one.
 fn originals(folder: &Path, dataset: &Dataset, split: Split) -> Result<Vec<String>> {
     let mut entries = Vec::new();
     let mut lines = Vec::new();
     for source in dataset.sources.get(&split).into_iter().flatten() {
         match source {
-            Source::Folder(path) | Source::List { path, portable: true, .. } => entries.push(relative(folder, path)?),
-            Source::List { images, .. } => lines.extend(images.iter().map(|image| image.display().to_string())),
+            Source::Folder(path) | Source::List { path, portable: true, .. } => entries.extend(relative(folder, path)?),
+            Source::List { images, .. } => {
+                lines.extend(images.iter().filter_map(|image| image.to_str()).map(str::to_string));
+            }
         }
     }
     if !lines.is_empty() {
@@ -205,10 +255,11 @@ fn new_entries<'a>(
     dataset: &Dataset,
     done: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Vec<String>> {
-    let originals: HashSet<PathBuf> = dataset.images(Split::Train)?.into_iter().collect();
+    // As rows name their sources, UTF-8 or not.
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    let originals: HashSet<String> = dataset.images(Split::Train)?.into_iter().map(text).collect();
     let (mut new, others): (Vec<&str>, Vec<&str>) = {
-        let (new, others): (Vec<_>, Vec<_>) =
-            done.into_iter().partition(|(source, _)| originals.contains(Path::new(source)));
+        let (new, others): (Vec<_>, Vec<_>) = done.into_iter().partition(|(source, _)| originals.contains(*source));
         (new.into_iter().map(|(_, output)| output).collect(), others.into_iter().map(|(_, output)| output).collect())
     };
     let mut entries = Vec::new();
@@ -218,7 +269,7 @@ fn new_entries<'a>(
         if real(folder)?.starts_with(real(original)?) {
             return Ok(Vec::new());
         }
-        let mirror = dataset.identity(original)?;
+        let mirror = dataset.identity(original);
         // A mirror that is the output folder itself holds more than new images.
         let inside = |output: &&str| !mirror.is_empty() && Path::new(output).starts_with(&mirror);
         if new.iter().any(inside) && !others.iter().any(inside) {
@@ -239,20 +290,20 @@ fn write_list(folder: &Path, name: &str, lines: &[String]) -> Result<String> {
     Ok(name.to_string())
 }
 
-/// The way from `folder` to `target`, both of which exist, with `/`.
-fn relative(folder: &Path, target: &Path) -> Result<String> {
+/// The way from `folder` to `target`, both of which exist, with `/`; `None` if it is not UTF-8.
+fn relative(folder: &Path, target: &Path) -> Result<Option<String>> {
     // Links first, as Ultralytics does: the way up from behind a link is another.
     let (folder, target) = (real(folder)?, real(target)?);
     let (from, to): (Vec<Component>, Vec<Component>) = (folder.components().collect(), target.components().collect());
     let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
     if common == 0 {
         // Another drive.
-        return Ok(target.display().to_string());
+        return Ok(target.to_str().map(str::to_string));
     }
-    let up = from[common..].iter().map(|_| "..".to_string());
-    let down = to[common..].iter().map(|part| part.as_os_str().to_string_lossy().into_owned());
-    let way: Vec<String> = up.chain(down).collect();
-    Ok(if way.is_empty() { ".".to_string() } else { way.join("/") })
+    let up = from[common..].iter().map(|_| Some(".."));
+    let down = to[common..].iter().map(|part| part.as_os_str().to_str());
+    let way: Option<Vec<&str>> = up.chain(down).collect();
+    Ok(way.map(|way| if way.is_empty() { ".".to_string() } else { way.join("/") }))
 }
 
 fn real(path: &Path) -> Result<PathBuf> {
@@ -378,8 +429,8 @@ kpt_shape: [17, 3]
         let image = RgbImage::from_fn(33, 17, |x, y| image::Rgb([x as u8 * 7, y as u8 * 15, 128]));
         for name in ["a.JPG", "a.jpeg", "a.png", "a.webp", "a.bmp", "a.tif", "a.TIFF"] {
             let path = folder.path().join("deep/er").join(name);
-            write_image(&path, &image, 95).unwrap();
-            let back = crate::decode::decode(&path).unwrap();
+            write_image(&path, &image, None, 95).unwrap();
+            let back = crate::decode::decode(&path).unwrap().image;
             assert_eq!(back.dimensions(), (33, 17));
             if !name.to_lowercase().starts_with("a.j") {
                 assert_eq!(back, image, "{name} is lossless");
@@ -387,7 +438,24 @@ kpt_shape: [17, 3]
             assert_eq!(image::guess_format(&fs::read(&path).unwrap()).unwrap(), ImageFormat::from_path(&path).unwrap());
         }
         assert_eq!(fs::read_dir(folder.path().join("deep/er")).unwrap().count(), 7);
-        assert!(write_image(&folder.path().join("a.gif"), &image, 95).is_err());
+        assert!(write_image(&folder.path().join("a.gif"), &image, None, 95).is_err());
+    }
+
+    #[test]
+    fn a_profile_comes_back_from_every_format_that_can_hold_one() {
+        let folder = tempfile::tempdir().unwrap();
+        // Longer than a segment of a JPEG.
+        let mut profile = vec![7; 70_000];
+        profile[..4].copy_from_slice(&70_000_u32.to_be_bytes());
+        profile[16..20].copy_from_slice(b"RGB ");
+        profile[36..40].copy_from_slice(b"acsp");
+        for (name, kept) in [("a.jpg", true), ("a.png", true), ("a.webp", true), ("a.tif", true), ("a.bmp", false)] {
+            let path = folder.path().join(name);
+            write_image(&path, &RgbImage::new(9, 5), Some(&profile), 95).unwrap();
+            let back = crate::decode::decode(&path).unwrap();
+            assert_eq!(back.profile.as_ref() == Some(&profile), kept, "{name}");
+            assert!(back.profile.is_none() || kept && !back.first_of_several, "{name}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::config::{Config, OutputFormat, Pairing, StyleSource, short_digest};
 use crate::dataset::{Frame, Split, image_files, label_path};
 use crate::decode;
 use crate::error::{Error, Result};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::{self, Write};
@@ -19,6 +20,8 @@ use std::time::Duration;
 
 /// Jobs that [`Plan::summary`] shows one by one.
 const ROWS_SHOWN: usize = 10;
+/// Bytes that a file's name can have on the usual file systems.
+const LONGEST_NAME: usize = 255;
 
 /// One style picture.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,7 +95,7 @@ impl<'a> Plan<'a> {
     ///
     /// Frames whose outputs would collide (`a.jpg` and `a.png` share the label `a.txt`, and file systems may not tell
     /// `A.jpg` from `a.jpg`) are told apart by their extension, `a_jpg__fog-1` and `a_png__fog-1`, and if that is not
-    /// enough by a digest of their path.
+    /// enough by a digest of their path. Names too long for what is added to them are cut, and a digest stands for the rest.
     ///
     /// # Errors
     /// [`Error::Run`] if there are no styles, fewer than `mix` asks for, or if two frames cannot be told apart.
@@ -107,7 +110,8 @@ impl<'a> Plan<'a> {
                 "`mix: {mix}` asks for {mix} different styles and there are {different}; lower it or add pictures to `styles`"
             )));
         }
-        let names = distinct_names(frames)?;
+        let longest = format!("__{}-{}.jpeg", config.condition, config.variants).len();
+        let names = distinct_names(frames, LONGEST_NAME.saturating_sub(longest))?;
         let mut jobs = Vec::new();
         for (index, (frame, name)) in frames.iter().zip(&names).enumerate() {
             let draws = Draws { seed: config.seed, path: &frame.relative };
@@ -170,6 +174,19 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// The plan for programs.
+    pub fn outline(&self, estimate: Option<Duration>) -> Outline {
+        let frames: HashSet<usize> = self.jobs.iter().map(|job| job.frame).collect();
+        Outline {
+            condition: self.condition.into(),
+            jobs: self.jobs.len(),
+            frames: frames.len(),
+            styles: self.styles.len(),
+            seconds: estimate.map(|estimate| estimate.as_secs_f64()),
+            outputs: self.jobs.iter().map(|job| job.output.clone()).collect(),
+        }
+    }
+
     /// The plan for people: counts, styles and the first jobs.
     pub fn summary(&self, estimate: Option<Duration>) -> String {
         let mut splits: BTreeMap<Split, Vec<usize>> = BTreeMap::new();
@@ -214,6 +231,19 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// What a run would do; `--dry-run --json` prints it.
+#[derive(Debug, Serialize)]
+pub struct Outline {
+    pub condition: String,
+    pub jobs: usize,
+    pub frames: usize,
+    pub styles: usize,
+    /// For all jobs, done before or not; `None` where no frame can be read.
+    pub seconds: Option<f64>,
+    /// Below the output folder.
+    pub outputs: Vec<String>,
+}
+
 /// One of several runs that share a dataset between them, written `I/N`, from `1/N` to `N/N`.
 ///
 /// A frame's shard depends on its path alone, so shards are disjoint, complete, and stay as they are when frames are
@@ -229,6 +259,13 @@ impl Shard {
         // Not by the run's seed: another seed shall not move a frame to another machine.
         let shard = Draws { seed: 0, path }.number("shard", 0) % u64::from(self.count);
         shard + 1 == u64::from(self.index)
+    }
+}
+
+/// As it stands in names of files: `1-of-4`.
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}-of-{}", self.index, self.count)
     }
 }
 
@@ -345,7 +382,10 @@ fn parts(relative: &str) -> Parts<'_> {
 }
 
 /// For every frame the start of its output's path, with as much added as makes them all distinct.
-fn distinct_names(frames: &[Frame]) -> Result<Vec<String>> {
+///
+/// File names get at most `room` bytes; longer ones keep their beginning and get a digest for the rest.
+fn distinct_names(frames: &[Frame], room: usize) -> Result<Vec<String>> {
+    let name_at = |level, relative: &str| fitted(name_at(level, relative), relative, room);
     let mut names: Vec<String> = frames.iter().map(|frame| name_at(0, &frame.relative)).collect();
     for level in 1..=2 {
         let mut groups: HashMap<String, Vec<usize>> = HashMap::new();
@@ -373,6 +413,16 @@ fn name_at(level: usize, relative: &str) -> String {
         1 => format!("{folder}{stem}_{extension}"),
         _ => format!("{folder}{stem}_{extension}_{}", &short_digest(relative.as_bytes())[..8]),
     }
+}
+
+/// `name`, of which the part behind the last `/` has at most `room` bytes.
+fn fitted(name: String, relative: &str, room: usize) -> String {
+    let start = name.rfind('/').map_or(0, |slash| slash + 1);
+    if name.len() - start <= room {
+        return name;
+    }
+    let end = (start..=start + room.saturating_sub(9)).rev().find(|&end| name.is_char_boundary(end)).unwrap_or(start);
+    format!("{}_{}", &name[..end], &short_digest(relative.as_bytes())[..8])
 }
 
 fn with_slashes(path: &Path) -> String {
@@ -644,6 +694,22 @@ mod tests {
         let found: Vec<_> = styles.iter().map(|s| (s.path.file_name().unwrap().to_str().unwrap(), s.weight)).collect();
         assert_eq!(found, [("a.jpg", 1.5), ("b.png", 1.5), ("b.png", 1.0)]);
         assert!(styles[1].digest == styles[2].digest && styles[0].digest != styles[1].digest);
+    }
+
+    #[test]
+    fn names_too_long_for_a_file_system_are_cut_and_stay_distinct() {
+        let long = "ü".repeat(125);
+        let frames = frames(&[format!("x/{long}.jpg"), format!("x/{long}.png"), format!("x/{}.jpg", "a".repeat(200))]);
+        let (config, styles) = (Config { variants: 10, ..config() }, styles(&[1.0]));
+        let plan = Plan::new(&config, &frames, &styles).unwrap();
+        let names: HashSet<&str> = plan.jobs.iter().map(|job| &*job.output).collect();
+        assert_eq!(names.len(), 30);
+        for job in &plan.jobs {
+            let files = [&job.output, job.label_output.as_ref().unwrap()];
+            assert!(files.iter().all(|file| file.strip_prefix("x/").unwrap().len() <= 255), "{files:?}");
+            assert!(job.output.contains("__fog-"), "{files:?}");
+        }
+        assert_eq!(plan.jobs[20].output, format!("x/{}__fog-1.jpg", "a".repeat(200)), "what fits stays");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a run says while it runs. Who listens decides what to show.
 
 use crate::manifest::Row;
+use crate::stop::Reason;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -27,9 +28,13 @@ pub struct Header {
     /// The device, its instruction set and threads.
     pub device: String,
     pub output: PathBuf,
-    /// Jobs of the plan, and how many of them were done before.
+    /// Jobs of the plan, and how many of them are to be done, were done before, and failed before and are left so.
     pub jobs: usize,
+    pub todo: usize,
     pub skipped: usize,
+    pub failed_before: usize,
+    /// How many were done before and are to be done again, each with the reason.
+    pub done_again: Vec<String>,
     pub styles: usize,
 }
 
@@ -40,8 +45,20 @@ pub struct Summary {
     pub jobs: usize,
     pub done: usize,
     pub failed: usize,
+    /// Jobs that failed in an earlier run and were left so.
+    pub failed_before: usize,
     /// Jobs that were done before.
     pub skipped: usize,
+    /// Jobs that a run which was stopped left to the next.
+    pub left: usize,
+    /// Of those done, how many had to be worked on at a smaller size than the config's, since memory was short.
+    pub reduced: usize,
+    /// Frames of this run whose files hold several pictures, of which the first was taken.
+    pub several: usize,
+    /// Why the run ended before all was tried.
+    pub stopped: Option<Reason>,
+    /// The first hundred of what failed, now or before.
+    pub failures: Vec<Failure>,
     pub seconds: f64,
     /// Frames written per second; 0 when none was.
     pub frames_per_second: f64,
@@ -52,6 +69,14 @@ pub struct Summary {
     pub backbone: String,
     pub backbone_digest: String,
     pub device: String,
+}
+
+/// A frame that came to nothing.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    /// Absolute path of the frame.
+    pub source: String,
+    pub error: String,
 }
 
 /// Listens to a run.

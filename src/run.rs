@@ -3,35 +3,55 @@
 use crate::backbone;
 use crate::config::Config;
 use crate::crew::{self, Crew, Note};
-use crate::dataset::{self, Dataset, Layout};
+use crate::dataset::{self, Dataset, Frame, Layout};
 use crate::decode;
 use crate::error::{Error, Result};
-use crate::manifest::{self, Manifest, Row, Status, Work};
+use crate::fingerprint::Fingerprint;
+use crate::manifest::{self, Change, Manifest, Row, State, Status, Work};
+use crate::maps;
 use crate::nst::conv::Size;
+use crate::nst::settings::Settings;
 use crate::nst::simd::Isa;
 use crate::nst::weights::Backbone;
 use crate::nst::{self, Stylizer, schedule};
 use crate::output;
 use crate::plan::{self, Job, Plan, Shard, Style};
-use crate::progress::{Event, Header, Observer, Summary};
+use crate::progress::{Event, Failure, Header, Observer, Summary};
 use crate::sheet;
+use crate::stop::Stop;
 use crate::work::{Step, Workshop};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Frames whose size is looked at for an estimate.
 const SAMPLE: usize = 16;
+/// Failures that the end of a run names; the manifest has them all.
+const MOST_FAILURES: usize = 100;
 
-/// A dataset, a config and what the command line adds, read and checked, before any work.
+/// What the command line says of a run, besides what is done with each frame.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// `None` lets it lie beside the dataset.
+    pub output: Option<PathBuf>,
+    pub limit: Option<usize>,
+    pub shard: Option<Shard>,
+    /// `None` lets the machine decide.
+    pub frames_at_once: Option<usize>,
+    /// Do again what is done.
+    pub force: bool,
+    /// Do again what failed.
+    pub retry_failed: bool,
+}
+
+/// A dataset, a config and an order, read and checked, before any work.
 pub struct Batch {
     config: Config,
     dataset: Dataset,
     styles: Vec<Style>,
     output: PathBuf,
-    limit: Option<usize>,
-    shard: Option<Shard>,
-    /// `None` lets the machine decide.
-    frames_at_once: Option<usize>,
+    order: Order,
 }
 
 /// The engine's parts that a batch runs on.
@@ -40,30 +60,37 @@ pub struct Engine {
     pub isa: Isa,
 }
 
+/// The jobs of a plan by what is known of them.
+struct Sorted<'p> {
+    todo: Vec<&'p Job>,
+    done: usize,
+    /// Failed before and left so.
+    failed: usize,
+    /// Why some of them are to be done again.
+    stale: BTreeMap<Change, usize>,
+}
+
+/// What a run has come to.
+#[derive(Default)]
+struct Tally {
+    done: usize,
+    failed: usize,
+    reduced: usize,
+    several: usize,
+}
+
 impl Batch {
     /// # Errors
     /// When the dataset or the styles cannot be read; see [`Dataset::open`] and [`plan::find_styles`].
-    pub fn open(
-        config: Config,
-        dataset: &Path,
-        output: Option<PathBuf>,
-        limit: Option<usize>,
-        shard: Option<Shard>,
-    ) -> Result<Self> {
-        let output = match output {
-            Some(output) => output,
+    pub fn open(config: Config, dataset: &Path, order: Order) -> Result<Self> {
+        let output = match &order.output {
+            Some(output) => output.clone(),
             None => output::default_folder(&dataset::root_of(dataset)?, &config.condition)?,
         };
         let output = std::path::absolute(&output).map_err(Error::io(&output, "find it"))?;
         let dataset = Dataset::open(dataset, &config.splits, &output)?;
         let styles = plan::find_styles(&config.styles)?;
-        Ok(Self { config, dataset, styles, output, limit, shard, frames_at_once: None })
-    }
-
-    /// Works on `frames` at once, each with its share of the threads.
-    pub fn with_frames_at_once(mut self, frames: Option<usize>) -> Self {
-        self.frames_at_once = frames;
-        self
+        Ok(Self { config, dataset, styles, output, order })
     }
 
     /// The jobs of this run, whether done before or not.
@@ -71,14 +98,18 @@ impl Batch {
     /// # Errors
     /// See [`Plan::new`].
     pub fn plan(&self) -> Result<Plan<'_>> {
-        let mut plan = Plan::new(&self.config, &self.dataset.frames, &self.styles)?;
-        if let Some(limit) = self.limit {
+        Plan::new(&self.config, &self.dataset.frames, &self.styles).map(|plan| self.part(plan))
+    }
+
+    /// The part of a whole plan that is asked for.
+    fn part<'p>(&self, mut plan: Plan<'p>) -> Plan<'p> {
+        if let Some(limit) = self.order.limit {
             plan = plan.limit(limit);
         }
-        if let Some(shard) = self.shard {
+        if let Some(shard) = self.order.shard {
             plan = plan.shard(shard);
         }
-        Ok(plan)
+        plan
     }
 
     /// Opens the backbone as far as the config's layers need it.
@@ -117,83 +148,63 @@ impl Batch {
         Stylizer::new(&engine.backbone, self.config.stylize.clone(), engine.isa).map_err(Error::Run)
     }
 
-    /// Does what of the plan is not done yet. A frame that fails becomes a failed row, and the next one's turn comes.
+    /// Does what of the plan is not done yet, until `stop` says so. A frame that fails becomes a failed row, and the next
+    /// one's turn comes.
     ///
     /// # Errors
     /// When the run as a whole cannot go on: the output cannot be written, or another run holds it.
-    pub fn run(&self, engine: &Engine, observer: &mut dyn Observer) -> Result<Summary> {
+    pub fn run(&self, engine: &Engine, stop: &Stop, observer: &mut dyn Observer) -> Result<Summary> {
         let begun = Instant::now();
-        let plan = self.plan()?;
-        output::check_folder(&self.output, &plan.jobs)?;
-        let mut manifest = Manifest::open(&self.output)?;
-        let stamp = Stamp {
-            device: format!("cpu {}", engine.isa),
-            config_digest: self.config.digest(),
-            backbone: manifest::Backbone {
-                name: engine.backbone.name().into(),
-                digest: engine.backbone.digest().into(),
-            },
-        };
+        let whole = Plan::new(&self.config, &self.dataset.frames, &self.styles)?;
+        output::check_folder(&self.output, &whole.jobs)?;
+        let mut manifest = Manifest::open(&self.output, self.order.shard)?;
+        if let Some(text) = self.strays(&whole, &manifest) {
+            observer.event(Event::Warning(&text));
+        }
+        let plan = self.part(whole);
+        let stamp = Stamp::new(&self.config, engine);
+        let sorted = self.sort(&plan, &stamp, &manifest);
         if manifest.damaged() > 0 {
             let text =
                 format!("{} rows of the manifest cannot be read; their frames are done again", manifest.damaged());
             observer.event(Event::Warning(&text));
         }
-        let is_done = |job: &Job| manifest.is_done(&stamp.work(&plan, job, &plan.style_digest(job)));
-        let todo: Vec<&Job> = plan.jobs.iter().filter(|job| !is_done(job)).collect();
-        let header = self.header(engine, &plan, plan.jobs.len() - todo.len());
+        let header = self.header(engine, &plan, &sorted);
         observer.event(Event::Begin(&header));
-        let (mut done, mut failed) = (0, 0);
-        if !todo.is_empty() {
-            let stylizer = self.stylizer(engine)?;
-            let keypoints = self.dataset.keypoints();
-            let shop = Workshop::new(&plan, &stylizer, &self.output, self.config.quality, keypoints);
-            let crew = self.crew(&stylizer, &plan, &todo)?;
-            crew.run(
-                &shop,
-                &todo,
-                |job| stamp.row(&plan, job),
-                |note| {
-                    match note {
-                        Note::Frame(job) => observer.event(Event::Frame { name: &plan.frame(job).relative }),
-                        Note::Evaluated(job, Step { evaluation, of, loss }) => observer.event(Event::Evaluated {
-                            name: &plan.frame(job).relative,
-                            evaluation,
-                            of,
-                            loss: loss.total,
-                        }),
-                        Note::Row(row) => {
-                            manifest.append(&row)?;
-                            match row.status {
-                                Status::Done => done += 1,
-                                Status::Failed => failed += 1,
-                            }
-                            observer.event(Event::Row(&row));
-                        }
-                    }
-                    Ok(())
-                },
-            )?;
+        let tally = match sorted.todo.is_empty() {
+            true => Tally::default(),
+            false => self.work(engine, &plan, &stamp, &sorted.todo, &mut manifest, stop, observer)?,
+        };
+        if self.order.shard.is_some() {
+            manifest.read_back()?;
         }
-        let made = manifest.rows().filter(|row| row.status == Status::Done);
-        let made = made.map(|row| (row.source.as_str(), row.output.as_str()));
-        let data_yaml = output::write_data_yaml(&self.output, &self.dataset, plan.condition, made)?;
+        let data_yaml = output::write_data_yaml(&self.output, &self.dataset, plan.condition, manifest.done())?;
         // In a flat dataset every picture in the folder is one to train on.
-        if done > 0
+        if tally.done > 0
             && self.dataset.layout != Layout::Flat
             && let Err(error) = sheet::write(&self.output, &manifest)
         {
             // The frames are what counts; they are done.
             observer.event(Event::Warning(&format!("no {} was made: {error}", sheet::FILE_NAME)));
         }
+        let failures = failures(&plan, &manifest)?;
+        manifest.close()?;
         let seconds = begun.elapsed().as_secs_f64();
+        let left = sorted.todo.len() - tally.done - tally.failed;
         Ok(Summary {
             jobs: header.jobs,
-            done,
-            failed,
-            skipped: header.skipped,
+            done: tally.done,
+            failed: tally.failed,
+            failed_before: sorted.failed,
+            skipped: sorted.done,
+            left,
+            reduced: tally.reduced,
+            several: tally.several,
+            // A wish that came with the last frame changed nothing.
+            stopped: stop.reason().filter(|_| left > 0),
+            failures,
             seconds,
-            frames_per_second: done as f64 / seconds,
+            frames_per_second: tally.done as f64 / seconds,
             manifest: self.output.join(manifest::FILE_NAME),
             output: self.output.clone(),
             data_yaml,
@@ -203,10 +214,91 @@ impl Batch {
         })
     }
 
+    /// Which jobs are left to do. Looks at every file of every job that was done before.
+    fn sort<'p>(&self, plan: &'p Plan, stamp: &Stamp, manifest: &Manifest) -> Sorted<'p> {
+        let settings = &self.config.stylize;
+        let state = |job: &'p Job| (job, manifest.state(&stamp.work(plan, job, settings, &plan.style_digest(job))));
+        let states: Vec<(&Job, State)> = plan.jobs.par_iter().map(state).collect();
+        let mut sorted = Sorted { todo: Vec::new(), done: 0, failed: 0, stale: BTreeMap::new() };
+        for (job, state) in states {
+            match state {
+                State::Done if !self.order.force => sorted.done += 1,
+                State::Failed if !self.order.force && !self.order.retry_failed => sorted.failed += 1,
+                State::New | State::Done | State::Failed => sorted.todo.push(job),
+                State::Stale(change) => {
+                    *sorted.stale.entry(change).or_default() += 1;
+                    sorted.todo.push(job);
+                }
+            }
+        }
+        sorted
+    }
+
+    /// Says if there are pictures of this dataset and condition that the plan does not have: they would train along.
+    fn strays(&self, whole: &Plan, manifest: &Manifest) -> Option<String> {
+        let planned: HashSet<&str> = whole.jobs.iter().map(|job| &*job.output).collect();
+        let mark = format!("__{}-", self.config.condition);
+        let is_stray = |&(source, output): &(&str, &str)| {
+            !planned.contains(output)
+                && output.contains(&mark)
+                && Path::new(source).starts_with(&self.dataset.root)
+                && self.output.join(output).exists()
+        };
+        let mut strays: Vec<&str> = manifest.done().filter(is_stray).map(|(_, output)| output).collect();
+        strays.sort_unstable();
+        let first = strays.first()?;
+        Some(format!(
+            "{} pictures of earlier runs, such as {first}, are not of this plan and would be trained on with the others; \
+             remove them and their labels, or choose another --output",
+            strays.len()
+        ))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "this is where everything meets")]
+    fn work(
+        &self,
+        engine: &Engine,
+        plan: &Plan,
+        stamp: &Stamp,
+        todo: &[&Job],
+        manifest: &mut Manifest,
+        stop: &Stop,
+        observer: &mut dyn Observer,
+    ) -> Result<Tally> {
+        let stylizer = self.stylizer(engine)?;
+        let crew = self.crew(&stylizer, plan, todo)?;
+        let keypoints = self.dataset.keypoints();
+        let shop = Workshop::new(plan, stylizer, &self.output, self.config.quality, keypoints);
+        let mut tally = Tally::default();
+        let empty = |job: &Job| stamp.row(plan, job, &self.config.stylize);
+        crew.run(&shop, todo, empty, stop, |note| {
+            match note {
+                Note::Frame(job) => observer.event(Event::Frame { name: &plan.frame(job).relative }),
+                Note::Evaluated(job, Step { evaluation, of, loss }) => observer.event(Event::Evaluated {
+                    name: &plan.frame(job).relative,
+                    evaluation,
+                    of,
+                    loss: loss.total,
+                }),
+                Note::Row(row) => {
+                    manifest.append(&row)?;
+                    tally.add(&row);
+                    observer.event(Event::Row(&row));
+                }
+                Note::Broken(error) => {
+                    let help = "what is done stays done; make room there and give the same command again";
+                    return Err(Error::Run(format!("{error}\n  help: {help}")));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(tally)
+    }
+
     /// As many frames at once as there are threads, if memory allows: a thread that needs no other waits for none.
     fn crew(&self, stylizer: &Stylizer, plan: &Plan, todo: &[&Job]) -> Result<Crew> {
         let threads = rayon::current_num_threads();
-        let frames = match self.frames_at_once {
+        let frames = match self.order.frames_at_once {
             Some(frames) => frames.min(threads),
             None => {
                 let sample = todo.iter().step_by(todo.len().div_ceil(SAMPLE));
@@ -221,17 +313,44 @@ impl Batch {
         Crew::new(frames.min(todo.len()), threads)
     }
 
-    fn header(&self, engine: &Engine, plan: &Plan, skipped: usize) -> Header {
+    fn header(&self, engine: &Engine, plan: &Plan, sorted: &Sorted) -> Header {
+        let stale = sorted.stale.iter().map(|(change, count)| format!("{count} for {change}"));
         Header {
             backbone: engine.backbone.name().into(),
             backbone_digest: engine.backbone.digest().into(),
             device: format!("cpu {}, {} threads", engine.isa, rayon::current_num_threads()),
             output: self.output.clone(),
             jobs: plan.jobs.len(),
-            skipped,
+            todo: sorted.todo.len(),
+            skipped: sorted.done,
+            failed_before: sorted.failed,
+            done_again: stale.collect(),
             styles: self.styles.len(),
         }
     }
+}
+
+impl Tally {
+    fn add(&mut self, row: &Row) {
+        match row.status {
+            Status::Done => self.done += 1,
+            Status::Failed => self.failed += 1,
+        }
+        self.reduced += usize::from(row.reduced_size.is_some());
+        self.several += usize::from(row.first_of_several);
+    }
+}
+
+/// The first of the plan's jobs that have failed, now or before, with their reasons.
+fn failures(plan: &Plan, manifest: &Manifest) -> Result<Vec<Failure>> {
+    let failed =
+        plan.jobs.iter().map(|job| &*job.output).filter(|output| manifest.status(output) == Some(Status::Failed));
+    let outputs: Vec<&str> = failed.take(MOST_FAILURES).collect();
+    if outputs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = manifest.rows(&outputs)?.into_iter();
+    Ok(rows.map(|row| Failure { source: row.source, error: row.error.unwrap_or_default() }).collect())
 }
 
 /// What all rows of a run share.
@@ -242,11 +361,22 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn work<'a>(&'a self, plan: &Plan<'a>, job: &'a Job, style_digest: &'a str) -> Work<'a> {
+    fn new(config: &Config, engine: &Engine) -> Self {
+        Self {
+            device: format!("cpu {}", engine.isa),
+            config_digest: config.digest(),
+            backbone: manifest::Backbone {
+                name: engine.backbone.name().into(),
+                digest: engine.backbone.digest().into(),
+            },
+        }
+    }
+
+    fn work<'a>(&'a self, plan: &Plan<'a>, job: &'a Job, settings: &Settings, style_digest: &'a str) -> Work<'a> {
         let frame = plan.frame(job);
         Work {
-            source: frame.path.to_str().unwrap_or_default(),
-            source_label: frame.label.as_deref(),
+            source: frame.path.to_string_lossy(),
+            source_files: source_files(frame, settings),
             output: &job.output,
             label: job.label_output.as_deref(),
             seed: job.seed,
@@ -258,13 +388,14 @@ impl Stamp {
     }
 
     /// The row of a job that has not come to anything yet.
-    fn row(&self, plan: &Plan, job: &Job) -> Row {
+    fn row(&self, plan: &Plan, job: &Job, settings: &Settings) -> Row {
         let (frame, style) = (plan.frame(job), plan.style(job));
         let part =
             |(style, weight): (&Style, f64)| manifest::Part { path: style.path.to_string_lossy().into_owned(), weight };
         Row {
             status: Status::Failed,
             source: frame.path.to_string_lossy().into_owned(),
+            source_files: Some(Fingerprint::of(&source_files(frame, settings))),
             style: style.path.to_string_lossy().into_owned(),
             styles: if job.styles.len() > 1 { plan.parts(job).map(part).collect() } else { Vec::new() },
             style_digest: plan.style_digest(job),
@@ -284,13 +415,24 @@ impl Stamp {
             style_loss: None,
             first_content_loss: None,
             first_style_loss: None,
+            losses: Vec::new(),
             strength: None,
             boxes: None,
             box_edges_min: None,
             guard: None,
             malformed_labels: None,
+            reduced_size: None,
+            restarted: false,
+            first_of_several: false,
             seconds: 0.0,
             error: None,
         }
     }
+}
+
+/// The files that a frame's picture and label are made from.
+fn source_files(frame: &Frame, settings: &Settings) -> Vec<PathBuf> {
+    let own = std::iter::once(frame.path.clone()).chain(frame.label.clone());
+    let maps::Paths { masks, depth } = maps::Paths::of(&frame.path, settings);
+    own.chain(masks).chain(depth).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::decode;
 use crate::error::Result;
-use crate::manifest::{Manifest, Row, Status};
+use crate::manifest::Manifest;
 use crate::output;
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
@@ -20,19 +20,24 @@ const GAP: u32 = 8;
 /// # Errors
 /// When a picture can no longer be read or the sheet not be written.
 pub fn write(folder: &Path, manifest: &Manifest) -> Result<Option<PathBuf>> {
-    let mut rows: Vec<&Row> = manifest.rows().filter(|row| row.status == Status::Done).collect();
-    rows.sort_by(|a, b| a.output.cmp(&b.output));
-    let count = rows.len().min(ROWS);
+    let mut done: Vec<&str> = manifest.done().map(|(_, output)| output).collect();
+    done.sort_unstable();
+    let count = done.len().min(ROWS);
     if count == 0 {
         return Ok(None);
     }
-    let read = |path: &Path| decode::decode(path).map(|image| fitted(&image));
+    let spread: Vec<&str> = (0..count).map(|n| done[n * done.len() / count]).collect();
+    let read = |path: &Path| decode::decode(path).map(|decoded| fitted(&decoded.image));
     let mut sheet = Vec::new();
-    for row in (0..count).map(|n| rows[n * rows.len() / count]) {
+    // A row names its frame as text; a name that is none leads nowhere.
+    for row in manifest.rows(&spread)?.iter().filter(|row| Path::new(&row.source).exists()) {
         sheet.push([read(row.source.as_ref())?, read(row.style.as_ref())?, read(&folder.join(&row.output))?]);
     }
+    if sheet.is_empty() {
+        return Ok(None);
+    }
     let path = folder.join(FILE_NAME);
-    output::write_image(&path, &assemble(&sheet), 100)?;
+    output::write_image(&path, &assemble(&sheet), None, 100)?;
     Ok(Some(path))
 }
 

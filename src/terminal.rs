@@ -1,12 +1,16 @@
 //! The only file that knows bars, colours and what a person sees.
 
 use crate::bench::Measured;
-use crate::manifest::{Row, Status};
+use crate::manifest::Status;
 use crate::progress::{Event, Header, Observer, Summary};
+use crate::stop::Reason;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::fmt;
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::time::{Duration, Instant};
+
+/// Failures that the end of a run names one by one.
+const FAILURES_SHOWN: usize = 20;
 
 /// The listener that fits where standard error goes: a bar on a terminal, plain lines elsewhere, silence with `quiet`.
 pub fn observer(quiet: bool) -> Box<dyn Observer> {
@@ -35,24 +39,59 @@ fn header_line(header: &Header) -> String {
     )
 }
 
-fn failure_line(row: &Row) -> String {
-    let reason = row.error.as_deref().unwrap_or("unknown reason");
-    // Most reasons begin with the file already.
-    if reason.starts_with(&row.source) {
-        format!("failed: {reason}")
-    } else {
-        format!("failed: {}: {reason}", row.source)
-    }
+/// What is done again and why, if anything is.
+fn done_again_line(header: &Header) -> Option<String> {
+    (!header.done_again.is_empty()).then(|| format!("done again: {}", header.done_again.join(", ")))
 }
 
-/// How a run ended, in one line.
-pub fn summary_line(summary: &Summary) -> String {
-    let Summary { jobs, done, failed, skipped, seconds, .. } = summary;
+fn failure_line(source: &str, reason: &str) -> String {
+    // Most reasons begin with the file already.
+    if reason.starts_with(source) { format!("failed: {reason}") } else { format!("failed: {source}: {reason}") }
+}
+
+/// How a run ended: what failed and why, how it goes on if it was stopped, and last one line of figures.
+pub fn summary_lines(summary: &Summary) -> String {
+    let mut lines = Vec::new();
+    let all = summary.failed + summary.failed_before;
+    let shown = summary.failures.iter().take(FAILURES_SHOWN);
+    lines.extend(shown.map(|failure| failure_line(&failure.source, &failure.error)));
+    if all > FAILURES_SHOWN {
+        lines.push(format!("and {} more that failed, in {}", all - FAILURES_SHOWN, summary.manifest.display()));
+    }
+    if summary.failed_before > 0 {
+        lines
+            .push(format!("{} failed before and were left so; --retry-failed tries them again", summary.failed_before));
+    }
+    if summary.several > 0 {
+        lines.push(format!("{} files hold several pictures or an animation; the first was taken", summary.several));
+    }
+    if summary.reduced > 0 {
+        lines.push(format!("{} were worked on at a smaller size: memory was short", summary.reduced));
+    }
+    match summary.stopped {
+        Some(Reason::TooManyFailures) => {
+            lines.push(format!("stopped after {} failures; {} frames are left", summary.failed, summary.left));
+        }
+        Some(Reason::Interrupted) => {
+            lines.push(format!("stopped; {} frames are left: the same command goes on with them", summary.left));
+        }
+        None => {}
+    }
+    lines.push(figures(summary));
+    lines.join("\n")
+}
+
+fn figures(summary: &Summary) -> String {
+    let Summary { jobs, done, failed, failed_before, skipped, seconds, .. } = summary;
     if *jobs == 0 {
         return "nothing to do: the plan has no frame (see --limit, --shard and the config's fraction)".into();
     }
     if *skipped == *jobs {
         return format!("nothing to do: all {jobs} frames were done before, in {}", summary.output.display());
+    }
+    if *skipped + *failed_before == *jobs {
+        let folder = summary.output.display();
+        return format!("nothing to do: {skipped} frames were done before, {failed_before} FAILED before, in {folder}");
     }
     let mut line = format!("{done} frames in {}", duration(*seconds));
     if *done > 0 {
@@ -63,6 +102,9 @@ pub fn summary_line(summary: &Summary) -> String {
     }
     if *failed > 0 {
         line += &format!(", {failed} FAILED (see {})", summary.manifest.display());
+    }
+    if *failed_before > 0 {
+        line += &format!(", {failed_before} FAILED before");
     }
     let result = summary.data_yaml.as_ref().unwrap_or(&summary.output);
     format!("{line} -> {}", result.display())
@@ -106,7 +148,8 @@ impl Observer for Bar {
         match event {
             Event::Begin(header) => {
                 self.bar.println(header_line(header));
-                self.bar.set_length((header.jobs - header.skipped) as u64);
+                done_again_line(header).iter().for_each(|line| self.bar.println(line));
+                self.bar.set_length(header.todo as u64);
                 self.bar.reset();
                 self.bar.enable_steady_tick(Duration::from_millis(200));
             }
@@ -117,7 +160,7 @@ impl Observer for Bar {
             }
             Event::Row(row) => {
                 if row.status == Status::Failed {
-                    self.bar.println(failure_line(row));
+                    self.bar.println(failure_line(&row.source, row.error.as_deref().unwrap_or_default()));
                 }
                 self.bar.inc(1);
             }
@@ -154,7 +197,8 @@ impl Observer for Lines {
         match event {
             Event::Begin(header) => {
                 eprintln!("{}", header_line(header));
-                self.left = header.jobs - header.skipped;
+                done_again_line(header).iter().for_each(|line| eprintln!("{line}"));
+                self.left = header.todo;
                 self.begun = Instant::now();
             }
             Event::Frame { .. } => {}
@@ -162,7 +206,7 @@ impl Observer for Lines {
             Event::Warning(text) => eprintln!("warning: {text}"),
             Event::Row(row) => {
                 if row.status == Status::Failed {
-                    eprintln!("{}", failure_line(row));
+                    eprintln!("{}", failure_line(&row.source, row.error.as_deref().unwrap_or_default()));
                 }
                 self.finished += 1;
                 self.left = self.left.saturating_sub(1);
@@ -177,6 +221,11 @@ impl Observer for Lines {
             }
         }
     }
+}
+
+/// Prints on standard output. A reader that has heard enough, such as `head`, is no error.
+pub fn say(text: &str) {
+    let _ = writeln!(stdout(), "{text}");
 }
 
 /// What `augment bench` found.

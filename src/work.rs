@@ -1,64 +1,106 @@
 //! One frame: decode, stylize, write. Several workers do this at once; they share the styles.
 
+use crate::crew;
 use crate::dataset::Frame;
-use crate::decode;
+use crate::decode::{self, Decoded};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::manifest::{BoxRow, GuardRow, Row};
 use crate::maps;
+use crate::memory;
 use crate::nst::bars::{self, Inner};
 use crate::nst::conv::Size;
 use crate::nst::guard::{Area, Easing, Report};
 use crate::nst::loss::Loss;
 use crate::nst::pixels::Pixels;
-use crate::nst::settings::{Init, Padding, RegionKind};
-use crate::nst::{self, Picture, Stylizer, Workbench, schedule};
+use crate::nst::settings::{Init, Optimizer, Padding, Settings};
+use crate::nst::{self, Failure, Picture, Stylized, Stylizer, Workbench, schedule};
 use crate::output;
 use crate::plan::{Job, Plan};
-use std::path::Path;
+use image::RgbImage;
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Objects of one frame that are guarded: no picture shows more, and a damaged label may list any number.
 const MOST_BOXES: usize = 1000;
+/// The working size in pixels below which memory does not press it: what is left of a style then is its colours.
+const LEAST_SIZE: usize = 96;
+/// Memory for the measurements of styles. A batch with more of them than fit measures some again.
+const STYLE_BYTES: usize = 1 << 30;
 
 /// What all workers of a batch share.
 pub struct Workshop<'a> {
     plan: &'a Plan<'a>,
-    stylizer: &'a Stylizer,
+    /// As asked, then at half the working size and so on, for frames that memory is too short for.
+    engines: Vec<Stylizer>,
     output: &'a Path,
     quality: u8,
     /// Numbers that a pose's keypoints take on a line of labels.
     keypoints: Option<usize>,
-    /// By index in the plan, measured when the first frame asks.
+    /// By engine and index in the plan, measured when a frame asks.
     styles: Vec<Mutex<Option<Arc<nst::Style>>>>,
+    /// Those of them that are kept, the one that was asked for last at the end.
+    kept: Mutex<VecDeque<usize>>,
 }
 
 impl<'a> Workshop<'a> {
     pub fn new(
         plan: &'a Plan<'a>,
-        stylizer: &'a Stylizer,
+        stylizer: Stylizer,
         output: &'a Path,
         quality: u8,
         keypoints: Option<usize>,
     ) -> Self {
-        let styles = (0..plan.styles.len()).map(|_| Mutex::new(None)).collect();
-        Self { plan, stylizer, output, quality, keypoints, styles }
+        let halves = std::iter::successors(Some(stylizer.settings().size / 2), |size| Some(size / 2));
+        let smaller: Vec<Stylizer> = halves
+            .take_while(|&size| size >= LEAST_SIZE)
+            .map(|size| stylizer.with(Settings { size, ..stylizer.settings().clone() }))
+            .collect();
+        let engines: Vec<Stylizer> = std::iter::once(stylizer).chain(smaller).collect();
+        let styles = (0..plan.styles.len() * engines.len()).map(|_| Mutex::new(None)).collect();
+        Self { plan, engines, output, quality, keypoints, styles, kept: Mutex::default() }
     }
 
-    fn style(&self, index: usize) -> Result<Arc<nst::Style>> {
+    /// What all engines are set to, but for the size.
+    fn settings(&self) -> &Settings {
+        self.engines[0].settings()
+    }
+
+    /// The style of this index in the plan as `engine` sees it.
+    fn style(&self, engine: usize, index: usize) -> Result<Arc<nst::Style>> {
+        let at = engine * self.plan.styles.len() + index;
         // A poisoned lock only says that another frame's measurement panicked: the place is still empty.
-        let mut place = self.styles[index].lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(style) = &*place {
-            return Ok(style.clone());
+        let mut place = self.styles[at].lock().unwrap_or_else(PoisonError::into_inner);
+        let style = match &*place {
+            Some(style) => style.clone(),
+            None => {
+                let path = &self.plan.styles[index].path;
+                let (picture, _, _) = self.picture(path, decode::decode(path)?.image, bars::inner)?;
+                place.insert(Arc::new(self.engines[engine].style(&picture))).clone()
+            }
+        };
+        drop(place);
+        self.keep(at, style.bytes());
+        Ok(style)
+    }
+
+    /// Notes that the style at `at` was asked for, and forgets the one that was not for longest if there are too many.
+    fn keep(&self, at: usize, bytes: usize) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|&other| other != at);
+        kept.push_back(at);
+        if kept.len() > (STYLE_BYTES / bytes.max(1)).max(1)
+            && let Some(oldest) = kept.pop_front()
+        {
+            *self.styles[oldest].lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
-        let path = &self.plan.styles[index].path;
-        let (picture, _, _) = self.picture(path, bars::inner)?;
-        Ok(place.insert(Arc::new(self.stylizer.style(&picture))).clone())
     }
 
     /// The style of `job`, blended if there are several.
-    fn style_of(&self, job: &Job) -> Result<Arc<nst::Style>> {
-        let styles = job.styles.iter().map(|part| self.style(part.style)).collect::<Result<Vec<_>>>()?;
+    fn style_of(&self, engine: usize, job: &Job) -> Result<Arc<nst::Style>> {
+        let styles = job.styles.iter().map(|part| self.style(engine, part.style)).collect::<Result<Vec<_>>>()?;
         if let [style] = &styles[..] {
             return Ok(style.clone());
         }
@@ -68,25 +110,25 @@ impl<'a> Workshop<'a> {
 
     /// The part of a frame that is stylized: what tiles does so with all that is in it.
     fn inner(&self, whole: &Pixels) -> Inner {
-        match self.stylizer.settings().padding {
+        match self.settings().padding {
             Padding::Wrap => Inner::whole(whole.size()),
             Padding::Zero | Padding::Replicate => bars::inner(whole),
         }
     }
 
-    /// The part of a picture that `inner` says with what lies beside it, and the whole.
-    fn picture(&self, path: &Path, inner: impl FnOnce(&Pixels) -> Inner) -> Result<(Picture, Pixels, Inner)> {
-        let whole = Pixels::from_rgb8(&decode::decode(path)?);
+    /// The part of the picture at `path` that `inner` says with what lies beside it, and the whole.
+    fn picture(
+        &self,
+        path: &Path,
+        image: RgbImage,
+        inner: impl FnOnce(&Pixels) -> Inner,
+    ) -> Result<(Picture, Pixels, Inner)> {
+        let whole = Pixels::from_rgb8(&image);
         let inner = inner(&whole);
-        let settings = self.stylizer.settings();
-        let read = |path: &Path| Ok(maps::read(path, whole.size())?.map(|map| map.cropped(inner)));
-        let masks = match &settings.regions {
-            RegionKind::Masks(names) => {
-                names.iter().map(|name| read(&maps::mask_path(path, name))).collect::<Result<_>>()?
-            }
-            _ => Vec::new(),
-        };
-        let depth = if settings.init == Init::Weather { read(&maps::depth_path(path))? } else { None };
+        let read = |path: &PathBuf| Ok(maps::read(path, whole.size())?.map(|map| map.cropped(inner)));
+        let paths = maps::Paths::of(path, self.settings());
+        let masks = paths.masks.iter().map(read).collect::<Result<_>>()?;
+        let depth = paths.depth.as_ref().map(read).transpose()?.flatten();
         Ok((Picture { pixels: whole.cropped(inner), boxes: Vec::new(), depth, masks }, whole, inner))
     }
 }
@@ -103,8 +145,8 @@ pub struct Step {
 /// One thread's workplace.
 pub struct Worker<'a> {
     shop: &'a Workshop<'a>,
-    /// For the size of the last frame; datasets mostly have one.
-    bench: Option<(Size, Workbench<'a>)>,
+    /// For the engine and size of the last frame; datasets mostly have one.
+    bench: Option<(usize, Size, Workbench<'a>)>,
 }
 
 impl<'a> Worker<'a> {
@@ -117,27 +159,24 @@ impl<'a> Worker<'a> {
         self.bench = None;
     }
 
-    /// Makes the picture of `job` and its label, and writes into `row` what came to be known on the way.
+    /// Makes the picture of `job` and its label, and writes into `row` what came to be known on the way. `on_step` hears
+    /// of every evaluation and may end the work, of which then nothing is left: the answer is `false`.
     ///
     /// # Errors
-    /// When the frame, its style or a map cannot be read, nothing can be made of it, or the output not be written.
-    pub fn work(&mut self, job: &Job, row: &mut Row, mut on_step: impl FnMut(Step)) -> Result<()> {
-        let Workshop { plan, stylizer, .. } = *self.shop;
-        let frame = plan.frame(job);
-        let (mut picture, mut whole, inner) = self.shop.picture(&frame.path, |whole| self.shop.inner(whole))?;
+    /// When the frame, its style or a map cannot be read, nothing can be made of it, memory is too short even for a
+    /// smaller working size, or the output cannot be written.
+    pub fn work(&mut self, job: &Job, row: &mut Row, mut on_step: impl FnMut(Step) -> ControlFlow<()>) -> Result<bool> {
+        let shop = self.shop;
+        let frame = shop.plan.frame(job);
+        let Decoded { image, profile, first_of_several } = decode::decode(&frame.path)?;
+        row.first_of_several = first_of_several;
+        let (mut picture, mut whole, inner) = shop.picture(&frame.path, image, |whole| shop.inner(whole))?;
         (row.width, row.height) = (Some(whole.size().width as u32), Some(whole.size().height as u32));
         picture.boxes = self.boxes(frame, row, whole.size(), inner);
-        let style = self.shop.style_of(job)?;
-        let size = stylizer.working_size(picture.pixels.size());
-        if self.bench.as_ref().is_none_or(|(other, _)| *other != size) {
-            // The old room goes before the new one comes.
-            self.bench = None;
-        }
-        let (_, bench) = self.bench.get_or_insert_with(|| (size, stylizer.workbench(size)));
-        let of = schedule::evaluations(&stylizer.scales(size));
-        let made = stylizer
-            .stylize(bench, &picture, &style, job.seed, |evaluation, loss| on_step(Step { evaluation, of, loss }))
-            .map_err(|failure| Error::bad_file(&frame.path, failure.to_string()))?;
+        let engine = self.prepare(frame, whole.size(), picture.pixels.size())?;
+        row.reduced_size = (engine > 0).then_some(shop.engines[engine].settings().size as u32);
+        let style = shop.style_of(engine, job)?;
+        let Some(made) = self.stylize(engine, &picture, &style, job, row, &mut on_step)? else { return Ok(false) };
         row.evals = Some(made.evals as u32);
         (row.first_content_loss, row.first_style_loss) = (Some(made.first.content), Some(made.first.style));
         (row.content_loss, row.style_loss) = (Some(made.last.content), Some(made.last.style));
@@ -146,12 +185,73 @@ impl<'a> Worker<'a> {
             record(report, row);
         }
         whole.paste(&made.pixels, inner);
-        self.write(frame, job, &whole)
+        self.write(frame, job, &whole, profile.as_deref())?;
+        Ok(true)
+    }
+
+    /// Makes room for a frame of the size `full`, of which `inner` is stylized, and says with which engine: the first
+    /// whose needs memory meets.
+    fn prepare(&mut self, frame: &Frame, full: Size, inner: Size) -> Result<usize> {
+        let sizes: Vec<Size> = self.shop.engines.iter().map(|engine| engine.working_size(inner)).collect();
+        if let Some((engine, size, _)) = &self.bench
+            && sizes[*engine] == *size
+            && crew::bytes_per_frame(full, &[]) <= memory::free()
+        {
+            return Ok(*engine);
+        }
+        // The old room goes before the new one comes.
+        self.bench = None;
+        let free = memory::free();
+        let needs = |engine: &usize| crew::bytes_per_frame(full, &self.shop.engines[*engine].scales(sizes[*engine]));
+        let Some(engine) = (0..sizes.len()).find(|engine| needs(engine) <= free) else {
+            let (least, free) = (memory::gigabytes(needs(&(sizes.len() - 1))), memory::gigabytes(free));
+            let message = format!(
+                "at {}x{} it takes about {least} of memory and {free} are free; try fewer --jobs, or scale it down",
+                full.width, full.height
+            );
+            return Err(Error::bad_file(&frame.path, message));
+        };
+        self.bench = Some((engine, sizes[engine], self.shop.engines[engine].workbench(sizes[engine])));
+        Ok(engine)
+    }
+
+    /// The stylized picture, or `None` if `on_step` ended it. Where the losses are no numbers, Adam tries once more from
+    /// the frame itself.
+    fn stylize(
+        &mut self,
+        engine: usize,
+        picture: &Picture,
+        style: &nst::Style,
+        job: &Job,
+        row: &mut Row,
+        on_step: &mut impl FnMut(Step) -> ControlFlow<()>,
+    ) -> Result<Option<Stylized>> {
+        let Some((_, size, bench)) = &mut self.bench else { unreachable!("there is room for the frame") };
+        let asked = &self.shop.engines[engine];
+        let of = schedule::evaluations(&asked.scales(*size));
+        let safe = Settings { init: Init::Content, optimizer: Optimizer::Adam, ..asked.settings().clone() };
+        let safe = (safe != *asked.settings()).then(|| asked.with(safe));
+        for stylizer in std::iter::once(asked).chain(&safe) {
+            row.losses.clear();
+            let step = |evaluation, loss: Loss| {
+                row.losses.push(five_digits(loss.total));
+                on_step(Step { evaluation, of, loss })
+            };
+            match stylizer.stylize(bench, picture, style, job.seed, step) {
+                Ok(made) => return Ok(Some(made)),
+                Err(Failure::Stopped) => return Ok(None),
+                Err(failure) if row.restarted || safe.is_none() => {
+                    return Err(Error::bad_file(&self.shop.plan.frame(job).path, failure.to_string()));
+                }
+                Err(_) => row.restarted = true,
+            }
+        }
+        unreachable!("the second failure ends it")
     }
 
     /// The labelled objects as shares of the inner picture; none where the guard is off.
     fn boxes(&self, frame: &Frame, row: &mut Row, whole: Size, inner: Inner) -> Vec<Area> {
-        let Some(path) = frame.label.as_ref().filter(|_| self.shop.stylizer.settings().guard) else {
+        let Some(path) = frame.label.as_ref().filter(|_| self.shop.settings().guard) else {
             return Vec::new();
         };
         // A label that cannot be read fails where it is copied, with its own message.
@@ -168,13 +268,18 @@ impl<'a> Worker<'a> {
         boxes.filter(|area| area.left < area.right && area.top < area.bottom).take(MOST_BOXES).collect()
     }
 
-    fn write(&self, frame: &Frame, job: &Job, pixels: &Pixels) -> Result<()> {
+    fn write(&self, frame: &Frame, job: &Job, pixels: &Pixels, profile: Option<&[u8]>) -> Result<()> {
         let folder = self.shop.output;
         if let (Some(label), Some(to)) = (&frame.label, &job.label_output) {
             output::copy_label(label, &folder.join(to))?;
         }
-        output::write_image(&folder.join(&job.output), &pixels.to_rgb8(), self.shop.quality)
+        output::write_image(&folder.join(&job.output), &pixels.to_rgb8(), profile, self.shop.quality)
     }
+}
+
+/// As rows hold it.
+fn five_digits(value: f64) -> f64 {
+    format!("{value:.4e}").parse().unwrap_or(value)
 }
 
 fn record(report: &Report, row: &mut Row) {

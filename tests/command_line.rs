@@ -2,101 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use image::{Rgb, RgbImage};
+mod place;
+
+use image::Rgb;
+use place::{CONFIG, Place, RUN, expect, picture};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use tempfile::TempDir;
-
-/// A dataset, styles and a config of one test, in a folder of its own.
-struct Place {
-    dir: TempDir,
-}
-
-const CONFIG: &str = "\
-condition: fog
-styles: [{path: styles}]
-stylize: {size: 64, steps: 3, style: {layers: {relu1_1: 1, relu2_1: 1}}, content: {layers: {relu2_1: 1}}}
-";
-
-fn picture(seed: u32, width: u32, height: u32) -> RgbImage {
-    RgbImage::from_fn(width, height, |x, y| {
-        let wave = |n: u32| (((x * (n + seed) / 3 + y * n) % 64) * 4) as u8;
-        Rgb([wave(1), wave(2), (x ^ y ^ seed) as u8])
-    })
-}
-
-impl Place {
-    /// Two frames to train on, one of them background, one to validate on, and two styles.
-    fn new() -> Self {
-        let place = Self { dir: TempDir::new().unwrap() };
-        place.image("data/images/train/a.png", 1, 80, 60);
-        place.image("data/images/train/b.jpg", 2, 61, 47);
-        place.image("data/images/val/c.png", 3, 40, 40);
-        place.text("data/labels/train/a.txt", "0 0.5 0.5 0.25 0.25\r\n1 0.1 0.1 0.05 0.05 0.2 0.2 0.3 0.1\n\n");
-        place.text("data/labels/val/c.txt", "1 0.5 0.5 0.1 0.1\n");
-        place.text("data/data.yaml", "path: .\ntrain: images/train\nval: images/val\nnames: {0: car, 1: person}\n");
-        place.image("styles/one.jpg", 7, 90, 64);
-        place.image("styles/two.png", 8, 64, 90);
-        place.text("fog.yaml", CONFIG);
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn text(&self, name: &str, text: impl AsRef<[u8]>) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn image(&self, name: &str, seed: u32, width: u32, height: u32) {
-        self.text(name, "");
-        picture(seed, width, height).save(self.path(name)).unwrap();
-    }
-
-    /// Runs the program in this place, with the built-in backbone.
-    fn augment(&self, args: &str) -> Output {
-        self.command(args).args(["--weights", "builtin"]).output().unwrap()
-    }
-
-    fn command(&self, args: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_augment"));
-        command.current_dir(self.dir.path()).args(args.split_whitespace());
-        command.env_remove("AUGMENT_WEIGHTS").env("XDG_CACHE_HOME", self.path("cache"));
-        command
-    }
-
-    fn rows(&self, output: &str) -> Vec<Value> {
-        let text = fs::read_to_string(self.path(output).join("manifest.jsonl")).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// Every file below a folder with its bytes.
-    fn files(&self, folder: &str) -> BTreeMap<PathBuf, Vec<u8>> {
-        walkdir::WalkDir::new(self.path(folder))
-            .into_iter()
-            .map(Result::unwrap)
-            .filter(|entry| entry.file_type().is_file())
-            .map(|entry| (entry.path().to_path_buf(), fs::read(entry.path()).unwrap()))
-            .collect()
-    }
-}
-
-#[track_caller]
-fn expect(output: &Output, code: i32, said: &[&str]) {
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{error}");
-    for words in said {
-        assert!(error.contains(words), "`{words}` is not in: {error}");
-    }
-}
-
-const RUN: &str = "--config fog.yaml data";
+use std::path::Path;
 
 #[test]
 fn a_dataset_comes_out_whole_and_the_input_is_untouched() {

@@ -76,6 +76,12 @@ impl Guides {
 }
 
 impl StyleTarget {
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> usize {
+        let targets = self.grams.iter().flat_map(|(_, regions)| regions).flatten();
+        targets.map(|target| size_of_val(&target.values[..])).sum()
+    }
+
     /// The sum of targets of the same settings, each times its weight: what a picture that is made of parts in these
     /// styles would have. A region is blended of those targets that have it.
     pub fn blend(parts: &[(&Self, f64)]) -> Self {

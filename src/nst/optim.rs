@@ -4,6 +4,7 @@ use super::loss::Loss;
 use super::settings::Optimizer;
 use super::sums::{axpy, dot, norm2};
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 
 /// Curvature pairs that L-BFGS remembers.
 const HISTORY: usize = 10;
@@ -17,43 +18,53 @@ const ADAM_RATE: f32 = 0.02;
 
 /// Why an optimization ended without a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotFinite;
+pub enum Failure {
+    /// The loss of the start, or a gradient, is not a number.
+    NotFinite,
+    /// Whoever hears of the steps asked for no more.
+    Stopped,
+}
 
 /// Minimizes from `x` with at most `steps` evaluations and leaves the best point seen in `x`.
 ///
-/// `evaluate(x, gradient)` returns the loss at `x`; `on_step(evaluation, loss)` hears of each, counted from 1.
-/// Returns the losses at the start and at the end.
+/// `precondition(x)` is `M x` with a symmetric positive definite `M`, which L-BFGS takes for the inverse curvature, up to
+/// its scale, where it has seen none. `evaluate(x, gradient)` returns the loss at `x`; `on_step(evaluation, loss)` hears of each, counted from 1, and may end
+/// it all. Returns the losses at the start and at the end.
 ///
 /// # Errors
-/// [`NotFinite`] when the loss of the start, or a gradient, is not a number.
+/// See [`Failure`].
 pub fn minimize(
     optimizer: Optimizer,
     steps: usize,
     x: &mut Vec<f32>,
+    precondition: impl Fn(&[f32]) -> Vec<f32>,
     mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
-    mut on_step: impl FnMut(usize, Loss),
-) -> Result<(Loss, Loss), NotFinite> {
+    mut on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
+) -> Result<(Loss, Loss), Failure> {
     let mut count = 0;
     let counted = |x: &[f32], gradient: &mut [f32]| {
         let loss = evaluate(x, gradient);
         count += 1;
-        on_step(count, loss);
-        loss
+        match on_step(count, loss) {
+            ControlFlow::Continue(()) => Ok(loss),
+            ControlFlow::Break(()) => Err(Failure::Stopped),
+        }
     };
     match optimizer {
-        Optimizer::Lbfgs => lbfgs(steps, x, counted),
+        Optimizer::Lbfgs => lbfgs(steps, x, precondition, counted),
         Optimizer::Adam => adam(steps, x, counted),
     }
 }
 
 /// The last [`HISTORY`] steps and gradient changes, as an approximation of the inverse Hessian.
-#[derive(Default)]
-struct Curvature {
+struct Curvature<P> {
     /// `(s, y, 1 / s.y)`, the newest last.
     pairs: VecDeque<(Vec<f32>, Vec<f32>, f64)>,
+    /// `M x`, where nothing is known.
+    precondition: P,
 }
 
-impl Curvature {
+impl<P: Fn(&[f32]) -> Vec<f32>> Curvature<P> {
     /// Remembers a step `s` that changed the gradient by `y`, if the curvature along it is positive.
     fn push(&mut self, s: Vec<f32>, y: Vec<f32>) {
         let sy = dot(&s, &y);
@@ -75,8 +86,10 @@ impl Curvature {
             axpy(-alpha, y, &mut q);
             alphas.push(alpha);
         }
+        q = (self.precondition)(&q);
         if let Some((_, y, rho)) = self.pairs.back() {
-            let scale = (1.0 / (rho * norm2(y))) as f32;
+            // The scale of `M` that the newest pair shows (Nocedal and Wright 2006, equation 7.20, there for `M = I`).
+            let scale = (1.0 / (rho * dot(y, &(self.precondition)(y)))) as f32;
             q.iter_mut().for_each(|v| *v *= scale);
         }
         for ((s, y, rho), alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
@@ -91,16 +104,17 @@ impl Curvature {
 fn lbfgs(
     steps: usize,
     x: &mut Vec<f32>,
-    mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
-) -> Result<(Loss, Loss), NotFinite> {
+    precondition: impl Fn(&[f32]) -> Vec<f32>,
+    mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Result<Loss, Failure>,
+) -> Result<(Loss, Loss), Failure> {
     let mut gradient = vec![0.0; x.len()];
-    let first = evaluate(x, &mut gradient);
+    let first = evaluate(x, &mut gradient)?;
     if !first.is_finite() {
-        return Err(NotFinite);
+        return Err(Failure::NotFinite);
     }
     let mut here = first;
     let mut used = 1;
-    let mut curvature = Curvature::default();
+    let mut curvature = Curvature { pairs: VecDeque::new(), precondition };
     let (mut trial, mut trial_gradient) = (x.clone(), gradient.clone());
     while used < steps {
         let mut direction = curvature.direction(&gradient);
@@ -111,7 +125,7 @@ fn lbfgs(
             slope = dot(&direction, &gradient);
         }
         if !slope.is_finite() {
-            return Err(NotFinite);
+            return Err(Failure::NotFinite);
         }
         if slope == 0.0 {
             break;
@@ -121,7 +135,7 @@ fn lbfgs(
         loop {
             trial.copy_from_slice(x);
             axpy(length, &direction, &mut trial);
-            let there = evaluate(&trial, &mut trial_gradient);
+            let there = evaluate(&trial, &mut trial_gradient)?;
             used += 1;
             if there.is_finite() && there.total <= here.total + ARMIJO * length * slope {
                 let s = trial.iter().zip(x.iter()).map(|(new, old)| new - old).collect();
@@ -168,8 +182,8 @@ fn shorten(length: f64, slope: f64, here: f64, there: f64) -> f64 {
 fn adam(
     steps: usize,
     x: &mut [f32],
-    mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
-) -> Result<(Loss, Loss), NotFinite> {
+    mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Result<Loss, Failure>,
+) -> Result<(Loss, Loss), Failure> {
     const BETA: (f32, f32) = (0.9, 0.999);
     let mut gradient = vec![0.0; x.len()];
     let (mut mean, mut square) = (vec![0.0_f32; x.len()], vec![0.0_f32; x.len()]);
@@ -177,7 +191,7 @@ fn adam(
     let mut first = None;
     let mut best: Option<Loss> = None;
     for step in 1..=steps {
-        let loss = evaluate(&walker, &mut gradient);
+        let loss = evaluate(&walker, &mut gradient)?;
         if !loss.is_finite() {
             break;
         }
@@ -194,7 +208,7 @@ fn adam(
             walker[i] -= ADAM_RATE * m / (v.sqrt() + 1e-8);
         }
     }
-    first.zip(best).ok_or(NotFinite)
+    first.zip(best).ok_or(Failure::NotFinite)
 }
 
 #[cfg(test)]
@@ -227,13 +241,28 @@ mod tests {
     #[test]
     fn lbfgs_finds_the_bottom_of_valleys_straight_and_curved() {
         let mut x = vec![0.0; 50];
-        let (first, last) = minimize(Optimizer::Lbfgs, 60, &mut x, valley, |_, _| {}).unwrap();
+        let (first, last) =
+            minimize(Optimizer::Lbfgs, 60, &mut x, <[f32]>::to_vec, valley, |_, _| ControlFlow::Continue(())).unwrap();
         assert_eq!(first.total, 1275.0);
         assert!(last.total < 1e-4, "{}", last.total);
         assert!(x.iter().all(|v| (v - 1.0).abs() < 1e-2));
         let mut x = vec![-1.2, 1.0];
-        let (_, last) = minimize(Optimizer::Lbfgs, 120, &mut x, banana, |_, _| {}).unwrap();
+        let (_, last) =
+            minimize(Optimizer::Lbfgs, 120, &mut x, <[f32]>::to_vec, banana, |_, _| ControlFlow::Continue(())).unwrap();
         assert!(last.total < 1e-4, "{}", last.total);
+    }
+
+    #[test]
+    fn a_preconditioner_that_knows_the_curvature_saves_steps() {
+        let reached = |precondition: fn(&[f32]) -> Vec<f32>| {
+            let mut x = vec![0.0; 50];
+            minimize(Optimizer::Lbfgs, 12, &mut x, precondition, valley, |_, _| ControlFlow::Continue(()))
+                .unwrap()
+                .1
+                .total
+        };
+        let known = |x: &[f32]| x.iter().enumerate().map(|(k, x)| x / (k + 1) as f32).collect();
+        assert!(reached(known) < 0.1 * reached(<[f32]>::to_vec));
     }
 
     #[test]
@@ -242,7 +271,11 @@ mod tests {
             for steps in [1, 2, 5, 17] {
                 let mut seen = Vec::new();
                 let mut x = vec![-1.2, 1.0];
-                let (first, last) = minimize(optimizer, steps, &mut x, banana, |n, loss| seen.push((n, loss))).unwrap();
+                let on_step = |n, loss| {
+                    seen.push((n, loss));
+                    ControlFlow::Continue(())
+                };
+                let (first, last) = minimize(optimizer, steps, &mut x, <[f32]>::to_vec, banana, on_step).unwrap();
                 assert_eq!(seen.iter().map(|(n, _)| *n).collect::<Vec<_>>(), (1..=steps).collect::<Vec<_>>());
                 assert_eq!(first, seen[0].1);
                 let best = seen.iter().map(|(_, loss)| loss.total).fold(f64::INFINITY, f64::min);
@@ -255,7 +288,8 @@ mod tests {
     #[test]
     fn adam_goes_downhill() {
         let mut x = vec![0.0; 50];
-        let (first, last) = minimize(Optimizer::Adam, 100, &mut x, valley, |_, _| {}).unwrap();
+        let (first, last) =
+            minimize(Optimizer::Adam, 100, &mut x, <[f32]>::to_vec, valley, |_, _| ControlFlow::Continue(())).unwrap();
         assert!(last.total < 0.05 * first.total);
     }
 
@@ -263,7 +297,10 @@ mod tests {
     fn a_start_without_a_loss_is_an_error_and_a_cliff_on_the_way_is_avoided() {
         for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
             let nowhere = |_: &[f32], _: &mut [f32]| loss(f64::NAN);
-            assert_eq!(minimize(optimizer, 9, &mut vec![0.0; 3], nowhere, |_, _| {}), Err(NotFinite));
+            assert_eq!(
+                minimize(optimizer, 9, &mut vec![0.0; 3], <[f32]>::to_vec, nowhere, |_, _| ControlFlow::Continue(())),
+                Err(Failure::NotFinite)
+            );
             let cliff = |x: &[f32], gradient: &mut [f32]| match x[0] {
                 ..0.6 => valley(x, gradient),
                 _ => {
@@ -272,8 +309,25 @@ mod tests {
                 }
             };
             let mut x = vec![0.0; 3];
-            let (first, last) = minimize(optimizer, 40, &mut x, cliff, |_, _| {}).unwrap();
+            let (first, last) =
+                minimize(optimizer, 40, &mut x, <[f32]>::to_vec, cliff, |_, _| ControlFlow::Continue(())).unwrap();
             assert!(last.total < first.total && x.iter().all(|v| v.is_finite()), "{optimizer:?}");
+        }
+    }
+
+    #[test]
+    fn who_hears_of_the_steps_can_end_them() {
+        for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
+            let mut heard = 0;
+            let on_step = |n, _| {
+                heard = n;
+                if n < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            };
+            assert_eq!(
+                minimize(optimizer, 9, &mut vec![0.0; 3], <[f32]>::to_vec, valley, on_step),
+                Err(Failure::Stopped)
+            );
+            assert_eq!(heard, 3);
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::conv::Size;
 use super::pixels::Pixels;
-use super::plane::{between, box_mean};
+use super::plane::{Border, between, box_mean};
 use super::settings::Padding;
 use rayon::prelude::*;
 
@@ -49,12 +49,13 @@ impl AffineField {
                 }
             },
         );
-        let moments = box_mean::<MOMENTS>(&moments, size, RADIUS, wraps);
+        let border = if wraps { Border::Around } else { Border::Cut };
+        let moments = box_mean::<MOMENTS>(&moments, size, RADIUS, border);
         let mut maps = vec![0.0; size.pixels() * NUMBERS];
         maps.par_chunks_mut(NUMBERS)
             .zip(moments.par_chunks(MOMENTS))
             .for_each(|(map, moments)| map.copy_from_slice(&regression(moments)));
-        Self { size, wraps, maps: box_mean::<NUMBERS>(&maps, size, RADIUS, wraps) }
+        Self { size, wraps, maps: box_mean::<NUMBERS>(&maps, size, RADIUS, border) }
     }
 
     /// Applies the maps, resized bilinearly, to `original`, in place.

@@ -2,7 +2,7 @@
 
 use super::bars::Inner;
 use super::conv::Size;
-use super::plane::{bilinear, box_mean};
+use super::plane::{Border, bilinear, box_mean};
 use image::imageops::{self, FilterType};
 use image::{Rgb32FImage, RgbImage};
 use rayon::prelude::*;
@@ -84,7 +84,7 @@ impl Pixels {
             counts[at] += 1.0;
         }
         let means: Vec<f32> = sums.iter().zip(&counts).flat_map(|(sum, count)| sum.map(|v| v / count)).collect();
-        let means = box_mean::<3>(&means, grid, 1, false);
+        let means = box_mean::<3>(&means, grid, 1, Border::Cut);
         Self { size: self.size, data: bilinear::<3>(&means, grid, self.size) }
     }
 

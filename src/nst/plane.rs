@@ -72,7 +72,7 @@ impl Plane {
 
     /// The mean of a square window, cut off at the border.
     pub fn blurred(&self, radius: usize) -> Self {
-        Self { size: self.size, data: box_mean::<1>(&self.data, self.size, radius, false) }
+        Self { size: self.size, data: box_mean::<1>(&self.data, self.size, radius, Border::Cut) }
     }
 
     /// Resized bilinearly.
@@ -87,7 +87,7 @@ impl Plane {
     pub fn guided(&self, guide: &Self, radius: usize, eps: f32) -> Self {
         assert_eq!(self.size, guide.size, "a guide has the size of what it guides");
         let moments: Vec<f32> = self.data.iter().zip(&guide.data).flat_map(|(&p, &i)| [i, p, i * i, i * p]).collect();
-        let moments = box_mean::<4>(&moments, self.size, radius, false);
+        let moments = box_mean::<4>(&moments, self.size, radius, Border::Cut);
         let lines: Vec<f32> = moments
             .chunks_exact(4)
             .flat_map(|m| {
@@ -95,7 +95,7 @@ impl Plane {
                 [factor, m[1] - factor * m[0]]
             })
             .collect();
-        let lines = box_mean::<2>(&lines, self.size, radius, false);
+        let lines = box_mean::<2>(&lines, self.size, radius, Border::Cut);
         let data = lines.chunks_exact(2).zip(&guide.data).map(|(line, i)| line[0] * i + line[1]).collect();
         Self { size: self.size, data }
     }
@@ -132,26 +132,47 @@ pub fn bilinear<const N: usize>(data: &[f32], size: Size, to: Size) -> Vec<f32> 
     out
 }
 
-/// The mean of each of `N` interleaved values over a square window of `radius` pixels, cut off at the border or, where the
-/// plane `wraps`, going on at the opposite side.
-pub fn box_mean<const N: usize>(data: &[f32], size: Size, radius: usize, wraps: bool) -> Vec<f32> {
+/// What a window that reaches over a border finds there. Under the last two, smoothing is symmetric: a pixel gives another
+/// the share that it gets from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Border {
+    /// Nothing: the window is cut off.
+    Cut,
+    /// The picture in a mirror.
+    Mirrored,
+    /// The opposite side.
+    Around,
+}
+
+/// The mean of each of `N` interleaved values over a square window of `radius` pixels.
+pub fn box_mean<const N: usize>(data: &[f32], size: Size, radius: usize, border: Border) -> Vec<f32> {
     let Size { height, width } = size;
-    let window = |at: usize, end: usize| match wraps {
+    let window = |at: usize, end: usize| match border {
+        Border::Cut => at.saturating_sub(radius)..(at + radius + 1).min(end),
         // Counted from `radius` places before the first.
-        true => at..at + 2 * radius + 1,
-        false => at.saturating_sub(radius)..(at + radius + 1).min(end),
+        Border::Mirrored | Border::Around => at..at + 2 * radius + 1,
     };
-    let place = |at: usize, len: usize| if wraps { (at + len * radius - radius) % len } else { at };
+    let place = |at: usize, len: usize| match border {
+        Border::Cut => at,
+        Border::Around => (at + len * radius - radius) % len,
+        Border::Mirrored => {
+            let at = (at + 2 * len * radius - radius) % (2 * len);
+            at.min(2 * len - 1 - at)
+        }
+    };
     let mut across = vec![0.0; data.len()];
     across.par_chunks_mut(width * N).zip(data.par_chunks(width * N)).for_each(|(to, from)| {
-        let around: Vec<f32>;
-        let from = if wraps {
+        if border != Border::Cut {
             let columns = (0..width + 2 * radius).map(|column| place(column, width));
-            around = columns.flat_map(|column| from[column * N..][..N].iter().copied()).collect();
-            &around
-        } else {
-            from
-        };
+            let longer: Vec<f32> = columns.flat_map(|column| from[column * N..][..N].iter().copied()).collect();
+            // All windows are of one length, so their first places are added at once, then the second, and so on.
+            for shift in 0..=2 * radius {
+                to.iter_mut().zip(&longer[shift * N..]).for_each(|(to, v)| *to += v);
+            }
+            let scale = 1.0 / (2 * radius + 1) as f32;
+            to.iter_mut().for_each(|v| *v *= scale);
+            return;
+        }
         for (x, to) in to.chunks_exact_mut(N).enumerate() {
             let window = window(x, width);
             let scale = 1.0 / window.len() as f32;
@@ -188,9 +209,9 @@ mod tests {
     fn windows_are_cut_off_at_the_border_or_wrap() {
         let size = Size { height: 3, width: 20 };
         let data: Vec<f32> = (0..60).map(|i| (i % 20) as f32).collect();
-        let around = box_mean::<1>(&data, size, 6, true);
+        let around = box_mean::<1>(&data, size, 6, Border::Around);
         assert!((around[0] - (0..=6).chain(14..20).sum::<i32>() as f32 / 13.0).abs() < 1e-5, "the mean around 0");
-        let mean = box_mean::<1>(&data, size, 6, false);
+        let mean = box_mean::<1>(&data, size, 6, Border::Cut);
         assert!((mean[0] - 3.0).abs() < 1e-6, "the mean of 0..=6");
         assert!((mean[10] - 10.0).abs() < 1e-6);
         assert!((mean[59] - 16.0).abs() < 1e-6, "the mean of 13..=19");

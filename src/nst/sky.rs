@@ -4,7 +4,7 @@
 use super::colour::{ColourStatistics, eigen};
 use super::conv::Size;
 use super::pixels::Pixels;
-use super::plane::{Plane, box_mean};
+use super::plane::{Border, Plane, box_mean};
 
 /// Slopes of luma, 0..1 per pixel, that are tried as the first strong edge.
 const EDGES: [f32; 16] =
@@ -160,7 +160,7 @@ fn soften(pixels: &Pixels, luma: &Plane, border: &[usize]) -> Plane {
 fn sky_near(pixels: &Pixels, mask: &Plane, radius: usize) -> Vec<[f32; 4]> {
     let weighted = pixels.data().chunks_exact(3).zip(mask.data());
     let weighted: Vec<f32> = weighted.flat_map(|(rgb, m)| [rgb[0] * m, rgb[1] * m, rgb[2] * m, *m]).collect();
-    box_mean::<4>(&weighted, pixels.size(), radius, false).as_chunks().0.to_vec()
+    box_mean::<4>(&weighted, pixels.size(), radius, Border::Cut).as_chunks().0.to_vec()
 }
 
 #[cfg(test)]

@@ -1,0 +1,343 @@
+//! Starting again, stopping, failing and sharing: what is on disk is right, and nothing is done twice.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod place;
+
+use place::{Place, RUN, expect};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Images and labels of an output, by their path below it.
+fn results(place: &Place, output: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+    let below = |folder: &str| place.files(&format!("{output}/{folder}"));
+    let root = place.path(output);
+    let files = below("images").into_iter().chain(below("labels"));
+    files.map(|(path, bytes)| (path.strip_prefix(&root).unwrap().to_path_buf(), bytes)).collect()
+}
+
+fn summary(place: &Place, args: &str) -> Value {
+    serde_json::from_slice(&place.augment(&format!("{args} --json")).stdout).unwrap()
+}
+
+/// Twelve frames that take their time.
+fn long() -> Place {
+    let place = Place::new();
+    (0..10).for_each(|n| place.image(&format!("data/images/train/n{n}.png"), n, 64, 48));
+    place
+}
+
+fn start(place: &Place, args: &str) -> Child {
+    let mut command = place.command(args);
+    command.args(["--weights", "builtin"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits until the run has written so many rows.
+fn wait_for_rows(place: &Place, manifest: &str, count: usize) {
+    let begun = Instant::now();
+    while fs::read_to_string(place.path(manifest)).unwrap_or_default().lines().count() < count {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no {count} rows came");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn only_what_a_change_touches_is_done_again_and_the_reason_is_said() {
+    let place = Place::new();
+    expect(&place.augment(RUN), 0, &["2 frames"]);
+    expect(&place.augment(&format!("{RUN} --set stylize.tv=0.1")), 0, &["done again: 2 for another config"]);
+    expect(&place.augment(RUN), 0, &["2 for another config"]);
+    expect(&place.augment(&format!("{RUN} --seed 7")), 0, &["2 for another seed"]);
+    expect(&place.augment(RUN), 0, &["2 frames"]);
+
+    place.image("data/images/train/b.jpg", 9, 61, 47);
+    expect(&place.augment(RUN), 0, &["done again: 1 for a changed image", "1 frames in", "1 done before"]);
+    place.text("data/labels/train/a.txt", "0 .5 .5 .1 .1\n");
+    expect(&place.augment(RUN), 0, &["done again: 1 for a changed image, label", "1 done before"]);
+    fs::remove_file(place.path("data-fog/images/train/a__fog-1.png")).unwrap();
+    expect(&place.augment(RUN), 0, &["done again: 1 for missing pictures", "1 done before"]);
+
+    let first = results(&place, "data-fog");
+    expect(&place.augment(&format!("{RUN} --force")), 0, &["2 frames"]);
+    assert_eq!(results(&place, "data-fog"), first);
+    expect(&place.augment(RUN), 0, &["nothing to do"]);
+
+    // The same bytes with another time, as a fresh checkout has them.
+    let frame = place.path("data/images/train/a.png");
+    let bytes = fs::read(&frame).unwrap();
+    fs::remove_file(&frame).unwrap();
+    fs::write(&frame, bytes).unwrap();
+    expect(&place.augment(RUN), 0, &["nothing to do"]);
+}
+
+#[test]
+fn a_replaced_style_and_backbone_are_reasons_too() {
+    let place = Place::new();
+    expect(&place.augment(&format!("{RUN} --set pairing=blend")), 0, &["2 frames"]);
+    place.image("styles/one.jpg", 70, 90, 64);
+    expect(&place.augment(&format!("{RUN} --set pairing=blend")), 0, &["2 for another style"]);
+}
+
+#[test]
+fn a_mask_that_changes_makes_its_frame_undone() {
+    let place = Place::new();
+    let run = format!(r#"{RUN} --set stylize.regions=["sky"]"#);
+    place.image("data/masks/sky/train/a.png", 3, 80, 60);
+    expect(&place.augment(&run), 0, &["2 frames"]);
+    place.image("data/masks/sky/train/a.png", 4, 80, 60);
+    expect(&place.augment(&run), 0, &["1 for a changed image, label, mask or depth", "1 done before"]);
+}
+
+#[test]
+fn failures_stay_failed_until_they_are_mended_or_tried_again_on_request() {
+    let place = Place::new();
+    let whole = fs::read(place.path("data/images/train/b.jpg")).unwrap();
+    place.text("data/images/train/b.jpg", &whole[..100]);
+    expect(&place.augment(RUN), 3, &["failed: ", "b.jpg", "1 FAILED"]);
+    expect(&place.augment(RUN), 3, &["b.jpg", "1 FAILED before", "--retry-failed"]);
+    expect(&place.augment(&format!("{RUN} --retry-failed")), 3, &["b.jpg", "1 FAILED (see"]);
+    let told = summary(&place, RUN);
+    assert_eq!((&told["failed"], &told["failed_before"], &told["skipped"]), (&0.into(), &1.into(), &1.into()));
+    assert!(told["failures"][0]["source"].as_str().unwrap().ends_with("b.jpg"));
+    place.text("data/images/train/b.jpg", &whole);
+    expect(&place.augment(RUN), 0, &["1 for a changed image", "1 done before"]);
+}
+
+#[test]
+fn too_many_failures_end_the_run() {
+    let place = long();
+    (0..5).for_each(|n| place.text(&format!("data/images/train/c{n}.png"), "no picture"));
+    let told = summary(&place, &format!("{RUN} --jobs 1 --max-failures 2"));
+    assert_eq!((&told["failed"], &told["stopped"]), (&2.into(), &"too_many_failures".into()));
+    assert_eq!(told["done"], 2, "a and b come before c");
+    expect(&place.augment(&format!("{RUN} --jobs 1 --max-failures 3")), 3, &["5 FAILED"].map(|_| "2 FAILED before"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_finishes_what_it_has_in_hand_and_goes_on_later() {
+    for signal in ["INT", "TERM"] {
+        let place = long();
+        let run = format!("{RUN} --jobs 1 --set stylize.steps=60");
+        let child = start(&place, &run);
+        wait_for_rows(&place, "data-fog/manifest.jsonl", 2);
+        let sent = std::process::Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status();
+        assert!(sent.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        expect(&output, 130, &["stopping", "frames are left", "the same command goes on"]);
+        let made = place.rows("data-fog").len();
+        assert!((2..12).contains(&made), "{made} rows");
+        assert!(place.path("data-fog/data.yaml").is_file());
+        assert_eq!(results(&place, "data-fog").keys().filter(|path| path.starts_with("images")).count(), made);
+        expect(&place.augment(&run), 0, &[&format!("{made} done before")]);
+        expect(&place.augment(&format!("{run} --output other")), 0, &["12 frames"]);
+        assert_eq!(results(&place, "data-fog"), results(&place, "other"));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_second_signal_ends_the_run_at_once() {
+    let place = long();
+    // No frame of this ends by itself within the test.
+    let run = format!("{RUN} --jobs 1 --set stylize.steps=1000 --set stylize.size=512");
+    place.image("data/images/train/a.png", 1, 512, 512);
+    let child = start(&place, &run);
+    let signal = || std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let begun = Instant::now();
+    while !place.path("data-fog/.augment.lock").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the run does not begin");
+        sleep(Duration::from_millis(5));
+    }
+    sleep(Duration::from_millis(300));
+    assert!(signal().success());
+    sleep(Duration::from_millis(300));
+    assert!(signal().success());
+    let output = child.wait_with_output().unwrap();
+    expect(&output, 130, &["stopping"]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("frames are left"), "it ended in order");
+    assert!(!place.path("data-fog/images").exists());
+}
+
+#[test]
+fn shards_run_side_by_side_into_one_output() {
+    let place = long();
+    expect(&place.augment(&format!("{RUN} --output whole")), 0, &["12 frames"]);
+    let shards: Vec<Child> = (1..=3).map(|n| start(&place, &format!("{RUN} --output shared --shard {n}/3"))).collect();
+    for shard in shards {
+        expect(&shard.wait_with_output().unwrap(), 0, &[]);
+    }
+    assert_eq!(results(&place, "shared"), results(&place, "whole"));
+    let outputs = |name: &str| -> Vec<Value> {
+        let mut outputs: Vec<Value> = place.rows(name).iter().map(|row| row["output"].clone()).collect();
+        outputs.sort_by_key(Value::to_string);
+        outputs
+    };
+    assert_eq!(outputs("shared"), outputs("whole"));
+    let manifests = fs::read_dir(place.path("shared")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(manifests.filter(|name| name.to_str().unwrap().starts_with("manifest")).count(), 1);
+    // Another division of the same work finds nothing left.
+    for n in 1..=2 {
+        let told = summary(&place, &format!("{RUN} --output shared --shard {n}/2"));
+        assert_eq!((&told["done"], &told["jobs"]), (&0.into(), &told["skipped"]));
+    }
+}
+
+#[test]
+fn outputs_of_shards_elsewhere_are_merged_without_loss() {
+    let place = long();
+    place.text("data/images/train/broken.png", "no picture");
+    expect(&place.augment(&format!("{RUN} --output whole")), 3, &["12 frames"]);
+    for n in 1..=3 {
+        let output = place.augment(&format!("{RUN} --output part-{n} --shard {n}/3"));
+        assert!([Some(0), Some(3)].contains(&output.status.code()));
+    }
+    let merge = |args: &str| place.command(&format!("merge {args}")).output().unwrap();
+    expect(&merge("all part-1 part-2"), 0, &["came into all"]);
+    let merged: Value = serde_json::from_slice(&merge("all part-2 part-3 part-1 --json").stdout).unwrap();
+    assert!(merged["copied"].as_u64().unwrap() > 0 && merged["known"].as_u64().unwrap() > 0);
+    assert_eq!(results(&place, "all"), results(&place, "whole"));
+    assert_eq!(place.rows("all").len(), 13);
+    expect(&place.augment(&format!("{RUN} --output all")), 3, &["12 frames were done before, 1 FAILED before"]);
+    expect(&merge("all data"), 1, &["data", "no output of augment"]);
+    expect(&merge("all"), 2, &["PARTS"]);
+}
+
+#[test]
+fn two_runs_do_not_mix_and_a_killed_one_leaves_nothing_in_the_way() {
+    let place = long();
+    let run = format!("{RUN} --jobs 1 --set stylize.steps=60");
+    let mut first = start(&place, &run);
+    wait_for_rows(&place, "data-fog/manifest.jsonl", 1);
+    expect(&place.augment(&run), 1, &["another run", "--output"]);
+    expect(&place.augment(&format!("{run} --shard 1/2")), 1, &["another run", "--output"]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    place.text("data-fog/images/train/.augment-x.tmp", "half a picture");
+    expect(&place.augment(&format!("{RUN} --limit 1")), 0, &[]);
+    assert!(!place.path("data-fog/images/train/.augment-x.tmp").exists());
+}
+
+#[test]
+fn pictures_of_earlier_runs_that_no_longer_belong_are_pointed_out() {
+    let place = Place::new();
+    expect(&place.augment(&format!("{RUN} --set variants=2")), 0, &["4 frames"]);
+    let output = place.augment(RUN);
+    expect(&output, 0, &["warning: 2 pictures of earlier runs", "a__fog-2.png", "--output"]);
+    let output = place.augment(&format!("{RUN} --set variants=2 --limit 1"));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("earlier runs"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_frame_too_large_for_memory_is_worked_on_smaller_or_fails_with_the_figures() {
+    let place = Place::new();
+    place.image("data/images/train/large.png", 5, 1600, 1200);
+    let limited = |kilobytes: u64, output: &str| {
+        let program = env!("CARGO_BIN_EXE_augment");
+        let set = "--set stylize.size=1536 --set stylize.steps=1 --threads 1 --weights builtin";
+        let line = format!("ulimit -v {kilobytes}; exec {program} {RUN} {set} --output {output}");
+        std::process::Command::new("sh").current_dir(place.path("")).args(["-c", &line]).output().unwrap()
+    };
+    expect(&limited(2_200_000, "some"), 0, &["1 were worked on at a smaller size", "3 frames"]);
+    let rows = place.rows("some");
+    let reduced: Vec<&Value> = rows.iter().map(|row| &row["reduced_size"]).filter(|size| !size.is_null()).collect();
+    assert_eq!(reduced, [768]);
+    expect(&limited(350_000, "none"), 3, &["large.png", "of memory and", "2 frames"]);
+}
+
+/// A network up to relu2_1 whose responses are so large that their squares are no numbers.
+fn overflowing_weights() -> Vec<u8> {
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for (index, inputs) in [(0, 3), (2, 16), (5, 16)] {
+        for (name, shape) in [("weight", vec![16, inputs, 3, 3]), ("bias", vec![16])] {
+            let count: usize = shape.iter().product();
+            let offsets = [data.len(), data.len() + 4 * count];
+            data.extend(std::iter::repeat_n(1e15_f32.to_le_bytes(), count).flatten());
+            let tensor = serde_json::json!({ "dtype": "F32", "shape": shape, "data_offsets": offsets });
+            header.insert(format!("features.{index}.{name}"), tensor);
+        }
+    }
+    let header = Value::from(header).to_string();
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat()
+}
+
+/// Runs `mount`, and then `line`, as root of a name space of its own; `None`, and a word of it, on systems that give none.
+#[cfg(target_os = "linux")]
+fn with_mount(place: &Place, mount: &str, line: &str) -> Option<std::process::Output> {
+    let probe = format!("({mount}) || exit 77; touch mounted; {line}");
+    let mut command = std::process::Command::new("unshare");
+    let output = command.args(["-r", "-m", "sh", "-c", &probe]).current_dir(place.path("")).output();
+    if !place.path("mounted").exists() {
+        println!("skipped: this system lets nobody mount");
+        return None;
+    }
+    Some(output.unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_dataset_may_be_read_only_and_an_output_that_is_so_is_named() {
+    let place = Place::new();
+    fs::create_dir(place.path("fixed")).unwrap();
+    let program = env!("CARGO_BIN_EXE_augment");
+    let mount = "for f in data fixed; do mount --bind $f $f && mount -o remount,ro,bind $f $f || exit 1; done";
+    let line = format!(
+        "{program} {RUN} --weights builtin --quiet || exit 1; {program} {RUN} --weights builtin --output fixed/out"
+    );
+    let Some(output) = with_mount(&place, mount, &line) else { return };
+    expect(&output, 1, &["2 frames", "fixed/out", "Read-only file system"]);
+    assert_eq!(results(&place, "data-fog").len(), 3);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_ends_the_run_and_what_is_there_is_whole() {
+    let place = long();
+    fs::create_dir(place.path("disk")).unwrap();
+    let program = env!("CARGO_BIN_EXE_augment");
+    let line = format!("{program} {RUN} --weights builtin --output disk/out; code=$?; cp -r disk kept; exit $code");
+    let Some(output) = with_mount(&place, "mount -t tmpfs -o size=100k none disk", &line) else { return };
+    expect(&output, 1, &["No space left on device"]);
+    expect(&place.augment(&format!("{RUN} --output calm")), 0, &["12 frames"]);
+    let (kept, calm) = (results(&place, "kept/out"), results(&place, "calm"));
+    assert!(!kept.is_empty() && kept.len() < calm.len());
+    assert!(kept.iter().all(|(path, bytes)| calm[path] == *bytes));
+    let rows = place.rows("kept/out");
+    assert!(
+        rows.iter()
+            .all(|row| row["status"] == "done" && kept.contains_key(&PathBuf::from(row["output"].as_str().unwrap())))
+    );
+}
+
+#[test]
+fn a_loss_beyond_numbers_is_tried_once_more_and_then_a_failure() {
+    let place = Place::new();
+    place.text("large.safetensors", overflowing_weights());
+    let output = place.command(&format!("{RUN} --weights large.safetensors")).output().unwrap();
+    expect(&output, 3, &["not finite", "2 FAILED"]);
+    assert!(place.rows("data-fog").iter().all(|row| row["restarted"] == true && row["evals"].is_null()));
+}
+
+#[test]
+fn a_reader_that_has_heard_enough_is_no_error() {
+    let place = Place::new();
+    let mut child =
+        place.command(&format!("{RUN} --dry-run --weights builtin")).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_dry_run_can_be_read_by_programs() {
+    let place = Place::new();
+    let plan = summary(&place, &format!("{RUN} --dry-run --set variants=3"));
+    assert_eq!((&plan["jobs"], &plan["frames"], &plan["styles"]), (&6.into(), &2.into(), &2.into()));
+    assert_eq!(plan["outputs"][1], "images/train/a__fog-2.png");
+    assert!(plan["seconds"].as_f64().unwrap() > 0.0);
+}
