@@ -7,8 +7,8 @@
 //! ```
 //!
 //! [`pixels`] and [`plane`] are the pictures, [`scene`] and [`regions`] what is where in them, [`colour`] and [`weather`]
-//! the start, [`vgg`] the network on the kernels of [`conv`], [`loss`], [`optim`] and [`smooth`] the optimization, [`schedule`] the
-//! sizes that it goes through, [`photoreal`] the render, [`guard`] what keeps labelled objects visible, [`falling`] what
+//! the start, [`vgg`] the network on the kernels of [`conv`], [`loss`], [`optim`] and [`metric`] the optimization,
+//! [`schedule`] the sizes that it goes through, [`photoreal`] the render, [`guard`] what keeps labelled objects visible, [`falling`] what
 //! falls in front of them, [`weights`] and [`settings`] what is given.
 
 pub mod aligned;
@@ -19,6 +19,7 @@ pub mod falling;
 pub mod gram;
 pub mod guard;
 pub mod loss;
+pub mod metric;
 pub mod optim;
 pub mod parallel;
 pub mod photoreal;
@@ -31,7 +32,6 @@ pub mod schedule;
 pub mod settings;
 pub mod simd;
 pub mod sky;
-pub mod smooth;
 mod sums;
 #[cfg(test)]
 mod testing;
@@ -419,8 +419,8 @@ impl Stylizer {
         let mut data = x.data().to_vec();
         let size = x.size();
         let border = if self.wraps() { Border::Around } else { Border::Mirrored };
-        let precondition = |x: &[f32]| match self.settings.render {
-            Render::Pixels => smooth::lift_low_frequencies(x, size, border),
+        let precondition = |x: &[f32], gradient: &[f32]| match self.settings.render {
+            Render::Pixels => metric::apply(x, gradient, size, border),
             // Its field makes broad steps of narrow ones anyway; broader ones are blotches in skies and roads.
             Render::Photoreal => x.to_vec(),
         };

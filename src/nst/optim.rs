@@ -27,8 +27,9 @@ pub enum Failure {
 
 /// Minimizes from `x` with at most `steps` evaluations and leaves the best point seen in `x`.
 ///
-/// `precondition(x)` is `M x` with a symmetric positive definite `M`, which L-BFGS takes for the inverse curvature, up to
-/// its scale, where it has seen none. `evaluate(x, gradient)` returns the loss at `x`; `on_step(evaluation, loss)` hears of each, counted from 1, and may end
+/// `precondition(x, gradient)` is `M x` with a symmetric positive definite `M`, which L-BFGS takes for the inverse
+/// curvature, up to its scale, where it has seen none; `gradient` is that of the loss at the point it is at.
+/// `evaluate(x, gradient)` returns the loss at `x`; `on_step(evaluation, loss)` hears of each, counted from 1, and may end
 /// it all. Returns the losses at the start and at the end.
 ///
 /// # Errors
@@ -37,7 +38,7 @@ pub fn minimize(
     optimizer: Optimizer,
     steps: usize,
     x: &mut Vec<f32>,
-    precondition: impl Fn(&[f32]) -> Vec<f32>,
+    precondition: impl Fn(&[f32], &[f32]) -> Vec<f32>,
     mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
     mut on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
 ) -> Result<(Loss, Loss), Failure> {
@@ -60,11 +61,11 @@ pub fn minimize(
 struct Curvature<P> {
     /// `(s, y, 1 / s.y)`, the newest last.
     pairs: VecDeque<(Vec<f32>, Vec<f32>, f64)>,
-    /// `M x`, where nothing is known.
+    /// `M x` by `x` and the gradient, where nothing is known.
     precondition: P,
 }
 
-impl<P: Fn(&[f32]) -> Vec<f32>> Curvature<P> {
+impl<P: Fn(&[f32], &[f32]) -> Vec<f32>> Curvature<P> {
     /// Remembers a step `s` that changed the gradient by `y`, if the curvature along it is positive.
     fn push(&mut self, s: Vec<f32>, y: Vec<f32>) {
         let sy = dot(&s, &y);
@@ -86,10 +87,10 @@ impl<P: Fn(&[f32]) -> Vec<f32>> Curvature<P> {
             axpy(-alpha, y, &mut q);
             alphas.push(alpha);
         }
-        q = (self.precondition)(&q);
+        q = (self.precondition)(&q, gradient);
         if let Some((_, y, rho)) = self.pairs.back() {
             // The scale of `M` that the newest pair shows (Nocedal and Wright 2006, equation 7.20, there for `M = I`).
-            let scale = (1.0 / (rho * dot(y, &(self.precondition)(y)))) as f32;
+            let scale = (1.0 / (rho * dot(y, &(self.precondition)(y, gradient)))) as f32;
             q.iter_mut().for_each(|v| *v *= scale);
         }
         for ((s, y, rho), alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
@@ -104,7 +105,7 @@ impl<P: Fn(&[f32]) -> Vec<f32>> Curvature<P> {
 fn lbfgs(
     steps: usize,
     x: &mut Vec<f32>,
-    precondition: impl Fn(&[f32]) -> Vec<f32>,
+    precondition: impl Fn(&[f32], &[f32]) -> Vec<f32>,
     mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Result<Loss, Failure>,
 ) -> Result<(Loss, Loss), Failure> {
     let mut gradient = vec![0.0; x.len()];
@@ -215,6 +216,10 @@ fn adam(
 mod tests {
     use super::*;
 
+    fn plain(x: &[f32], _: &[f32]) -> Vec<f32> {
+        x.to_vec()
+    }
+
     fn loss(total: f64) -> Loss {
         Loss { total, content: 0.0, style: 0.0, tv: 0.0 }
     }
@@ -242,27 +247,27 @@ mod tests {
     fn lbfgs_finds_the_bottom_of_valleys_straight_and_curved() {
         let mut x = vec![0.0; 50];
         let (first, last) =
-            minimize(Optimizer::Lbfgs, 60, &mut x, <[f32]>::to_vec, valley, |_, _| ControlFlow::Continue(())).unwrap();
+            minimize(Optimizer::Lbfgs, 60, &mut x, plain, valley, |_, _| ControlFlow::Continue(())).unwrap();
         assert_eq!(first.total, 1275.0);
         assert!(last.total < 1e-4, "{}", last.total);
         assert!(x.iter().all(|v| (v - 1.0).abs() < 1e-2));
         let mut x = vec![-1.2, 1.0];
         let (_, last) =
-            minimize(Optimizer::Lbfgs, 120, &mut x, <[f32]>::to_vec, banana, |_, _| ControlFlow::Continue(())).unwrap();
+            minimize(Optimizer::Lbfgs, 120, &mut x, plain, banana, |_, _| ControlFlow::Continue(())).unwrap();
         assert!(last.total < 1e-4, "{}", last.total);
     }
 
     #[test]
     fn a_preconditioner_that_knows_the_curvature_saves_steps() {
-        let reached = |precondition: fn(&[f32]) -> Vec<f32>| {
+        let reached = |precondition: fn(&[f32], &[f32]) -> Vec<f32>| {
             let mut x = vec![0.0; 50];
             minimize(Optimizer::Lbfgs, 12, &mut x, precondition, valley, |_, _| ControlFlow::Continue(()))
                 .unwrap()
                 .1
                 .total
         };
-        let known = |x: &[f32]| x.iter().enumerate().map(|(k, x)| x / (k + 1) as f32).collect();
-        assert!(reached(known) < 0.1 * reached(<[f32]>::to_vec));
+        let known = |x: &[f32], _: &[f32]| x.iter().enumerate().map(|(k, x)| x / (k + 1) as f32).collect();
+        assert!(reached(known) < 0.1 * reached(plain));
     }
 
     #[test]
@@ -275,7 +280,7 @@ mod tests {
                     seen.push((n, loss));
                     ControlFlow::Continue(())
                 };
-                let (first, last) = minimize(optimizer, steps, &mut x, <[f32]>::to_vec, banana, on_step).unwrap();
+                let (first, last) = minimize(optimizer, steps, &mut x, plain, banana, on_step).unwrap();
                 assert_eq!(seen.iter().map(|(n, _)| *n).collect::<Vec<_>>(), (1..=steps).collect::<Vec<_>>());
                 assert_eq!(first, seen[0].1);
                 let best = seen.iter().map(|(_, loss)| loss.total).fold(f64::INFINITY, f64::min);
@@ -289,7 +294,7 @@ mod tests {
     fn adam_goes_downhill() {
         let mut x = vec![0.0; 50];
         let (first, last) =
-            minimize(Optimizer::Adam, 100, &mut x, <[f32]>::to_vec, valley, |_, _| ControlFlow::Continue(())).unwrap();
+            minimize(Optimizer::Adam, 100, &mut x, plain, valley, |_, _| ControlFlow::Continue(())).unwrap();
         assert!(last.total < 0.05 * first.total);
     }
 
@@ -298,7 +303,7 @@ mod tests {
         for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
             let nowhere = |_: &[f32], _: &mut [f32]| loss(f64::NAN);
             assert_eq!(
-                minimize(optimizer, 9, &mut vec![0.0; 3], <[f32]>::to_vec, nowhere, |_, _| ControlFlow::Continue(())),
+                minimize(optimizer, 9, &mut vec![0.0; 3], plain, nowhere, |_, _| ControlFlow::Continue(())),
                 Err(Failure::NotFinite)
             );
             let cliff = |x: &[f32], gradient: &mut [f32]| match x[0] {
@@ -310,7 +315,7 @@ mod tests {
             };
             let mut x = vec![0.0; 3];
             let (first, last) =
-                minimize(optimizer, 40, &mut x, <[f32]>::to_vec, cliff, |_, _| ControlFlow::Continue(())).unwrap();
+                minimize(optimizer, 40, &mut x, plain, cliff, |_, _| ControlFlow::Continue(())).unwrap();
             assert!(last.total < first.total && x.iter().all(|v| v.is_finite()), "{optimizer:?}");
         }
     }
@@ -323,10 +328,7 @@ mod tests {
                 heard = n;
                 if n < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             };
-            assert_eq!(
-                minimize(optimizer, 9, &mut vec![0.0; 3], <[f32]>::to_vec, valley, on_step),
-                Err(Failure::Stopped)
-            );
+            assert_eq!(minimize(optimizer, 9, &mut vec![0.0; 3], plain, valley, on_step), Err(Failure::Stopped));
             assert_eq!(heard, 3);
         }
     }
