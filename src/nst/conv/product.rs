@@ -59,12 +59,11 @@ unsafe fn accumulate<L: Lanes, const R: usize, const C: usize>(
 ///
 /// `a` is `[k / 16][..][16]` with `a_step` floats between its blocks and the rows of one block next to each other; `b` is
 /// packed by [`pack_columns`]; `out` is `[panels][..][16]`, its panels `out_step` floats apart. With `weights`, one a row, the
-/// product times its row's weight is added to what stands there. Rows are computed one by one in the same order of `k`, however many share a
-/// register tile.
+/// product times its row's weight is added to what stands there. Rows are computed one by one in the same order of `k`,
+/// however many share a register tile.
 ///
 /// # Safety
-/// All operands are as large as these shapes say; without `weights`, `rows` may be rounded up to a multiple of `L::ROWS`
-/// in `a` and `out`.
+/// All operands are as large as these shapes say.
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "a matrix product has this many shapes and strides")]
 pub unsafe fn product_rows<L: Lanes>(
@@ -122,6 +121,15 @@ unsafe fn strip<L: Lanes, const C: usize>(
                     _ => tile::<L, 3, C>(row, depth, a, a_step, b, b_step, out, out_step, weights, k > 0),
                 }
                 row += L::ROWS;
+            }
+            // What is left: in thirds of a register tile, which still keep the multipliers busy, then row by row.
+            while row + L::ROWS / 3 <= rows {
+                match L::ROWS {
+                    12 => tile::<L, 4, C>(row, depth, a, a_step, b, b_step, out, out_step, weights, k > 0),
+                    6 => tile::<L, 2, C>(row, depth, a, a_step, b, b_step, out, out_step, weights, k > 0),
+                    _ => tile::<L, 1, C>(row, depth, a, a_step, b, b_step, out, out_step, weights, k > 0),
+                }
+                row += L::ROWS / 3;
             }
             while row < rows {
                 tile::<L, 1, C>(row, depth, a, a_step, b, b_step, out, out_step, weights, k > 0);

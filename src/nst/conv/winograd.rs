@@ -278,8 +278,8 @@ impl<S: Source, D> Kernel for Products<'_, S, D> {
             let to = self.run.at(frequency, outputs, panel, 0);
             let weights = (frequency * outputs + panel * LANES) * inputs;
             // Rows past `count` hold what an earlier run left there: finite, computed in vain, never read.
-            let rows = count.next_multiple_of(L::ROWS);
-            // SAFETY: `Scratch::fit` made room for `length` tiles, a multiple of `L::ROWS`.
+            let rows = count.next_multiple_of(L::ROWS / 3);
+            // SAFETY: `Scratch::fit` made room for `length` tiles, a multiple of [`ROUND`] and so of these.
             unsafe {
                 let (a, b, out) = (windows.at(from), kernel.as_ptr().add(weights), products.at(to));
                 product_rows::<L>(rows, self.panels.len(), inputs / LANES, a, block, b, out, block, None);
