@@ -73,8 +73,8 @@ fn guessed(pixels: &Pixels, sky: Option<&Plane>) -> Plane {
     depth.guided(&Plane::luma(pixels), (height / 24).max(2), 3e-3)
 }
 
-/// Just below where most of the sky ends, within reason.
-fn horizon(sky: &Plane) -> f32 {
+/// Just below where most of the sky ends, within reason; a share of the height from the top.
+pub fn horizon(sky: &Plane) -> f32 {
     let Size { height, width } = sky.size();
     let mut ends: Vec<usize> =
         (0..width).map(|x| (0..height).rev().find(|&y| sky.at(y, x) > 0.5).unwrap_or(0)).collect();

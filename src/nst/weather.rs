@@ -2,7 +2,7 @@
 
 use super::pixels::Pixels;
 use super::plane::Plane;
-use super::scene::Scene;
+use super::scene::{self, Scene};
 use super::settings::Weather;
 use std::ops::RangeInclusive;
 
@@ -128,9 +128,10 @@ fn night(pixels: &Pixels, scene: &Scene, own: &Climate, reference: &Climate) -> 
     let light = luminance(reference.ground).max(1e-3);
     let exposure = (light / luminance(own.ground).max(0.01)).clamp(*GAIN.start(), *GAIN.end());
     let gain = reference.ground.map(|v| exposure * (v / light).clamp(*TINT.start(), *TINT.end()));
+    let sky = scene.sky.as_ref().map(|sky| with_gaps(pixels, sky));
     let mut out = pixels.clone();
     for (n, rgb) in out.data_mut().chunks_exact_mut(3).enumerate() {
-        let sky = scene.sky.as_ref().map_or(0.0, |sky| sky.data()[n]);
+        let sky = sky.as_ref().map_or(0.0, |sky| sky.data()[n]);
         let light: [f32; 3] = std::array::from_fn(|i| linear(rgb[i].clamp(0.0, 1.0)));
         let bright = ((luminance(light) - 0.6) / 0.4).clamp(0.0, 1.0).powi(2);
         for i in 0..3 {
@@ -141,6 +142,34 @@ fn night(pixels: &Pixels, scene: &Scene, own: &Climate, reference: &Climate) -> 
         }
     }
     out
+}
+
+/// The sky with its light between twigs and along roofs, which no border follows: by day it outshines what it mixes with,
+/// so near a sky, and above the horizon, a pixel holds about as much of it as it has of its light. Without this a rim of
+/// day stays around trees.
+fn with_gaps(pixels: &Pixels, sky: &Plane) -> Plane {
+    /// Share of sky in a window from which on its pixels may be sky altogether.
+    const ENOUGH: f32 = 0.15;
+    /// Windows that it may spread over.
+    const REACH: usize = 2;
+    let size = sky.size();
+    let light = Plane::from_fn(size, |y, x| {
+        let at = (y * size.width + x) * 3;
+        luminance(std::array::from_fn(|i| linear(pixels.data()[at + i].clamp(0.0, 1.0))))
+    });
+    let (lowest, radius) = ((scene::horizon(sky) * size.height as f32) as usize, size.height / 16 + 1);
+    let mut found = sky.clone();
+    for _ in 0..REACH {
+        let share = found.blurred(radius);
+        let shining = Plane::from_fn(size, |y, x| found.at(y, x) * light.at(y, x)).blurred(radius);
+        found = Plane::from_fn(size, |y, x| {
+            let (share, shining) = (share.at(y, x), shining.at(y, x));
+            let own = light.at(y, x) * share / shining.max(1e-6);
+            let near = (share / ENOUGH).min(1.0) * (y < lowest) as u8 as f32;
+            found.at(y, x).max(own.min(1.0) * near)
+        });
+    }
+    found
 }
 
 /// From sRGB's encoding to linear light (IEC 61966-2-1), both 0..1.
@@ -216,6 +245,31 @@ mod tests {
         };
         assert!(mean(0..35) < 0.1 && (mean(50..108) - 0.2).abs() < 0.05, "{} {}", mean(0..35), mean(50..108));
         assert!(deviation(&night, 50..108) > 0.03);
+    }
+
+    #[test]
+    fn at_night_no_day_is_left_between_the_twigs_of_a_tree() {
+        let (twigs, horizon) = (70..86, 60);
+        let tree = |y: usize, x: usize| (15..horizon).contains(&y) && twigs.contains(&x);
+        let by_place = |f: &dyn Fn(usize, usize) -> [f32; 3]| {
+            Pixels::new(SIZE, (0..SIZE.pixels()).flat_map(|n| f(n / SIZE.width, n % SIZE.width)).collect())
+        };
+        let content = by_place(&|y, x| match y < horizon {
+            true if tree(y, x) && x % 2 == 0 => [0.2; 3],
+            true => [0.95; 3],
+            false => [0.6; 3],
+        });
+        let sky = Plane::from_fn(SIZE, |y, x| (y < horizon && !tree(y, x)) as u8 as f32);
+        let scene = Scene { sky: Some(sky), depth: Plane::filled(SIZE, 1.0) };
+        let reference = street([0.04, 0.04, 0.08], 0.2, 0.2);
+        let (own, other) = (Climate::of(&content, &scene), Climate::of(&reference, &Scene::of(&reference, None)));
+        let night = render(Weather::Night, &content, &scene, &own, &other);
+        let brightest = |rows: std::ops::Range<usize>| {
+            let rows = &night.data()[rows.start * SIZE.width * 3..rows.end * SIZE.width * 3];
+            rows.iter().fold(0.0_f32, |top, &v| top.max(v))
+        };
+        assert!(brightest(0..horizon - 2) < 0.15, "{}", brightest(0..horizon - 2));
+        assert!(brightest(horizon + 5..SIZE.height) > 0.18, "the ground keeps its light");
     }
 
     #[test]
