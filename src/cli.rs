@@ -25,6 +25,8 @@ Examples:
   augment --config configs/fog.yaml datasets/drive                 writes datasets/drive-fog
   augment --config configs/night.yaml datasets/drive --dry-run     shows what would be done, and how long it takes
   augment --config configs/snow.yaml datasets/drive --limit 20 --set stylize.steps=60
+  augment preview --config configs/fog.yaml datasets/drive         a few frames under every style, as a page
+  augment report datasets/drive-fog                                a page of what a run has made, worst boxes first
   augment merge drive-fog part-1 part-2                            after --shard 1/2 and 2/2 elsewhere
   augment bench --config configs/fog.yaml --size 512
 
@@ -33,6 +35,10 @@ Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 finished but
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Stylize a few frames under every style and show them on one page, with boxes, figures and the time for all.
+    Preview(Preview),
+    /// Show what finished or running outputs hold on one page: figures, failures, the worst boxes first.
+    Report(Report),
     /// Measure seconds per evaluation and per frame on this machine.
     Bench(Bench),
     /// Bring the outputs of shards that ran on machines of their own together in one.
@@ -97,6 +103,42 @@ pub struct Batch {
     /// No progress, only errors and the last line
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Preview {
+    #[command(flatten)]
+    pub engine: Engine,
+    /// The dataset: a folder in YOLO layout, its data.yaml, or a flat folder of images
+    pub dataset: PathBuf,
+    /// Frames to look at, spread over the dataset by the seed
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub frames: u16,
+    /// Where to write; by default DATASET-CONDITION-preview beside the dataset
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Seed of what is looked at and of pairing and noise; overrides the config's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Open the page when it is made
+    #[arg(long)]
+    pub open: bool,
+    /// No progress, only errors and the last lines
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Output folders, any number of shards and conditions
+    #[arg(required = true, value_name = "OUT")]
+    pub outputs: Vec<PathBuf>,
+    /// The page to write; by default report.html in the first of them. Its thumbnails go into .report beside it
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Open the page when it is made
+    #[arg(long)]
+    pub open: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,10 +8,15 @@ use crate::error::{Error, Result};
 use crate::nst::conv::Size;
 use crate::nst::settings::Settings;
 use crate::nst::{Stylizer, loss, schedule};
+use crate::page::{self, Page};
+use crate::plan::Rough;
+use crate::progress::Summary;
 use crate::run::{Batch, Order};
 use crate::stop::{INTERRUPTED, Reason, Stop};
-use crate::{backbone, memory, merge, terminal};
+use crate::{backbone, dataset, manifest, memory, merge, output, terminal};
 use serde::Serialize;
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 
 /// Exit code of a run that finished while some frames failed.
 const SOME_FAILED: u8 = 3;
@@ -48,11 +53,98 @@ pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
     if common.json {
         print_json(&summary);
     }
-    Ok(match summary.stopped {
+    Ok(exit_code(&summary))
+}
+
+fn exit_code(summary: &Summary) -> u8 {
+    match summary.stopped {
         Some(Reason::Interrupted) => INTERRUPTED,
         _ if summary.failed + summary.failed_before > 0 => SOME_FAILED,
         _ => 0,
-    })
+    }
+}
+
+/// `augment preview --config … DATASET`
+pub fn preview(args: cli::Preview) -> Result<u8> {
+    let cli::Preview { engine: common, dataset, frames, output, seed, open, quiet } = args;
+    use_threads(common.threads)?;
+    let isa = device::choose(&common.device)?;
+    let mut config = Config::load(&common.config, &common.sets)?;
+    config.seed = seed.unwrap_or(config.seed);
+    let folder = match output {
+        Some(folder) => folder,
+        None => output::default_folder(&dataset::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
+    };
+    let condition = config.condition.clone();
+    let batch = Batch::open(config, &dataset, Order { output: Some(folder.clone()), ..Order::default() })?;
+    let engine = batch.engine(common.weights.as_deref(), isa)?;
+    let whole = batch.plan()?;
+    let estimate = batch.estimate(&whole, &engine)?;
+    let jobs = whole.jobs.len();
+    let batch = batch.preview(frames.into());
+    let stop = Stop::after_failures(None);
+    stop.on_signals()?;
+    let summary = batch.run(&engine, &stop, terminal::observer(quiet).as_mut())?;
+    eprintln!("{}", terminal::summary_lines(&summary));
+    let shown: HashSet<String> = batch.plan()?.jobs.into_iter().map(|job| job.output).collect();
+    let rows = manifest::last_rows(&folder)?.into_iter().filter(|row| shown.contains(&row.output)).collect();
+    let all = match estimate {
+        Some(estimate) => format!("{jobs} pictures, about {} here", Rough(estimate)),
+        None => format!("{jobs} pictures"),
+    };
+    let page = Page {
+        kind: page::Kind::Preview,
+        title: format!("{condition} over {}", name_of(&dataset)),
+        facts: vec![
+            ("whole dataset".into(), all),
+            ("config".into(), common.config.display().to_string()),
+            ("backbone".into(), format!("{} {}", summary.backbone, summary.backbone_digest)),
+            ("device".into(), summary.device.clone()),
+        ],
+        rows: page::cards(rows, &folder, &folder, page::Pictures::Inside)?,
+    };
+    show(&page, &folder.join("preview.html"), open)?;
+    if common.json {
+        print_json(&summary);
+    }
+    Ok(exit_code(&summary))
+}
+
+/// `augment report OUT…`
+pub fn report(args: &cli::Report) -> Result<u8> {
+    let path = args.output.clone().unwrap_or_else(|| args.outputs[0].join("report.html"));
+    let beside = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let (mut cards, mut made_by) = (Vec::new(), BTreeSet::new());
+    for folder in &args.outputs {
+        let rows = manifest::last_rows(folder)?;
+        made_by.extend(rows.iter().map(|row| {
+            let manifest::Backbone { name, digest } = &row.backbone;
+            format!("augment {}, {}, {name} {digest}", row.engine, row.device)
+        }));
+        cards.append(&mut page::cards(rows, folder, &beside, page::Pictures::Beside)?);
+    }
+    let names: Vec<String> = args.outputs.iter().map(|folder| name_of(folder)).collect();
+    let page = Page {
+        kind: page::Kind::Report,
+        title: names.join(", "),
+        facts: made_by.into_iter().map(|maker| ("made by".into(), maker)).collect(),
+        rows: cards,
+    };
+    show(&page, &path, args.open)?;
+    Ok(0)
+}
+
+/// Writes a page, says where it is, and opens it if that is asked for.
+fn show(page: &Page, path: &Path, open: bool) -> Result<()> {
+    page.write(path)?;
+    eprintln!("{}", path.display());
+    if open { open::that_detached(path).map_err(Error::io(path, "open it in a browser")) } else { Ok(()) }
+}
+
+/// What people call a folder, also where the path says only `.`.
+fn name_of(folder: &Path) -> String {
+    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    real.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
 /// `augment bench --config …`

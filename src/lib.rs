@@ -11,7 +11,7 @@
 //!
 //! [`run`] is the loop that knows every stage, [`crew`] and [`work`] do several frames of it at once; [`manifest`] and
 //! [`fingerprint`] know what is done, [`stop`] when to end. [`nst`] is the engine, which knows pixels only; [`commands`] is
-//! what the verbs of the command line do.
+//! what the verbs of the command line do, [`page`] and [`sheet`] what people look at afterwards.
 
 pub mod backbone;
 pub mod bench;
@@ -31,6 +31,7 @@ pub mod memory;
 pub mod merge;
 pub mod nst;
 pub mod output;
+pub mod page;
 pub mod plan;
 pub mod progress;
 pub mod run;

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let Cli { verb, batch, engine } = Cli::parse();
     let done = match (verb, batch.zip(engine)) {
+        (Some(Verb::Preview(args)), _) => commands::preview(args),
+        (Some(Verb::Report(args)), _) => commands::report(&args),
         (Some(Verb::Bench(args)), _) => commands::bench(args),
         (Some(Verb::Merge(args)), _) => commands::merge(&args),
         (None, Some((batch, engine))) => commands::batch(batch, engine),

@@ -10,7 +10,7 @@ use crate::output;
 use crate::plan::Shard;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -310,9 +310,8 @@ impl Manifest {
 
     /// All manifests of the folder, that of this run last: its rows are the newest.
     fn paths(&self) -> Result<Vec<PathBuf>> {
-        let mut paths = vec![self.folder.join(FILE_NAME)];
-        paths.append(&mut shard_manifests(&self.folder)?);
-        paths.retain(|path| *path != self.path && path.exists());
+        let mut paths = manifests(&self.folder)?;
+        paths.retain(|path| *path != self.path);
         paths.push(self.path.clone());
         Ok(paths)
     }
@@ -366,17 +365,8 @@ impl Manifest {
     ///
     /// # Errors
     /// [`Error::Io`] where a manifest cannot be read back, and what `hear` says.
-    pub fn each_row(&self, mut hear: impl FnMut(Row) -> Result<()>) -> Result<()> {
-        for path in self.paths()? {
-            let file = File::open(&path).map_err(Error::io(&path, "read it back"))?;
-            for line in BufReader::new(file).split(b'\n') {
-                let line = line.map_err(Error::io(&path, "read it back"))?;
-                if let Ok(row) = serde_json::from_slice(&line) {
-                    hear(row)?;
-                }
-            }
-        }
-        Ok(())
+    pub fn each_row(&self, hear: impl FnMut(Row) -> Result<()>) -> Result<()> {
+        each_row(&self.paths()?, hear)
     }
 
     /// The last rows of these outputs, in their order, as far as there are any.
@@ -508,6 +498,44 @@ fn tidy(folder: &Path) -> Result<()> {
     // A run that is killed here leaves some rows twice, of which the last count.
     file.sync_data().map_err(Error::io(&path, action))?;
     shards.iter().try_for_each(|shard| fs::remove_file(shard).map_err(Error::io(shard, "remove it")))
+}
+
+/// The last row of every output in `folder`, sorted by output. Takes no lock: a run may be writing there meanwhile.
+///
+/// # Errors
+/// [`Error::BadFile`] for a folder that is no output, [`Error::Io`] where a manifest cannot be read.
+pub fn last_rows(folder: &Path) -> Result<Vec<Row>> {
+    if !folder.is_dir() || !is_output_folder(folder) {
+        return Err(Error::bad_file(folder, "it is no output of augment: it has no manifest of its own"));
+    }
+    let mut rows = BTreeMap::new();
+    each_row(&manifests(folder)?, |row| {
+        rows.insert(row.output.clone(), row);
+        Ok(())
+    })?;
+    Ok(rows.into_values().collect())
+}
+
+/// Hears every row of `manifests` that can be read, in their order.
+fn each_row(manifests: &[PathBuf], mut hear: impl FnMut(Row) -> Result<()>) -> Result<()> {
+    for path in manifests {
+        let file = File::open(path).map_err(Error::io(path, "read it back"))?;
+        for line in BufReader::new(file).split(b'\n') {
+            let line = line.map_err(Error::io(path, "read it back"))?;
+            if let Ok(row) = serde_json::from_slice(&line) {
+                hear(row)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All manifests that are in the folder, those of shards last.
+fn manifests(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = vec![folder.join(FILE_NAME)];
+    paths.append(&mut shard_manifests(folder)?);
+    paths.retain(|path| path.exists());
+    Ok(paths)
 }
 
 /// The manifests of shards, in the order of their names.

@@ -231,6 +231,14 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// Indices of up to `count` of `frames`, one drawn by `seed` from each of that many equal parts.
+pub fn spread(frames: &[Frame], count: usize, seed: u64) -> Vec<usize> {
+    let count = count.min(frames.len());
+    let part = |n: usize| n * frames.len() / count..(n + 1) * frames.len() / count;
+    let drawn = |n| part(n).min_by_key(|&index| Draws { seed, path: &frames[index].relative }.number("preview", 0));
+    (0..count).filter_map(drawn).collect()
+}
+
 /// What a run would do; `--dry-run --json` prints it.
 #[derive(Debug, Serialize)]
 pub struct Outline {
@@ -430,7 +438,7 @@ fn with_slashes(path: &Path) -> String {
 }
 
 /// A duration in the one unit that people would say it in.
-struct Rough(Duration);
+pub struct Rough(pub Duration);
 
 impl fmt::Display for Rough {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -710,6 +718,16 @@ mod tests {
             assert!(job.output.contains("__fog-"), "{files:?}");
         }
         assert_eq!(plan.jobs[20].output, format!("x/{}__fog-1.jpg", "a".repeat(200)), "what fits stays");
+    }
+
+    #[test]
+    fn a_spread_takes_one_frame_of_each_part_by_the_seed() {
+        let frames = many(100);
+        let parts = |seed| spread(&frames, 10, seed).iter().map(|index| index / 10).collect::<Vec<_>>();
+        assert_eq!(parts(1), (0..10).collect::<Vec<_>>());
+        assert_ne!(spread(&frames, 10, 1), spread(&frames, 10, 2));
+        assert_eq!(spread(&frames[..3], 10, 1), [0, 1, 2]);
+        assert_eq!(spread(&[], 10, 1), [0; 0]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The batch: plan, engine, crew, manifest. With [`crate::work`], the only file that knows every stage.
 
 use crate::backbone;
-use crate::config::Config;
+use crate::config::{Config, Pairing};
 use crate::crew::{self, Crew, Note};
 use crate::dataset::{self, Dataset, Frame, Layout};
 use crate::decode;
@@ -91,6 +91,20 @@ impl Batch {
         let dataset = Dataset::open(dataset, &config.splits, &output)?;
         let styles = plan::find_styles(&config.styles)?;
         Ok(Self { config, dataset, styles, output, order })
+    }
+
+    /// The same for looking at: `count` frames, spread over all by the seed, each under every style in turn, or, where
+    /// styles are blended, once.
+    pub fn preview(mut self, count: usize) -> Self {
+        let frames = std::mem::take(&mut self.dataset.frames);
+        let chosen = plan::spread(&frames, count, self.config.seed);
+        self.dataset.frames = chosen.into_iter().map(|index| frames[index].clone()).collect();
+        self.config.fraction = 1.0;
+        self.config.variants = 1;
+        if self.config.pairing != Pairing::Blend {
+            (self.config.pairing, self.config.variants) = (Pairing::Cycle, self.styles.len() as u32);
+        }
+        self
     }
 
     /// The jobs of this run, whether done before or not.

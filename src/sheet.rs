@@ -27,7 +27,7 @@ pub fn write(folder: &Path, manifest: &Manifest) -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     let spread: Vec<&str> = (0..count).map(|n| done[n * done.len() / count]).collect();
-    let read = |path: &Path| decode::decode(path).map(|decoded| fitted(&decoded.image));
+    let read = |path: &Path| decode::decode(path).map(|decoded| fitted(&decoded.image, CELL));
     let mut sheet = Vec::new();
     // A row names its frame as text; a name that is none leads nowhere.
     for row in manifest.rows(&spread)?.iter().filter(|row| Path::new(&row.source).exists()) {
@@ -41,10 +41,10 @@ pub fn write(folder: &Path, manifest: &Manifest) -> Result<Option<PathBuf>> {
     Ok(Some(path))
 }
 
-/// Scaled down into a cell.
-fn fitted(image: &RgbImage) -> RgbImage {
+/// Scaled down, if need be, into a cell of this width and height.
+pub fn fitted(image: &RgbImage, cell: (u32, u32)) -> RgbImage {
     let (width, height) = image.dimensions();
-    let scale = (CELL.0 as f64 / width as f64).min(CELL.1 as f64 / height as f64).min(1.0);
+    let scale = (cell.0 as f64 / width as f64).min(cell.1 as f64 / height as f64).min(1.0);
     let side = |side: u32| ((side as f64 * scale).round() as u32).max(1);
     imageops::resize(image, side(width), side(height), FilterType::CatmullRom)
 }
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn pictures_of_all_shapes_stand_in_rows_without_touching() {
-        let grey = |width, height| fitted(&RgbImage::from_pixel(width, height, Rgb([100; 3])));
+        let grey = |width, height| fitted(&RgbImage::from_pixel(width, height, Rgb([100; 3])), CELL);
         let sheet =
             assemble(&[[grey(960, 540), grey(10, 300), grey(1, 1)], [grey(20, 20), grey(500, 9000), grey(8, 8)]]);
         assert_eq!(sheet.dimensions(), (480 + 17 + 8 + 4 * GAP, 300 + 300 + 3 * GAP));

@@ -1,0 +1,250 @@
+//! Finished work as one page to look at: frame and result under a slider, boxes, figures, failures.
+//!
+//! The page itself is `page.html`, which knows nothing but the data that is put into it here.
+
+use crate::config::short_digest;
+use crate::decode;
+use crate::error::{Error, Result};
+use crate::labels::Labels;
+use crate::manifest::{BoxRow, GuardRow, Row, Status};
+use crate::nst::guard::Area;
+use crate::output;
+use crate::sheet::fitted;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+const TEMPLATE: &str = include_str!("page.html");
+const PLACE: &str = "{{DATA}}";
+/// Pixels of a picture on the page at most, and of a style.
+const PICTURE: (u32, u32) = (720, 720);
+const STYLE: (u32, u32) = (160, 120);
+const QUALITY: u8 = 82;
+/// Thumbnails lie here, beside the page. Hidden, so that no loader takes them for frames.
+const THUMBNAILS: &str = ".report";
+
+/// What a page is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Preview,
+    Report,
+}
+
+/// Where a page has its pictures.
+#[derive(Clone, Copy, Debug)]
+pub enum Pictures {
+    /// In itself, so that it can be sent as one file.
+    Inside,
+    /// In files beside it that are made once and loaded when they are seen.
+    Beside,
+}
+
+/// Everything that a page shows.
+#[derive(Debug, Serialize)]
+pub struct Page {
+    pub kind: Kind,
+    pub title: String,
+    /// Names and values for its head.
+    pub facts: Vec<(String, String)>,
+    pub rows: Vec<Card>,
+}
+
+/// One job on the page.
+#[derive(Debug, Serialize)]
+pub struct Card {
+    /// The new picture's place in its output.
+    name: String,
+    source: String,
+    output: String,
+    label: Option<String>,
+    style: String,
+    condition: String,
+    variant: u32,
+    status: Status,
+    error: Option<String>,
+    width: Option<u32>,
+    height: Option<u32>,
+    seconds: f64,
+    content_loss: Option<f64>,
+    style_loss: Option<f64>,
+    losses: Vec<f64>,
+    strength: Option<f64>,
+    boxes: Vec<LabelledBox>,
+    box_edges_min: Option<f64>,
+    guard: Option<GuardRow>,
+    /// Addresses of the pictures; `None` where one is missing.
+    content: Option<String>,
+    result: Option<String>,
+    style_picture: Option<String>,
+}
+
+/// A labelled object, its sides as shares of the picture.
+#[derive(Debug, Serialize)]
+struct LabelledBox {
+    left: f64,
+    top: f64,
+    right: f64,
+    bottom: f64,
+    edges: Option<f64>,
+    contrast: Option<f64>,
+    eased: Option<String>,
+}
+
+impl Page {
+    /// Writes the page to `path`, all or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let data = serde_json::to_string(self).map_err(|error| Error::bad_file(path, error.to_string()))?;
+        // A name may hold an end tag or the start of a comment, both of which would take the page's own end tag along.
+        let page = TEMPLATE.replacen(PLACE, &data.replace('<', "\\u003c"), 1);
+        output::write_file(path, page.as_bytes())
+    }
+}
+
+/// The cards of `rows`, which are those of the output `folder`, for a page that lies in the folder `beside`. Pictures are
+/// read on all threads; one that cannot be is missing on its card.
+///
+/// # Errors
+/// [`Error::Io`] where a thumbnail cannot be written.
+pub fn cards(rows: Vec<Row>, folder: &Path, beside: &Path, pictures: Pictures) -> Result<Vec<Card>> {
+    rows.into_par_iter().map(|row| card(row, folder, beside, pictures)).collect()
+}
+
+fn card(row: Row, folder: &Path, beside: &Path, pictures: Pictures) -> Result<Card> {
+    let picture = |path: &Path, cell| match pictures {
+        Pictures::Inside => Ok(thumbnail(path, cell).map(|bytes| inside(&bytes))),
+        Pictures::Beside => kept_thumbnail(path, cell, beside),
+    };
+    let done = row.status == Status::Done;
+    let result = if done { picture(&folder.join(&row.output), PICTURE)? } else { None };
+    Ok(Card {
+        content: picture(row.source.as_ref(), PICTURE)?,
+        result,
+        style_picture: picture(row.style.as_ref(), STYLE)?,
+        boxes: row.label.as_ref().map_or_else(Vec::new, |label| boxes(&folder.join(label), row.boxes)),
+        name: row.output.clone(),
+        source: row.source,
+        output: row.output,
+        label: row.label,
+        style: row.style,
+        condition: row.condition,
+        variant: row.variant,
+        status: row.status,
+        error: row.error,
+        width: row.width,
+        height: row.height,
+        seconds: row.seconds,
+        content_loss: row.content_loss,
+        style_loss: row.style_loss,
+        losses: row.losses,
+        strength: row.strength,
+        box_edges_min: row.box_edges_min,
+        guard: row.guard,
+    })
+}
+
+/// The boxes of a label with the figures that the guard noted, if these are of the same boxes.
+fn boxes(label: &Path, figures: Option<Vec<BoxRow>>) -> Vec<LabelledBox> {
+    let areas = Labels::read(label, None).map(|labels| labels.boxes).unwrap_or_default();
+    // Objects outside the stylized part have none, and a pose's keypoints may have been read as a polygon.
+    let mut figures = figures.filter(|figures| figures.len() == areas.len()).into_iter().flatten();
+    let boxed = |area: Area| {
+        let figures = figures.next();
+        LabelledBox {
+            left: area.left,
+            top: area.top,
+            right: area.right,
+            bottom: area.bottom,
+            edges: figures.as_ref().map(|figures| figures.edges),
+            contrast: figures.as_ref().map(|figures| figures.contrast),
+            eased: figures.and_then(|figures| figures.eased),
+        }
+    };
+    areas.into_iter().map(boxed).collect()
+}
+
+/// A picture scaled into `cell`, as JPEG; `None` if it cannot be read.
+fn thumbnail(path: &Path, cell: (u32, u32)) -> Option<Vec<u8>> {
+    let small = fitted(&decode::decode(path).ok()?.image, cell);
+    output::encode_image(Path::new("thumbnail.jpg"), &small, None, QUALITY).ok()
+}
+
+fn inside(jpeg: &[u8]) -> String {
+    format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(jpeg))
+}
+
+/// The address of a thumbnail below `beside`, which is made unless the picture has not changed since it was.
+fn kept_thumbnail(path: &Path, cell: (u32, u32), beside: &Path) -> Result<Option<String>> {
+    let Ok(file) = fs::metadata(path) else { return Ok(None) };
+    let changed = file.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    let which = format!("{}\0{}\0{}\0{}", path.display(), file.len(), changed.as_nanos(), cell.0);
+    let address = format!("{THUMBNAILS}/{}.jpg", short_digest(which.as_bytes()));
+    let place: PathBuf = beside.join(&address);
+    if !place.exists() {
+        let Some(bytes) = thumbnail(path, cell) else { return Ok(None) };
+        output::write_file(&place, &bytes)?;
+    }
+    Ok(Some(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_has_one_place_for_the_data() {
+        assert_eq!(TEMPLATE.matches(PLACE).count(), 1);
+    }
+
+    #[test]
+    fn no_name_can_end_the_script() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("page.html");
+        let title = "</script><b><!--<script>".to_string();
+        let page = Page { kind: Kind::Report, title: title.clone(), facts: Vec::new(), rows: Vec::new() };
+        page.write(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("</script><b>") && !text.contains("<!--<script>"));
+        let data = text.split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
+        assert_eq!(serde_json::from_str::<serde_json::Value>(data).unwrap()["title"], title);
+    }
+
+    #[test]
+    fn figures_go_with_boxes_only_if_there_is_one_for_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let label = folder.path().join("a.txt");
+        fs::write(&label, "0 .5 .5 .2 .2\n1 .2 .2 .1 .1\n").unwrap();
+        let figure = |edges| BoxRow { edges, contrast: 0.5, eased: None };
+        let edges = |figures| boxes(&label, figures).iter().map(|one| one.edges).collect::<Vec<_>>();
+        assert_eq!(edges(Some(vec![figure(0.9), figure(0.8)])), [Some(0.9), Some(0.8)]);
+        assert_eq!(edges(Some(vec![figure(0.9)])), [None, None]);
+        assert_eq!(edges(None), [None, None]);
+        assert!(boxes(&folder.path().join("none.txt"), None).is_empty());
+    }
+
+    #[test]
+    fn a_thumbnail_is_made_once_for_each_picture_and_again_when_that_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        image::RgbImage::new(1000, 500).save(&path).unwrap();
+        let kept = |path: &Path| kept_thumbnail(path, PICTURE, folder.path()).unwrap();
+        let address = kept(&path).unwrap();
+        let place = folder.path().join(&address);
+        assert_eq!(image::image_dimensions(&place).unwrap(), (720, 360));
+        fs::write(&place, "kept").unwrap();
+        assert_eq!(kept(&path), Some(address.clone()));
+        assert_eq!(fs::read(&place).unwrap(), b"kept");
+        image::RgbImage::new(10, 50).save(&path).unwrap();
+        assert_ne!(kept(&path).unwrap(), address);
+        fs::write(&path, "no picture").unwrap();
+        assert_eq!(kept(&path), None);
+        assert_eq!(kept(&folder.path().join("gone.png")), None);
+    }
+}

@@ -1,0 +1,132 @@
+//! `augment preview` and `augment report` as people use them; the pages are read back by the data in them.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod place;
+
+use place::{Place, RUN, expect};
+use serde_json::Value;
+use std::fs;
+
+const PREVIEW: &str = "preview --config fog.yaml data";
+
+/// The data of a page.
+fn page(place: &Place, name: &str) -> Value {
+    let text = fs::read_to_string(place.path(name)).unwrap();
+    let data = text.split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
+    serde_json::from_str(data).unwrap()
+}
+
+fn rows(page: &Value) -> &[Value] {
+    page["rows"].as_array().unwrap()
+}
+
+#[test]
+fn a_preview_shows_frames_under_every_style_with_boxes_and_the_time_for_all() {
+    let place = Place::new();
+    for n in 0..6 {
+        place.image(&format!("data/images/train/more{n}.png"), n, 70, 50);
+    }
+    let before = place.files("data");
+    expect(&place.augment(&format!("{PREVIEW} --frames 3 --set variants=5 --set fraction=0.1")), 0, &["preview.html"]);
+    assert!(place.files("data") == before, "the dataset is as it was");
+    let page = page(&place, "data-fog-preview/preview.html");
+    assert_eq!((&page["kind"], &page["title"]), (&"preview".into(), &"fog over data".into()));
+    let facts = page["facts"].to_string();
+    assert!(facts.contains("pictures, about") && facts.contains("builtin"), "{facts}");
+    let rows = rows(&page);
+    assert_eq!(rows.len(), 6, "three frames under two styles");
+    let styles = |source: &Value| {
+        let own = rows.iter().filter(|row| row["source"] == *source);
+        own.map(|row| row["style"].as_str().unwrap().rsplit('/').next().unwrap()).collect::<Vec<_>>()
+    };
+    for row in rows {
+        let mut styles = styles(&row["source"]);
+        styles.sort_unstable();
+        assert_eq!(styles, ["one.jpg", "two.png"]);
+        for picture in ["content", "result", "style_picture"] {
+            assert!(row[picture].as_str().unwrap().starts_with("data:image/jpeg;base64,/9j/"), "{picture}");
+        }
+    }
+    let labelled = rows.iter().find(|row| !row["boxes"].as_array().unwrap().is_empty());
+    if let Some(row) = labelled {
+        let first = &row["boxes"][0];
+        assert!((first["left"].as_f64().unwrap() - 0.375).abs() < 1e-9 && first["edges"].is_number(), "{first}");
+    }
+    let other = place.augment(&format!("{PREVIEW} --frames 3 --set variants=5 --set fraction=0.1"));
+    expect(&other, 0, &["nothing to do", "preview.html"]);
+}
+
+#[test]
+fn a_preview_of_all_frames_has_the_labelled_one_and_its_figures() {
+    let place = Place::new();
+    expect(&place.augment(&format!("{PREVIEW} --output look --seed 3")), 0, &[]);
+    let page = page(&place, "look/preview.html");
+    let row = rows(&page).iter().find(|row| row["source"].as_str().unwrap().ends_with("a.png")).unwrap();
+    let boxes = row["boxes"].as_array().unwrap();
+    assert_eq!(boxes.len(), 2);
+    assert!(boxes.iter().all(|one| one["edges"].is_number() && one["contrast"].is_number()), "{boxes:?}");
+    assert_eq!(row["losses"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn mistakes_of_a_preview_are_named() {
+    let place = Place::new();
+    expect(&place.augment("preview --config fog.yaml nowhere"), 2, &["nowhere"]);
+    expect(&place.augment("preview --config fgo.yaml data"), 2, &["fgo.yaml"]);
+    expect(&place.augment(&format!("{PREVIEW} --frames 0")), 2, &["--frames"]);
+    expect(&place.augment("preview data"), 2, &["--config"]);
+    expect(&place.augment(&format!("{PREVIEW} --output data")), 2, &["--output"]);
+}
+
+#[test]
+fn a_report_says_what_the_manifest_says() {
+    let place = Place::new();
+    place.text("data/images/train/broken.jpg", "no picture");
+    expect(&place.augment(RUN), 3, &[]);
+    expect(&place.augment(&format!("{RUN} --set condition=haze --output haze --limit 1")), 0, &[]);
+    expect(&place.command("report data-fog haze").output().unwrap(), 0, &["report.html"]);
+    let page = page(&place, "data-fog/report.html");
+    assert_eq!((&page["kind"], &page["title"]), (&"report".into(), &"data-fog, haze".into()));
+    let known: Vec<Value> = [place.rows("data-fog"), place.rows("haze")].concat();
+    assert_eq!(rows(&page).len(), known.len());
+    for row in rows(&page) {
+        let known = known.iter().find(|known| known["output"] == row["output"]).unwrap();
+        for figure in ["status", "error", "seconds", "style_loss", "content_loss", "box_edges_min", "guard", "style"] {
+            assert_eq!(row[figure], known[figure], "{figure}");
+        }
+        if row["status"] == "done" {
+            for picture in ["content", "result", "style_picture"] {
+                let address = row[picture].as_str().unwrap();
+                assert!(place.path("data-fog").join(address).is_file(), "{address}");
+            }
+        } else {
+            assert!(row["error"].as_str().unwrap().contains("broken.jpg") && row["result"].is_null());
+        }
+    }
+    // The page and its thumbnails are in nobody's way.
+    expect(&place.augment(RUN), 3, &["FAILED before"]);
+    let data = fs::read_to_string(place.path("data-fog/data.yaml")).unwrap();
+    assert!(!data.contains(".report"), "{data}");
+}
+
+#[test]
+fn a_report_of_a_running_batch_takes_the_rows_that_are_whole() {
+    let place = Place::new();
+    expect(&place.augment(RUN), 0, &[]);
+    let manifest = place.path("data-fog/manifest.jsonl");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, &text[..text.len() - 20]).unwrap();
+    expect(&place.command("report data-fog --output page/all.html").output().unwrap(), 0, &["all.html"]);
+    assert_eq!(rows(&page(&place, "page/all.html")).len(), 1);
+    assert_eq!(fs::read_to_string(&manifest).unwrap().len(), text.len() - 20, "it reads and does not mend");
+}
+
+#[test]
+fn mistakes_of_a_report_are_named() {
+    let place = Place::new();
+    let report = |args: &str| place.command(args).output().unwrap();
+    expect(&report("report"), 2, &["<OUT>"]);
+    expect(&report("report nowhere"), 1, &["nowhere", "no output of augment"]);
+    expect(&report("report data"), 1, &["data", "no output of augment"]);
+}
