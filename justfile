@@ -27,6 +27,14 @@ demo:
 augment CONFIG DATASET *FLAGS:
     cargo run --release -- --config {{ CONFIG }} {{ DATASET }} {{ FLAGS }}
 
+# A few frames under every style, on one page: just preview configs/night.yaml ~/datasets/drive --open
+preview CONFIG DATASET *FLAGS:
+    cargo run --release -- preview --config {{ CONFIG }} {{ DATASET }} {{ FLAGS }}
+
+# What outputs hold, on one page: just report ~/datasets/drive-night --open
+report *OUTPUTS:
+    cargo run --release -- report {{ OUTPUTS }}
+
 # Seconds per evaluation and per frame on this machine
 bench *FLAGS:
     cargo run --release -- bench --config configs/fog.yaml {{ FLAGS }}
