@@ -47,6 +47,20 @@ def seed_of(relative):
     return int.from_bytes(hashlib.sha256(data).digest()[:8], "little") >> 11
 
 
+def times(stats):
+    """Lengths and times in one number, as src/fingerprint.rs has it."""
+    all = 0
+    for value in (v for s in stats for v in (s.st_size, s.st_mtime_ns)):
+        all = (all * 0x9E3779B97F4A7C15 + value) % 2**64
+    return all
+
+
+def fingerprint(files, contents):
+    stats = [os.stat(path) for path in files]
+    digest = short("\n".join(short(content) for content in contents).encode())
+    return {"bytes": sum(s.st_size for s in stats), "modified": times(stats), "digest": digest}
+
+
 def short(data):
     return hashlib.sha256(data).hexdigest()[:16]
 
@@ -77,10 +91,10 @@ with tempfile.TemporaryDirectory() as folder:
             write(f"{folder}/data-fog/{output}", picture)
             write(f"{folder}/data-fog/{copy}", label)
             files = [f"{folder}/data/{name}", f"{folder}/data/{text}"]
-            stats = [os.stat(path) for path in files]
-            digest = short("\n".join([short(BMP), short(label)]).encode())
-            source = {"bytes": sum(s.st_size for s in stats), "modified": max(s.st_mtime_ns for s in stats), "digest": digest}
-            row = {**model, "source": files[0], "source_files": source, "output": output, "label": copy, "seed": seed_of(name)}
+            made = [f"{folder}/data-fog/{output}", f"{folder}/data-fog/{copy}"]
+            row = {**model, "source": files[0], "output": output, "label": copy, "seed": seed_of(name)}
+            row["source_files"] = fingerprint(files, [BMP, label])
+            row["made_files"] = fingerprint(made, [picture, label])
             file.write(json.dumps(row) + "\n")
     print(f"{a.frames} frames, {os.path.getsize(manifest) / 1e6:.0f} MB of rows")
     for what, flags in [("planning", ["--dry-run"]), ("planning and resuming", [])]:

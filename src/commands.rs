@@ -49,7 +49,7 @@ pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
     let stop = Stop::after_failures(args.max_failures.map(|count| count as usize));
     stop.on_signals()?;
     let summary = batch.run(&engine, &stop, terminal::observer(args.quiet).as_mut())?;
-    eprintln!("{}", terminal::summary_lines(&summary));
+    terminal::tell(&terminal::summary_lines(&summary));
     if common.json {
         print_json(&summary);
     }
@@ -85,7 +85,7 @@ pub fn preview(args: cli::Preview) -> Result<u8> {
     let stop = Stop::after_failures(None);
     stop.on_signals()?;
     let summary = batch.run(&engine, &stop, terminal::observer(quiet).as_mut())?;
-    eprintln!("{}", terminal::summary_lines(&summary));
+    terminal::tell(&terminal::summary_lines(&summary));
     let shown: HashSet<String> = batch.plan()?.jobs.into_iter().map(|job| job.output).collect();
     let rows = manifest::last_rows(&folder)?.into_iter().filter(|row| shown.contains(&row.output)).collect();
     let all = match estimate {
@@ -137,7 +137,7 @@ pub fn report(args: &cli::Report) -> Result<u8> {
 /// Writes a page, says where it is, and opens it if that is asked for.
 fn show(page: &Page, path: &Path, open: bool) -> Result<()> {
     page.write(path)?;
-    eprintln!("{}", path.display());
+    terminal::tell(&path.display().to_string());
     if open { open::that_detached(path).map_err(Error::io(path, "open it in a browser")) } else { Ok(()) }
 }
 
@@ -193,14 +193,14 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
 /// `augment merge INTO PART…`
 pub fn merge(args: &cli::Merge) -> Result<u8> {
     let merged = merge::merge(&args.into, &args.parts)?;
-    eprintln!(
+    terminal::tell(&format!(
         "{} pictures and {} failures came into {}, {} rows were known; run augment on the dataset with this --output to \
          check that nothing is missing and to write its data.yaml",
         merged.copied,
         merged.failed,
         args.into.display(),
         merged.known
-    );
+    ));
     if args.json {
         print_json(&merged);
     }

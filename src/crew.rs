@@ -71,9 +71,10 @@ impl Crew {
                         && !broken.load(Ordering::Relaxed)
                         && let Some(&job) = jobs.get(next.fetch_add(1, Ordering::Relaxed))
                     {
-                        if let Some(last) = pool.install(|| job_note(&mut worker, job, empty(job), &notes, stop)) {
-                            // Nobody listens any more once the run has failed.
-                            let _ = notes.send(last);
+                        let last = pool.install(|| job_note(&mut worker, job, empty(job), &notes, stop));
+                        // Nobody listens any more once the run has failed: what is made then would have no row.
+                        if last.is_some_and(|last| notes.send(last).is_err()) {
+                            break;
                         }
                     }
                 });
@@ -112,6 +113,9 @@ fn job_note<'a>(
         }
     }
     if row.status == Status::Failed {
+        if let Err(error) = worker.clear(job) {
+            return Some(Note::Broken(error));
+        }
         stop.count_failure();
     }
     row.seconds = begun.elapsed().as_secs_f64();

@@ -162,7 +162,8 @@ impl Dataset {
         for source in self.sources.values().flatten() {
             for image in scan.images_of(source)? {
                 let Some(label) = scan.label_of(&image, source) else { continue };
-                let text = fs::read(&label).map_err(Error::io(&label, "read the label"))?;
+                // One that cannot be read has failed its frame, and says nothing of classes.
+                let Ok(text) = fs::read(&label) else { continue };
                 let ids = String::from_utf8_lossy(&text)
                     .lines()
                     .filter_map(|line| line.split_whitespace().next()?.parse::<f64>().ok())
@@ -223,12 +224,15 @@ pub fn in_place_of_images(image: &Path, folder: &Path) -> Option<PathBuf> {
     Some(path)
 }
 
-/// The absolute folder of a dataset that is given as a folder or as its `data.yaml`.
+/// The absolute folder of a dataset that is given as a folder or as its `data.yaml`, which may say another.
 ///
 /// # Errors
 /// [`Error::Usage`] if there is no such dataset.
 pub fn root_of(given: &Path) -> Result<PathBuf> {
-    find_root(given).map(|(root, _)| root)
+    match find_root(given)? {
+        (folder, Some(file)) if !given.is_dir() => read_data_yaml(&file, &folder, &[]).map(|(root, ..)| root),
+        (folder, _) => Ok(folder),
+    }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -507,7 +511,11 @@ fn text_of(name: &OsStr) -> String {
 
 fn is_dangling(error: &walkdir::Error) -> bool {
     let is_link = error.path().is_some_and(|path| path.is_symlink());
-    is_link && error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    let leads_nowhere = |error: &std::io::Error| {
+        // A link to itself; the kind has no stable name yet.
+        error.kind() == std::io::ErrorKind::NotFound || cfg!(unix) && error.raw_os_error() == Some(libc::ELOOP)
+    };
+    is_link && error.io_error().is_some_and(leads_nowhere)
 }
 
 #[cfg(test)]

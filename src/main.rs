@@ -1,5 +1,5 @@
 use augment::cli::{Cli, Verb};
-use augment::commands;
+use augment::{commands, terminal};
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code.into(),
         Err(error) => {
-            eprintln!("error: {error}");
+            terminal::tell(&format!("error: {error}"));
             error.exit_code().into()
         }
     }

@@ -115,6 +115,9 @@ pub struct Row {
     /// Whether the frame's file holds more pictures, as animations do; the first was taken.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub first_of_several: bool,
+    /// Content of the picture and its label as they were written, in one.
+    #[serde(default)]
+    pub made_files: Option<Fingerprint>,
     /// Wall time of the whole job, from reading the frame to the renamed output.
     pub seconds: f64,
     /// Why the job failed.
@@ -188,7 +191,7 @@ impl fmt::Display for Change {
             Self::Config => "another config",
             Self::Style => "another style",
             Self::Source => "a changed image, label, mask or depth",
-            Self::Output => "missing pictures or labels",
+            Self::Output => "missing or changed pictures or labels",
         })
     }
 }
@@ -198,6 +201,7 @@ struct Record {
     status: Status,
     source: Box<str>,
     source_files: Option<Fingerprint>,
+    made_files: Option<Fingerprint>,
     seed: u64,
     label: Option<u64>,
     style: u64,
@@ -214,6 +218,8 @@ struct Brief<'a> {
     source: Cow<'a, str>,
     #[serde(default)]
     source_files: Option<Fingerprint>,
+    #[serde(default)]
+    made_files: Option<Fingerprint>,
     #[serde(borrow)]
     output: Cow<'a, str>,
     #[serde(borrow)]
@@ -234,6 +240,7 @@ impl From<Brief<'_>> for Record {
             status: row.status,
             source: row.source.into(),
             source_files: row.source_files,
+            made_files: row.made_files,
             seed: row.seed,
             label: row.label.map(|label| mark(&label)),
             style: mark(&row.style_digest),
@@ -332,7 +339,6 @@ impl Manifest {
     pub fn state(&self, work: &Work) -> State {
         let Some(record) = self.records.get(work.output) else { return State::New };
         let changes = [
-            (*record.source != *work.source, Change::Source),
             (record.engine != mark(work.engine), Change::Engine),
             (record.backbone != mark(work.backbone_digest), Change::Backbone),
             (record.seed != work.seed, Change::Seed),
@@ -343,7 +349,12 @@ impl Manifest {
         if let Some(&(_, change)) = changes.iter().find(|(changed, _)| *changed) {
             return State::Stale(change);
         }
-        if record.source_files.as_ref().is_none_or(|files| !files.holds(&work.source_files)) {
+        // A dataset that was moved, or that another machine has elsewhere, is the same while its content is.
+        let holds = |files: &Fingerprint| match *record.source == *work.source {
+            true => files.holds(&work.source_files),
+            false => files.holds_elsewhere(&work.source_files),
+        };
+        if !record.source_files.as_ref().is_some_and(holds) {
             return State::Stale(Change::Source);
         }
         if record.status == Status::Failed {
@@ -352,7 +363,10 @@ impl Manifest {
         // A machine that lost its power may leave an empty file behind a finished rename.
         let picture = self.folder.join(work.output).metadata().is_ok_and(|file| file.len() > 0);
         let label = work.label.is_none_or(|label| self.folder.join(label).is_file());
-        if picture && label { State::Done } else { State::Stale(Change::Output) }
+        // A run of other settings that was killed before its row leaves its picture under this one's row.
+        let same = |made: &Fingerprint| made.holds(&output::files(&self.folder, work.output, work.label));
+        let own = picture && label && record.made_files.as_ref().is_none_or(same);
+        if own { State::Done } else { State::Stale(Change::Output) }
     }
 
     /// Source and output of every picture that was made, in no order.
@@ -615,6 +629,7 @@ mod tests {
             status,
             source: "/ds/a.jpg".into(),
             source_files: Some(Fingerprint::of(&[])),
+            made_files: None,
             style: "/styles/fog/1.png".into(),
             styles: Vec::new(),
             style_digest: "5717".into(),
@@ -691,7 +706,6 @@ mod tests {
         fs::write(&frame, b"x").unwrap();
         for (other, change) in [
             (Work { seed: 1, ..work() }, Change::Seed),
-            (Work { source: "/other/a.jpg".into(), ..work() }, Change::Source),
             (Work { source_files: vec![frame], ..work() }, Change::Source),
             (Work { style_digest: "x", ..work() }, Change::Style),
             (Work { config_digest: "x", ..work() }, Change::Config),
@@ -702,6 +716,8 @@ mod tests {
             assert_eq!(manifest.state(&other), State::Stale(change), "{other:?}");
         }
         assert_eq!(manifest.state(&Work { output: "b.jpg", ..work() }), State::New);
+        let moved = Work { source: "/other/a.jpg".into(), ..work() };
+        assert_eq!(manifest.state(&moved), State::Done, "the same content elsewhere");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Outputs of shards that ran on machines of their own, brought together in one.
 
 use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
 use crate::manifest::{self, Manifest, Row, Status};
 use crate::output;
 use std::fs;
@@ -30,29 +31,36 @@ pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
     let mut target = Manifest::open(into, None)?;
     let mut merged = Merged::default();
     for part in parts {
-        let source = Manifest::open(part, None)?;
-        source.each_row(|row| {
+        if real(part) == real(into) {
+            return Err(Error::Usage(format!("{} cannot be merged into itself", part.display())));
+        }
+        // Held while its files are copied. Of each output the last row counts; its files are that one's.
+        let _source = Manifest::open(part, None)?;
+        for mut row in manifest::last_rows(part)? {
             match (row.status, target.status(&row.output)) {
                 (_, Some(Status::Done)) | (Status::Failed, Some(Status::Failed)) => merged.known += 1,
                 (Status::Failed, None) => {
                     merged.failed += 1;
                     target.append(&row)?;
                 }
-                (Status::Done, _) if source.status(&row.output) == Some(Status::Done) => {
+                (Status::Done, _) => {
                     copy(part, into, &row)?;
+                    row.made_files = Some(Fingerprint::of(&output::files(into, &row.output, row.label.as_deref())));
                     merged.copied += 1;
                     target.append(&row)?;
                 }
-                // It failed later, and its files may be gone.
-                (Status::Done, _) => {}
             }
-            Ok(())
-        })?;
+        }
     }
     Ok(merged)
 }
 
+fn real(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
 fn copy(from: &Path, to: &Path, row: &Row) -> Result<()> {
+    output::clear(to, &row.output)?;
     // The label first, as in every run: a picture without one would be taken for background.
     for file in row.label.iter().chain([&row.output]) {
         let bytes = fs::read(from.join(file)).map_err(Error::io(&from.join(file), "read it"))?;

@@ -3,7 +3,7 @@
 //! Every file is written beside its place under a hidden name and then renamed, so that a file with its right name is
 //! always whole.
 
-use crate::dataset::{Dataset, Source, Split};
+use crate::dataset::{Dataset, Source, Split, label_path};
 use crate::error::{Error, Result};
 use crate::plan::Job;
 use crate::yaml::{self, Yaml};
@@ -15,7 +15,7 @@ use image::{ExtendedColorType, ImageEncoder, ImageError, ImageFormat, ImageResul
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Component, Path, PathBuf};
 use walkdir::WalkDir;
 
@@ -45,6 +45,10 @@ pub fn default_folder(root: &Path, condition: &str) -> Result<PathBuf> {
 /// [`Error::Usage`], with the remedy.
 pub fn check_folder(folder: &Path, jobs: &[Job]) -> Result<()> {
     let folder = std::path::absolute(folder).map_err(Error::io(folder, "find where it lies"))?;
+    // Links and `..` first, as far as the path exists already.
+    let real =
+        |path: &Path| fs::canonicalize(path).ok().map(|real| real.join(folder.strip_prefix(path).unwrap_or(path)));
+    let folder = folder.ancestors().find_map(real).unwrap_or_else(|| folder.clone());
     let has_images = |path: &Path| path.components().any(|part| part.as_os_str() == "images");
     let lost = jobs.iter().find(|job| job.label_output.is_some() && !has_images(Path::new(&job.output)));
     match lost {
@@ -98,6 +102,28 @@ fn encode(mut encoder: impl ImageEncoder, image: &RgbImage, profile: Option<&[u8
 /// [`Error::Io`], naming the file that could not be read or written.
 pub fn copy_label(from: &Path, to: &Path) -> Result<()> {
     write_file(to, &fs::read(from).map_err(Error::io(from, "read the label"))?)
+}
+
+/// The picture of a row of the output `folder`, and its label if it has one.
+pub fn files(folder: &Path, output: &str, label: Option<&str>) -> Vec<PathBuf> {
+    std::iter::once(output).chain(label).map(|file| folder.join(file)).collect()
+}
+
+/// Removes what an earlier run has left in place of a picture and its label, whether this frame still has one or not.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn clear(folder: &Path, output: &str) -> Result<()> {
+    let picture = folder.join(output);
+    for path in [folder.join(label_path(Path::new(output))), picture] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound && error.kind() != io::ErrorKind::NotADirectory => {
+                return Err(Error::io(&path, "remove what an earlier run left")(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Puts `bytes` at `path`, all or nothing, and makes the folders above.
@@ -277,6 +303,10 @@ fn new_entries<'a>(
             new.retain(|output| !inside(output));
         }
     }
+    // A list has no way to name such a file.
+    new.retain(|output| {
+        !output.contains(|c: char| c == '\u{2028}' || c == '\u{2029}' || c == '\u{85}' || c.is_control())
+    });
     if !new.is_empty() {
         new.sort_unstable();
         let lines: Vec<String> = new.iter().map(|output| format!("./{output}")).collect();

@@ -10,6 +10,9 @@ use crate::config::{Config, OutputFormat, Pairing, StyleSource, short_digest};
 use crate::dataset::{Frame, Split, image_files, label_path};
 use crate::decode;
 use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
+use crate::maps;
+use crate::nst::settings::Settings;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -45,20 +48,22 @@ pub struct Part {
 
 /// Every style picture behind the sources, in their order and sorted within a folder, whose weight its pictures share.
 ///
-/// Sources of weight 0 are left out.
+/// Sources of weight 0 are left out. A style's masks and depth, as far as `settings` ask for them, are a part of it.
 ///
 /// # Errors
 /// [`Error::Io`] for a folder or file that cannot be read, [`Error::BadFile`] for one that is no picture.
-pub fn find_styles(sources: &[StyleSource]) -> Result<Vec<Style>> {
+pub fn find_styles(sources: &[StyleSource], settings: &Settings) -> Result<Vec<Style>> {
     let mut styles = Vec::new();
     for source in sources.iter().filter(|source| source.weight > 0.0) {
         let paths = if source.path.is_dir() { image_files(&source.path)? } else { vec![source.path.clone()] };
         let weight = source.weight / paths.len() as f64;
         for path in paths {
-            let bytes = std::fs::read(&path).map_err(Error::io(&path, "read the style"))?;
             // A style that is no picture would fail a share of the frames, one by one.
             decode::dimensions(&path)?;
-            styles.push(Style { digest: short_digest(&bytes), path, weight });
+            let maps::Paths { masks, depth } = maps::Paths::of(&path, settings);
+            let maps = masks.into_iter().chain(depth).filter(|map| map.exists());
+            let files: Vec<PathBuf> = std::iter::once(path.clone()).chain(maps).collect();
+            styles.push(Style { digest: Fingerprint::of(&files).digest, path, weight });
         }
     }
     Ok(styles)
@@ -698,7 +703,7 @@ mod tests {
             source(folder.path().join("b.png"), 1.0),
             source("/none".into(), 0.0),
         ];
-        let styles = find_styles(&sources).unwrap();
+        let styles = find_styles(&sources, &Settings::default()).unwrap();
         let found: Vec<_> = styles.iter().map(|s| (s.path.file_name().unwrap().to_str().unwrap(), s.weight)).collect();
         assert_eq!(found, [("a.jpg", 1.5), ("b.png", 1.5), ("b.png", 1.0)]);
         assert!(styles[1].digest == styles[2].digest && styles[0].digest != styles[1].digest);

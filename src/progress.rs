@@ -2,8 +2,8 @@
 
 use crate::manifest::Row;
 use crate::stop::Reason;
-use serde::Serialize;
-use std::path::PathBuf;
+use serde::{Serialize, Serializer};
+use std::path::{Path, PathBuf};
 
 /// Something happened in a run.
 #[derive(Debug)]
@@ -62,13 +62,25 @@ pub struct Summary {
     pub seconds: f64,
     /// Frames written per second; 0 when none was.
     pub frames_per_second: f64,
+    #[serde(serialize_with = "lossy")]
     pub output: PathBuf,
+    #[serde(serialize_with = "lossy")]
     pub manifest: PathBuf,
     /// The new dataset for training, where the source was a labelled one.
+    #[serde(serialize_with = "lossy_if_any")]
     pub data_yaml: Option<PathBuf>,
     pub backbone: String,
     pub backbone_digest: String,
     pub device: String,
+}
+
+/// JSON holds text, and a path need not be any.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
+fn lossy_if_any<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
 }
 
 /// A frame that came to nothing.

@@ -21,7 +21,7 @@ use crate::sheet;
 use crate::stop::Stop;
 use crate::work::{Step, Workshop};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -89,7 +89,7 @@ impl Batch {
         };
         let output = std::path::absolute(&output).map_err(Error::io(&output, "find it"))?;
         let dataset = Dataset::open(dataset, &config.splits, &output)?;
-        let styles = plan::find_styles(&config.styles)?;
+        let styles = plan::find_styles(&config.styles, &config.stylize)?;
         Ok(Self { config, dataset, styles, output, order })
     }
 
@@ -192,7 +192,9 @@ impl Batch {
         if self.order.shard.is_some() {
             manifest.read_back()?;
         }
-        let data_yaml = output::write_data_yaml(&self.output, &self.dataset, plan.condition, manifest.done())?;
+        let moved = self.moved(&manifest)?;
+        let done = manifest.done().map(|(source, output)| (moved.get(output).map_or(source, |now| now), output));
+        let data_yaml = output::write_data_yaml(&self.output, &self.dataset, plan.condition, done)?;
         // In a flat dataset every picture in the folder is one to train on.
         if tally.done > 0
             && self.dataset.layout != Layout::Flat
@@ -226,6 +228,18 @@ impl Batch {
             backbone_digest: header.backbone_digest,
             device: header.device,
         })
+    }
+
+    /// By output, where the frames now lie whose rows name another place: the dataset was moved, or was elsewhere on the
+    /// machine that did them.
+    fn moved(&self, manifest: &Manifest) -> Result<HashMap<String, String>> {
+        let here = |source: &str| Path::new(source).starts_with(&self.dataset.root);
+        if manifest.done().all(|(source, _)| here(source)) {
+            return Ok(HashMap::new());
+        }
+        let whole = Plan::new(&self.config, &self.dataset.frames, &self.styles)?;
+        let place = |job: &Job| (job.output.clone(), whole.frame(job).path.to_string_lossy().into_owned());
+        Ok(whole.jobs.iter().map(place).collect())
     }
 
     /// Which jobs are left to do. Looks at every file of every job that was done before.
@@ -410,6 +424,7 @@ impl Stamp {
             status: Status::Failed,
             source: frame.path.to_string_lossy().into_owned(),
             source_files: Some(Fingerprint::of(&source_files(frame, settings))),
+            made_files: None,
             style: style.path.to_string_lossy().into_owned(),
             styles: if job.styles.len() > 1 { plan.parts(job).map(part).collect() } else { Vec::new() },
             style_digest: plan.style_digest(job),

@@ -73,7 +73,10 @@ pub fn summary_lines(summary: &Summary) -> String {
             lines.push(format!("stopped after {} failures; {} frames are left", summary.failed, summary.left));
         }
         Some(Reason::Interrupted) => {
-            lines.push(format!("stopped; {} frames are left: the same command goes on with them", summary.left));
+            lines.push(format!(
+                "stopped; {} frames are left: the same command, without --force, goes on with them",
+                summary.left
+            ));
         }
         None => {}
     }
@@ -196,17 +199,17 @@ impl Observer for Lines {
     fn event(&mut self, event: Event) {
         match event {
             Event::Begin(header) => {
-                eprintln!("{}", header_line(header));
-                done_again_line(header).iter().for_each(|line| eprintln!("{line}"));
+                tell(&header_line(header));
+                done_again_line(header).iter().for_each(|line| tell(line));
                 self.left = header.todo;
                 self.begun = Instant::now();
             }
             Event::Frame { .. } => {}
             Event::Evaluated { loss, .. } => self.loss = loss,
-            Event::Warning(text) => eprintln!("warning: {text}"),
+            Event::Warning(text) => tell(&format!("warning: {text}")),
             Event::Row(row) => {
                 if row.status == Status::Failed {
-                    eprintln!("{}", failure_line(&row.source, row.error.as_deref().unwrap_or_default()));
+                    tell(&failure_line(&row.source, row.error.as_deref().unwrap_or_default()));
                 }
                 self.finished += 1;
                 self.left = self.left.saturating_sub(1);
@@ -217,10 +220,16 @@ impl Observer for Lines {
                 let rate = self.finished as f64 / self.begun.elapsed().as_secs_f64().max(1e-9);
                 let loss = if self.loss.is_nan() { String::new() } else { format!("  loss {:.3}", self.loss) };
                 let left = duration(self.left as f64 / rate);
-                eprintln!("{}/{} frames  {rate:.2}/s  {left} left{loss}", self.finished, self.finished + self.left);
+                let all = self.finished + self.left;
+                tell(&format!("{}/{all} frames  {rate:.2}/s  {left} left{loss}", self.finished));
             }
         }
     }
+}
+
+/// Says something on standard error. A terminal that was closed, or a full disk behind it, stops nothing.
+pub fn tell(text: &str) {
+    let _ = writeln!(stderr(), "{text}");
 }
 
 /// Prints on standard output. A reader that has heard enough, such as `head`, is no error.

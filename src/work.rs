@@ -4,6 +4,7 @@ use crate::crew;
 use crate::dataset::Frame;
 use crate::decode::{self, Decoded};
 use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
 use crate::labels::Labels;
 use crate::manifest::{BoxRow, GuardRow, Row};
 use crate::maps;
@@ -186,7 +187,17 @@ impl<'a> Worker<'a> {
         }
         whole.paste(&made.pixels, inner);
         self.write(frame, job, &whole, profile.as_deref())?;
+        let files = output::files(shop.output, &job.output, job.label_output.as_deref());
+        row.made_files = Some(Fingerprint::of(&files));
         Ok(true)
+    }
+
+    /// Removes what an earlier run made of a job that has failed now: it would be trained on.
+    ///
+    /// # Errors
+    /// See [`output::clear`].
+    pub fn clear(&self, job: &Job) -> Result<()> {
+        output::clear(self.shop.output, &job.output)
     }
 
     /// Makes room for a frame of the size `full`, of which `inner` is stylized, and says with which engine: the first
@@ -270,6 +281,7 @@ impl<'a> Worker<'a> {
 
     fn write(&self, frame: &Frame, job: &Job, pixels: &Pixels, profile: Option<&[u8]>) -> Result<()> {
         let folder = self.shop.output;
+        output::clear(folder, &job.output)?;
         if let (Some(label), Some(to)) = (&frame.label, &job.label_output) {
             output::copy_label(label, &folder.join(to))?;
         }

@@ -29,6 +29,7 @@ fn rows(place: &Place, output: &str) -> BTreeMap<String, Value> {
     let timeless = |mut row: Value| {
         row["seconds"].take();
         row["source_files"]["modified"].take();
+        row["made_files"]["modified"].take();
         (row["output"].as_str().unwrap().to_string(), row)
     };
     place.rows(output).into_iter().map(timeless).collect()

@@ -200,7 +200,7 @@ fn place(tree: &Tree, turned: bool) -> TempDir {
 fn open(place: &TempDir) -> (Config, Dataset, Vec<plan::Style>) {
     let config = Config::load(&place.path().join("fog.yaml"), &[]).unwrap();
     let dataset = Dataset::open(&place.path().join("data"), &[Split::Train], &place.path().join("data-fog")).unwrap();
-    let styles = plan::find_styles(&config.styles).unwrap();
+    let styles = plan::find_styles(&config.styles, &config.stylize).unwrap();
     (config, dataset, styles)
 }
 

@@ -60,7 +60,7 @@ fn only_what_a_change_touches_is_done_again_and_the_reason_is_said() {
     place.text("data/labels/train/a.txt", "0 .5 .5 .1 .1\n");
     expect(&place.augment(RUN), 0, &["done again: 1 for a changed image, label", "1 done before"]);
     fs::remove_file(place.path("data-fog/images/train/a__fog-1.png")).unwrap();
-    expect(&place.augment(RUN), 0, &["done again: 1 for missing pictures", "1 done before"]);
+    expect(&place.augment(RUN), 0, &["done again: 1 for missing or changed pictures", "1 done before"]);
 
     let first = results(&place, "data-fog");
     expect(&place.augment(&format!("{RUN} --force")), 0, &["2 frames"]);
@@ -129,7 +129,7 @@ fn an_interrupted_run_finishes_what_it_has_in_hand_and_goes_on_later() {
         let sent = std::process::Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status();
         assert!(sent.unwrap().success());
         let output = child.wait_with_output().unwrap();
-        expect(&output, 130, &["stopping", "frames are left", "the same command goes on"]);
+        expect(&output, 130, &["stopping", "frames are left", "the same command, without --force, goes on"]);
         let made = place.rows("data-fog").len();
         assert!((2..12).contains(&made), "{made} rows");
         assert!(place.path("data-fog/data.yaml").is_file());
@@ -340,4 +340,106 @@ fn a_dry_run_can_be_read_by_programs() {
     assert_eq!((&plan["jobs"], &plan["frames"], &plan["styles"]), (&6.into(), &2.into(), &2.into()));
     assert_eq!(plan["outputs"][1], "images/train/a__fog-2.png");
     assert!(plan["seconds"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn a_label_that_was_removed_is_gone_from_the_output_too() {
+    let place = Place::new();
+    expect(&place.augment(RUN), 0, &[]);
+    assert!(place.path("data-fog/labels/train/a__fog-1.txt").is_file());
+    fs::remove_file(place.path("data/labels/train/a.txt")).unwrap();
+    expect(&place.augment(RUN), 0, &["1 for a changed image, label, mask or depth"]);
+    assert!(!place.path("data-fog/labels/train/a__fog-1.txt").exists(), "a background frame has no boxes");
+}
+
+#[test]
+fn a_picture_that_a_killed_run_of_other_settings_left_does_not_count() {
+    let place = Place::new();
+    expect(&place.augment(RUN), 0, &[]);
+    let picture = place.path("data-fog/images/train/a__fog-1.png");
+    let calm = fs::read(&picture).unwrap();
+    expect(&place.augment(&format!("{RUN} --set stylize.strength=0.3 --output other")), 0, &[]);
+    // As if a run of that strength had been killed behind the picture and before its row.
+    fs::copy(place.path("other/images/train/a__fog-1.png"), &picture).unwrap();
+    assert!(fs::read(&picture).unwrap() != calm);
+    expect(&place.augment(RUN), 0, &["1 for missing or changed pictures or labels"]);
+    assert!(fs::read(&picture).unwrap() == calm);
+}
+
+#[test]
+fn merging_takes_the_last_row_of_each_output() {
+    let place = Place::new();
+    expect(&place.augment(&format!("{RUN} --output part --seed 1")), 0, &[]);
+    expect(&place.augment(&format!("{RUN} --output part --seed 2")), 0, &[]);
+    expect(&place.command("merge whole part").output().unwrap(), 0, &["2 pictures"]);
+    expect(&place.augment(&format!("{RUN} --output whole --seed 2")), 0, &["nothing to do"]);
+    expect(&place.augment(&format!("{RUN} --output whole --seed 1")), 0, &["for another seed"]);
+    expect(&place.command("merge part part").output().unwrap(), 2, &["into itself"]);
+}
+
+#[test]
+fn a_dataset_that_was_moved_is_still_done_and_trains() {
+    let place = Place::new();
+    expect(&place.augment(&format!("{RUN} --output out")), 0, &[]);
+    let before = fs::read_to_string(place.path("out/data.yaml")).unwrap();
+    fs::create_dir(place.path("elsewhere")).unwrap();
+    fs::rename(place.path("data"), place.path("elsewhere/data")).unwrap();
+    expect(&place.augment("--config fog.yaml elsewhere/data --output out"), 0, &["nothing to do"]);
+    let after = fs::read_to_string(place.path("out/data.yaml")).unwrap();
+    assert_eq!(after, before.replace("../data/", "../elsewhere/data/"));
+    // Another dataset with a frame of that name is another matter.
+    place.image("third/images/train/a.png", 9, 80, 60);
+    expect(&place.augment("--config fog.yaml third --output out"), 0, &["for a changed image"]);
+}
+
+#[test]
+fn a_mask_of_a_style_is_a_part_of_it() {
+    let place = Place::new();
+    place.image("styles-masks/sky/one.png", 5, 90, 64);
+    place.image("styles-masks/sky/two.png", 5, 64, 90);
+    let run = format!("{RUN} --set stylize.regions=[sky]");
+    expect(&place.augment(&run), 0, &[]);
+    expect(&place.augment(&run), 0, &["nothing to do"]);
+    place.image("styles-masks/sky/one.png", 6, 90, 64);
+    place.image("styles-masks/sky/two.png", 6, 64, 90);
+    expect(&place.augment(&run), 0, &["2 for another style"]);
+}
+
+#[test]
+fn what_fails_after_it_was_done_is_no_longer_trained_on() {
+    let place = Place::new();
+    expect(&place.augment(RUN), 0, &[]);
+    place.text("data/images/train/a.png", "no picture any more");
+    expect(&place.augment(RUN), 3, &["1 FAILED"]);
+    for file in ["images/train/a__fog-1.png", "labels/train/a__fog-1.txt"] {
+        assert!(!place.path("data-fog").join(file).exists(), "{file}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nobody_who_listens_is_no_reason_to_stop() {
+    let place = Place::new();
+    let mut command = place.command(&format!("{RUN} --weights builtin"));
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(command.stderr(full).status().unwrap().code(), Some(0));
+    assert_eq!(place.rows("data-fog").len(), 2);
+    assert!(place.path("data-fog/data.yaml").is_file());
+}
+
+#[test]
+fn a_data_yaml_elsewhere_names_the_dataset_that_it_speaks_of() {
+    let place = Place::new();
+    let root = place.path("data");
+    place.text("lists/a.yaml", format!("path: {}\ntrain: images/train\nval: images/val\n", root.display()));
+    expect(&place.augment("--config fog.yaml lists/a.yaml"), 0, &["data-fog"]);
+    assert!(place.path("data-fog/images/train/a__fog-1.png").is_file() && !place.path("lists-fog").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_itself_is_passed_over() {
+    let place = Place::new();
+    std::os::unix::fs::symlink("loop.jpg", place.path("data/images/train/loop.jpg")).unwrap();
+    expect(&place.augment(RUN), 0, &["2 frames"]);
 }
