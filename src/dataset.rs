@@ -86,6 +86,15 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// Whether `place`, which need not exist yet, lies in this folder.
+    pub fn holds(&self, place: &Path) -> bool {
+        let Self::Folder(folder) = self else { return false };
+        let real = |path: &Path| fs::canonicalize(path).ok();
+        place.ancestors().find_map(real).zip(real(folder)).is_some_and(|(place, folder)| place.starts_with(folder))
+    }
+}
+
 /// A dataset as it was found.
 #[derive(Clone, Debug)]
 pub struct Dataset {
@@ -279,12 +288,21 @@ fn check_output(output: &Path, root: &Path, sources: &BTreeMap<Split, Vec<Source
         Source::Folder(folder) => Some(folder.as_path()),
         Source::List { .. } => None,
     });
-    match std::iter::once(root).chain(folders).find(|folder| real(folder).starts_with(&place)) {
-        None => Ok(()),
-        Some(folder) => Err(Error::Usage(format!(
+    if let Some(folder) = std::iter::once(root).chain(folders).find(|folder| real(folder).starts_with(&place)) {
+        return Err(Error::Usage(format!(
             "the output {} is or holds the originals in {}; choose another --output",
             output.display(),
             folder.display()
+        )));
+    }
+    let validates = |&(split, source): &(&Split, &Source)| *split != Split::Train && source.holds(output);
+    let all = sources.iter().flat_map(|(split, sources)| sources.iter().map(move |source| (split, source)));
+    match all.into_iter().find(validates) {
+        None => Ok(()),
+        Some((split, _)) => Err(Error::Usage(format!(
+            "the output {} lies among the images of {split}, whose loaders would take the new ones along; choose another \
+             --output",
+            output.display()
         ))),
     }
 }

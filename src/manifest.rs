@@ -302,6 +302,14 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Waits for other runs that come or go; they wait until the answer is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system refuses.
+    pub fn pass_gate(&self) -> Result<File> {
+        pass_gate(&self.folder)
+    }
+
     /// Takes in what runs over other shards have done meanwhile.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use crate::backbone;
 use crate::config::{Config, Pairing};
 use crate::crew::{self, Crew, Note};
-use crate::dataset::{self, Dataset, Frame, Layout};
+use crate::dataset::{self, Dataset, Frame, Layout, Split};
 use crate::decode;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
@@ -189,15 +189,20 @@ impl Batch {
             true => Tally::default(),
             false => self.work(engine, &plan, &stamp, &sorted.todo, &mut manifest, stop, observer)?,
         };
-        if self.order.shard.is_some() {
+        // Shards that end at one moment write one after the other, and the last knows all rows.
+        let gate = self.order.shard.is_some().then(|| manifest.pass_gate()).transpose()?;
+        if gate.is_some() {
             manifest.read_back()?;
         }
         let moved = self.moved(&manifest)?;
         let done = manifest.done().map(|(source, output)| (moved.get(output).map_or(source, |now| now), output));
         let data_yaml = output::write_data_yaml(&self.output, &self.dataset, plan.condition, done)?;
-        // In a flat dataset every picture in the folder is one to train on.
+        drop(gate);
+        // In a flat dataset, as in a folder of images to train on, every picture is one of them.
+        let mut train = self.dataset.sources.get(&Split::Train).into_iter().flatten();
         if tally.done > 0
             && self.dataset.layout != Layout::Flat
+            && !train.any(|source| source.holds(&self.output))
             && let Err(error) = sheet::write(&self.output, &manifest)
         {
             // The frames are what counts; they are done.

@@ -179,6 +179,10 @@ fn datasets_and_outputs_that_cannot_be_are_refused_before_any_work() {
 #[test]
 fn an_output_that_would_mix_with_originals_or_other_files_is_refused() {
     let place = Place::new();
+    expect(&place.augment(&format!("{RUN} --output data/images/val/out")), 2, &["among the images of val"]);
+    expect(&place.augment(&format!("{RUN} --output data/images/train/out --limit 1")), 0, &[]);
+    assert!(!place.path("data/images/train/out/sheet.png").exists(), "it would be trained on");
+    fs::remove_dir_all(place.path("data/images/train/out")).unwrap();
     let before = place.files("data");
     for output in ["data", "data/images", "data/images/train", "."] {
         expect(&place.augment(&format!("{RUN} --output {output}")), 2, &["originals", "--output"]);
