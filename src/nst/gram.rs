@@ -11,7 +11,7 @@ const PIECES: usize = 16;
 /// Pixels in a piece at least.
 const PIECE: usize = 256;
 /// Pixels whose products are summed in registers before they go to memory.
-const RUN: usize = 64;
+const RUN: usize = 128;
 
 /// Buffers for Gram matrices of up to `channels`, reused between evaluations.
 pub struct Scratch {
@@ -110,31 +110,47 @@ impl Kernel for Products<'_> {
             if self.weights[first..first + count].iter().all(|&w| w == 0.0) {
                 continue;
             }
-            let mut j = 0;
-            // SAFETY: `first..first + count` are pixels, `i` and `j` blocks.
-            unsafe {
-                while j < blocks {
-                    if L::WIDE && j + 2 <= blocks {
-                        for i in 0..j + 2 {
-                            self.block::<L, 8, 2>(i, j, first, count);
-                        }
-                        j += 2;
-                    } else {
-                        for i in 0..=j {
-                            self.block::<L, 4, 1>(i, j, first, count);
-                        }
-                        j += 1;
-                    }
-                }
+            // Most pictures are one region, and a factor of 1 need not be multiplied.
+            match self.weights[first..first + count].iter().all(|&w| w == 1.0) {
+                true => self.pairs::<L, false>(blocks, first, count),
+                false => self.pairs::<L, true>(blocks, first, count),
             }
         }
     }
 }
 
 impl Products<'_> {
+    /// All pairs of blocks over a run of pixels, `WEIGHTED` or not.
+    #[inline(always)]
+    fn pairs<L: Lanes, const WEIGHTED: bool>(&self, blocks: usize, first: usize, count: usize) {
+        let mut j = 0;
+        // SAFETY: `first..first + count` are pixels, `i` and `j` blocks.
+        unsafe {
+            while j < blocks {
+                if L::WIDE && j + 2 <= blocks {
+                    for i in 0..j + 2 {
+                        self.block::<L, 8, 2, WEIGHTED>(i, j, first, count);
+                    }
+                    j += 2;
+                } else {
+                    for i in 0..=j {
+                        self.block::<L, 4, 1, WEIGHTED>(i, j, first, count);
+                    }
+                    j += 1;
+                }
+            }
+        }
+    }
+
     /// Adds the products of the channels of block `i` with those of blocks `j..j + C`.
     #[inline(always)]
-    unsafe fn block<L: Lanes, const R: usize, const C: usize>(&self, i: usize, j: usize, first: usize, count: usize) {
+    unsafe fn block<L: Lanes, const R: usize, const C: usize, const WEIGHTED: bool>(
+        &self,
+        i: usize,
+        j: usize,
+        first: usize,
+        count: usize,
+    ) {
         let step = self.pixels * LANES;
         for row in (0..LANES).step_by(R) {
             unsafe {
@@ -144,9 +160,11 @@ impl Products<'_> {
                 let weights = self.weights.as_ptr().add(first);
                 for pixel in 0..count {
                     let mut column = [L::splat(0.0); C];
-                    let weight = L::splat(*weights.add(pixel));
                     for c in 0..C {
-                        column[c] = L::load(b.add(c * step + pixel * LANES)).mul(weight);
+                        column[c] = L::load(b.add(c * step + pixel * LANES));
+                        if WEIGHTED {
+                            column[c] = column[c].mul(L::splat(*weights.add(pixel)));
+                        }
                     }
                     for r in 0..R {
                         let value = L::splat(*a.add(pixel * LANES + r));
