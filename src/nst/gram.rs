@@ -11,7 +11,7 @@ const PIECES: usize = 16;
 /// Pixels in a piece at least.
 const PIECE: usize = 256;
 /// Pixels whose products are summed in registers before they go to memory.
-const RUN: usize = 128;
+const RUN: usize = 64;
 
 /// Buffers for Gram matrices of up to `channels`, reused between evaluations.
 pub struct Scratch {
