@@ -7,6 +7,7 @@ use crate::device;
 use crate::error::{Error, Result};
 use crate::nst::conv::Size;
 use crate::nst::settings::Settings;
+use crate::nst::simd::Isa;
 use crate::nst::{Stylizer, loss, schedule};
 use crate::page::{self, Page};
 use crate::plan::Rough;
@@ -23,10 +24,7 @@ const SOME_FAILED: u8 = 3;
 
 /// `augment --config … DATASET`
 pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
-    use_threads(common.threads)?;
-    let isa = device::choose(&common.device)?;
-    let mut config = Config::load(&common.config, &common.sets)?;
-    config.seed = args.seed.unwrap_or(config.seed);
+    let (isa, config) = set_up(&common, args.seed)?;
     let order = Order {
         output: args.output,
         limit: args.limit,
@@ -67,10 +65,7 @@ fn exit_code(summary: &Summary) -> u8 {
 /// `augment preview --config … DATASET`
 pub fn preview(args: cli::Preview) -> Result<u8> {
     let cli::Preview { engine: common, dataset, frames, output, seed, open, quiet } = args;
-    use_threads(common.threads)?;
-    let isa = device::choose(&common.device)?;
-    let mut config = Config::load(&common.config, &common.sets)?;
-    config.seed = seed.unwrap_or(config.seed);
+    let (isa, config) = set_up(&common, seed)?;
     let folder = match output {
         Some(folder) => folder,
         None => output::default_folder(&dataset::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
@@ -143,16 +138,15 @@ fn show(page: &Page, path: &Path, open: bool) -> Result<()> {
 
 /// What people call a folder, also where the path says only `.`.
 fn name_of(folder: &Path) -> String {
-    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
-    real.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned())
+    dataset::real(folder)
+        .file_name()
+        .map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
 /// `augment bench --config …`
 pub fn bench(args: cli::Bench) -> Result<u8> {
     let cli::Bench { engine: common, size, height, evals } = args;
-    use_threads(common.threads)?;
-    let isa = device::choose(&common.device)?;
-    let config = Config::load(&common.config, &common.sets)?;
+    let (isa, config) = set_up(&common, None)?;
     let steps = config.stylize.steps;
     let width = size.map_or(config.stylize.size, usize::from);
     let size = Size { height: height.map_or(width, usize::from), width };
@@ -205,6 +199,15 @@ pub fn merge(args: &cli::Merge) -> Result<u8> {
         print_json(&merged);
     }
     Ok(0)
+}
+
+/// What every verb that computes begins with: threads, device, and the config with its seed.
+fn set_up(common: &cli::Engine, seed: Option<u64>) -> Result<(Isa, Config)> {
+    use_threads(common.threads)?;
+    let isa = device::choose(&common.device)?;
+    let mut config = Config::load(&common.config, &common.sets)?;
+    config.seed = seed.unwrap_or(config.seed);
+    Ok((isa, config))
 }
 
 fn use_threads(threads: Option<u16>) -> Result<()> {

@@ -90,8 +90,7 @@ impl Source {
     /// Whether `place`, which need not exist yet, lies in this folder.
     pub fn holds(&self, place: &Path) -> bool {
         let Self::Folder(folder) = self else { return false };
-        let real = |path: &Path| fs::canonicalize(path).ok();
-        place.ancestors().find_map(real).zip(real(folder)).is_some_and(|(place, folder)| place.starts_with(folder))
+        real(place).starts_with(real(folder))
     }
 }
 
@@ -248,6 +247,12 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map(|path| normalize(&path)).map_err(Error::io(path, "find where it lies"))
 }
 
+/// The path without links and `..`, as far as it leads through what exists.
+pub fn real(path: &Path) -> PathBuf {
+    let resolved = |known: &Path| Some(fs::canonicalize(known).ok()?.join(path.strip_prefix(known).ok()?));
+    path.ancestors().find_map(resolved).unwrap_or_else(|| path.to_path_buf())
+}
+
 fn find_root(given: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
     let path = absolute(given)?;
     if path.is_dir() {
@@ -282,7 +287,6 @@ fn find_splits(root: &Path) -> (Layout, BTreeMap<Split, Vec<Source>>) {
 /// Refuses an output that is, or holds, what is read: originals and copies would lie in one folder, and a later run
 /// would take the copies for originals.
 fn check_output(output: &Path, root: &Path, sources: &BTreeMap<Split, Vec<Source>>) -> Result<()> {
-    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let place = real(output);
     let folders = sources.values().flatten().filter_map(|source| match source {
         Source::Folder(folder) => Some(folder.as_path()),

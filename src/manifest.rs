@@ -368,12 +368,13 @@ impl Manifest {
         if record.status == Status::Failed {
             return State::Failed;
         }
-        // A machine that lost its power may leave an empty file behind a finished rename.
-        let picture = self.folder.join(work.output).metadata().is_ok_and(|file| file.len() > 0);
-        let label = work.label.is_none_or(|label| self.folder.join(label).is_file());
-        // A run of other settings that was killed before its row leaves its picture under this one's row.
-        let same = |made: &Fingerprint| made.holds(&output::files(&self.folder, work.output, work.label));
-        let own = picture && label && record.made_files.as_ref().is_none_or(same);
+        let files = output::files(&self.folder, work.output, work.label);
+        let own = match &record.made_files {
+            // A run of other settings that was killed before its row leaves its picture under this one's row, and a
+            // machine that lost its power an empty file behind a finished rename.
+            Some(made) => made.holds(&files),
+            None => files[0].metadata().is_ok_and(|file| file.len() > 0) && files.iter().all(|file| file.is_file()),
+        };
         if own { State::Done } else { State::Stale(Change::Output) }
     }
 
@@ -383,21 +384,13 @@ impl Manifest {
         done.map(|(output, record)| (&*record.source, &**output))
     }
 
-    /// Hears every row that can be read, older ones of an output before newer ones.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where a manifest cannot be read back, and what `hear` says.
-    pub fn each_row(&self, hear: impl FnMut(Row) -> Result<()>) -> Result<()> {
-        each_row(&self.paths()?, hear)
-    }
-
     /// The last rows of these outputs, in their order, as far as there are any.
     ///
     /// # Errors
     /// [`Error::Io`] where a manifest cannot be read back.
     pub fn rows(&self, outputs: &[&str]) -> Result<Vec<Row>> {
         let mut found: HashMap<String, Row> = HashMap::new();
-        self.each_row(|row| {
+        each_row(&self.paths()?, |row| {
             if outputs.contains(&&*row.output) {
                 found.insert(row.output.clone(), row);
             }
@@ -449,6 +442,17 @@ pub fn is_output_folder(folder: &Path) -> bool {
     let Ok(file) = File::open(folder.join(FILE_NAME)) else { return false };
     let mut first = String::new();
     BufReader::new(file).read_line(&mut first).is_ok() && serde_json::from_str::<Marker>(&first).is_ok()
+}
+
+/// Refuses what no run of this program has written to.
+///
+/// # Errors
+/// [`Error::BadFile`].
+pub fn expect_output_folder(folder: &Path) -> Result<()> {
+    if is_output_folder(folder) {
+        return Ok(());
+    }
+    Err(Error::bad_file(folder, "it is no output of augment: it has no manifest of its own"))
 }
 
 /// The locks of a run over `shard`; while it holds the folder alone, it tidies it.
@@ -527,9 +531,7 @@ fn tidy(folder: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::BadFile`] for a folder that is no output, [`Error::Io`] where a manifest cannot be read.
 pub fn last_rows(folder: &Path) -> Result<Vec<Row>> {
-    if !folder.is_dir() || !is_output_folder(folder) {
-        return Err(Error::bad_file(folder, "it is no output of augment: it has no manifest of its own"));
-    }
+    expect_output_folder(folder)?;
     let mut rows = BTreeMap::new();
     each_row(&manifests(folder)?, |row| {
         rows.insert(row.output.clone(), row);

@@ -38,6 +38,12 @@ impl Paths {
     }
 }
 
+impl Paths {
+    pub fn all(self) -> impl Iterator<Item = PathBuf> {
+        self.masks.into_iter().chain(self.depth)
+    }
+}
+
 fn beside(image: &Path, kind: &str, name: Option<&str>) -> PathBuf {
     let within = |folder: &OsStr| PathBuf::from(folder).join(name.unwrap_or_default());
     let path = in_place_of_images(image, &within(kind.as_ref())).unwrap_or_else(|| {

@@ -1,5 +1,6 @@
 //! Outputs of shards that ran on machines of their own, brought together in one.
 
+use crate::dataset::real;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::manifest::{self, Manifest, Row, Status};
@@ -25,9 +26,7 @@ pub struct Merged {
 /// [`Error::BadFile`] for a part that is no output or has lost a file that its rows name, [`Error::Run`] if a run holds
 /// one of the folders, [`Error::Io`] otherwise.
 pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
-    if let Some(part) = parts.iter().find(|part| !manifest::is_output_folder(part)) {
-        return Err(Error::bad_file(part, "it is no output of augment: it has no manifest of its own"));
-    }
+    parts.iter().try_for_each(|part| manifest::expect_output_folder(part))?;
     let mut target = Manifest::open(into, None)?;
     let mut merged = Merged::default();
     for part in parts {
@@ -53,10 +52,6 @@ pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
         }
     }
     Ok(merged)
-}
-
-fn real(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 fn copy(from: &Path, to: &Path, row: &Row) -> Result<()> {

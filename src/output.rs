@@ -3,7 +3,7 @@
 //! Every file is written beside its place under a hidden name and then renamed, so that a file with its right name is
 //! always whole.
 
-use crate::dataset::{Dataset, Source, Split, label_path};
+use crate::dataset::{self, Dataset, Source, Split, label_path};
 use crate::error::{Error, Result};
 use crate::plan::Job;
 use crate::yaml::{self, Yaml};
@@ -45,10 +45,7 @@ pub fn default_folder(root: &Path, condition: &str) -> Result<PathBuf> {
 /// [`Error::Usage`], with the remedy.
 pub fn check_folder(folder: &Path, jobs: &[Job]) -> Result<()> {
     let folder = std::path::absolute(folder).map_err(Error::io(folder, "find where it lies"))?;
-    // Links and `..` first, as far as the path exists already.
-    let real =
-        |path: &Path| fs::canonicalize(path).ok().map(|real| real.join(folder.strip_prefix(path).unwrap_or(path)));
-    let folder = folder.ancestors().find_map(real).unwrap_or_else(|| folder.clone());
+    let folder = dataset::real(&folder);
     let has_images = |path: &Path| path.components().any(|part| part.as_os_str() == "images");
     let lost = jobs.iter().find(|job| job.label_output.is_some() && !has_images(Path::new(&job.output)));
     match lost {

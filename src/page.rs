@@ -5,6 +5,7 @@
 use crate::config::short_digest;
 use crate::decode;
 use crate::error::{Error, Result};
+use crate::fingerprint;
 use crate::labels::Labels;
 use crate::manifest::{BoxRow, GuardRow, Row, Status};
 use crate::nst::guard::Area;
@@ -14,9 +15,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rayon::prelude::*;
 use serde::Serialize;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 const TEMPLATE: &str = include_str!("page.html");
 const PLACE: &str = "{{DATA}}";
@@ -182,9 +181,8 @@ fn inside(jpeg: &[u8]) -> String {
 
 /// The address of a thumbnail below `beside`, which is made unless the picture has not changed since it was.
 fn kept_thumbnail(path: &Path, cell: (u32, u32), beside: &Path) -> Result<Option<String>> {
-    let Ok(file) = fs::metadata(path) else { return Ok(None) };
-    let changed = file.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    let which = format!("{}\0{}\0{}\0{}", path.display(), file.len(), changed.as_nanos(), cell.0);
+    let (_, state) = fingerprint::quick(&[path.to_path_buf()]);
+    let which = format!("{}\0{state}\0{}", path.display(), cell.0);
     let address = format!("{THUMBNAILS}/{}.jpg", short_digest(which.as_bytes()));
     let place: PathBuf = beside.join(&address);
     if !place.exists() {
@@ -197,6 +195,7 @@ fn kept_thumbnail(path: &Path, cell: (u32, u32), beside: &Path) -> Result<Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn the_template_has_one_place_for_the_data() {

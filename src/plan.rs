@@ -60,8 +60,7 @@ pub fn find_styles(sources: &[StyleSource], settings: &Settings) -> Result<Vec<S
         for path in paths {
             // A style that is no picture would fail a share of the frames, one by one.
             decode::dimensions(&path)?;
-            let maps::Paths { masks, depth } = maps::Paths::of(&path, settings);
-            let maps = masks.into_iter().chain(depth).filter(|map| map.exists());
+            let maps = maps::Paths::of(&path, settings).all().filter(|map| map.exists());
             let files: Vec<PathBuf> = std::iter::once(path.clone()).chain(maps).collect();
             styles.push(Style { digest: Fingerprint::of(&files).digest, path, weight });
         }

@@ -467,6 +467,5 @@ impl Stamp {
 /// The files that a frame's picture and label are made from.
 fn source_files(frame: &Frame, settings: &Settings) -> Vec<PathBuf> {
     let own = std::iter::once(frame.path.clone()).chain(frame.label.clone());
-    let maps::Paths { masks, depth } = maps::Paths::of(&frame.path, settings);
-    own.chain(masks).chain(depth).collect()
+    own.chain(maps::Paths::of(&frame.path, settings).all()).collect()
 }
