@@ -14,7 +14,8 @@ use crate::plan::Rough;
 use crate::progress::Summary;
 use crate::run::{Batch, Order};
 use crate::stop::{INTERRUPTED, Reason, Stop};
-use crate::{backbone, dataset, manifest, memory, merge, output, terminal};
+use crate::{backbone, config, dataset, doctor, init, manifest, memory, merge, output, terminal, yaml};
+use clap::CommandFactory;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -34,11 +35,11 @@ pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
         retry_failed: args.retry_failed,
     };
     let batch = Batch::open(config, &args.dataset, order)?;
-    let engine = batch.engine(common.weights.as_deref(), isa)?;
+    let engine = batch.engine(common.machine.weights.as_deref(), isa)?;
     if args.dry_run {
         let plan = batch.plan()?;
         let estimate = batch.estimate(&plan, &engine)?;
-        match common.json {
+        match common.machine.json {
             true => print_json(&plan.outline(estimate)),
             false => terminal::say(&plan.summary(estimate)),
         }
@@ -48,7 +49,7 @@ pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
     stop.on_signals()?;
     let summary = batch.run(&engine, &stop, terminal::observer(args.quiet).as_mut())?;
     terminal::tell(&terminal::summary_lines(&summary));
-    if common.json {
+    if common.machine.json {
         print_json(&summary);
     }
     Ok(exit_code(&summary))
@@ -72,7 +73,7 @@ pub fn preview(args: cli::Preview) -> Result<u8> {
     };
     let condition = config.condition.clone();
     let batch = Batch::open(config, &dataset, Order { output: Some(folder.clone()), ..Order::default() })?;
-    let engine = batch.engine(common.weights.as_deref(), isa)?;
+    let engine = batch.engine(common.machine.weights.as_deref(), isa)?;
     let whole = batch.plan()?;
     let estimate = batch.estimate(&whole, &engine)?;
     let jobs = whole.jobs.len();
@@ -99,7 +100,7 @@ pub fn preview(args: cli::Preview) -> Result<u8> {
         rows: page::cards(rows, &folder, &folder, page::Pictures::Inside)?,
     };
     show(&page, &folder.join("preview.html"), open)?;
-    if common.json {
+    if common.machine.json {
         print_json(&summary);
     }
     Ok(exit_code(&summary))
@@ -155,7 +156,7 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
     let per_frame = schedule::cost(&schedule::scales(&asked, asked.working_size(size)));
     let settings = Settings { steps: usize::from(evals) + 1, scales: Some(1), ..asked };
     let deepest = loss::deepest_tap(&settings).map_err(Error::Usage)?;
-    let backbone = backbone::open(common.weights.as_deref(), &config.backbone, deepest)?;
+    let backbone = backbone::open(common.machine.weights.as_deref(), &config.backbone, deepest)?;
     let stylizer = Stylizer::new(&backbone, settings, isa).map_err(Error::Run)?;
     let (seconds, rest) = bench::measure(&stylizer, size).map_err(Error::Run)?;
     let median = bench::median(&seconds);
@@ -176,11 +177,67 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
         backbone_digest: backbone.digest().into(),
         peak_memory_mb: memory::peak().map(|bytes| bytes as f64 / 1e6),
     };
-    if common.json {
+    if common.machine.json {
         print_json(&measured);
     } else {
         terminal::say(&terminal::bench_lines(&measured));
     }
+    Ok(0)
+}
+
+/// `augment init PRESET`
+pub fn init(args: &cli::Init) -> Result<u8> {
+    let config = init::write(args.preset, &args.folder)?;
+    terminal::tell(&format!("{0}; next: augment preview --config {0} DATASET --open", config.display()));
+    Ok(0)
+}
+
+/// `augment doctor`
+pub fn doctor(args: cli::Doctor) -> Result<u8> {
+    let cli::Doctor { config: path, machine, size } = args;
+    use_threads(machine.threads)?;
+    let isa = device::choose(&machine.device)?;
+    if path.is_none() && !machine.sets.is_empty() {
+        return Err(Error::Usage("--set changes a config, and none is given; add --config FILE".into()));
+    }
+    let config = path.as_ref().map(|path| Config::load(path, &machine.sets)).transpose()?;
+    let found = doctor::examine(config.as_ref(), machine.weights.as_deref(), isa, size)?;
+    match machine.json {
+        true => print_json(&found),
+        false => terminal::say(&found.lines(path.as_deref())),
+    }
+    Ok(0)
+}
+
+/// `augment schema`
+pub fn schema() -> Result<u8> {
+    print_json(&config::schema::schema());
+    Ok(0)
+}
+
+/// `augment completions SHELL`
+pub fn completions(args: &cli::Completions) -> Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut cli::Cli::command(), "augment", &mut script);
+    terminal::say(String::from_utf8_lossy(&script).trim_end());
+    Ok(0)
+}
+
+/// `augment man [VERB]`
+pub fn man(args: &cli::Man) -> Result<u8> {
+    let mut command = cli::Cli::command();
+    command.build();
+    let page = match &args.verb {
+        None => command,
+        Some(verb) => command.find_subcommand(verb).cloned().ok_or_else(|| {
+            let verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+            let help = yaml::suggest(verb, verbs);
+            Error::Usage(format!("augment man {verb}: there is no such verb; {help}"))
+        })?,
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page).render(&mut text).map_err(|error| Error::Run(format!("the manual page: {error}")))?;
+    terminal::say(String::from_utf8_lossy(&text).trim_end());
     Ok(0)
 }
 
@@ -203,9 +260,9 @@ pub fn merge(args: &cli::Merge) -> Result<u8> {
 
 /// What every verb that computes begins with: threads, device, and the config with its seed.
 fn set_up(common: &cli::Engine, seed: Option<u64>) -> Result<(Isa, Config)> {
-    use_threads(common.threads)?;
-    let isa = device::choose(&common.device)?;
-    let mut config = Config::load(&common.config, &common.sets)?;
+    use_threads(common.machine.threads)?;
+    let isa = device::choose(&common.machine.device)?;
+    let mut config = Config::load(&common.config, &common.machine.sets)?;
     config.seed = seed.unwrap_or(config.seed);
     Ok((isa, config))
 }
