@@ -20,7 +20,7 @@ pub struct Cli {
     pub batch: Option<Batch>,
     /// Beside the batch and not in it: an optional group of arguments cannot hold another.
     #[command(flatten)]
-    pub engine: Option<Engine>,
+    pub machine: Machine,
 }
 
 const EXAMPLES: &str = "\
@@ -60,16 +60,6 @@ pub enum Verb {
     Merge(Merge),
 }
 
-/// What every verb that stylizes needs to set up the engine.
-#[derive(Debug, Args)]
-pub struct Engine {
-    /// The YAML config
-    #[arg(short, long, value_name = "FILE")]
-    pub config: PathBuf,
-    #[command(flatten)]
-    pub machine: Machine,
-}
-
 /// With what to compute, and what to change of the config for it.
 #[derive(Debug, Args)]
 pub struct Machine {
@@ -92,6 +82,9 @@ pub struct Machine {
 
 #[derive(Debug, Args)]
 pub struct Batch {
+    /// The YAML config
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
     /// The dataset: a folder in YOLO layout, its data.yaml, or a flat folder of images
     pub dataset: PathBuf,
     /// Where to write; by default DATASET-CONDITION beside the dataset
@@ -133,8 +126,11 @@ Examples:
   augment preview --config fog.yaml datasets/drive --open
   augment preview --config night.yaml datasets/drive --frames 12 --set stylize.strength=0.8")]
 pub struct Preview {
+    /// The YAML config
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
     #[command(flatten)]
-    pub engine: Engine,
+    pub machine: Machine,
     /// The dataset: a folder in YOLO layout, its data.yaml, or a flat folder of images
     pub dataset: PathBuf,
     /// Frames to look at, spread over the dataset by the seed
@@ -176,8 +172,11 @@ pub struct Report {
 Example:
   augment bench --config fog.yaml --size 1280 --height 720 --weights builtin")]
 pub struct Bench {
+    /// The YAML config
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
     #[command(flatten)]
-    pub engine: Engine,
+    pub machine: Machine,
     /// Width to measure at; by default the config's `stylize.size`
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(16..=8192))]
     pub size: Option<u16>,

@@ -24,8 +24,8 @@ use std::path::Path;
 const SOME_FAILED: u8 = 3;
 
 /// `augment --config … DATASET`
-pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
-    let (isa, config) = set_up(&common, args.seed)?;
+pub fn batch(args: cli::Batch, machine: cli::Machine) -> Result<u8> {
+    let (isa, config) = set_up(&args.config, &machine, args.seed)?;
     let order = Order {
         output: args.output,
         limit: args.limit,
@@ -35,11 +35,11 @@ pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
         retry_failed: args.retry_failed,
     };
     let batch = Batch::open(config, &args.dataset, order)?;
-    let engine = batch.engine(common.machine.weights.as_deref(), isa)?;
+    let engine = batch.engine(machine.weights.as_deref(), isa)?;
     if args.dry_run {
         let plan = batch.plan()?;
         let estimate = batch.estimate(&plan, &engine)?;
-        match common.machine.json {
+        match machine.json {
             true => print_json(&plan.outline(estimate)),
             false => terminal::say(&plan.summary(estimate)),
         }
@@ -49,7 +49,7 @@ pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
     stop.on_signals()?;
     let summary = batch.run(&engine, &stop, terminal::observer(args.quiet).as_mut())?;
     terminal::tell(&terminal::summary_lines(&summary));
-    if common.machine.json {
+    if machine.json {
         print_json(&summary);
     }
     Ok(exit_code(&summary))
@@ -65,15 +65,15 @@ fn exit_code(summary: &Summary) -> u8 {
 
 /// `augment preview --config … DATASET`
 pub fn preview(args: cli::Preview) -> Result<u8> {
-    let cli::Preview { engine: common, dataset, frames, output, seed, open, quiet } = args;
-    let (isa, config) = set_up(&common, seed)?;
+    let cli::Preview { config: path, machine, dataset, frames, output, seed, open, quiet } = args;
+    let (isa, config) = set_up(&path, &machine, seed)?;
     let folder = match output {
         Some(folder) => folder,
         None => output::default_folder(&dataset::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
     };
     let condition = config.condition.clone();
     let batch = Batch::open(config, &dataset, Order { output: Some(folder.clone()), ..Order::default() })?;
-    let engine = batch.engine(common.machine.weights.as_deref(), isa)?;
+    let engine = batch.engine(machine.weights.as_deref(), isa)?;
     let whole = batch.plan()?;
     let estimate = batch.estimate(&whole, &engine)?;
     let jobs = whole.jobs.len();
@@ -93,14 +93,14 @@ pub fn preview(args: cli::Preview) -> Result<u8> {
         title: format!("{condition} over {}", name_of(&dataset)),
         facts: vec![
             ("whole dataset".into(), all),
-            ("config".into(), common.config.display().to_string()),
+            ("config".into(), path.display().to_string()),
             ("backbone".into(), format!("{} {}", summary.backbone, summary.backbone_digest)),
             ("device".into(), summary.device.clone()),
         ],
         rows: page::cards(rows, &folder, &folder, page::Pictures::Inside)?,
     };
     show(&page, &folder.join("preview.html"), open)?;
-    if common.machine.json {
+    if machine.json {
         print_json(&summary);
     }
     Ok(exit_code(&summary))
@@ -146,8 +146,8 @@ fn name_of(folder: &Path) -> String {
 
 /// `augment bench --config …`
 pub fn bench(args: cli::Bench) -> Result<u8> {
-    let cli::Bench { engine: common, size, height, evals } = args;
-    let (isa, config) = set_up(&common, None)?;
+    let cli::Bench { config, machine, size, height, evals } = args;
+    let (isa, config) = set_up(&config, &machine, None)?;
     let steps = config.stylize.steps;
     let width = size.map_or(config.stylize.size, usize::from);
     let size = Size { height: height.map_or(width, usize::from), width };
@@ -156,7 +156,7 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
     let per_frame = schedule::cost(&schedule::scales(&asked, asked.working_size(size)));
     let settings = Settings { steps: usize::from(evals) + 1, scales: Some(1), ..asked };
     let deepest = loss::deepest_tap(&settings).map_err(Error::Usage)?;
-    let backbone = backbone::open(common.machine.weights.as_deref(), &config.backbone, deepest)?;
+    let backbone = backbone::open(machine.weights.as_deref(), &config.backbone, deepest)?;
     let stylizer = Stylizer::new(&backbone, settings, isa).map_err(Error::Run)?;
     let (seconds, rest) = bench::measure(&stylizer, size).map_err(Error::Run)?;
     let median = bench::median(&seconds);
@@ -177,7 +177,7 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
         backbone_digest: backbone.digest().into(),
         peak_memory_mb: memory::peak().map(|bytes| bytes as f64 / 1e6),
     };
-    if common.machine.json {
+    if machine.json {
         print_json(&measured);
     } else {
         terminal::say(&terminal::bench_lines(&measured));
@@ -259,10 +259,10 @@ pub fn merge(args: &cli::Merge) -> Result<u8> {
 }
 
 /// What every verb that computes begins with: threads, device, and the config with its seed.
-fn set_up(common: &cli::Engine, seed: Option<u64>) -> Result<(Isa, Config)> {
-    use_threads(common.machine.threads)?;
-    let isa = device::choose(&common.machine.device)?;
-    let mut config = Config::load(&common.config, &common.machine.sets)?;
+fn set_up(path: &Path, machine: &cli::Machine, seed: Option<u64>) -> Result<(Isa, Config)> {
+    use_threads(machine.threads)?;
+    let isa = device::choose(&machine.device)?;
+    let mut config = Config::load(path, &machine.sets)?;
     config.seed = seed.unwrap_or(config.seed);
     Ok((isa, config))
 }
