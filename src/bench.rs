@@ -6,6 +6,7 @@ use crate::nst::pixels::Pixels;
 use serde::Serialize;
 use std::f32::consts::TAU;
 use std::ops::ControlFlow;
+use std::thread;
 use std::time::Instant;
 
 /// What was measured; `augment bench --json` prints it.
@@ -26,6 +27,8 @@ pub struct Measured {
     pub height: usize,
     pub width: usize,
     pub threads: usize,
+    /// Pictures that the device works on at once.
+    pub batch: usize,
     pub device: String,
     pub backbone: String,
     pub backbone_digest: String,
@@ -34,24 +37,36 @@ pub struct Measured {
 }
 
 /// Stylizes a drawn picture of `size` with `stylizer`, whose settings are the config's but for `steps` = measured + 1,
-/// one scale, and a working size that takes in `size`. Returns the seconds of each evaluation after the first, and of all the rest.
+/// one scale, and a working size that takes in `size`. Returns the seconds of each evaluation after the first, and of all the
+/// rest. Where the machine works in batches a full one is stylized, and seconds are those of one of its pictures.
 pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), String> {
-    let style = stylizer.style(&drawn(size, 3.0).into());
+    let style = stylizer.style(&drawn(size, 3.0).into()).map_err(|failure| failure.to_string())?;
     let content = drawn(size, 5.0).into();
-    let mut bench = stylizer.workbench(stylizer.working_size(size));
+    let at_once = stylizer.batch().unwrap_or(1);
+    let stylize = || {
+        let mut bench = stylizer.workbench(stylizer.working_size(size));
+        let mut ends = Vec::new();
+        let made = stylizer.stylize(&mut bench, &content, &style, 0, |_, _| {
+            ends.push(Instant::now());
+            ControlFlow::Continue(())
+        });
+        made.map(|_| ends).map_err(|failure| failure.to_string())
+    };
     let begun = Instant::now();
-    let mut ends = Vec::new();
-    let made = stylizer.stylize(&mut bench, &content, &style, 0, |_, _| {
-        ends.push(Instant::now());
-        ControlFlow::Continue(())
-    });
-    let all = begun.elapsed().as_secs_f64();
-    made.map_err(|failure| failure.to_string())?;
+    let ends = thread::scope(|scope| {
+        let others: Vec<_> = (1..at_once).map(|_| scope.spawn(stylize)).collect();
+        let ends = stylize();
+        others
+            .into_iter()
+            .try_for_each(|other| other.join().map_or(Err("it panicked".into()), |made| made.map(drop)))?;
+        ends
+    })?;
+    let all = begun.elapsed().as_secs_f64() / at_once as f64;
     if ends.len() < 2 {
         return Err("the optimizer stopped after its first evaluation; there is nothing to measure".into());
     }
-    let seconds: Vec<f64> = ends.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
-    let rest = all - seconds.iter().sum::<f64>();
+    let seconds: Vec<f64> = ends.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() / at_once as f64).collect();
+    let rest = (all - seconds.iter().sum::<f64>()).max(0.0);
     Ok((seconds, rest))
 }
 

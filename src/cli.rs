@@ -1,5 +1,6 @@
 //! The command line, as clap reads it.
 
+use crate::device::Numbers;
 use crate::init::Preset;
 use crate::nst::conv::Size;
 use crate::plan::Shard;
@@ -66,9 +67,12 @@ pub struct Machine {
     /// VGG19 weights: a .safetensors file with torchvision's names, `builtin`, or `auto`
     #[arg(long, value_name = "PATH|builtin|auto")]
     pub weights: Option<String>,
-    /// Where to compute: auto or cpu
+    /// Where to compute: auto, cpu, cuda, cuda:N, or candle (Candle's own operations on the CPU: slow, to compare with)
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
+    /// In what numbers a GPU keeps activations; f32 unless said
+    #[arg(long, value_name = "NUMBERS")]
+    pub precision: Option<Numbers>,
     /// Override a config key, e.g. stylize.steps=60; the value is YAML; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,

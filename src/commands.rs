@@ -5,9 +5,9 @@ use crate::cli;
 use crate::config::Config;
 use crate::device;
 use crate::error::{Error, Result};
+use crate::nst::backend::Machine;
 use crate::nst::conv::Size;
 use crate::nst::settings::Settings;
-use crate::nst::simd::Isa;
 use crate::nst::{Stylizer, loss, schedule};
 use crate::page::{self, Page};
 use crate::plan::Rough;
@@ -25,7 +25,7 @@ const SOME_FAILED: u8 = 3;
 
 /// `augment --config … DATASET`
 pub fn batch(args: cli::Batch, machine: cli::Machine) -> Result<u8> {
-    let (isa, config) = set_up(&args.config, &machine, args.seed)?;
+    let (place, config) = set_up(&args.config, &machine, args.seed)?;
     let order = Order {
         output: args.output,
         limit: args.limit,
@@ -35,7 +35,7 @@ pub fn batch(args: cli::Batch, machine: cli::Machine) -> Result<u8> {
         retry_failed: args.retry_failed,
     };
     let batch = Batch::open(config, &args.dataset, order)?;
-    let engine = batch.engine(machine.weights.as_deref(), isa)?;
+    let engine = batch.engine(machine.weights.as_deref(), place)?;
     if args.dry_run {
         let plan = batch.plan()?;
         let estimate = batch.estimate(&plan, &engine)?;
@@ -66,14 +66,14 @@ fn exit_code(summary: &Summary) -> u8 {
 /// `augment preview --config … DATASET`
 pub fn preview(args: cli::Preview) -> Result<u8> {
     let cli::Preview { config: path, machine, dataset, frames, output, seed, open, quiet } = args;
-    let (isa, config) = set_up(&path, &machine, seed)?;
+    let (place, config) = set_up(&path, &machine, seed)?;
     let folder = match output {
         Some(folder) => folder,
         None => output::default_folder(&dataset::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
     };
     let condition = config.condition.clone();
     let batch = Batch::open(config, &dataset, Order { output: Some(folder.clone()), ..Order::default() })?;
-    let engine = batch.engine(machine.weights.as_deref(), isa)?;
+    let engine = batch.engine(machine.weights.as_deref(), place)?;
     let whole = batch.plan()?;
     let estimate = batch.estimate(&whole, &engine)?;
     let jobs = whole.jobs.len();
@@ -147,7 +147,7 @@ fn name_of(folder: &Path) -> String {
 /// `augment bench --config …`
 pub fn bench(args: cli::Bench) -> Result<u8> {
     let cli::Bench { config, machine, size, height, evals } = args;
-    let (isa, config) = set_up(&config, &machine, None)?;
+    let (place, config) = set_up(&config, &machine, None)?;
     let steps = config.stylize.steps;
     let width = size.map_or(config.stylize.size, usize::from);
     let size = Size { height: height.map_or(width, usize::from), width };
@@ -157,7 +157,7 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
     let settings = Settings { steps: usize::from(evals) + 1, scales: Some(1), ..asked };
     let deepest = loss::deepest_tap(&settings).map_err(Error::Usage)?;
     let backbone = backbone::open(machine.weights.as_deref(), &config.backbone, deepest)?;
-    let stylizer = Stylizer::new(&backbone, settings, isa).map_err(Error::Run)?;
+    let stylizer = Stylizer::new(&backbone, settings, place.clone()).map_err(Error::Run)?;
     let (seconds, rest) = bench::measure(&stylizer, size).map_err(Error::Run)?;
     let median = bench::median(&seconds);
     let measured = Measured {
@@ -172,7 +172,8 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
         height: size.height,
         width: size.width,
         threads: rayon::current_num_threads(),
-        device: format!("cpu {isa}"),
+        batch: stylizer.batch().unwrap_or(1),
+        device: place.to_string(),
         backbone: backbone.name().into(),
         backbone_digest: backbone.digest().into(),
         peak_memory_mb: memory::peak().map(|bytes| bytes as f64 / 1e6),
@@ -196,12 +197,12 @@ pub fn init(args: &cli::Init) -> Result<u8> {
 pub fn doctor(args: cli::Doctor) -> Result<u8> {
     let cli::Doctor { config: path, machine, size } = args;
     use_threads(machine.threads)?;
-    let isa = device::choose(&machine.device)?;
+    let place = device::choose(&machine.device, machine.precision)?;
     if path.is_none() && !machine.sets.is_empty() {
         return Err(Error::Usage("--set changes a config, and none is given; add --config FILE".into()));
     }
     let config = path.as_ref().map(|path| Config::load(path, &machine.sets)).transpose()?;
-    let found = doctor::examine(config.as_ref(), machine.weights.as_deref(), isa, size)?;
+    let found = doctor::examine(config.as_ref(), machine.weights.as_deref(), &place, size)?;
     match machine.json {
         true => print_json(&found),
         false => terminal::say(&found.lines(path.as_deref())),
@@ -259,12 +260,12 @@ pub fn merge(args: &cli::Merge) -> Result<u8> {
 }
 
 /// What every verb that computes begins with: threads, device, and the config with its seed.
-fn set_up(path: &Path, machine: &cli::Machine, seed: Option<u64>) -> Result<(Isa, Config)> {
+fn set_up(path: &Path, machine: &cli::Machine, seed: Option<u64>) -> Result<(Machine, Config)> {
     use_threads(machine.threads)?;
-    let isa = device::choose(&machine.device)?;
+    let place = device::choose(&machine.device, machine.precision)?;
     let mut config = Config::load(path, &machine.sets)?;
     config.seed = seed.unwrap_or(config.seed);
-    Ok((isa, config))
+    Ok((place, config))
 }
 
 fn use_threads(threads: Option<u16>) -> Result<()> {

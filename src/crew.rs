@@ -33,14 +33,15 @@ pub enum Note<'a> {
 pub struct Crew(Vec<ThreadPool>);
 
 impl Crew {
-    /// `threads` dealt out to `workers`, both at least 1.
+    /// `threads` dealt out to `workers`, both at least 1. Where there are more workers, which mostly wait for a device, each
+    /// has one.
     ///
     /// # Errors
     /// When the system gives no threads.
     pub fn new(workers: usize, threads: usize) -> Result<Self> {
-        let workers = workers.clamp(1, threads);
+        let workers = workers.max(1);
         let pool = |n: usize| {
-            let own = threads / workers + usize::from(n < threads % workers);
+            let own = (threads / workers + usize::from(n < threads % workers)).max(1);
             let pool = ThreadPoolBuilder::new().num_threads(own).build();
             pool.map_err(|error| Error::Run(format!("no threads to work with: {error}")))
         };
@@ -142,8 +143,8 @@ mod tests {
     fn threads_are_dealt_out_and_none_is_left() {
         for (workers, threads) in [(1, 4), (3, 8), (8, 8), (9, 2), (0, 2)] {
             let Crew(pools) = Crew::new(workers, threads).unwrap();
-            assert_eq!(pools.len(), workers.clamp(1, threads));
-            assert_eq!(pools.iter().map(ThreadPool::current_num_threads).sum::<usize>(), threads);
+            assert_eq!(pools.len(), workers.max(1));
+            assert_eq!(pools.iter().map(ThreadPool::current_num_threads).sum::<usize>(), threads.max(workers));
         }
     }
 

@@ -1,21 +1,122 @@
-//! Where to compute: what `--device` says, against what this build and machine have.
+//! Where to compute: what `--device` and `--precision` say, against what this build and machine have.
 
 use crate::error::{Error, Result};
+use crate::nst::backend::Machine;
 use crate::nst::simd::Isa;
+use crate::nst::tensor::Precision;
+use candle_core::Device;
+use clap::ValueEnum;
 
-/// Resolves `--device` to the processor's instruction set.
+/// Pictures of a batch on Candle's CPU back end, which gains nothing by more.
+const CANDLE_BATCH: usize = 2;
+
+/// In what numbers a GPU keeps activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Numbers {
+    F32,
+    Bf16,
+}
+
+impl From<Numbers> for Precision {
+    fn from(numbers: Numbers) -> Self {
+        match numbers {
+            Numbers::F32 => Self::F32,
+            Numbers::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+/// What `--device NAME` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Auto,
+    Cpu,
+    Candle,
+    Cuda(usize),
+}
+
+impl Asked {
+    fn parse(name: &str) -> Result<Self> {
+        let gpu = |index: &str| index.parse().ok().map(Self::Cuda);
+        let asked = match name {
+            "auto" => Some(Self::Auto),
+            "cpu" => Some(Self::Cpu),
+            "candle" => Some(Self::Candle),
+            "cuda" => Some(Self::Cuda(0)),
+            _ => name.strip_prefix("cuda:").and_then(gpu),
+        };
+        asked.ok_or_else(|| {
+            Error::Usage(format!("--device {name}: no such device; expected auto, cpu, cuda, cuda:N or candle"))
+        })
+    }
+}
+
+/// The machine that `--device` and `--precision` ask for; `auto` is the first GPU where this build and computer have one,
+/// else the processor.
 ///
 /// # Errors
-/// [`Error::Usage`] for a name that is no device and for an `AUGMENT_ISA` that this processor lacks; [`Error::Run`] for
-/// a GPU, which this build cannot use: nothing falls back to the CPU unasked.
-pub fn choose(name: &str) -> Result<Isa> {
-    let gpu = name == "cuda" || name.strip_prefix("cuda:").is_some_and(|index| index.parse::<usize>().is_ok());
-    match name {
-        "auto" | "cpu" => Isa::from_env().map_err(Error::Usage),
-        _ if gpu => Err(Error::Run(format!(
-            "--device {name}: this build computes on the CPU only; leave --device out, or say --device cpu"
-        ))),
-        _ => Err(Error::Usage(format!("--device {name}: no such device; expected auto or cpu"))),
+/// [`Error::Usage`] for a name that is no device, numbers that the processor's kernels do not have, and an `AUGMENT_ISA`
+/// that it lacks; [`Error::Run`] for a GPU that cannot be used, with the reason: nothing falls back to the CPU unasked.
+pub fn choose(name: &str, numbers: Option<Numbers>) -> Result<Machine> {
+    let precision = numbers.unwrap_or(Numbers::F32).into();
+    match Asked::parse(name)? {
+        Asked::Cuda(index) => cuda::open(index, precision).map_err(|why| {
+            Error::Run(format!("--device {name}: {why}\n  help: leave --device out, or say --device cpu"))
+        }),
+        Asked::Candle => {
+            let name = "candle cpu".to_string();
+            Ok(Machine::Tensors { device: Device::Cpu, name, precision, batch: CANDLE_BATCH })
+        }
+        Asked::Auto => match cuda::open(0, precision) {
+            Ok(machine) => Ok(machine),
+            Err(_) => cpu(numbers),
+        },
+        Asked::Cpu => cpu(numbers),
+    }
+}
+
+fn cpu(numbers: Option<Numbers>) -> Result<Machine> {
+    if numbers == Some(Numbers::Bf16) {
+        let message = "--precision bf16 is for GPUs; the processor computes in f32";
+        return Err(Error::Usage(message.into()));
+    }
+    Isa::from_env().map(Machine::Cpu).map_err(Error::Usage)
+}
+
+#[cfg(not(feature = "cuda"))]
+mod cuda {
+    use super::{Machine, Precision};
+
+    pub fn open(_: usize, _: Precision) -> Result<Machine, String> {
+        Err("this build has no CUDA; build it with `cargo build --release --features cuda`".into())
+    }
+}
+
+#[cfg(feature = "cuda")]
+mod cuda {
+    use super::{Machine, Precision};
+    use candle_core::Device;
+    use candle_core::cuda_backend::cudarc::driver::{CudaContext, result};
+
+    /// Pictures of a batch at most: larger ones fill the device no better.
+    const BATCH: usize = 16;
+    /// About what a picture of a batch takes while it is evaluated at 384x216, in bytes; larger ones that do not fit are
+    /// found by trying.
+    const PICTURE: usize = 512 << 20;
+
+    pub fn open(index: usize, precision: Precision) -> Result<Machine, String> {
+        let count = CudaContext::device_count().map_err(|error| format!("no CUDA driver answers: {error}"))?;
+        if index >= count as usize {
+            return Err(format!("there is no GPU {index}; this computer has {count}"));
+        }
+        let device = Device::new_cuda(index).map_err(|error| format!("the GPU cannot be used: {error}"))?;
+        let context = CudaContext::new(index).map_err(|error| error.to_string())?;
+        let name = context.name().map_err(|error| error.to_string())?;
+        let (free, _) = result::mem_get_info().map_err(|error| error.to_string())?;
+        // Losses and Gram matrices stay in f32; tensor cores take f32 operands rounded to TF32.
+        candle_core::cuda::set_gemm_reduced_precision_f32(precision == Precision::Bf16);
+        let batch = (free / PICTURE).clamp(1, BATCH);
+        Ok(Machine::Tensors { device, name: format!("cuda:{index} {name}"), precision, batch })
     }
 }
 
@@ -24,10 +125,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gpu_is_refused_and_never_replaced() {
-        assert!(choose("cpu").is_ok() && choose("auto").is_ok());
-        assert_eq!(choose("cuda:1").map_err(|e| e.exit_code()), Err(1));
-        assert_eq!(choose("cuda:x").map_err(|e| e.exit_code()), Err(2));
-        assert_eq!(choose("tpu").map_err(|e| e.exit_code()), Err(2));
+    fn names_are_devices_or_refused() {
+        assert!(matches!(choose("cpu", None), Ok(Machine::Cpu(_))));
+        assert!(choose("auto", None).is_ok());
+        assert!(matches!(choose("candle", Some(Numbers::Bf16)), Ok(Machine::Tensors { .. })));
+        assert_eq!(Asked::parse("cuda").ok(), Some(Asked::Cuda(0)));
+        assert_eq!(Asked::parse("cuda:3").ok(), Some(Asked::Cuda(3)));
+        for name in ["cuda:x", "cuda:-1", "tpu", ""] {
+            assert_eq!(choose(name, None).map_err(|e| e.exit_code()).err(), Some(2), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_processor_has_one_precision() {
+        assert_eq!(choose("cpu", Some(Numbers::Bf16)).map_err(|e| e.exit_code()).err(), Some(2));
+        assert!(choose("cpu", Some(Numbers::F32)).is_ok());
+    }
+
+    #[test]
+    #[cfg(not(feature = "cuda"))]
+    fn a_gpu_is_refused_with_the_reason_and_never_replaced() {
+        let error = choose("cuda:1", None).err().unwrap();
+        assert!(error.to_string().contains("cuda:1") && error.to_string().contains("--features cuda"), "{error}");
+        assert_eq!(error.exit_code(), 1);
     }
 }

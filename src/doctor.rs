@@ -5,6 +5,7 @@ use crate::config::{BackboneChoice, Config};
 use crate::crew;
 use crate::error::{Error, Result};
 use crate::memory::{self, gigabytes};
+use crate::nst::backend::Machine;
 use crate::nst::conv::Size;
 use crate::nst::settings::{Render, Settings};
 use crate::nst::simd::Isa;
@@ -51,19 +52,20 @@ pub struct Diagnosis {
 ///
 /// # Errors
 /// What would end a run as well: weights that cannot be read, styles that are no pictures.
-pub fn examine(config: Option<&Config>, weights: Option<&str>, isa: Isa, full: Size) -> Result<Diagnosis> {
+pub fn examine(config: Option<&Config>, weights: Option<&str>, machine: &Machine, full: Size) -> Result<Diagnosis> {
     let settings = config.map_or_else(Settings::default, |config| config.stylize.clone());
     let choice = config.map_or(&BackboneChoice::Auto, |config| &config.backbone);
     let styles = config.map(|config| plan::find_styles(&config.styles, &settings)).transpose()?;
     let backbone = backbone::open(weights, choice, loss::deepest_tap(&settings).map_err(Error::Usage)?)?;
-    let stylizer = Stylizer::new(&backbone, settings, isa).map_err(Error::Run)?;
+    let stylizer = Stylizer::new(&backbone, settings, machine.clone()).map_err(Error::Run)?;
     let size = stylizer.working_size(full);
     let scales = stylizer.scales(size);
     let (threads, free) = (rayon::current_num_threads(), memory::free());
-    let seconds_per_evaluation = stylizer.workbench(size).seconds_per_evaluation(EVALUATIONS);
+    let seconds_per_evaluation =
+        stylizer.workbench(size).seconds_per_evaluation(EVALUATIONS).map_err(|why| Error::Run(why.to_string()))?;
     let mut found = Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
-        device: format!("cpu {isa}"),
+        device: machine.to_string(),
         instruction_sets: Isa::available().iter().map(Isa::to_string).collect(),
         cores: thread::available_parallelism().map_or(1, usize::from),
         threads,
@@ -81,20 +83,24 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, isa: Isa, full: S
         seconds_per_frame: seconds_per_evaluation * schedule::cost(&scales),
         advice: Vec::new(),
     };
-    found.advice = found.advise(&stylizer, isa)?;
+    found.advice = found.advise(&stylizer, machine)?;
     Ok(found)
 }
 
 impl Diagnosis {
-    fn advise(&self, stylizer: &Stylizer, isa: Isa) -> Result<Vec<String>> {
+    fn advise(&self, stylizer: &Stylizer, machine: &Machine) -> Result<Vec<String>> {
         let mut advice = Vec::new();
         if cfg!(debug_assertions) {
             advice.push("this is a debug build; `cargo build --release` is many times faster".to_string());
         }
-        if isa != Isa::available()[0] {
-            advice.push(format!("AUGMENT_ISA holds it to {isa}; without it {} is used", self.instruction_sets[0]));
-        } else if isa == Isa::Portable && cfg!(target_arch = "x86_64") {
-            advice.push("this processor has neither AVX2 nor AVX-512, which are several times faster".into());
+        match *machine {
+            Machine::Cpu(isa) if isa != Isa::available()[0] => {
+                advice.push(format!("AUGMENT_ISA holds it to {isa}; without it {} is used", self.instruction_sets[0]));
+            }
+            Machine::Cpu(Isa::Portable) if cfg!(target_arch = "x86_64") => {
+                advice.push("this processor has neither AVX2 nor AVX-512, which are several times faster".into());
+            }
+            _ => {}
         }
         if self.threads < self.cores {
             advice.push(format!(
@@ -118,7 +124,7 @@ impl Diagnosis {
             ));
         }
         if self.backbone != "builtin" {
-            advice.extend(self.narrower(stylizer, isa)?);
+            advice.extend(self.narrower(stylizer, machine)?);
         }
         let (half, now) = (settings.size * 2 / 3, Size { height: self.working_height, width: self.working_width });
         if half >= 128 && now.height.max(now.width) > half {
@@ -128,14 +134,15 @@ impl Diagnosis {
     }
 
     /// What the built-in backbone would gain where another is taken.
-    fn narrower(&self, stylizer: &Stylizer, isa: Isa) -> Result<Option<String>> {
+    fn narrower(&self, stylizer: &Stylizer, machine: &Machine) -> Result<Option<String>> {
         let settings = stylizer.settings().clone();
         let deepest = loss::deepest_tap(&settings).map_err(Error::Usage)?;
         // It ends at relu5_1, so a config may ask for more than it has.
         let Ok(builtin) = backbone::open(Some("builtin"), &BackboneChoice::Auto, deepest) else { return Ok(None) };
         let size = Size { height: self.working_height, width: self.working_width };
-        let narrow = Stylizer::new(&builtin, settings, isa).map_err(Error::Run)?;
-        let seconds = narrow.workbench(size).seconds_per_evaluation(EVALUATIONS);
+        let narrow = Stylizer::new(&builtin, settings, machine.clone()).map_err(Error::Run)?;
+        let seconds =
+            narrow.workbench(size).seconds_per_evaluation(EVALUATIONS).map_err(|why| Error::Run(why.to_string()))?;
         let share = seconds / self.seconds_per_evaluation * 100.0;
         Ok(Some(format!("`--weights builtin` takes {share:.0} % of the time; pictures move less toward their style")))
     }

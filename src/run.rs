@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::manifest::{self, Change, Manifest, Row, State, Status, Work};
 use crate::maps;
+use crate::nst::backend::Machine;
 use crate::nst::conv::Size;
 use crate::nst::settings::Settings;
-use crate::nst::simd::Isa;
 use crate::nst::weights::Backbone;
 use crate::nst::{self, Stylizer, schedule};
 use crate::output;
@@ -57,7 +57,7 @@ pub struct Batch {
 /// The engine's parts that a batch runs on.
 pub struct Engine {
     pub backbone: Backbone,
-    pub isa: Isa,
+    pub machine: Machine,
 }
 
 /// The jobs of a plan by what is known of them.
@@ -130,9 +130,9 @@ impl Batch {
     ///
     /// # Errors
     /// See [`backbone::open`].
-    pub fn engine(&self, weights: Option<&str>, isa: Isa) -> Result<Engine> {
+    pub fn engine(&self, weights: Option<&str>, machine: Machine) -> Result<Engine> {
         let deepest = nst::loss::deepest_tap(&self.config.stylize).map_err(Error::Usage)?;
-        Ok(Engine { backbone: backbone::open(weights, &self.config.backbone, deepest)?, isa })
+        Ok(Engine { backbone: backbone::open(weights, &self.config.backbone, deepest)?, machine })
     }
 
     /// How long `plan` would take here, by measuring two evaluations at the size of its first readable frame.
@@ -153,13 +153,14 @@ impl Batch {
         let Some(&first) = sizes.first() else { return Ok(None) };
         let work = |size: &Size| size.pixels() as f64 * schedule::cost(&stylizer.scales(*size));
         let mean = sizes.iter().map(work).sum::<f64>() / sizes.len() as f64;
-        let evaluation = stylizer.workbench(first).seconds_per_evaluation(2);
+        let evaluation =
+            stylizer.workbench(first).seconds_per_evaluation(2).map_err(|why| Error::Run(why.to_string()))?;
         let seconds = evaluation * mean / first.pixels() as f64 * plan.jobs.len() as f64;
         Ok(Some(Duration::from_secs_f64(seconds)))
     }
 
     fn stylizer(&self, engine: &Engine) -> Result<Stylizer> {
-        Stylizer::new(&engine.backbone, self.config.stylize.clone(), engine.isa).map_err(Error::Run)
+        Stylizer::new(&engine.backbone, self.config.stylize.clone(), engine.machine.clone()).map_err(Error::Run)
     }
 
     /// Does what of the plan is not done yet, until `stop` says so. A frame that fails becomes a failed row, and the next
@@ -328,11 +329,13 @@ impl Batch {
         Ok(tally)
     }
 
-    /// As many frames at once as there are threads, if memory allows: a thread that needs no other waits for none.
+    /// As many frames at once as there are threads, if memory allows: a thread that needs no other waits for none. For a
+    /// device that works in batches, two batches: one is decoded, optimized and written while the device has the other.
     fn crew(&self, stylizer: &Stylizer, plan: &Plan, todo: &[&Job]) -> Result<Crew> {
         let threads = rayon::current_num_threads();
+        let most = stylizer.batch().map_or(threads, |batch| 2 * batch);
         let frames = match self.order.frames_at_once {
-            Some(frames) => frames.min(threads),
+            Some(frames) => frames.min(most),
             None => {
                 let sample = todo.iter().step_by(todo.len().div_ceil(SAMPLE));
                 let sizes = sample.filter_map(|job| decode::dimensions(&plan.frame(job).path).ok());
@@ -340,7 +343,7 @@ impl Batch {
                     let full = Size { height: height as usize, width: width as usize };
                     crew::bytes_per_frame(full, &stylizer.scales(stylizer.working_size(full)))
                 });
-                crew::frames_that_fit(threads, bytes.max().unwrap_or(0))
+                crew::frames_that_fit(most, bytes.max().unwrap_or(0))
             }
         };
         Crew::new(frames.min(todo.len()), threads)
@@ -351,7 +354,7 @@ impl Batch {
         Header {
             backbone: engine.backbone.name().into(),
             backbone_digest: engine.backbone.digest().into(),
-            device: format!("cpu {}, {} threads", engine.isa, rayon::current_num_threads()),
+            device: format!("{}, {} threads", engine.machine, rayon::current_num_threads()),
             output: self.output.clone(),
             jobs: plan.jobs.len(),
             todo: sorted.todo.len(),
@@ -396,7 +399,7 @@ struct Stamp {
 impl Stamp {
     fn new(config: &Config, engine: &Engine) -> Self {
         Self {
-            device: format!("cpu {}", engine.isa),
+            device: engine.machine.to_string(),
             config_digest: config.digest(),
             backbone: manifest::Backbone {
                 name: engine.backbone.name().into(),

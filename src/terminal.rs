@@ -239,10 +239,11 @@ pub fn say(text: &str) {
 
 /// What `augment bench` found.
 pub fn bench_lines(measured: &Measured) -> String {
-    let Measured { width, height, steps, threads, device, backbone, backbone_digest, .. } = measured;
+    let Measured { width, height, steps, threads, batch, device, backbone, backbone_digest, .. } = measured;
+    let batch = if *batch > 1 { format!(", {batch} pictures at once") } else { String::new() };
     let memory = measured.peak_memory_mb.map_or(String::new(), |mb| format!("\npeak memory         {mb:.0} MB"));
     format!(
-        "{width}x{height} on {device}, {threads} threads, backbone {backbone} {backbone_digest}\n\
+        "{width}x{height} on {device}, {threads} threads{batch}, backbone {backbone} {backbone_digest}\n\
          per evaluation      {:.3} s  (median of {}, {:.3} to {:.3})\n\
          per frame           {:.2} s  ({steps} evaluations){memory}",
         measured.seconds_per_eval_median,

@@ -79,7 +79,9 @@ impl<'a> Workshop<'a> {
             None => {
                 let path = &self.plan.styles[index].path;
                 let (picture, _, _) = self.picture(path, decode::decode(path)?.image, bars::inner)?;
-                place.insert(Arc::new(self.engines[engine].style(&picture))).clone()
+                let style = self.engines[engine].style(&picture);
+                let style = style.map_err(|failure| Error::bad_file(path, failure.to_string()))?;
+                place.insert(Arc::new(style)).clone()
             }
         };
         drop(place);
@@ -251,7 +253,8 @@ impl<'a> Worker<'a> {
             match stylizer.stylize(bench, picture, style, job.seed, step) {
                 Ok(made) => return Ok(Some(made)),
                 Err(Failure::Stopped) => return Ok(None),
-                Err(failure) if row.restarted || safe.is_none() => {
+                // Other settings would not change the device's mind.
+                Err(failure) if row.restarted || safe.is_none() || matches!(failure, Failure::Device(_)) => {
                     return Err(Error::bad_file(&self.shop.plan.frame(job).path, failure.to_string()));
                 }
                 Err(_) => row.restarted = true,

@@ -36,14 +36,15 @@ impl Loss {
 }
 
 /// What one tap, or a region of it, shall come close to.
-struct Target {
-    values: Vec<f32>,
+#[derive(Clone)]
+pub(super) struct Target {
+    pub values: Vec<f32>,
     /// Their squared norm, at least [`LEAST_NORM`].
-    norm: f64,
+    pub norm: f64,
 }
 
 impl Target {
-    fn new(values: Vec<f32>) -> Self {
+    pub fn new(values: Vec<f32>) -> Self {
         let norm = norm2(&values).max(LEAST_NORM);
         Self { values, norm }
     }
@@ -58,8 +59,9 @@ impl Target {
 }
 
 /// The Gram matrices of one style picture, per tap and region: `[channels][channels]`.
+#[derive(Clone)]
 pub struct StyleTarget {
-    grams: Vec<(Tap, Vec<Option<Target>>)>,
+    pub(super) grams: Vec<(Tap, Vec<Option<Target>>)>,
 }
 
 /// The weights of a picture's regions at the size of every block, 0 for the first.
@@ -70,7 +72,7 @@ impl Guides {
         Self(regions.pyramid(BLOCKS.len()))
     }
 
-    fn at(&self, tap: Tap) -> &[Option<Plane>] {
+    pub(super) fn at(&self, tap: Tap) -> &[Option<Plane>] {
         &self.0[tap.block()]
     }
 }
@@ -133,10 +135,10 @@ pub fn deepest_tap(settings: &Settings) -> Result<Tap, String> {
 }
 
 /// Keeps the relative distance to a target of zeros finite.
-const LEAST_NORM: f64 = 1e-12;
+pub(super) const LEAST_NORM: f64 = 1e-12;
 
 /// The share of `tap` in the weighted mean of `term`.
-fn share(term: &Term, tap: Tap) -> f64 {
+pub(super) fn share(term: &Term, tap: Tap) -> f64 {
     let all: f64 = term.layers.iter().map(|(_, weight)| weight).sum();
     let own: f64 = term.layers.iter().filter(|(other, _)| *other == tap).map(|(_, weight)| weight).sum();
     if all > 0.0 { own / all } else { 0.0 }
@@ -262,7 +264,13 @@ fn add_style<'a>(
 }
 
 /// Returns the total variation of `[height][width][3]` and adds `weight` times its gradient.
-fn add_total_variation(size: Size, padding: Padding, pixels: &[f32], weight: f64, gradient: &mut [f32]) -> f64 {
+pub(super) fn add_total_variation(
+    size: Size,
+    padding: Padding,
+    pixels: &[f32],
+    weight: f64,
+    gradient: &mut [f32],
+) -> f64 {
     let wraps = padding == Padding::Wrap;
     let row = size.width * 3;
     let count = pixels.len() as f64;
@@ -282,7 +290,7 @@ fn add_total_variation(size: Size, padding: Padding, pixels: &[f32], weight: f64
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::scene::Scene;
     use super::super::settings::{Pool, RegionKind};
     use super::super::simd::Isa;
@@ -461,7 +469,7 @@ mod tests {
     }
 
     /// A sky that ends at `row`, softly, and the rest.
-    fn scene(size: Size, row: f32) -> Regions {
+    pub fn scene(size: Size, row: f32) -> Regions {
         let sky = Plane::from_fn(size, |y, x| (row + 0.1 * x as f32 - y as f32).clamp(0.0, 1.0));
         let scene = Scene { sky: Some(sky), depth: Plane::filled(size, 1.0) };
         Regions::of(&RegionKind::Scene, size, &scene, &[])

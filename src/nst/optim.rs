@@ -17,12 +17,14 @@ const OVERSTEP: f64 = 1.4;
 const ADAM_RATE: f32 = 0.02;
 
 /// Why an optimization ended without a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The loss of the start, or a gradient, is not a number.
     NotFinite,
     /// Whoever hears of the steps asked for no more.
     Stopped,
+    /// Losses can no longer be had.
+    Evaluation(String),
 }
 
 /// Minimizes from `x` with at most `steps` evaluations and leaves the best point seen in `x`.
@@ -39,12 +41,12 @@ pub fn minimize(
     steps: usize,
     x: &mut Vec<f32>,
     precondition: impl Fn(&[f32], &[f32]) -> Vec<f32>,
-    mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
+    mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Result<Loss, String>,
     mut on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
 ) -> Result<(Loss, Loss), Failure> {
     let mut count = 0;
     let counted = |x: &[f32], gradient: &mut [f32]| {
-        let loss = evaluate(x, gradient);
+        let loss = evaluate(x, gradient).map_err(Failure::Evaluation)?;
         count += 1;
         match on_step(count, loss) {
             ControlFlow::Continue(()) => Ok(loss),
@@ -220,12 +222,12 @@ mod tests {
         x.to_vec()
     }
 
-    fn loss(total: f64) -> Loss {
-        Loss { total, content: 0.0, style: 0.0, tv: 0.0 }
+    fn loss(total: f64) -> Result<Loss, String> {
+        Ok(Loss { total, content: 0.0, style: 0.0, tv: 0.0 })
     }
 
     /// A long narrow valley: `sum k (x_k - 1)^2`.
-    fn valley(x: &[f32], gradient: &mut [f32]) -> Loss {
+    fn valley(x: &[f32], gradient: &mut [f32]) -> Result<Loss, String> {
         let mut total = 0.0;
         for (k, (x, g)) in x.iter().zip(gradient).enumerate() {
             let (curvature, off) = ((k + 1) as f64, *x as f64 - 1.0);
@@ -236,7 +238,7 @@ mod tests {
     }
 
     /// Rosenbrock's curved valley.
-    fn banana(x: &[f32], gradient: &mut [f32]) -> Loss {
+    fn banana(x: &[f32], gradient: &mut [f32]) -> Result<Loss, String> {
         let (a, b) = (x[0] as f64, x[1] as f64);
         gradient[0] = (-2.0 * (1.0 - a) - 400.0 * a * (b - a * a)) as f32;
         gradient[1] = (200.0 * (b - a * a)) as f32;
@@ -285,7 +287,7 @@ mod tests {
                 assert_eq!(first, seen[0].1);
                 let best = seen.iter().map(|(_, loss)| loss.total).fold(f64::INFINITY, f64::min);
                 assert_eq!(last.total, best, "{optimizer:?} {steps}");
-                assert_eq!(banana(&x, &mut [0.0; 2]).total, best, "{optimizer:?} {steps}");
+                assert_eq!(banana(&x, &mut [0.0; 2]).unwrap().total, best, "{optimizer:?} {steps}");
             }
         }
     }
@@ -330,6 +332,19 @@ mod tests {
             };
             assert_eq!(minimize(optimizer, 9, &mut vec![0.0; 3], plain, valley, on_step), Err(Failure::Stopped));
             assert_eq!(heard, 3);
+        }
+    }
+
+    #[test]
+    fn a_loss_that_cannot_be_had_ends_it_with_the_reason() {
+        for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
+            let mut left = 3;
+            let unplugged = |x: &[f32], gradient: &mut [f32]| {
+                left -= 1;
+                if left > 0 { valley(x, gradient) } else { Err("unplugged".into()) }
+            };
+            let ended = minimize(optimizer, 9, &mut vec![0.0; 3], plain, unplugged, |_, _| ControlFlow::Continue(()));
+            assert_eq!(ended, Err(Failure::Evaluation("unplugged".into())));
         }
     }
 }

@@ -77,6 +77,11 @@ impl Backbone {
         &self.digest
     }
 
+    /// The tensors of the convolutions, `([outputs, inputs, 3, 3], [outputs])`.
+    pub fn tensors(&self) -> impl Iterator<Item = (&Tensor, &Tensor)> {
+        self.convs.iter().map(|conv| (&conv.weight, &conv.bias))
+    }
+
     /// The numbers of all convolutions up to `deepest`.
     ///
     /// # Errors
@@ -172,10 +177,5 @@ impl Backbone {
         let bias = Tensor::full(value, self.convs[0].outputs(), &Device::Cpu).unwrap();
         self.convs[0].bias = bias;
         self
-    }
-
-    /// The tensors of the convolutions, `([outputs, inputs, 3, 3], [outputs])`.
-    pub fn tensors(&self) -> impl Iterator<Item = (&Tensor, &Tensor)> {
-        self.convs.iter().map(|conv| (&conv.weight, &conv.bias))
     }
 }

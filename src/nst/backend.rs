@@ -1,0 +1,174 @@
+//! The two back ends behind one face: the CPU's own kernels, and Candle's tensors in batches.
+
+use super::batcher::{self, Batcher};
+use super::conv::Size;
+use super::loss::{self, ContentTarget, Guides, Loss, StyleTarget};
+use super::settings::{Padding, Settings, Tap};
+use super::simd::Isa;
+use super::tensor::{Precision, TensorGoal, TensorTrunk};
+use super::vgg::Trunk;
+use super::weights::Backbone;
+use candle_core::Device;
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+/// On what a network runs.
+#[derive(Clone, Debug)]
+pub enum Machine {
+    /// Kernels of this instruction set; each evaluation on the threads that ask for it.
+    Cpu(Isa),
+    /// A device of Candle's, which works on up to `batch` pictures at once.
+    Tensors { device: Device, name: String, precision: Precision, batch: usize },
+}
+
+impl From<Isa> for Machine {
+    fn from(isa: Isa) -> Self {
+        Self::Cpu(isa)
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Cpu(isa) => write!(f, "cpu {isa}"),
+            Self::Tensors { name, precision: Precision::F32, .. } => write!(f, "{name} f32"),
+            Self::Tensors { name, precision: Precision::Bf16, .. } => write!(f, "{name} bf16"),
+        }
+    }
+}
+
+/// The frozen network on its machine.
+#[derive(Clone)]
+pub enum Network {
+    Cpu(Arc<Trunk>),
+    Tensors(Batcher),
+}
+
+/// Evaluations of pictures of one size.
+pub enum Evaluator<'a> {
+    Cpu(loss::Evaluator<'a>),
+    Tensors(batcher::Evaluator),
+}
+
+/// What a picture shall come close to at one scale.
+pub enum Goal<'a> {
+    Cpu(ContentTarget, &'a StyleTarget, Guides),
+    Tensors(Arc<TensorGoal>),
+}
+
+impl Network {
+    /// # Errors
+    /// When the backbone ends before the deepest tap of the settings, or the device refuses.
+    pub fn new(backbone: &Backbone, settings: &Settings, machine: &Machine) -> Result<Self, String> {
+        let deepest: Tap = loss::deepest_tap(settings)?;
+        match machine {
+            Machine::Cpu(isa) => Trunk::new(backbone, deepest, settings.pool, *isa).map(Arc::new).map(Self::Cpu),
+            Machine::Tensors { device, precision, batch, .. } => {
+                let trunk = TensorTrunk::new(backbone, deepest, settings.pool, device, *precision)?;
+                Ok(Self::Tensors(Batcher::new(trunk, *batch)))
+            }
+        }
+    }
+
+    /// Pictures of a batch at most, where there are batches.
+    pub fn batch(&self) -> Option<usize> {
+        match self {
+            Self::Cpu(_) => None,
+            Self::Tensors(batcher) => Some(batcher.most()),
+        }
+    }
+
+    pub fn evaluator<'a>(&'a self, settings: &'a Settings, size: Size) -> Evaluator<'a> {
+        match self {
+            Self::Cpu(trunk) => Evaluator::Cpu(loss::Evaluator::new(trunk, settings, size)),
+            Self::Tensors(batcher) => Evaluator::Tensors(batcher.evaluator(settings, size)),
+        }
+    }
+}
+
+impl Evaluator<'_> {
+    /// With another padding than the settings say.
+    pub fn padded(self, padding: Padding) -> Self {
+        match self {
+            Self::Cpu(evaluator) => Self::Cpu(evaluator.padded(padding)),
+            Self::Tensors(evaluator) => Self::Tensors(evaluator.padded(padding)),
+        }
+    }
+
+    pub fn size(&self) -> Size {
+        match self {
+            Self::Cpu(evaluator) => evaluator.size(),
+            Self::Tensors(evaluator) => evaluator.size(),
+        }
+    }
+
+    /// See [`loss::Evaluator::style_target`].
+    ///
+    /// # Errors
+    /// What a device says that refuses; the CPU never does.
+    pub fn style_target(&mut self, pixels: &[f32], guides: Guides) -> Result<StyleTarget, String> {
+        match self {
+            Self::Cpu(evaluator) => Ok(evaluator.style_target(pixels, &guides)),
+            Self::Tensors(evaluator) => evaluator.style_target(pixels, guides),
+        }
+    }
+
+    /// What `content`, `[height][width][3]` in 0..1, shall come close to.
+    ///
+    /// # Errors
+    /// As [`Evaluator::style_target`].
+    pub fn goal<'a>(&mut self, content: &[f32], style: &'a StyleTarget, guides: Guides) -> Result<Goal<'a>, String> {
+        match self {
+            Self::Cpu(evaluator) => Ok(Goal::Cpu(evaluator.content_target(content), style, guides)),
+            Self::Tensors(evaluator) => evaluator.goal(content, style, guides).map(Goal::Tensors),
+        }
+    }
+
+    /// See [`loss::Evaluator::evaluate`].
+    ///
+    /// # Errors
+    /// As [`Evaluator::style_target`].
+    ///
+    /// # Panics
+    /// When `goal` is another back end's.
+    pub fn evaluate(&mut self, goal: &Goal, pixels: &[f32], gradient: &mut [f32]) -> Result<Loss, String> {
+        match (self, goal) {
+            (Self::Cpu(evaluator), Goal::Cpu(content, style, guides)) => {
+                Ok(evaluator.evaluate(content, style, guides, pixels, gradient))
+            }
+            (Self::Tensors(evaluator), Goal::Tensors(goal)) => evaluator.evaluate(goal, pixels, gradient),
+            _ => unreachable!("a goal is of its evaluator"),
+        }
+    }
+
+    /// The mean wall time of an evaluation over `count` of them; where there are batches, of one in a full batch.
+    ///
+    /// # Errors
+    /// As [`Evaluator::style_target`].
+    pub fn seconds_per_evaluation(&mut self, goal: &Goal, pixels: &[f32], count: usize) -> Result<f64, String> {
+        let begun = Instant::now();
+        let at_once = match (self, goal) {
+            (Self::Tensors(evaluator), Goal::Tensors(goal)) => {
+                let evaluator = &*evaluator;
+                let many =
+                    || (0..count).try_for_each(|_| evaluator.evaluate(goal, pixels, &mut pixels.to_vec()).map(drop));
+                thread::scope(|scope| {
+                    let callers: Vec<_> = (0..evaluator.most()).map(|_| scope.spawn(many)).collect();
+                    let count = callers.len();
+                    callers
+                        .into_iter()
+                        .try_for_each(|caller| caller.join().unwrap_or_else(|_| Err("it panicked".into())))?;
+                    Ok::<_, String>(count)
+                })?
+            }
+            (evaluator, goal) => {
+                let mut gradient = pixels.to_vec();
+                (0..count).try_for_each(|_| evaluator.evaluate(goal, pixels, &mut gradient).map(drop))?;
+                1
+            }
+        };
+        Ok(begun.elapsed().as_secs_f64() / (count * at_once) as f64)
+    }
+}

@@ -1,0 +1,320 @@
+//! Evaluations of many frames in batches: callers on any thread wait for theirs, one thread owns the device.
+//!
+//! Whatever waits when the device is free becomes the next batch, as far as sizes agree and memory goes. Frames need not be
+//! in step: each caller runs its own optimizer on its own core while the device works for others, so that reading,
+//! writing and the optimizers' vectors cost the device no time.
+
+use super::conv::Size;
+use super::loss::{self, Guides, Loss, StyleTarget};
+use super::settings::{Padding, Settings};
+use super::tensor::{Distance, TensorGoal, TensorTrunk};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+/// The device's thread, which ends with the last handle.
+#[derive(Clone)]
+pub struct Batcher {
+    tickets: Sender<Ticket>,
+    /// Pictures of a batch at most; halved whenever the device's memory was too short.
+    most: Arc<AtomicUsize>,
+}
+
+enum Ticket {
+    Evaluate(Evaluation),
+    /// Something that is done once per picture or style.
+    Once(Box<dyn FnOnce(&TensorTrunk) + Send>),
+}
+
+struct Evaluation {
+    settings: Arc<Settings>,
+    size: Size,
+    padding: Padding,
+    goal: Arc<TensorGoal>,
+    pixels: Vec<f32>,
+    answer: Sender<Result<(Distance, Vec<f32>), String>>,
+}
+
+impl Evaluation {
+    fn goes_with(&self, other: &Self) -> bool {
+        let same = Arc::ptr_eq(&self.settings, &other.settings) || self.settings == other.settings;
+        same && (self.size, self.padding) == (other.size, other.padding)
+    }
+}
+
+/// Pictures of one size on a [`Batcher`].
+pub struct Evaluator {
+    batcher: Batcher,
+    settings: Arc<Settings>,
+    size: Size,
+    padding: Padding,
+}
+
+impl Batcher {
+    /// Gives `trunk` a thread that works on up to `most` pictures at once, at least 1.
+    pub fn new(trunk: TensorTrunk, most: usize) -> Self {
+        let (tickets, waiting) = channel();
+        let most = Arc::new(AtomicUsize::new(most.max(1)));
+        let shared = most.clone();
+        thread::spawn(move || serve(&trunk, &waiting, &shared));
+        Self { tickets, most }
+    }
+
+    /// Pictures of a batch at most, as memory turned out.
+    pub fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
+    }
+
+    /// For pictures of `size` under `settings`.
+    pub fn evaluator(&self, settings: &Settings, size: Size) -> Evaluator {
+        Evaluator { batcher: self.clone(), settings: Arc::new(settings.clone()), size, padding: settings.padding }
+    }
+
+    /// Runs `work` on the device's thread.
+    fn once<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&TensorTrunk) -> candle_core::Result<T> + Send + 'static,
+    ) -> Result<T, String> {
+        let (answer, heard) = channel();
+        let work = move |trunk: &TensorTrunk| {
+            let _ = answer.send(work(trunk).map_err(|error| error.to_string()));
+        };
+        let sent = self.tickets.send(Ticket::Once(Box::new(work)));
+        sent.ok().and_then(|()| heard.recv().ok()).unwrap_or_else(|| Err(GONE.into()))
+    }
+}
+
+const GONE: &str = "the device's thread has ended";
+
+impl Evaluator {
+    /// With another padding than the settings say.
+    pub fn padded(self, padding: Padding) -> Self {
+        Self { padding, ..self }
+    }
+
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Pictures of a batch at most.
+    pub fn most(&self) -> usize {
+        self.batcher.most()
+    }
+
+    /// See [`loss::Evaluator::style_target`].
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn style_target(&self, pixels: &[f32], guides: Guides) -> Result<StyleTarget, String> {
+        let (settings, size, padding, pixels) = (self.settings.clone(), self.size, self.padding, pixels.to_vec());
+        self.batcher.once(move |trunk| trunk.style_target(&settings.style, &pixels, size, padding, &guides))
+    }
+
+    /// What `content` shall come close to.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn goal(&self, content: &[f32], style: &StyleTarget, guides: Guides) -> Result<Arc<TensorGoal>, String> {
+        let (settings, size, padding, content) = (self.settings.clone(), self.size, self.padding, content.to_vec());
+        let style = style.clone();
+        self.batcher.once(move |trunk| trunk.goal(&settings, &content, size, padding, &style, &guides)).map(Arc::new)
+    }
+
+    /// See [`loss::Evaluator::evaluate`].
+    ///
+    /// # Errors
+    /// What the device says of a batch of one.
+    pub fn evaluate(&self, goal: &Arc<TensorGoal>, pixels: &[f32], gradient: &mut [f32]) -> Result<Loss, String> {
+        let (answer, heard) = channel();
+        let ticket = Ticket::Evaluate(Evaluation {
+            settings: self.settings.clone(),
+            size: self.size,
+            padding: self.padding,
+            goal: goal.clone(),
+            pixels: pixels.to_vec(),
+            answer,
+        });
+        self.batcher.tickets.send(ticket).map_err(|_| GONE)?;
+        let (Distance { content, style }, own) = heard.recv().map_err(|_| GONE)??;
+        gradient.copy_from_slice(&own);
+        let Settings { tv: weight, content: of_content, style: of_style, .. } = &*self.settings;
+        let tv = match *weight > 0.0 {
+            true => loss::add_total_variation(self.size, self.padding, pixels, *weight, gradient),
+            false => 0.0,
+        };
+        Ok(Loss { total: of_content.weight * content + of_style.weight * style + weight * tv, content, style, tv })
+    }
+}
+
+/// Answers what waits, in batches, until nobody can ask any more.
+fn serve(trunk: &TensorTrunk, waiting: &Receiver<Ticket>, most: &AtomicUsize) {
+    let mut queue: Vec<Evaluation> = Vec::new();
+    loop {
+        if queue.is_empty() {
+            match waiting.recv() {
+                Ok(ticket) => accept(trunk, ticket, &mut queue),
+                Err(_) => return,
+            }
+        }
+        while let Ok(ticket) = waiting.try_recv() {
+            accept(trunk, ticket, &mut queue);
+        }
+        if queue.is_empty() {
+            continue;
+        }
+        let head = queue.remove(0);
+        let (mut batch, rest): (Vec<_>, Vec<_>) = queue.into_iter().partition(|other| head.goes_with(other));
+        batch.insert(0, head);
+        queue = batch.split_off(batch.len().min(most.load(Ordering::Relaxed)));
+        queue.extend(rest);
+        let answers = in_halves(&batch, most, &|batch| evaluate(trunk, batch));
+        for (asked, answer) in batch.iter().zip(answers) {
+            // Whoever asked may have been stopped.
+            let _ = asked.answer.send(answer);
+        }
+    }
+}
+
+fn accept(trunk: &TensorTrunk, ticket: Ticket, queue: &mut Vec<Evaluation>) {
+    match ticket {
+        Ticket::Evaluate(evaluation) => queue.push(evaluation),
+        Ticket::Once(work) => work(trunk),
+    }
+}
+
+fn evaluate(trunk: &TensorTrunk, batch: &[Evaluation]) -> Result<Vec<(Distance, Vec<f32>)>, String> {
+    let Some(Evaluation { settings, size, padding, .. }) = batch.first() else { return Ok(Vec::new()) };
+    let pixels: Vec<&[f32]> = batch.iter().map(|one| &one.pixels[..]).collect();
+    let goals: Vec<&TensorGoal> = batch.iter().map(|one| &*one.goal).collect();
+    trunk.evaluate(settings, &pixels, *size, *padding, &goals).map_err(|error| error.to_string())
+}
+
+/// One answer for each of `batch`. Where the device's memory is too short the batch is done in halves, and from then on no
+/// larger ones are tried.
+fn in_halves<T, R>(
+    batch: &[T],
+    most: &AtomicUsize,
+    run: &dyn Fn(&[T]) -> Result<Vec<R>, String>,
+) -> Vec<Result<R, String>> {
+    match run(batch) {
+        Ok(answers) => answers.into_iter().map(Ok).collect(),
+        Err(error) if batch.len() > 1 && is_memory(&error) => {
+            let half = batch.len().div_ceil(2);
+            most.fetch_min(half, Ordering::Relaxed);
+            batch.chunks(half).flat_map(|part| in_halves(part, most, run)).collect()
+        }
+        Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
+    }
+}
+
+/// CUDA, cuDNN and cuBLAS each have a name of their own for it.
+fn is_memory(error: &str) -> bool {
+    let error = error.to_lowercase();
+    ["out of memory", "out_of_memory", "alloc_failed"].iter().any(|name| error.contains(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::loss::tests::scene;
+    use super::super::plane::Plane;
+    use super::super::regions::Regions;
+    use super::super::scene::Scene;
+    use super::super::settings::{Pool, RegionKind};
+    use super::super::simd::Isa;
+    use super::super::tensor::Precision;
+    use super::super::testing::Random;
+    use super::super::vgg::Trunk;
+    use super::super::weights::Backbone;
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn a_batch_too_large_for_memory_is_done_in_halves_from_then_on() {
+        let most = AtomicUsize::new(8);
+        let run = |batch: &[u32]| match batch.len() {
+            ..=2 => Ok(batch.iter().map(|n| n * 10).collect()),
+            _ => Err("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".to_string()),
+        };
+        let answers = in_halves(&[1, 2, 3, 4, 5, 6, 7], &most, &run);
+        assert_eq!(answers, [10, 20, 30, 40, 50, 60, 70].map(Ok));
+        assert_eq!(most.into_inner(), 2);
+    }
+
+    #[test]
+    fn other_faults_and_batches_of_one_that_do_not_fit_are_told_to_all() {
+        let most = AtomicUsize::new(8);
+        let fault = |_: &[u32]| Err::<Vec<u32>, _>("the bus fell off".to_string());
+        assert_eq!(in_halves(&[1, 2], &most, &fault), [Err("the bus fell off".into()), Err("the bus fell off".into())]);
+        assert_eq!(most.load(Ordering::Relaxed), 8);
+        let full = |_: &[u32]| Err::<Vec<u32>, _>("CUDNN_STATUS_ALLOC_FAILED".to_string());
+        assert!(in_halves(&[1, 2, 3], &most, &full).iter().all(Result::is_err));
+    }
+
+    /// Losses and gradients of several pictures, each with a goal of its own, on both back ends.
+    fn check(settings: &Settings, size: Size, precision: Precision, tolerance: f64) {
+        let deepest = loss::deepest_tap(settings).unwrap();
+        let backbone = Backbone::random([16, 32, 32, 48, 32], deepest);
+        let fast = Trunk::new(&backbone, deepest, settings.pool, Isa::available()[0]).unwrap();
+        let slow = TensorTrunk::new(&backbone, deepest, settings.pool, &Device::Cpu, precision).unwrap();
+        let batcher = Batcher::new(slow, 3);
+        let mut random = Random(3);
+        let mut picture = || -> Vec<f32> {
+            let level = random.uniform();
+            (0..size.pixels() * 3)
+                .map(|n| level * (0.5 + 0.4 * (n as f32 * 0.01).sin()) + 0.2 * random.uniform())
+                .collect()
+        };
+        let jobs: Vec<[Vec<f32>; 3]> = (0..4).map(|_| [picture(), picture(), picture()]).collect();
+        // Every other frame has no sky.
+        let regions = |n: usize| match n % 2 {
+            0 => Regions::of(&RegionKind::Scene, size, &Scene { sky: None, depth: Plane::filled(size, 1.0) }, &[]),
+            _ => scene(size, size.height as f32 / 3.0),
+        };
+        let guides = |n: usize| Guides::new(&regions(n));
+        thread::scope(|scope| {
+            for (n, [content, style, x]) in jobs.iter().enumerate() {
+                let (fast, batcher) = (&fast, &batcher);
+                scope.spawn(move || {
+                    let mut evaluator = loss::Evaluator::new(fast, settings, size);
+                    let target = evaluator.style_target(style, &guides(n));
+                    let goal = evaluator.content_target(content);
+                    let mut expected = vec![0.0; x.len()];
+                    let loss = evaluator.evaluate(&goal, &target, &guides(n), x, &mut expected);
+                    let other = batcher.evaluator(settings, size);
+                    let target = other.style_target(style, guides(n)).unwrap();
+                    let goal = other.goal(content, &target, guides(n)).unwrap();
+                    let mut gradient = vec![0.0; x.len()];
+                    let found = other.evaluate(&goal, x, &mut gradient).unwrap();
+                    for (found, loss) in [(found.total, loss.total), (found.style, loss.style), (found.tv, loss.tv)] {
+                        assert!((found - loss).abs() <= tolerance * loss.abs(), "{size:?}: {found} for {loss}");
+                    }
+                    let scale = expected.iter().fold(0.0_f32, |most, g| most.max(g.abs())) as f64;
+                    let off = gradient.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) as f64;
+                    assert!(off <= 10.0 * tolerance * scale, "{size:?}: gradient off by {off} of {scale}");
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn every_padding_pool_and_odd_size_equals_the_kernels_of_the_cpu() {
+        for padding in [Padding::Zero, Padding::Replicate, Padding::Wrap] {
+            for pool in [Pool::Max, Pool::Avg] {
+                let settings = Settings { padding, pool, tv: 0.3, ..Settings::default() };
+                check(&settings, Size { height: 32, width: 48 }, Precision::F32, 1e-4);
+                check(&settings, Size { height: 35, width: 49 }, Precision::F32, 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn taps_before_pools_and_rounded_activations_are_near_the_kernels_of_the_cpu() {
+        let taps = |names: &[&str]| names.iter().map(|name| (name.parse().unwrap(), 1.0)).collect();
+        let mut settings = Settings::default();
+        settings.style.layers = taps(&["relu1_2", "relu2_2", "relu3_4"]);
+        settings.content.layers = taps(&["relu2_2", "relu3_1"]);
+        check(&settings, Size { height: 33, width: 40 }, Precision::F32, 1e-4);
+        check(&Settings::default(), Size { height: 32, width: 48 }, Precision::Bf16, 1e-2);
+    }
+}

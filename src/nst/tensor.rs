@@ -1,0 +1,422 @@
+//! The trunk and the loss over Candle's tensors, for pictures of one size in a batch: what runs on a GPU.
+//!
+//! The CPU has kernels of its own in [`super::conv`]; this is the same chain in operations that every back end of Candle
+//! has. Candle's own way back is not used: it computes kernel gradients that nobody needs, and its pools' gradients are
+//! wrong. The gradient of a frozen 3x3 convolution is the same convolution with the kernel turned and its channels
+//! swapped, so both directions are `conv2d`, which is cuDNN's on a GPU.
+
+use super::conv::Size;
+use super::gram;
+use super::loss::{Guides, LEAST_NORM, StyleTarget, Target, share};
+use super::plane::Plane;
+use super::settings::{Padding, Pool, Settings, Tap, Term};
+use super::vgg::{MEAN, STD};
+use super::weights::Backbone;
+use candle_core::{D, DType, Device, Result, Tensor};
+
+/// In what numbers activations and their gradients are kept; losses, Gram matrices and pixels are `f32` in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    F32,
+    /// Half the memory and, on a GPU, tensor cores. Candle's CPU has no such convolution: there `f32` ones between rounded
+    /// activations stand in, which sum the same products in the same precision.
+    Bf16,
+}
+
+/// The frozen network up to its deepest tap on one device.
+pub struct TensorTrunk {
+    device: Device,
+    precision: Precision,
+    pool: Pool,
+    convs: Vec<Conv>,
+    /// `[1, 3, 1, 1]`
+    mean: Tensor,
+    std: Tensor,
+}
+
+/// Kernels `[outputs, inputs, 3, 3]`, `[inputs, outputs, 3, 3]`, and the bias `[1, outputs, 1, 1]`.
+struct Conv {
+    forward: Tensor,
+    backward: Tensor,
+    bias: Tensor,
+}
+
+/// What one picture shall come close to, on the device.
+pub struct TensorGoal {
+    /// Per tap the features, `[1, channels, height, width]`, and their squared norm.
+    content: Vec<(Tap, Tensor, f32)>,
+    style: Vec<(Tap, StyleGoal)>,
+}
+
+/// One tap's targets, by region. A region that either side lacks has weights of zero.
+struct StyleGoal {
+    /// `[1, regions, channels, channels]`
+    grams: Tensor,
+    /// How much of each pixel belongs to a region: `[1, regions, 1, pixels]`.
+    weights: Tensor,
+    /// The sums of these, and the norm that all regions share: the paper's `sum a |S|^2`.
+    totals: Vec<f32>,
+    norm: f32,
+}
+
+/// What one picture of a batch costs, before the weights of the terms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Distance {
+    pub content: f64,
+    pub style: f64,
+}
+
+impl TensorTrunk {
+    /// Uploads `backbone` up to `deepest`.
+    ///
+    /// # Errors
+    /// When the backbone ends before `deepest`, or the device refuses.
+    pub fn new(
+        backbone: &Backbone,
+        deepest: Tap,
+        pool: Pool,
+        device: &Device,
+        precision: Precision,
+    ) -> std::result::Result<Self, String> {
+        let conv = |(weight, bias): (&Tensor, &Tensor)| -> Result<Conv> {
+            let backward = weight.flip(&[2, 3])?.transpose(0, 1)?.contiguous()?;
+            let place = |tensor: &Tensor| tensor.to_dtype(stored(precision))?.to_device(device);
+            Ok(Conv {
+                forward: place(weight)?,
+                backward: place(&backward)?,
+                bias: place(&bias.reshape((1, (), 1, 1))?)?,
+            })
+        };
+        let convs = backbone.tensors().take(deepest.index() + 1).map(conv).collect::<Result<Vec<_>>>();
+        let convs = convs.map_err(|error| format!("the device refuses the network: {error}"))?;
+        if convs.len() <= deepest.index() {
+            return Err(format!("{} ends before {deepest}", backbone.name()));
+        }
+        let colours = |values: [f32; 3]| Tensor::new(&values, device).and_then(|t| t.reshape((1, 3, 1, 1)));
+        let (mean, std) = (colours(MEAN), colours(STD));
+        let (mean, std) = mean.and_then(|mean| Ok((mean, std?))).map_err(|error| error.to_string())?;
+        Ok(Self { device: device.clone(), precision, pool, convs, mean, std })
+    }
+
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Uploads pictures, each `[height][width][3]`, as `[pictures, 3, height, width]`.
+    fn upload(&self, pictures: &[&[f32]], size: Size) -> Result<Tensor> {
+        let all = pictures.concat();
+        let shape = (pictures.len(), size.height, size.width, 3);
+        Tensor::from_vec(all, shape, &self.device)?.permute((0, 3, 1, 2))?.contiguous()
+    }
+
+    /// The activations of every layer, `[pictures, channels, height, width]`, for RGB in 0..1.
+    fn forward(&self, pixels: &Tensor, padding: Padding, deepest: Tap) -> Result<Vec<Tensor>> {
+        let mut x = pixels.broadcast_sub(&self.mean)?.broadcast_div(&self.std)?.to_dtype(stored(self.precision))?;
+        let mut activations: Vec<Tensor> = Vec::new();
+        for (conv, tap) in self.convs.iter().zip(Tap::all()).take(deepest.index() + 1) {
+            if tap.opens_block() && tap.block() > 0 {
+                x = pooled(&x, self.pool)?;
+            }
+            x = match padding {
+                Padding::Zero => self.conv2d(&x, &conv.forward, 1)?,
+                _ => self.conv2d(&padded(&x, padding)?, &conv.forward, 0)?,
+            };
+            x = x.broadcast_add(&conv.bias)?.relu()?;
+            activations.push(x.clone());
+        }
+        Ok(activations)
+    }
+
+    fn conv2d(&self, x: &Tensor, kernel: &Tensor, padding: usize) -> Result<Tensor> {
+        if self.precision == Precision::Bf16 && self.device.is_cpu() {
+            let wide = |tensor: &Tensor| tensor.to_dtype(DType::F32);
+            return wide(x)?.conv2d(&wide(kernel)?, padding, 1, 1, 1)?.to_dtype(DType::BF16);
+        }
+        x.conv2d(kernel, padding, 1, 1, 1)
+    }
+
+    /// Takes the gradients of taps back to the pixels, `[pictures, 3, height, width]`; `tap_gradient(tap, features)` is
+    /// called from the deepest tap up, with and for `f32`.
+    fn backward(
+        &self,
+        activations: &[Tensor],
+        padding: Padding,
+        mut tap_gradient: impl FnMut(Tap, &Tensor) -> Result<Option<Tensor>>,
+    ) -> Result<Tensor> {
+        let mut passing: Option<Tensor> = None;
+        let taps: Vec<Tap> = Tap::all().take(activations.len()).collect();
+        for ((&tap, conv), activation) in taps.iter().zip(&self.convs).zip(activations).rev() {
+            // What comes from above belongs to the pooled plane where a pool follows.
+            let pools = taps.get(tap.index() + 1).is_some_and(|above| above.opens_block());
+            if let (Some(above), true) = (&passing, pools) {
+                passing = Some(unpooled(above, activation, self.pool)?);
+            }
+            if let Some(own) = tap_gradient(tap, &activation.to_dtype(DType::F32)?)? {
+                let own = own.to_dtype(stored(self.precision))?;
+                passing = Some(match passing {
+                    Some(above) => (above + own)?,
+                    None => own,
+                });
+            }
+            let Some(gradient) = &passing else { continue };
+            let masked = (gradient * activation.gt(0_f32)?.to_dtype(gradient.dtype())?)?;
+            passing = Some(match padding {
+                Padding::Zero => self.conv2d(&masked, &conv.backward, 1)?,
+                Padding::Wrap => self.conv2d(&padded(&masked, padding)?, &conv.backward, 0)?,
+                Padding::Replicate => folded(&self.conv2d(&masked, &conv.backward, 2)?)?,
+            });
+        }
+        let Some(gradient) = passing else { candle_core::bail!("no tap has a gradient") };
+        gradient.to_dtype(DType::F32)?.broadcast_div(&self.std)
+    }
+
+    /// The style target of `pixels`, `[height][width][3]`, whose regions are `guides`.
+    pub fn style_target(
+        &self,
+        style: &Term,
+        pixels: &[f32],
+        size: Size,
+        padding: Padding,
+        guides: &Guides,
+    ) -> Result<StyleTarget> {
+        let Some(deepest) = deepest(&[style]) else { return Ok(StyleTarget { grams: Vec::new() }) };
+        let activations = self.forward(&self.upload(&[pixels], size)?, padding, deepest)?;
+        let gram = |tap: Tap, region: &Plane| -> Result<Target> {
+            let features = rows(&activations[tap.index()])?;
+            let weights = Tensor::from_slice(region.data(), (1, 1, region.data().len()), &self.device)?;
+            let total = gram::total(region.data()).max(f32::MIN_POSITIVE) as f64;
+            let gram = (features.broadcast_mul(&weights)?.matmul(&features.t()?)? / total)?;
+            Ok(Target::new(gram.flatten_all()?.to_vec1()?))
+        };
+        let regions = |tap: Tap| -> Result<Vec<Option<Target>>> {
+            guides.at(tap).iter().map(|region| region.as_ref().map(|region| gram(tap, region)).transpose()).collect()
+        };
+        let grams = style.layers.iter().map(|&(tap, _)| Ok((tap, regions(tap)?))).collect::<Result<_>>()?;
+        Ok(StyleTarget { grams })
+    }
+
+    /// What `content`, `[height][width][3]`, shall come close to under `guides`.
+    pub fn goal(
+        &self,
+        settings: &Settings,
+        content: &[f32],
+        size: Size,
+        padding: Padding,
+        style: &StyleTarget,
+        guides: &Guides,
+    ) -> Result<TensorGoal> {
+        let activations = match deepest(&[&settings.content]) {
+            Some(deepest) => self.forward(&self.upload(&[content], size)?, padding, deepest)?,
+            None => Vec::new(),
+        };
+        let features = |&(tap, _): &(Tap, f64)| -> Result<_> {
+            let features = activations[tap.index()].to_dtype(DType::F32)?;
+            let norm = features.sqr()?.sum_all()?.to_scalar::<f32>()?.max(LEAST_NORM as f32);
+            Ok((tap, features, norm))
+        };
+        let content = settings.content.layers.iter().map(features).collect::<Result<_>>()?;
+        let style = style.grams.iter().map(|(tap, targets)| Ok((*tap, self.style_goal(targets, guides.at(*tap))?)));
+        Ok(TensorGoal { content, style: style.collect::<Result<_>>()? })
+    }
+
+    fn style_goal(&self, targets: &[Option<Target>], regions: &[Option<Plane>]) -> Result<StyleGoal> {
+        let pixels = regions.iter().flatten().map(|region| region.data().len()).next().unwrap_or(1);
+        let matrix = targets.iter().flatten().map(|target| target.values.len()).next().unwrap_or(1);
+        let (mut grams, mut weights, mut totals, mut norm) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
+        for (target, region) in targets.iter().zip(regions) {
+            match (target, region) {
+                (Some(target), Some(region)) => {
+                    let total = gram::total(region.data());
+                    grams.extend_from_slice(&target.values);
+                    weights.extend_from_slice(region.data());
+                    totals.push(total);
+                    norm += total as f64 * target.norm;
+                }
+                _ => {
+                    grams.resize(grams.len() + matrix, 0.0);
+                    weights.resize(weights.len() + pixels, 0.0);
+                    totals.push(0.0);
+                }
+            }
+        }
+        let (count, channels) = (totals.len(), matrix.isqrt());
+        Ok(StyleGoal {
+            grams: Tensor::from_vec(grams, (1, count, channels, channels), &self.device)?,
+            weights: Tensor::from_vec(weights, (1, count, 1, pixels), &self.device)?,
+            totals,
+            norm: norm.max(LEAST_NORM) as f32,
+        })
+    }
+
+    /// How far each of `pictures` is from its goal, and the gradients of the weighted sum of both terms, `[height][width][3]`.
+    ///
+    /// # Errors
+    /// When the device refuses, mostly since its memory is too short for the batch.
+    pub fn evaluate(
+        &self,
+        settings: &Settings,
+        pictures: &[&[f32]],
+        size: Size,
+        padding: Padding,
+        goals: &[&TensorGoal],
+    ) -> Result<Vec<(Distance, Vec<f32>)>> {
+        let Some(deepest) = deepest(&[&settings.content, &settings.style]) else {
+            candle_core::bail!("neither content nor style names a layer")
+        };
+        let activations = self.forward(&self.upload(pictures, size)?, padding, deepest)?;
+        let zeros = Tensor::zeros(pictures.len(), DType::F32, &self.device)?;
+        let (mut content, mut style) = (zeros.clone(), zeros);
+        let tap_gradient = |tap: Tap, features: &Tensor| {
+            let mut gradient: Option<Tensor> = None;
+            let mut add = |more: Tensor| -> Result<()> {
+                gradient = Some(match gradient.take() {
+                    Some(sum) => (sum + more)?,
+                    None => more,
+                });
+                Ok(())
+            };
+            if let Some(at) = settings.content.layers.iter().position(|&(other, _)| other == tap) {
+                let (distance, own) = self.content_gradient(features, goals, at)?;
+                let share = share(&settings.content, tap);
+                content = (&content + (distance * share)?)?;
+                add((own * (settings.content.weight * share))?)?;
+            }
+            if let Some(at) = settings.style.layers.iter().position(|&(other, _)| other == tap) {
+                let (distance, own) = self.style_gradient(features, goals, at)?;
+                let share = share(&settings.style, tap);
+                style = (&style + (distance * share)?)?;
+                add((own * (settings.style.weight * share))?)?;
+            }
+            Ok(gradient)
+        };
+        let gradients = self.backward(&activations, padding, tap_gradient)?;
+        let gradients = gradients.permute((0, 2, 3, 1))?.contiguous()?.flatten_from(1)?.to_vec2::<f32>()?;
+        let distances = Tensor::stack(&[content, style], 1)?.to_vec2::<f32>()?;
+        let distance = |pair: &Vec<f32>| Distance { content: pair[0].into(), style: pair[1].into() };
+        Ok(distances.iter().map(distance).zip(gradients).collect())
+    }
+
+    /// `|F - C|^2 / |C|^2` of every picture and its gradient, for the content's layer `at`.
+    fn content_gradient(&self, features: &Tensor, goals: &[&TensorGoal], at: usize) -> Result<(Tensor, Tensor)> {
+        let targets: Vec<&Tensor> = goals.iter().map(|goal| &goal.content[at].1).collect();
+        let norms = self.per_picture(goals.iter().map(|goal| goal.content[at].2))?;
+        let off = (features - Tensor::cat(&targets, 0)?)?;
+        let distance = (off.sqr()?.flatten_from(1)?.sum(1)? / &norms)?;
+        Ok((distance, (off.broadcast_div(&norms.reshape(((), 1, 1, 1))?)? * 2.0)?))
+    }
+
+    /// The distance of every picture's Gram matrices and its gradient, for the style's layer `at`; see
+    /// [`super::loss`] for the formula. The share of a region and its matrix' own divisor are one number and cancel.
+    fn style_gradient(&self, features: &Tensor, goals: &[&TensorGoal], at: usize) -> Result<(Tensor, Tensor)> {
+        let goal = |n: usize| &goals[n].style[at].1;
+        let every = || (0..goals.len()).map(goal);
+        let cat = |pick: fn(&StyleGoal) -> &Tensor| Tensor::cat(&every().map(pick).collect::<Vec<_>>(), 0);
+        let (grams, weights) = (cat(|goal| &goal.grams)?, cat(|goal| &goal.weights)?);
+        let norms = self.per_picture(every().map(|goal| goal.norm))?;
+        let rows = rows(features)?;
+        let turned = rows.t()?;
+        let mut distance = norms.zeros_like()?;
+        let mut gradient = rows.zeros_like()?;
+        for region in 0..goal(0).totals.len() {
+            let totals = self.per_picture(every().map(|goal| goal.totals[region]))?;
+            let least = self.per_picture(every().map(|goal| goal.totals[region].max(f32::MIN_POSITIVE)))?;
+            let weight = weights.narrow(1, region, 1)?.squeeze(1)?;
+            let gram = rows.broadcast_mul(&weight)?.matmul(&turned)?.broadcast_div(&least.reshape(((), 1, 1))?)?;
+            let off = (gram - grams.narrow(1, region, 1)?.squeeze(1)?)?;
+            let here = ((off.sqr()?.flatten_from(1)?.sum(1)? * totals)? / &norms)?;
+            distance = (distance + here)?;
+            let through = off.broadcast_div(&norms.reshape(((), 1, 1))?)?.matmul(&rows)?.broadcast_mul(&weight)?;
+            gradient = (gradient + (through * 4.0)?)?;
+        }
+        Ok((distance, gradient.reshape(features.shape())?))
+    }
+
+    fn per_picture(&self, values: impl Iterator<Item = f32>) -> Result<Tensor> {
+        let values: Vec<f32> = values.collect();
+        let count = values.len();
+        Tensor::from_vec(values, count, &self.device)
+    }
+}
+
+fn stored(precision: Precision) -> DType {
+    match precision {
+        Precision::F32 => DType::F32,
+        Precision::Bf16 => DType::BF16,
+    }
+}
+
+fn deepest(terms: &[&Term]) -> Option<Tap> {
+    terms.iter().flat_map(|term| term.layers.iter().map(|&(tap, _)| tap)).max()
+}
+
+/// `[pictures, channels, pixels]` in `f32`.
+fn rows(features: &Tensor) -> Result<Tensor> {
+    features.to_dtype(DType::F32)?.flatten_from(2)
+}
+
+/// With one more place at all four sides, as `padding` fills it.
+fn padded(x: &Tensor, padding: Padding) -> Result<Tensor> {
+    let around = |x: &Tensor, dim: D| -> Result<Tensor> {
+        let last = x.dim(dim)? - 1;
+        let (before, after) = if padding == Padding::Wrap { (last, 0) } else { (0, last) };
+        Tensor::cat(&[&x.narrow(dim, before, 1)?, x, &x.narrow(dim, after, 1)?], dim)
+    };
+    around(&around(x, D::Minus2)?, D::Minus1)?.contiguous()
+}
+
+/// The way back through a replicated border: what fell on it belongs to the nearest place inside.
+fn folded(x: &Tensor) -> Result<Tensor> {
+    let fold = |x: &Tensor, dim: usize| -> Result<Tensor> {
+        let inside = x.dim(dim)? - 2;
+        let first = x.narrow(dim, 0, 1)?.pad_with_zeros(dim, 0, inside - 1)?;
+        let last = x.narrow(dim, inside + 1, 1)?.pad_with_zeros(dim, inside - 1, 0)?;
+        x.narrow(dim, 1, inside)? + first + last
+    };
+    fold(&fold(x, 2)?, 3)?.contiguous()
+}
+
+/// The four places of every 2x2 window, each `[pictures, channels, height / 2, width / 2]`, row by row; an odd last row or
+/// column is in none.
+fn windows(x: &Tensor) -> Result<[Tensor; 4]> {
+    let (pictures, channels, height, width) = x.dims4()?;
+    let (height, width) = (height / 2, width / 2);
+    let even = x.narrow(2, 0, height * 2)?.narrow(3, 0, width * 2)?.contiguous()?;
+    let even = even.reshape((pictures, channels, height, 2, width, 2))?;
+    let place = |y: usize, x: usize| even.narrow(3, y, 1)?.narrow(5, x, 1)?.squeeze(5)?.squeeze(3)?.contiguous();
+    Ok([place(0, 0)?, place(0, 1)?, place(1, 0)?, place(1, 1)?])
+}
+
+fn pooled(x: &Tensor, pool: Pool) -> Result<Tensor> {
+    let [a, b, c, d] = windows(x)?;
+    match pool {
+        Pool::Max => a.maximum(&b)?.maximum(&c.maximum(&d)?),
+        Pool::Avg => ((a + b)? + (c + d)?)? * 0.25,
+    }
+}
+
+/// The gradient with respect to `x`, whose pool got `gradient`: the first maximum of a window has all of it, or each place
+/// a quarter.
+fn unpooled(gradient: &Tensor, x: &Tensor, pool: Pool) -> Result<Tensor> {
+    let parts = match pool {
+        Pool::Avg => {
+            let quarter = (gradient * 0.25)?;
+            [quarter.clone(), quarter.clone(), quarter.clone(), quarter]
+        }
+        Pool::Max => {
+            let places = windows(x)?;
+            let most = pooled(x, pool)?;
+            let mut free = gradient.ones_like()?;
+            let mut part = |place: &Tensor| -> Result<Tensor> {
+                let mine = (place.eq(&most)?.to_dtype(gradient.dtype())? * &free)?;
+                free = (&free - &mine)?;
+                gradient * mine
+            };
+            [part(&places[0])?, part(&places[1])?, part(&places[2])?, part(&places[3])?]
+        }
+    };
+    let (pictures, channels, height, width) = x.dims4()?;
+    let row = |left: &Tensor, right: &Tensor| Tensor::stack(&[left, right], 4)?.flatten(3, 4);
+    let (upper, lower) = (row(&parts[0], &parts[1])?, row(&parts[2], &parts[3])?);
+    let all = Tensor::stack(&[upper, lower], 3)?.reshape((pictures, channels, height / 2 * 2, width / 2 * 2))?;
+    all.pad_with_zeros(2, 0, height % 2)?.pad_with_zeros(3, 0, width % 2)?.contiguous()
+}
