@@ -48,7 +48,7 @@ pub enum Network {
 
 /// Evaluations of pictures of one size.
 pub enum Evaluator<'a> {
-    Cpu(loss::Evaluator<'a>),
+    Cpu(Box<loss::Evaluator<'a>>),
     Tensors(batcher::Evaluator),
 }
 
@@ -82,7 +82,7 @@ impl Network {
 
     pub fn evaluator<'a>(&'a self, settings: &'a Settings, size: Size) -> Evaluator<'a> {
         match self {
-            Self::Cpu(trunk) => Evaluator::Cpu(loss::Evaluator::new(trunk, settings, size)),
+            Self::Cpu(trunk) => Evaluator::Cpu(Box::new(loss::Evaluator::new(trunk, settings, size))),
             Self::Tensors(batcher) => Evaluator::Tensors(batcher.evaluator(settings, size)),
         }
     }
@@ -92,7 +92,7 @@ impl Evaluator<'_> {
     /// With another padding than the settings say.
     pub fn padded(self, padding: Padding) -> Self {
         match self {
-            Self::Cpu(evaluator) => Self::Cpu(evaluator.padded(padding)),
+            Self::Cpu(evaluator) => Self::Cpu(Box::new(evaluator.padded(padding))),
             Self::Tensors(evaluator) => Self::Tensors(evaluator.padded(padding)),
         }
     }
