@@ -1,7 +1,7 @@
 //! What each verb of the command line does; returns the exit code.
 
 use crate::bench::{self, Measured};
-use crate::cli;
+use crate::cli::{self, WeightsVerb};
 use crate::config::Config;
 use crate::device;
 use crate::error::{Error, Result};
@@ -12,9 +12,10 @@ use crate::nst::{Stylizer, loss, schedule};
 use crate::page::{self, Page};
 use crate::plan::Rough;
 use crate::progress::Summary;
-use crate::run::{Batch, Order};
+use crate::run::{self, Batch};
 use crate::stop::{INTERRUPTED, Reason, Stop};
-use crate::{backbone, dataset, manifest, memory, merge, output, terminal};
+use crate::weights::digests::Sums;
+use crate::{backbone, dataset, manifest, memory, merge, output, terminal, weights};
 use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -25,7 +26,7 @@ const SOME_FAILED: u8 = 3;
 /// `augment --config … DATASET`
 pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
     let (isa, config) = set_up(&common, args.seed)?;
-    let order = Order {
+    let order = run::Order {
         output: args.output,
         limit: args.limit,
         shard: args.shard,
@@ -71,7 +72,7 @@ pub fn preview(args: cli::Preview) -> Result<u8> {
         None => output::default_folder(&dataset::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
     };
     let condition = config.condition.clone();
-    let batch = Batch::open(config, &dataset, Order { output: Some(folder.clone()), ..Order::default() })?;
+    let batch = Batch::open(config, &dataset, run::Order { output: Some(folder.clone()), ..run::Order::default() })?;
     let engine = batch.engine(common.weights.as_deref(), isa)?;
     let whole = batch.plan()?;
     let estimate = batch.estimate(&whole, &engine)?;
@@ -199,6 +200,46 @@ pub fn merge(args: &cli::Merge) -> Result<u8> {
         print_json(&merged);
     }
     Ok(0)
+}
+
+/// `augment weights …`
+pub fn weights(args: cli::Weights) -> Result<u8> {
+    let order = |install: &cli::Install| -> Result<weights::Order> {
+        Ok(weights::Order { force: install.force, given: given(&install.check)? })
+    };
+    let (report, json) = match args.verb {
+        WeightsVerb::Pull(args) => {
+            let mut watch = terminal::transfer(args.quiet);
+            let report = weights::pull(&args.repo, args.through, &order(&args.install)?, watch.as_mut())?;
+            (report, args.install.check.json)
+        }
+        WeightsVerb::Import(args) => (weights::import(&args.file, &order(&args.install)?)?, args.install.check.json),
+        WeightsVerb::Verify(args) => {
+            (weights::verify(args.file.as_deref(), given(&args.check)?.as_ref())?, args.check.json)
+        }
+        WeightsVerb::Path(args) => {
+            let (path, why) = backbone::automatic();
+            let path = path.map_or_else(|| "builtin".into(), |path| path.display().to_string());
+            match args.json {
+                true => print_json(&serde_json::json!({ "path": path, "why": why })),
+                false => {
+                    terminal::say(&path);
+                    terminal::tell(&format!("{why}; --weights and `stylize.backbone` of a config come before it"));
+                }
+            }
+            return Ok(0);
+        }
+    };
+    match json {
+        true => print_json(&report),
+        false => terminal::say(&terminal::digest_lines(&report)),
+    }
+    terminal::tell(&terminal::weights_lines(&report));
+    Ok(u8::from(weights::is_damaged(&report)))
+}
+
+fn given(check: &cli::WeightsCheck) -> Result<Option<Sums>> {
+    check.digests.as_deref().map(Sums::read).transpose()
 }
 
 /// What every verb that computes begins with: threads, device, and the config with its seed.

@@ -10,6 +10,7 @@ fn main() -> ExitCode {
         (Some(Verb::Report(args)), _) => commands::report(&args),
         (Some(Verb::Bench(args)), _) => commands::bench(args),
         (Some(Verb::Merge(args)), _) => commands::merge(&args),
+        (Some(Verb::Weights(args)), _) => commands::weights(args),
         (None, Some((batch, engine))) => commands::batch(batch, engine),
         (None, None) => Cli::command().error(ErrorKind::MissingRequiredArgument, "a dataset is missing").exit(),
     };
