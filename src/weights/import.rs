@@ -59,14 +59,18 @@ pub fn read(path: &Path) -> Result<Imported> {
     let mut tensors = Vec::new();
     for ((tap, kind), (name, shape)) in &places {
         let values = archive.values(name).map_err(|message| bad(format!("`{name}`: {message}")))?;
-        let (own, shape, values) = match (convention, &shape[..]) {
+        let elements = shape.iter().try_fold(1, |product: usize, &side| product.checked_mul(side));
+        if elements != Some(values.len()) {
+            return Err(bad(format!("`{name}` has {} numbers, too many or few for shape {shape:?}", values.len())));
+        }
+        let (shape, values) = match (convention, &shape[..]) {
             (Convention::Keras, &[height, width, inputs, outputs]) => {
                 let values = keras::outputs_first(&values, height * width, inputs, outputs);
-                (*kind, vec![outputs, inputs, height, width], values)
+                (vec![outputs, inputs, height, width], values)
             }
-            _ => (*kind, shape.clone(), values),
+            _ => (shape.clone(), values),
         };
-        tensors.push(Named::of_f32(tensors::names_of(*tap)[own].clone(), shape, &values));
+        tensors.push(Named::of_f32(tensors::names_of(*tap)[*kind].clone(), shape, &values));
     }
     if convention == Convention::Keras {
         keras::fold_input(&mut tensors).map_err(bad)?;

@@ -70,11 +70,11 @@ impl Archive for Hdf5 {
     }
 }
 
-/// `[pixels, inputs, outputs]` as `[outputs, inputs, pixels]`.
+/// `[pixels, inputs, outputs]` as `[outputs, inputs, pixels]`; `values` has so many.
 pub fn outputs_first(values: &[f32], pixels: usize, inputs: usize, outputs: usize) -> Vec<f32> {
     let at = |n: usize| {
         let (output, input, pixel) = (n / (inputs * pixels), n / pixels % inputs, n % pixels);
-        values.get((pixel * inputs + input) * outputs + output).copied().unwrap_or(f32::NAN)
+        values[(pixel * inputs + input) * outputs + output]
     };
     (0..pixels * inputs * outputs).map(at).collect()
 }
@@ -127,6 +127,33 @@ pub fn fold_input(tensors: &mut [Named]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_h5py_wrote_is_read() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights/keras.h5");
+        let mut file = Hdf5::open(&path).unwrap();
+        let mut listed = file.list();
+        listed.sort();
+        let of = |name: &str, shape: &[usize]| (name.to_string(), shape.to_vec());
+        assert_eq!(
+            listed,
+            [
+                of("block1_conv1/block1_conv1_W_1:0", &[3, 3, 3, 16]),
+                of("block1_conv1/block1_conv1_b_1:0", &[16]),
+                of("block1_conv2/block1_conv2_W_1:0", &[3, 3, 16, 16]),
+                of("block1_conv2/block1_conv2_b_1:0", &[16]),
+            ]
+        );
+        // Plain and compressed; the script that makes the file numbers kernels in torchvision's layout.
+        for (name, inputs) in [("block1_conv1/block1_conv1_W_1:0", 3), ("block1_conv2/block1_conv2_W_1:0", 16)] {
+            let values = outputs_first(&file.values(name).unwrap(), 9, inputs, 16);
+            assert!(
+                values.iter().enumerate().all(|(n, value)| *value == (n * 37 % 101) as f32 / 64.0 - 0.75),
+                "{name}"
+            );
+        }
+        assert!(file.values("block1_conv1").is_err());
+    }
 
     #[test]
     fn layouts_are_turned() {

@@ -101,6 +101,15 @@ impl Named {
             Dtype::BF16 => DType::BF16,
             other => return Err(format!("`{}` is of type {other}, which is no float", self.name)),
         };
+        let bytes = self.shape.iter().try_fold(dtype.size_in_bytes(), |bytes, &side| bytes.checked_mul(side));
+        if bytes != Some(self.bytes.len()) {
+            return Err(format!(
+                "`{}` has {} bytes, too many or few for shape {:?}",
+                self.name,
+                self.bytes.len(),
+                self.shape
+            ));
+        }
         let tensor = Tensor::from_raw_buffer(&self.bytes, dtype, &self.shape, &Device::Cpu);
         let values = tensor.and_then(|tensor| tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1());
         values.map_err(|e| format!("`{}`: {e}", self.name))
@@ -257,7 +266,7 @@ mod tests {
         std::fs::write(&path, weights.encode().unwrap()).unwrap();
         let read = Weights::read(&path, Tap::LAST).unwrap();
         assert_eq!(read.tensors, weights.tensors[..26]);
-        assert_eq!((read.notes, read.reach()), (weights.notes, "relu5_1".parse().ok()));
+        assert_eq!((read.reach(), read.notes), ("relu5_1".parse().ok(), weights.notes));
         assert_eq!(Weights::read(&path, "relu1_2".parse().unwrap()).unwrap().tensors.len(), 4);
     }
 
@@ -266,7 +275,7 @@ mod tests {
         let through = "relu2_1".parse().unwrap();
         let mut weights = narrow("relu2_1");
         assert!(weights.faults(through).is_empty());
-        weights.tensors[4].shape = vec![16, 8, 3, 3];
+        weights.tensors[4].shape = vec![16, 1, 16, 9];
         weights.tensors[1].bytes[..4].copy_from_slice(&f32::NAN.to_le_bytes());
         weights.tensors.remove(3);
         let faults = weights.faults(through).join("\n");

@@ -6,7 +6,7 @@ use candle_core::pickle::{Object, Stack};
 use safetensors::Dtype;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use zip::ZipArchive;
 
 /// How a file of PyTorch before 1.6 begins: the pickle of its magic number, `0x1950a86a20f9469cfc6c`.
@@ -239,7 +239,7 @@ fn numbers(object: &Object) -> Option<Vec<usize>> {
 }
 
 /// The object of the next pickle in `reader`.
-fn unpickle(reader: &mut impl Read) -> Result<Object, String> {
+fn unpickle(reader: &mut impl BufRead) -> Result<Object, String> {
     let bad = |e: candle_core::Error| format!("has a pickle that is not understood: {e}");
     let plain = plain_pickle(reader)?;
     let mut stack = Stack::empty();
@@ -249,7 +249,7 @@ fn unpickle(reader: &mut impl Read) -> Result<Object, String> {
 
 /// One pickle up to its end, with the strings of Python 2 as those of Python 3, which is all that [`Stack`] knows, and no
 /// longer than what is there.
-fn plain_pickle(reader: &mut impl Read) -> Result<Vec<u8>, String> {
+fn plain_pickle(reader: &mut impl BufRead) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     let take = |reader: &mut dyn Read, count: u64| {
         let mut bytes = Vec::new();
@@ -298,15 +298,10 @@ fn plain_pickle(reader: &mut impl Read) -> Result<Vec<u8>, String> {
     }
 }
 
-fn line(reader: &mut impl Read) -> Result<Vec<u8>, String> {
+fn line(reader: &mut impl BufRead) -> Result<Vec<u8>, String> {
     let mut line = Vec::new();
-    for byte in reader.bytes().take(1000) {
-        line.push(byte.map_err(cut_off)?);
-        if line.ends_with(b"\n") {
-            return Ok(line);
-        }
-    }
-    Err("is cut off within a pickle".into())
+    reader.take(1000).read_until(b'\n', &mut line).map_err(cut_off)?;
+    if line.ends_with(b"\n") { Ok(line) } else { Err("is cut off within a pickle".into()) }
 }
 
 #[cfg(test)]
