@@ -14,6 +14,7 @@ use crate::plan::Rough;
 use crate::progress::Summary;
 use crate::run::{self, Batch};
 use crate::stop::{INTERRUPTED, Reason, Stop};
+use crate::weights::check::{Report, Verdict};
 use crate::weights::digests::Sums;
 use crate::{backbone, dataset, manifest, memory, merge, output, terminal, weights};
 use serde::Serialize;
@@ -204,38 +205,63 @@ pub fn merge(args: &cli::Merge) -> Result<u8> {
 
 /// `augment weights …`
 pub fn weights(args: cli::Weights) -> Result<u8> {
-    let order = |install: &cli::Install| -> Result<weights::Order> {
-        Ok(weights::Order { force: install.force, given: given(&install.check)? })
-    };
-    let (report, json) = match args.verb {
+    match args.verb {
         WeightsVerb::Pull(args) => {
-            let mut watch = terminal::transfer(args.quiet);
-            let report = weights::pull(&args.repo, args.through, &order(&args.install)?, watch.as_mut())?;
-            (report, args.install.check.json)
+            let order = order(&args.install)?;
+            let report = weights::pull(&args.repo, args.through, &order, terminal::transfer(args.quiet).as_mut())?;
+            tell_weights(&report, &args.install.check, args.quiet);
+            tell_if_unused(&report);
+            Ok(0)
         }
-        WeightsVerb::Import(args) => (weights::import(&args.file, &order(&args.install)?)?, args.install.check.json),
+        WeightsVerb::Import(args) => {
+            let report = weights::import(&args.file, &order(&args.install)?)?;
+            tell_weights(&report, &args.install.check, false);
+            tell_if_unused(&report);
+            Ok(0)
+        }
         WeightsVerb::Verify(args) => {
-            (weights::verify(args.file.as_deref(), given(&args.check)?.as_ref())?, args.check.json)
+            let report = weights::verify(args.file.as_deref(), given(&args.check)?.as_ref())?;
+            tell_weights(&report, &args.check, false);
+            Ok(u8::from(report.verdict == Verdict::Damaged))
         }
         WeightsVerb::Path(args) => {
-            let (path, why) = backbone::automatic();
-            let path = path.map_or_else(|| "builtin".into(), |path| path.display().to_string());
-            match args.json {
-                true => print_json(&serde_json::json!({ "path": path, "why": why })),
-                false => {
-                    terminal::say(&path);
-                    terminal::tell(&format!("{why}; --weights and `stylize.backbone` of a config come before it"));
-                }
+            let (path, why) = automatic();
+            if args.json {
+                print_json(&serde_json::json!({ "path": path, "why": why }));
+            } else {
+                terminal::say(&path);
+                terminal::tell(&format!("{why}; --weights and `stylize.backbone` of a config come before it"));
             }
-            return Ok(0);
+            Ok(0)
         }
-    };
-    match json {
-        true => print_json(&report),
-        false => terminal::say(&terminal::digest_lines(&report)),
     }
-    terminal::tell(&terminal::weights_lines(&report));
-    Ok(u8::from(weights::is_damaged(&report)))
+}
+
+fn order(install: &cli::Install) -> Result<weights::Order> {
+    Ok(weights::Order { force: install.force, given: given(&install.check)? })
+}
+
+fn tell_weights(report: &Report, check: &cli::WeightsCheck, quiet: bool) {
+    if check.json {
+        print_json(report);
+    } else if !quiet {
+        terminal::say(&terminal::digest_lines(report));
+    }
+    terminal::tell(&terminal::weights_lines(report));
+}
+
+/// Says so where the environment sends runs past what was just installed.
+fn tell_if_unused(report: &Report) {
+    let (path, why) = automatic();
+    if path != report.path.display().to_string() {
+        terminal::tell(&format!("a run takes {path} all the same: {why}"));
+    }
+}
+
+/// The file that a run takes by itself, or `builtin`, and why.
+fn automatic() -> (String, &'static str) {
+    let (path, why) = backbone::automatic();
+    (path.map_or_else(|| "builtin".into(), |path| path.display().to_string()), why)
 }
 
 fn given(check: &cli::WeightsCheck) -> Result<Option<Sums>> {

@@ -270,7 +270,7 @@ struct TransferBar {
 
 impl TransferBar {
     fn new() -> Self {
-        let template = "{bar:24.cyan/blue} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+        let template = "{bar:24.cyan/blue} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         Self { bar: ProgressBar::no_length().with_style(style) }
     }
@@ -351,7 +351,7 @@ pub fn weights_lines(report: &Report) -> String {
         ),
         Verdict::Given => format!("all {all} digests are those that were given"),
         Verdict::Unchanged => {
-            format!("all {all} tensors are as they were installed; this program knows no others to compare")
+            format!("all {all} tensors are as they were installed; this program knows no digests of these weights")
         }
         Verdict::Unknown => "usable; this program knows no digests of these weights".into(),
         Verdict::Damaged => format!("DAMAGED: {} faults in {all} tensors", report.faults.len()),

@@ -17,7 +17,7 @@ use crate::backbone;
 use crate::error::{Error, Result};
 use crate::nst::settings::Tap;
 use crate::output;
-use check::{Report, Verdict};
+use check::Report;
 use digests::Sums;
 use hub::{Failure, Remote, Repo};
 use sha2::{Digest, Sha256};
@@ -241,9 +241,4 @@ pub fn verify(file: Option<&Path>, given: Option<&Sums>) -> Result<Report> {
         return Err(Error::bad_file(&path, why));
     }
     Ok(check::check(&path, &weights, given))
-}
-
-/// Whether `report` is a reason for exit code 1.
-pub fn is_damaged(report: &Report) -> bool {
-    report.verdict == Verdict::Damaged
 }

@@ -196,7 +196,11 @@ fn a_pull_takes_the_convolutions_alone_and_a_run_uses_them() {
     let copy = file.clone();
     let server = Server::new(move |_, request| part(&copy, request));
     let output = pull(&place, &server, "");
-    expect(&output, 0, &["32 tensors", "relu5_4", "someone/narrow@c0ffee", "knows no others", INSTALLED]);
+    expect(
+        &output,
+        0,
+        &["32 tensors", "relu5_4", "someone/narrow@c0ffee", "knows no digests of these weights", INSTALLED],
+    );
     installed(&place, &narrow().tensors);
     let sums = String::from_utf8(output.stdout).unwrap();
     let first = narrow().get("features.0.weight").map(|tensor| sha256(&tensor.bytes)).unwrap();
@@ -219,7 +223,9 @@ fn fewer_layers_cost_fewer_bytes_and_more_can_follow() {
     let file = published(narrow());
     let copy = file.clone();
     let server = Server::new(move |_, request| part(&copy, request));
-    expect(&pull(&place, &server, "--through relu2_1 --quiet"), 0, &["6 tensors", "relu2_1"]);
+    let output = pull(&place, &server, "--through relu2_1 --quiet");
+    expect(&output, 0, &["6 tensors", "relu2_1"]);
+    assert!(output.stdout.is_empty());
     installed(&place, &narrow().tensors[..6]);
     let asked: usize = server.seen()[1..].iter().map(|request| request.range().1 - request.range().0).sum();
     assert!(asked < 30_000, "{asked}");
@@ -574,6 +580,9 @@ fn path_follows_the_environment_the_cache_and_the_built_in_bank() {
     assert!(path("").0.ends_with(INSTALLED) && path("").1.contains("cache"));
     assert!(path("builtin").0 == "builtin" && path("builtin").1.contains("AUGMENT_WEIGHTS"));
     assert_eq!(path("mine.safetensors").0, "mine.safetensors");
+    let import = format!("import {}", fixture("legacy.pth").display());
+    let output = command(&place, "", &format!("{import} --force")).env("AUGMENT_WEIGHTS", "builtin").output().unwrap();
+    expect(&output, 0, &["a run takes builtin all the same: AUGMENT_WEIGHTS says so"]);
 }
 
 #[test]
