@@ -3,7 +3,9 @@
 use crate::device::Numbers;
 use crate::init::Preset;
 use crate::nst::conv::Size;
+use crate::nst::settings::Tap;
 use crate::plan::Shard;
+use crate::weights::hub::{DEFAULT_REPO, Repo};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -35,6 +37,7 @@ Examples:
   augment merge drive-fog part-1 part-2                            after --shard 1/2 and 2/2 elsewhere
   augment bench --config fog.yaml --size 512
   augment doctor                                                   what would make it faster here
+  augment weights pull                                             ImageNet's VGG19, for the best pictures
 
 Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 finished but some frames failed,
 130 interrupted.";
@@ -59,6 +62,8 @@ pub enum Verb {
     Man(Man),
     /// Bring the outputs of shards that ran on machines of their own together in one.
     Merge(Merge),
+    /// Fetch, check, find or import the backbone's weights.
+    Weights(Weights),
 }
 
 /// With what to compute, and what to change of the config for it.
@@ -252,4 +257,81 @@ pub struct Merge {
     /// Print the figures as JSON on standard output
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Weights {
+    #[command(subcommand)]
+    pub verb: WeightsVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WeightsVerb {
+    /// Fetch the convolutions of ImageNet's VGG19 into the cache: 80 MB, and on from where an earlier try broke off.
+    Pull(Pull),
+    /// Check the file that a run takes, tensor by tensor, and say what it is.
+    Verify(Verify),
+    /// Print the path of the file that a run takes, or `builtin`.
+    Path(WeightsPath),
+    /// Install weights of PyTorch (.pth, .pt), Keras (.h5) or a .safetensors file into the cache.
+    Import(Import),
+}
+
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// Whose model.safetensors to take, with torchvision's names
+    #[arg(long, value_name = "OWNER/NAME[@REVISION]", default_value = DEFAULT_REPO)]
+    pub repo: Repo,
+    /// The deepest layer to fetch; relu5_1, which the default config needs, is 52 MB
+    #[arg(long, value_name = "LAYER", default_value = "relu5_4")]
+    pub through: Tap,
+    #[command(flatten)]
+    pub install: Install,
+    /// No progress, only errors and the last lines
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// What every verb that installs weights knows.
+#[derive(Debug, Args)]
+pub struct Install {
+    #[command(flatten)]
+    pub check: WeightsCheck,
+    /// Replace other weights that are in the cache
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// How weights are checked and told of.
+#[derive(Debug, Args)]
+pub struct WeightsCheck {
+    /// Accept only tensors with the SHA-256 in this file, lines as `augment weights verify` prints them
+    #[arg(long, value_name = "FILE")]
+    pub digests: Option<PathBuf>,
+    /// Print what was found as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// A .safetensors file with torchvision's names; by default the one that a run takes
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub check: WeightsCheck,
+}
+
+#[derive(Debug, Args)]
+pub struct WeightsPath {
+    /// Print it as JSON, with the reason
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// torchvision's or another .pth or .pt of PyTorch, Keras' .h5, or .safetensors with the names of either
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub install: Install,
 }

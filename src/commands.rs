@@ -1,7 +1,7 @@
 //! What each verb of the command line does; returns the exit code.
 
 use crate::bench::{self, Measured};
-use crate::cli;
+use crate::cli::{self, WeightsVerb};
 use crate::config::Config;
 use crate::device;
 use crate::error::{Error, Result};
@@ -12,9 +12,11 @@ use crate::nst::{Stylizer, loss, schedule};
 use crate::page::{self, Page};
 use crate::plan::Rough;
 use crate::progress::Summary;
-use crate::run::{Batch, Order};
+use crate::run::{self, Batch};
 use crate::stop::{INTERRUPTED, Reason, Stop};
-use crate::{backbone, config, dataset, doctor, init, manifest, memory, merge, output, terminal, yaml};
+use crate::weights::check::{Report, Verdict};
+use crate::weights::digests::Sums;
+use crate::{backbone, config, dataset, doctor, init, manifest, memory, merge, output, terminal, weights, yaml};
 use clap::CommandFactory;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
@@ -26,7 +28,7 @@ const SOME_FAILED: u8 = 3;
 /// `augment --config … DATASET`
 pub fn batch(args: cli::Batch, machine: cli::Machine) -> Result<u8> {
     let (place, config) = set_up(&args.config, &machine, args.seed)?;
-    let order = Order {
+    let order = run::Order {
         output: args.output,
         limit: args.limit,
         shard: args.shard,
@@ -72,7 +74,7 @@ pub fn preview(args: cli::Preview) -> Result<u8> {
         None => output::default_folder(&dataset::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
     };
     let condition = config.condition.clone();
-    let batch = Batch::open(config, &dataset, Order { output: Some(folder.clone()), ..Order::default() })?;
+    let batch = Batch::open(config, &dataset, run::Order { output: Some(folder.clone()), ..run::Order::default() })?;
     let engine = batch.engine(machine.weights.as_deref(), place)?;
     let whole = batch.plan()?;
     let estimate = batch.estimate(&whole, &engine)?;
@@ -257,6 +259,71 @@ pub fn merge(args: &cli::Merge) -> Result<u8> {
         print_json(&merged);
     }
     Ok(0)
+}
+
+/// `augment weights …`
+pub fn weights(args: cli::Weights) -> Result<u8> {
+    match args.verb {
+        WeightsVerb::Pull(args) => {
+            let order = order(&args.install)?;
+            let report = weights::pull(&args.repo, args.through, &order, terminal::transfer(args.quiet).as_mut())?;
+            tell_weights(&report, &args.install.check, args.quiet);
+            tell_if_unused(&report);
+            Ok(0)
+        }
+        WeightsVerb::Import(args) => {
+            let report = weights::import(&args.file, &order(&args.install)?)?;
+            tell_weights(&report, &args.install.check, false);
+            tell_if_unused(&report);
+            Ok(0)
+        }
+        WeightsVerb::Verify(args) => {
+            let report = weights::verify(args.file.as_deref(), given(&args.check)?.as_ref())?;
+            tell_weights(&report, &args.check, false);
+            Ok(u8::from(report.verdict == Verdict::Damaged))
+        }
+        WeightsVerb::Path(args) => {
+            let (path, why) = automatic();
+            if args.json {
+                print_json(&serde_json::json!({ "path": path, "why": why }));
+            } else {
+                terminal::say(&path);
+                terminal::tell(&format!("{why}; --weights and `stylize.backbone` of a config come before it"));
+            }
+            Ok(0)
+        }
+    }
+}
+
+fn order(install: &cli::Install) -> Result<weights::Order> {
+    Ok(weights::Order { force: install.force, given: given(&install.check)? })
+}
+
+fn tell_weights(report: &Report, check: &cli::WeightsCheck, quiet: bool) {
+    if check.json {
+        print_json(report);
+    } else if !quiet {
+        terminal::say(&terminal::digest_lines(report));
+    }
+    terminal::tell(&terminal::weights_lines(report));
+}
+
+/// Says so where the environment sends runs past what was just installed.
+fn tell_if_unused(report: &Report) {
+    let (path, why) = automatic();
+    if path != report.path.display().to_string() {
+        terminal::tell(&format!("a run takes {path} all the same: {why}"));
+    }
+}
+
+/// The file that a run takes by itself, or `builtin`, and why.
+fn automatic() -> (String, &'static str) {
+    let (path, why) = backbone::automatic();
+    (path.map_or_else(|| "builtin".into(), |path| path.display().to_string()), why)
+}
+
+fn given(check: &cli::WeightsCheck) -> Result<Option<Sums>> {
+    check.digests.as_deref().map(Sums::read).transpose()
 }
 
 /// What every verb that computes begins with: threads, device, and the config with its seed.

@@ -11,7 +11,8 @@
 //!
 //! [`run`] is the loop that knows every stage, [`crew`] and [`work`] do several frames of it at once; [`manifest`] and
 //! [`fingerprint`] know what is done, [`stop`] when to end. [`nst`] is the engine, which knows pixels only; [`commands`] is
-//! what the verbs of the command line do, [`page`] and [`sheet`] what people look at afterwards.
+//! what the verbs of the command line do, [`page`] and [`sheet`] what people look at afterwards, [`weights`] where the
+//! backbone's numbers come from.
 
 pub mod backbone;
 pub mod bench;
@@ -40,5 +41,6 @@ pub mod run;
 pub mod sheet;
 pub mod stop;
 pub mod terminal;
+pub mod weights;
 pub mod work;
 pub mod yaml;

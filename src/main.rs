@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         (Some(Verb::Completions(args)), _) => commands::completions(&args),
         (Some(Verb::Man(args)), _) => commands::man(&args),
         (Some(Verb::Merge(args)), _) => commands::merge(&args),
+        (Some(Verb::Weights(args)), _) => commands::weights(args),
         (None, Some(batch)) => commands::batch(batch, machine),
         (None, None) => Cli::command().error(ErrorKind::MissingRequiredArgument, "a dataset is missing").exit(),
     };

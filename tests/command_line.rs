@@ -297,3 +297,37 @@ fn every_style_setting_changes_the_picture() {
         assert!(!pictures[..n].contains(picture), "{} makes the same picture as another setting", sets[n]);
     }
 }
+
+/// The contract of the back ends: pictures within 2/255 on average, losses within 1 %.
+#[test]
+fn frames_in_batches_on_candles_tensors_are_those_of_the_cpu() {
+    let place = Place::new();
+    let run =
+        |device: &str| expect(&place.augment(&format!("{RUN} --output {device} --device {device}")), 0, &[device]);
+    run("cpu");
+    run("candle");
+    for (cpu, candle) in place.rows("cpu").iter().zip(place.rows("candle")) {
+        assert_eq!((&cpu["output"], &cpu["evals"]), (&candle["output"], &candle["evals"]));
+        assert!(candle["device"].as_str().unwrap().contains("candle cpu f32"));
+        for loss in ["content_loss", "style_loss"] {
+            let (a, b) = (cpu[loss].as_f64().unwrap(), candle[loss].as_f64().unwrap());
+            assert!((a / b - 1.0).abs() < 0.01, "{loss}: {a} and {b}");
+        }
+        let picture =
+            |folder: &str| image::open(place.path(folder).join(cpu["output"].as_str().unwrap())).unwrap().to_rgb8();
+        let (one, other) = (picture("cpu"), picture("candle"));
+        let off: u64 = one.iter().zip(other.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        assert!((off as f64) < 2.0 * one.len() as f64);
+    }
+}
+
+#[test]
+fn devices_and_numbers_that_cannot_be_are_refused_with_the_reason() {
+    let place = Place::new();
+    expect(&place.augment(&format!("{RUN} --device tpu")), 2, &["tpu", "cuda:N"]);
+    expect(&place.augment(&format!("{RUN} --device cpu --precision bf16")), 2, &["bf16", "GPU"]);
+    if !cfg!(feature = "cuda") {
+        expect(&place.augment(&format!("{RUN} --device cuda:1")), 1, &["cuda:1", "--features cuda", "--device cpu"]);
+    }
+    assert!(!place.path("data-fog").exists());
+}
