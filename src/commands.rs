@@ -5,6 +5,7 @@ use crate::cli;
 use crate::config::Config;
 use crate::device;
 use crate::error::{Error, Result};
+use crate::manifest::{self, Row, Status};
 use crate::nst::conv::Size;
 use crate::nst::settings::Settings;
 use crate::nst::simd::Isa;
@@ -12,15 +13,17 @@ use crate::nst::{Stylizer, loss, schedule};
 use crate::page::{self, Page};
 use crate::plan::Rough;
 use crate::progress::Summary;
-use crate::run::{Batch, Order};
+use crate::run::{Batch, Engine, Order};
 use crate::stop::{INTERRUPTED, Reason, Stop};
-use crate::{backbone, dataset, manifest, memory, merge, output, terminal};
+use crate::{backbone, dataset, memory, merge, output, sheet, terminal};
 use serde::Serialize;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Exit code of a run that finished while some frames failed.
 const SOME_FAILED: u8 = 3;
+/// Pictures on the sheet of a preview at most: more make a picture that few programs open.
+const SHEET_ROWS: usize = 40;
 
 /// `augment --config … DATASET`
 pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
@@ -70,39 +73,65 @@ pub fn preview(args: cli::Preview) -> Result<u8> {
         Some(folder) => folder,
         None => output::default_folder(&dataset::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
     };
-    let condition = config.condition.clone();
+    let title = format!("{} over {}", config.condition, name_of(&dataset::root_of(&dataset)?));
     let batch = Batch::open(config, &dataset, Order { output: Some(folder.clone()), ..Order::default() })?;
     let engine = batch.engine(common.weights.as_deref(), isa)?;
-    let whole = batch.plan()?;
-    let estimate = batch.estimate(&whole, &engine)?;
-    let jobs = whole.jobs.len();
+    let whole = whole_dataset(&batch, &engine)?;
     let batch = batch.preview(frames.into());
     let stop = Stop::after_failures(None);
     stop.on_signals()?;
     let summary = batch.run(&engine, &stop, terminal::observer(quiet).as_mut())?;
     terminal::tell(&terminal::summary_lines(&summary));
-    let shown: HashSet<String> = batch.plan()?.jobs.into_iter().map(|job| job.output).collect();
-    let rows = manifest::last_rows(&folder)?.into_iter().filter(|row| shown.contains(&row.output)).collect();
-    let all = match estimate {
-        Some(estimate) => format!("{jobs} pictures, about {} here", Rough(estimate)),
-        None => format!("{jobs} pictures"),
-    };
-    let page = Page {
-        kind: page::Kind::Preview,
-        title: format!("{condition} over {}", name_of(&dataset)),
-        facts: vec![
-            ("whole dataset".into(), all),
-            ("config".into(), common.config.display().to_string()),
-            ("backbone".into(), format!("{} {}", summary.backbone, summary.backbone_digest)),
-            ("device".into(), summary.device.clone()),
-        ],
-        rows: page::cards(rows, &folder, &folder, page::Pictures::Inside)?,
-    };
-    show(&page, &folder.join("preview.html"), open)?;
+    let rows = batch.rows()?;
+    let mut facts = vec![
+        ("whole dataset".into(), whole),
+        ("config".into(), common.config.display().to_string()),
+        ("backbone".into(), format!("{} {}", summary.backbone, summary.backbone_digest)),
+        ("device".into(), summary.device.clone()),
+    ];
+    facts.extend(time_per_frame(&summary, &rows));
+    if !batch.is_trained_on() {
+        draw_sheet(&folder, &title, &facts, &rows)?;
+    }
+    let rows = page::cards(rows, &folder, &folder, page::Pictures::Inside)?;
+    show(&Page { kind: page::Kind::Preview, title, facts, rows }, &folder.join("preview.html"), open)?;
     if common.json {
         print_json(&summary);
     }
     Ok(exit_code(&summary))
+}
+
+/// Draws what of `rows` fits on one picture and says where it is.
+fn draw_sheet(folder: &Path, title: &str, facts: &[(String, String)], rows: &[Row]) -> Result<()> {
+    let shown = sheet::spread(rows, SHEET_ROWS);
+    let title = match shown.len() {
+        all if all == rows.len() => title.to_string(),
+        some => format!("{title}: {some} of {} pictures; preview.html has all", rows.len()),
+    };
+    terminal::tell(&sheet::write(folder, &title, facts, &shown)?.display().to_string());
+    Ok(())
+}
+
+/// How long the frames took, of which several are in hand at once, and how soon one followed the other.
+fn time_per_frame(summary: &Summary, rows: &[Row]) -> Option<(String, String)> {
+    let done = rows.iter().filter(|row| row.status == Status::Done);
+    let seconds: Vec<f64> = done.map(|row| row.seconds).collect();
+    let median = (!seconds.is_empty()).then(|| terminal::duration(bench::median(&seconds)))?;
+    let pace = match summary.done {
+        0 => String::new(),
+        done => format!(", one every {}", terminal::duration(summary.seconds / done as f64)),
+    };
+    Some(("time per frame".into(), format!("{median} (median){pace}")))
+}
+
+/// How many pictures the whole dataset makes, and how long they would take here.
+fn whole_dataset(batch: &Batch, engine: &Engine) -> Result<String> {
+    let plan = batch.plan()?;
+    let pictures = format!("{} pictures", plan.jobs.len());
+    Ok(match batch.estimate(&plan, engine)? {
+        Some(estimate) => format!("{pictures}, about {} here", Rough(estimate)),
+        None => pictures,
+    })
 }
 
 /// `augment report OUT…`

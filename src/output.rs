@@ -19,6 +19,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Component, Path, PathBuf};
 use walkdir::WalkDir;
 
+/// Where the new dataset's description lies in the output folder.
+pub const DATA_YAML: &str = "data.yaml";
+
 /// Unfinished files are called `.augment-*.tmp`.
 const TEMPORARY: (&str, &str) = (".augment-", ".tmp");
 
@@ -224,7 +227,7 @@ pub fn write_data_yaml<'a>(
     if !classes.is_empty() {
         let _ = writeln!(text, "names: {}", Yaml::Map(classes));
     }
-    let path = folder.join("data.yaml");
+    let path = folder.join(DATA_YAML);
     write_file(&path, text.as_bytes())?;
     Ok(Some(path))
 }
