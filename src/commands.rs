@@ -13,12 +13,13 @@ use crate::nst::{Stylizer, loss, schedule};
 use crate::page::{self, Page};
 use crate::plan::Rough;
 use crate::progress::Summary;
-use crate::run::{Batch, Engine, Order};
+use crate::run::{Batch, Order};
 use crate::stop::{INTERRUPTED, Reason, Stop};
 use crate::{backbone, dataset, memory, merge, output, sheet, terminal};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 /// Exit code of a run that finished while some frames failed.
 const SOME_FAILED: u8 = 3;
@@ -76,7 +77,8 @@ pub fn preview(args: cli::Preview) -> Result<u8> {
     let title = format!("{} over {}", config.condition, name_of(&dataset::root_of(&dataset)?));
     let batch = Batch::open(config, &dataset, Order { output: Some(folder.clone()), ..Order::default() })?;
     let engine = batch.engine(common.weights.as_deref(), isa)?;
-    let whole = whole_dataset(&batch, &engine)?;
+    let whole = batch.plan()?;
+    let (jobs, estimate) = (whole.jobs.len(), batch.estimate(&whole, &engine)?);
     let batch = batch.preview(frames.into());
     let stop = Stop::after_failures(None);
     stop.on_signals()?;
@@ -84,7 +86,7 @@ pub fn preview(args: cli::Preview) -> Result<u8> {
     terminal::tell(&terminal::summary_lines(&summary));
     let rows = batch.rows()?;
     let mut facts = vec![
-        ("whole dataset".into(), whole),
+        whole_dataset(jobs, estimate, &summary),
         ("config".into(), common.config.display().to_string()),
         ("backbone".into(), format!("{} {}", summary.backbone, summary.backbone_digest)),
         ("device".into(), summary.device.clone()),
@@ -117,21 +119,21 @@ fn time_per_frame(summary: &Summary, rows: &[Row]) -> Option<(String, String)> {
     let done = rows.iter().filter(|row| row.status == Status::Done);
     let seconds: Vec<f64> = done.map(|row| row.seconds).collect();
     let median = (!seconds.is_empty()).then(|| terminal::duration(bench::median(&seconds)))?;
-    let pace = match summary.done {
-        0 => String::new(),
-        done => format!(", one every {}", terminal::duration(summary.seconds / done as f64)),
-    };
+    let pace = pace(summary).map_or(String::new(), |pace| format!(", one every {}", terminal::duration(pace)));
     Some(("time per frame".into(), format!("{median} (median){pace}")))
 }
 
-/// How many pictures the whole dataset makes, and how long they would take here.
-fn whole_dataset(batch: &Batch, engine: &Engine) -> Result<String> {
-    let plan = batch.plan()?;
-    let pictures = format!("{} pictures", plan.jobs.len());
-    Ok(match batch.estimate(&plan, engine)? {
-        Some(estimate) => format!("{pictures}, about {} here", Rough(estimate)),
-        None => pictures,
-    })
+/// Seconds from one frame to the next, where any was made.
+fn pace(summary: &Summary) -> Option<f64> {
+    (summary.done > 0).then(|| summary.seconds / summary.done as f64)
+}
+
+/// How many pictures the whole dataset makes and how long they would take here: at the pace of the preview's own, which
+/// are spread over it, or else as it was estimated.
+fn whole_dataset(jobs: usize, estimate: Option<Duration>, summary: &Summary) -> (String, String) {
+    let measured = pace(summary).map(|pace| Duration::from_secs_f64(pace * jobs as f64));
+    let time = measured.or(estimate).map_or(String::new(), |time| format!(", about {} here", Rough(time)));
+    ("whole dataset".into(), format!("{jobs} pictures{time}"))
 }
 
 /// `augment report OUT…`
@@ -150,7 +152,10 @@ pub fn report(args: &cli::Report) -> Result<u8> {
     let names: Vec<String> = args.outputs.iter().map(|folder| name_of(folder)).collect();
     let page = Page {
         kind: page::Kind::Report,
-        title: names.join(", "),
+        title: match names.len() {
+            0..=3 => names.join(", "),
+            many => format!("{} and {} more", names[..3].join(", "), many - 3),
+        },
         facts: made_by.into_iter().map(|maker| ("made by".into(), maker)).collect(),
         rows: cards,
     };
