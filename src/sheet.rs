@@ -134,8 +134,8 @@ fn content_caption(row: &Row, boxes: &[LabelledBox]) -> [String; 2] {
 fn style_caption(row: &Row) -> [String; 2] {
     let parts = row.styles.iter().map(|part| format!("{} {:.0} %", file_name(&part.path), part.weight * 100.0));
     let names = if row.styles.is_empty() { file_name(&row.style) } else { parts.collect::<Vec<_>>().join(", ") };
-    let strength = row.strength.map_or_else(String::new, |strength| format!(", strength {strength:.2}"));
-    [names, format!("{} {}{strength}", row.condition, row.variant)]
+    let strength = row.strength.map_or_else(String::new, |strength| format!("strength {strength:.2}, "));
+    [names, format!("{} {}, {strength}{}", row.condition, row.variant, duration(row.seconds))]
 }
 
 fn result_caption(row: &Row, boxes: &[LabelledBox]) -> [String; 2] {
@@ -150,11 +150,11 @@ fn result_caption(row: &Row, boxes: &[LabelledBox]) -> [String; 2] {
         _ if boxes.is_empty() => "no boxes".into(),
         _ => "boxes not measured".into(),
     };
-    let losses = match row.losses[..] {
-        [first, .., last] => format!(", loss {first:.3} -> {last:.3}"),
-        _ => String::new(),
-    };
-    [kept, duration(row.seconds) + &losses]
+    // The last of all evaluations may be a step that was taken back; these are the start's and the result's.
+    let fell = |first: Option<f64>, last: Option<f64>| Some(format!("{:.3} -> {:.3}", first?, last?));
+    let style = fell(row.first_style_loss, row.style_loss).map(|losses| format!("style loss {losses}"));
+    let content = fell(row.first_content_loss, row.content_loss).map(|losses| format!("content {losses}"));
+    [kept, style.into_iter().chain(content).collect::<Vec<_>>().join(", ")]
 }
 
 fn file_name(path: &str) -> String {
@@ -267,5 +267,103 @@ impl DrawTarget for Canvas {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marked(edges: Option<f64>) -> LabelledBox {
+        LabelledBox {
+            left: 0.25,
+            top: 0.25,
+            right: 0.75,
+            bottom: 0.75,
+            class: "car".into(),
+            edges,
+            contrast: Some(0.5),
+            eased: None,
+        }
+    }
+
+    fn colour(colour: Rgb888) -> [u8; 3] {
+        [colour.r(), colour.g(), colour.b()]
+    }
+
+    #[test]
+    fn colours_are_those_of_the_page() {
+        let page = include_str!("page.html");
+        let names = ["--l0", "--l1", "--l2", "--l3", "--none"];
+        for (name, shown) in names.iter().zip(COLOURS.into_iter().chain([UNMEASURED])) {
+            let [red, green, blue] = colour(shown);
+            assert!(page.contains(&format!("{name}: #{red:02x}{green:02x}{blue:02x};")), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_box_lies_around_what_it_marks_and_shows_on_any_picture() {
+        for shade in [0, 255] {
+            let mut canvas = Canvas::new(60);
+            let picture = RgbImage::from_pixel(40, 40, Rgb([shade; 3]));
+            canvas.picture(10, 10, Ok(&picture), &[marked(Some(0.95))]);
+            let at = |x, y| canvas.0.get_pixel(x, y).0;
+            // Ten pixels from the picture's corner, which is at ten.
+            assert_eq!([at(20, 30), at(30, 20), at(39, 39)], [[shade; 3]; 3], "the object");
+            assert_eq!([at(19, 30), at(40, 30), at(30, 19), at(30, 40)], [colour(COLOURS[3]); 4]);
+            assert_eq!([at(18, 30), at(41, 30), at(30, 18), at(30, 41)], [[0; 3]; 4]);
+            assert_eq!(at(17, 30), [shade; 3]);
+        }
+    }
+
+    #[test]
+    fn boxes_of_every_place_and_size_can_be_drawn() {
+        let mut canvas = Canvas::new(40);
+        let picture = RgbImage::new(1, 1);
+        let sides = [0.0, 1e-9, 0.5, 1.0];
+        for (left, right) in sides.iter().flat_map(|&left| sides.iter().map(move |&right| (left, right))) {
+            let one = LabelledBox { left, right, top: left, bottom: right, ..marked(None) };
+            canvas.picture(0, 0, Ok(&picture), &[one.clone()]);
+            canvas.picture(WIDTH - 1, 39, Ok(&picture), &[one]);
+        }
+    }
+
+    #[test]
+    fn long_texts_keep_their_start_and_end() {
+        assert_eq!(shortened("abcdefghij", 10), "abcdefghij");
+        assert_eq!(shortened("abcdefghijk", 10), "abcd...ijk");
+        assert_eq!(shortened("a\nb\tc", 10), "a?b?c");
+        assert_eq!(shortened("日本語のとても長い名前", 7), "日本...名前");
+        assert_eq!(shortened("abcdef", 3), "...");
+    }
+
+    #[test]
+    fn letters_are_drawn_in_their_cells_and_unknown_ones_as_question_marks() {
+        let written = |text: &str| {
+            let mut canvas = Canvas::new(LETTER.1);
+            canvas.text(0, 0, text, &FONT_9X18);
+            canvas.0
+        };
+        let inked = |sheet: &RgbImage| sheet.enumerate_pixels().filter(|(.., p)| p.0 == [0; 3]).map(|(x, ..)| x).max();
+        let full = "M".repeat(LETTERS);
+        assert!(inked(&written(&full)).is_some_and(|x| x < WIDTH - GAP && x > WIDTH - 4 * GAP));
+        assert_eq!(written("日é"), written("?é"));
+        assert_ne!(written("é"), written("?"));
+        assert_eq!(inked(&written("")), None);
+    }
+
+    #[test]
+    fn items_are_spread_over_all_of_them() {
+        let items: Vec<usize> = (0..10).collect();
+        assert_eq!(spread(&items, 5), [0, 2, 4, 6, 8]);
+        assert_eq!(spread(&items, 99), items);
+        assert!(spread::<usize>(&[], 5).is_empty());
+    }
+
+    #[test]
+    fn pictures_of_all_shapes_fit_into_a_cell_and_none_is_enlarged() {
+        let size = |width, height| fitted(&RgbImage::new(width, height), CELL).dimensions();
+        assert_eq!([size(3840, 2160), size(720, 1280), size(160, 120)], [(480, 270), (203, 360), (160, 120)]);
+        assert_eq!([size(1, 9000), size(9000, 1)], [(1, 360), (480, 1)]);
     }
 }

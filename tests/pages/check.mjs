@@ -100,7 +100,7 @@ async function checkCards(page, rows, name) {
     const said = { 'worst edges': row.box_edges_min?.toFixed(2), time: `${row.seconds.toFixed(2)} s`,
       strength: row.strength.toFixed(2), 'content loss': String(+row.content_loss.toPrecision(3)),
       'style loss': String(+row.style_loss.toPrecision(3)),
-      'loss left': String(+(row.losses.at(-1) / row.losses[0]).toPrecision(3)) };
+      'style loss left': String(+(row.style_loss / row.first_style_loss).toPrecision(3)) };
     for (const [key, value] of Object.entries(said)) assert.equal(card.numbers[key], value, `${card.name}: ${key}`);
   }
   ok(`${name}: ${cards.length} cards, each with the figures of its row`);
@@ -208,7 +208,7 @@ async function checkSorts(page, rows) {
   const contrast = row => Math.min(...row.objects.map(box => box.contrast), Infinity);
   const keys = {
     worst: row => row.box_edges_min ?? Infinity, faint: contrast, slow: row => -row.seconds,
-    loss: row => -row.losses.at(-1) / row.losses[0],
+    loss: row => -row.style_loss / row.first_style_loss,
   };
   await choose(page, 'status', 'done');
   for (const [name, key] of Object.entries(keys)) {
