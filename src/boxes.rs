@@ -8,8 +8,8 @@ use std::path::Path;
 
 /// `edges` that each level but the last stays below, the worst first. The last begins where the guard holds boxes.
 pub const LEVELS: [f64; 3] = [0.5, 0.8, EDGES_FLOOR];
-/// `contrast` below which a box is of the worst level whatever its edges: they compare shapes whatever their strength, so
-/// that an object that all but fades away shows in its contrast alone.
+/// `contrast` below which a box is of the worst level whatever its edges. These compare shapes whatever their strength,
+/// so that an object that all but fades away shows in its contrast alone.
 pub const FAINT: f64 = 0.15;
 
 /// A labelled object, its sides as shares of the picture.

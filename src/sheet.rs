@@ -204,8 +204,8 @@ impl Canvas {
         }
     }
 
-    /// Draws a box around what it marks, in a light and a dark line: one of them shows on any picture. The worst level is
-    /// wider, so that it does not rest on hue alone.
+    /// Draws a box around what it marks, in a light and a dark line, one of which shows on any picture. The worst level
+    /// is wider, so that it does not rest on hue alone.
     fn outline(&mut self, corner: (u32, u32), size: (u32, u32), one: &LabelledBox) {
         let pixel = |share: f64, side: u32| (share * f64::from(side)).round() as i32;
         let (left, right) = (pixel(one.left, size.0), pixel(one.right, size.0).max(pixel(one.left, size.0) + 1));
@@ -323,8 +323,9 @@ mod tests {
         let sides = [0.0, 1e-9, 0.5, 1.0];
         for (left, right) in sides.iter().flat_map(|&left| sides.iter().map(move |&right| (left, right))) {
             let one = LabelledBox { left, right, top: left, bottom: right, ..marked(None) };
-            canvas.picture(0, 0, Ok(&picture), &[one.clone()]);
-            canvas.picture(WIDTH - 1, 39, Ok(&picture), &[one]);
+            for (x, y) in [(0, 0), (WIDTH - 1, 39)] {
+                canvas.picture(x, y, Ok(&picture), std::slice::from_ref(&one));
+            }
         }
     }
 

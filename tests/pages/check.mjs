@@ -184,7 +184,8 @@ async function checkFilters(page, rows) {
     assert.equal(drawn.length, own.flat().length, name);
     assert.ok(drawn.every(title => title.startsWith(`${name},`)), name);
     const least = Math.min(...own.flat().map(box => box.edges)).toFixed(2);
-    assert.equal(await page.locator('.card .numbers dd').first().textContent(), least, 'the worst of the class is first');
+    // The worst of the class comes first.
+    assert.equal(await page.locator('.card .numbers dd').first().textContent(), least, name);
   }
   await choose(page, 'class', '');
   ok('filters by status, condition and class');
