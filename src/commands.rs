@@ -5,6 +5,7 @@ use crate::cli::{self, WeightsVerb};
 use crate::config::Config;
 use crate::device;
 use crate::error::{Error, Result};
+use crate::manifest::{self, Row, Status};
 use crate::nst::backend::Machine;
 use crate::nst::conv::Size;
 use crate::nst::settings::Settings;
@@ -16,14 +17,17 @@ use crate::run::{self, Batch};
 use crate::stop::{INTERRUPTED, Reason, Stop};
 use crate::weights::check::{Report, Verdict};
 use crate::weights::digests::Sums;
-use crate::{backbone, config, dataset, doctor, init, manifest, memory, merge, output, terminal, weights, yaml};
+use crate::{backbone, config, dataset, doctor, init, memory, merge, output, sheet, terminal, weights, yaml};
 use clap::CommandFactory;
 use serde::Serialize;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 /// Exit code of a run that finished while some frames failed.
 const SOME_FAILED: u8 = 3;
+/// Pictures on the sheet of a preview at most: more make a picture that few programs open.
+const SHEET_ROWS: usize = 40;
 
 /// `augment --config … DATASET`
 pub fn batch(args: cli::Batch, machine: cli::Machine) -> Result<u8> {
@@ -73,39 +77,66 @@ pub fn preview(args: cli::Preview) -> Result<u8> {
         Some(folder) => folder,
         None => output::default_folder(&dataset::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
     };
-    let condition = config.condition.clone();
+    let title = format!("{} over {}", config.condition, name_of(&dataset::root_of(&dataset)?));
     let batch = Batch::open(config, &dataset, run::Order { output: Some(folder.clone()), ..run::Order::default() })?;
     let engine = batch.engine(machine.weights.as_deref(), place)?;
     let whole = batch.plan()?;
-    let estimate = batch.estimate(&whole, &engine)?;
-    let jobs = whole.jobs.len();
+    let (jobs, estimate) = (whole.jobs.len(), batch.estimate(&whole, &engine)?);
     let batch = batch.preview(frames.into());
     let stop = Stop::after_failures(None);
     stop.on_signals()?;
     let summary = batch.run(&engine, &stop, terminal::observer(quiet).as_mut())?;
     terminal::tell(&terminal::summary_lines(&summary));
-    let shown: HashSet<String> = batch.plan()?.jobs.into_iter().map(|job| job.output).collect();
-    let rows = manifest::last_rows(&folder)?.into_iter().filter(|row| shown.contains(&row.output)).collect();
-    let all = match estimate {
-        Some(estimate) => format!("{jobs} pictures, about {} here", Rough(estimate)),
-        None => format!("{jobs} pictures"),
-    };
-    let page = Page {
-        kind: page::Kind::Preview,
-        title: format!("{condition} over {}", name_of(&dataset)),
-        facts: vec![
-            ("whole dataset".into(), all),
-            ("config".into(), path.display().to_string()),
-            ("backbone".into(), format!("{} {}", summary.backbone, summary.backbone_digest)),
-            ("device".into(), summary.device.clone()),
-        ],
-        rows: page::cards(rows, &folder, &folder, page::Pictures::Inside)?,
-    };
-    show(&page, &folder.join("preview.html"), open)?;
+    let rows = batch.rows()?;
+    let mut facts = vec![
+        whole_dataset(jobs, estimate, &summary),
+        ("config".into(), path.display().to_string()),
+        ("backbone".into(), format!("{} {}", summary.backbone, summary.backbone_digest)),
+        ("device".into(), summary.device.clone()),
+    ];
+    facts.extend(time_per_frame(&summary, &rows));
+    if !batch.is_trained_on() {
+        draw_sheet(&folder, &title, &facts, &rows)?;
+    }
+    let rows = page::cards(rows, &folder, &folder, page::Pictures::Inside)?;
+    show(&Page { kind: page::Kind::Preview, title, facts, rows }, &folder.join("preview.html"), open)?;
     if machine.json {
         print_json(&summary);
     }
     Ok(exit_code(&summary))
+}
+
+/// Draws what of `rows` fits on one picture and says where it is.
+fn draw_sheet(folder: &Path, title: &str, facts: &[(String, String)], rows: &[Row]) -> Result<()> {
+    let shown = sheet::spread(rows, SHEET_ROWS);
+    let title = match shown.len() {
+        all if all == rows.len() => title.to_string(),
+        some => format!("{title}: {some} of {} pictures; preview.html has all", rows.len()),
+    };
+    terminal::tell(&sheet::write(folder, &title, facts, &shown)?.display().to_string());
+    Ok(())
+}
+
+/// How long the frames took, of which several are in hand at once, and how soon one followed the other.
+fn time_per_frame(summary: &Summary, rows: &[Row]) -> Option<(String, String)> {
+    let done = rows.iter().filter(|row| row.status == Status::Done);
+    let seconds: Vec<f64> = done.map(|row| row.seconds).collect();
+    let median = (!seconds.is_empty()).then(|| terminal::duration(bench::median(&seconds)))?;
+    let pace = pace(summary).map_or(String::new(), |pace| format!(", one every {}", terminal::duration(pace)));
+    Some(("time per frame".into(), format!("{median} (median){pace}")))
+}
+
+/// Seconds from one frame to the next, where any was made.
+fn pace(summary: &Summary) -> Option<f64> {
+    (summary.done > 0).then(|| summary.seconds / summary.done as f64)
+}
+
+/// How many pictures the whole dataset makes and how long they would take here: at the pace of the preview's own, which
+/// are spread over it, or else as it was estimated.
+fn whole_dataset(jobs: usize, estimate: Option<Duration>, summary: &Summary) -> (String, String) {
+    let measured = pace(summary).map(|pace| Duration::from_secs_f64(pace * jobs as f64));
+    let time = measured.or(estimate).map_or(String::new(), |time| format!(", about {} here", Rough(time)));
+    ("whole dataset".into(), format!("{jobs} pictures{time}"))
 }
 
 /// `augment report OUT…`
@@ -124,7 +155,10 @@ pub fn report(args: &cli::Report) -> Result<u8> {
     let names: Vec<String> = args.outputs.iter().map(|folder| name_of(folder)).collect();
     let page = Page {
         kind: page::Kind::Report,
-        title: names.join(", "),
+        title: match names.len() {
+            0..=3 => names.join(", "),
+            many => format!("{} and {} more", names[..3].join(", "), many - 3),
+        },
         facts: made_by.into_iter().map(|maker| ("made by".into(), maker)).collect(),
         rows: cards,
     };

@@ -16,6 +16,7 @@
 
 pub mod backbone;
 pub mod bench;
+pub mod boxes;
 pub mod cli;
 pub mod commands;
 pub mod config;
