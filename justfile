@@ -12,6 +12,10 @@ lint:
     cargo fmt --check
     cargo clippy --release --all-targets -- -D warnings
 
+# The same with CUDA, whether this computer has it or not
+lint-cuda:
+    scripts/check_cuda
+
 test:
     cargo test --release
 
