@@ -324,7 +324,9 @@ fn coco_folders(root: &Path, split: Split, annotated: bool) -> Vec<PathBuf> {
 /// Where the images of one folder are divided by annotation files: those of each split.
 fn divided(scan: &Scan, annotations: &[PathBuf]) -> Result<BTreeMap<Split, Vec<Source>>> {
     let Some(first) = annotations.first() else { return Ok(BTreeMap::new()) };
-    let images = scan.images_below(scan.root)?;
+    let mut images = scan.images_below(scan.root)?;
+    // Panoptic masks, which are called like the images.
+    images.retain(|image| !image.starts_with(scan.root.join("annotations")));
     let names = |paths: &[PathBuf]| paths.iter().map(|path| identity(scan.root, path)).collect::<Vec<_>>();
     let splits = coco::splits(scan.root, &names(annotations), &names(&images));
     let list = |numbers: Vec<usize>| Source::List {
