@@ -125,7 +125,10 @@ fn frames_in<'t>(
     let Some(coco) = parsed else { return Ok(None) };
     let frames = index.find(&coco.images, name);
     if frames.iter().all(Option::is_none) && !frames.is_empty() {
-        return Err(format!("{}: no `file_name` in it leads to a frame, from no folder of the dataset", path.display()));
+        return Err(format!(
+            "{}: no `file_name` in it leads to a frame, from no folder of the dataset",
+            path.display()
+        ));
     }
     Ok(Some((coco, frames)))
 }
@@ -346,4 +349,66 @@ fn renamed(old: &str, new: &str) -> String {
     let folder = &old[..old.rfind(['/', '\\']).map_or(0, |slash| slash + 1)];
     let name = new.rsplit('/').next().unwrap_or(new);
     serde_json::Value::from(format!("{folder}{name}")).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn any_choice_of_images_is_whole_json_with_their_annotations_only() {
+        let spaced = |gap: &str| {
+            let image = |n: u32| format!(r#"{{"file_name":{gap}"a/{n}.jpg", "id": {n}}}"#);
+            let annotation = |n: u32| format!(r#"{{"id": {n},{gap}"image_id": {}}}"#, n % 5);
+            let list = |items: Vec<String>| format!("[{gap}{}{gap}]", items.join(&format!("{gap},{gap}")));
+            let (images, annotations) = ((0..5).map(image).collect(), (0..9).map(annotation).collect());
+            format!(r#"{{"annotations":{gap}{}, "images": {}, "info": 1.0}}"#, list(annotations), list(images))
+        };
+        for text in ["", " ", "\n\t"].map(spaced) {
+            let coco = Coco::parse(&text).unwrap().unwrap();
+            for choice in 0..32_u32 {
+                let kept = |n: u64| choice >> n & 1 == 1;
+                let new: Vec<Option<&str>> = (0..5).map(|n| kept(n).then_some("deep/new.png")).collect();
+                let mut written = Vec::new();
+                coco.write(&new, &mut written).unwrap();
+                let mut expected: Value = serde_json::from_str(&text).unwrap();
+                let list = |key: &str, expected: &mut Value| std::mem::take(expected[key].as_array_mut().unwrap());
+                let mut images = list("images", &mut expected);
+                images.retain(|image| kept(image["id"].as_u64().unwrap()));
+                images.iter_mut().for_each(|image| image["file_name"] = "a/new.png".into());
+                let mut annotations = list("annotations", &mut expected);
+                annotations.retain(|annotation| kept(annotation["image_id"].as_u64().unwrap()));
+                (expected["images"], expected["annotations"]) = (images.into(), annotations.into());
+                assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), expected, "{choice:b} of {text}");
+                assert!(choice != 31 || written.len() == text.len() + 5 * 2, "only names have changed");
+            }
+        }
+    }
+
+    #[test]
+    fn names_lead_to_images_from_one_folder() {
+        let images = ["train/a.jpg", "train/b.jpg", "thumbs/a.jpg", "thumbs/b.jpg", "more/train/c.jpg"];
+        let find = |names: &[&str], file: &str| {
+            let list: Vec<String> = names.iter().map(|name| format!(r#"{{"file_name":{name:?}}}"#)).collect();
+            let text = format!(r#"{{"images":[{}]}}"#, list.join(","));
+            let index = Index::new(images.into_iter().enumerate());
+            index.find(&Coco::parse(&text).unwrap().unwrap().images, file)
+        };
+        assert_eq!(find(&["a.jpg", "b.jpg", "c.jpg"], "annotations/train.json"), [Some(0), Some(1), None]);
+        assert_eq!(find(&["a.jpg", "b.jpg"], "thumbs/_annotations.coco.json"), [Some(2), Some(3)]);
+        assert_eq!(find(&["./train/b.jpg", "thumbs\\a.jpg"], "annotations/all.json"), [Some(1), Some(2)]);
+        assert_eq!(find(&["../train/c.jpg", "gone.jpg"], "annotations/all.json"), [Some(4), None]);
+        assert_eq!(find(&["rain/a.jpg", "/a.png", ""], "annotations/all.json"), [None; 3]);
+    }
+
+    #[test]
+    fn other_json_is_none_and_what_is_no_json_an_error() {
+        for other in ["[]", "3", "{}", r#"{"images": {"a": 1}}"#, r#"{"images": [1]}"#, r#"{"annotations": []}"#] {
+            assert!(Coco::parse(other).unwrap().is_none(), "{other}");
+        }
+        for broken in ["", "{", r#"{"images": [{"id": 1}"#, r#"{"images": []} {"#, r#"{"images": [], "area": NaN}"#] {
+            assert!(Coco::parse(broken).is_err(), "{broken}");
+        }
+    }
 }

@@ -669,6 +669,31 @@ mod tests {
     }
 
     #[test]
+    fn folders_of_coco_are_splits_by_their_year_or_beside_annotations() {
+        let folder = tree(&["train2017/a.jpg", "train2014/b.jpg", "val2017/c.jpg", "trainers/d.jpg"]);
+        assert_eq!(listing(folder.path()), ["train2014/b.jpg -", "train2017/a.jpg -"]);
+        let folder = tree(&["images/train2017/a.jpg", "labels/train2017/a.txt", "images/test2017/b.jpg"]);
+        assert_eq!(listing(folder.path()), ["images/train2017/a.jpg labels/train2017/a.txt"]);
+        let files = ["train/a.jpg", "valid/b.jpg"];
+        assert_eq!(listing(tree(&files).path()).len(), 2, "folders of a flat one");
+        let annotated = [&files[..], &["annotations/instances_train.json={}"]].concat();
+        assert_eq!(listing(tree(&annotated).path()), ["train/a.jpg -"]);
+    }
+
+    #[test]
+    fn a_path_speaks_of_the_last_split_that_it_names() {
+        for (path, split) in [
+            ("annotations/instances_train2017.json", Some(Split::Train)),
+            ("annotations/image_info_test-dev2017.json", Some(Split::Test)),
+            ("valid/_annotations.coco.json", Some(Split::Val)),
+            ("train/val.json", Some(Split::Val)),
+            ("annotations/trainval.json", None),
+        ] {
+            assert_eq!(Split::named_in(path), split, "{path}");
+        }
+    }
+
+    #[test]
     fn a_data_yaml_may_name_folders_lists_of_folders_and_text_lists() {
         for data in [
             "train: images/train\nval: images/val\n",

@@ -69,11 +69,8 @@ fn a_plain_coco_dataset_comes_out_as_one() {
     let output = place.augment(&format!("{RUN} --json"));
     expect(&output, 0, &["2 frames"]);
     assert_eq!(place.files("coco"), before);
-    let expected = [
-        "annotations/instances_train2017__fog-1.json",
-        "train2017/000001__fog-1.png",
-        "train2017/café__fog-1.jpg",
-    ];
+    let expected =
+        ["annotations/instances_train2017__fog-1.json", "train2017/000001__fog-1.png", "train2017/café__fog-1.jpg"];
     assert_eq!(outputs(&place, "coco-fog"), expected);
     assert!(!place.path("coco-fog/data.yaml").exists(), "there is no label to train on");
     let gone = "  {\"id\": 8, \"file_name\": \"gone.jpg\", \"height\": 1, \"width\": 1}\n";
@@ -140,7 +137,8 @@ fn each_split_has_its_own_images_although_they_are_called_the_same() {
 #[test]
 fn captions_keypoints_and_panoptic_segments_go_along() {
     let place = coco();
-    let captions = r#"{"images":[{"file_name":"000001.png","id":1}],"annotations":[{"image_id":1,"caption":"a \"b\""}]}"#;
+    let captions =
+        r#"{"images":[{"file_name":"000001.png","id":1}],"annotations":[{"image_id":1,"caption":"a \"b\""}]}"#;
     place.text("coco/annotations/captions_train2017.json", captions);
     // Annotations first, and with names of files of their own.
     let panoptic = r#"{"annotations":[{"image_id":1,"file_name":"000001.png","segments_info":[{"id":3}]}],"images":[{"file_name":"000001.png","id":1}]}"#;
@@ -164,7 +162,8 @@ fn json_that_cannot_be_read_stops_nothing_and_is_named() {
     place.text("coco/annotations/list.json", "[1, 2]");
     place.text("coco/annotations/other.json", r#"{"images": 3, "annotations": {}}"#);
     let output = place.augment(RUN);
-    let said = ["captions_train2017.json: it is no JSON", "person_keypoints_train2017.json", "stuff_train2017.json: no"];
+    let said =
+        ["captions_train2017.json: it is no JSON", "person_keypoints_train2017.json", "stuff_train2017.json: no"];
     expect(&output, 0, &said);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(error.matches("annotations were not copied").count(), 3, "{error}");
