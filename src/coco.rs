@@ -114,13 +114,11 @@ pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl
 /// What is done of each variant: the output of each frame, by its number.
 type Variants<'p> = BTreeMap<u32, HashMap<usize, &'p str>>;
 
-/// The annotation file with the number of each of its images' frame; `None` for other JSON, or the reason why not.
-fn frames_in<'t>(
-    text: &'t str,
-    path: &Path,
-    name: &str,
-    index: &Index,
-) -> Result<Option<(Coco<'t>, Vec<Option<usize>>)>, String> {
+/// An annotation file and, for each of its images, the number of the frame, if that is one.
+type Matched<'t> = (Coco<'t>, Vec<Option<usize>>);
+
+/// `None` for other JSON, or the reason why a file should have a copy and cannot.
+fn frames_in<'t>(text: &'t str, path: &Path, name: &str, index: &Index) -> Result<Option<Matched<'t>>, String> {
     let parsed = Coco::parse(text).map_err(|error| format!("{}: it is no JSON: {error}", path.display()))?;
     let Some(coco) = parsed else { return Ok(None) };
     let frames = index.find(&coco.images, name);
