@@ -3,7 +3,9 @@ FROM rust:1-slim-bookworm AS build
 WORKDIR /source
 COPY Cargo.toml Cargo.lock ./
 COPY src src
-# Cargo.toml names it, and cargo demands that it is there.
+# The program holds the presets, and Cargo.toml names the benchmark.
+COPY configs configs
+COPY styles styles
 COPY tests/bench tests/bench
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/source/target \
     CARGO_PROFILE_RELEASE_STRIP=true cargo install --locked --path . --root /built

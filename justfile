@@ -15,6 +15,12 @@ lint:
 test:
     cargo test --release
 
+# The pages of preview and report in a headless Chromium (needs node, npm and chromium; CHROMIUM names another one)
+check-pages:
+    cargo build --release
+    npm ci --prefix tests/pages --no-audit --no-fund
+    node tests/pages/check.mjs target/release/augment target/pages
+
 # Licences and sources of all dependencies, where cargo-deny is installed
 deny:
     cargo deny check bans licenses sources

@@ -7,10 +7,13 @@ use crate::nst::weights::Backbone;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use std::env;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Names a `.safetensors` file, or `builtin`, where neither the command line nor the config does.
 pub const VARIABLE: &str = "AUGMENT_WEIGHTS";
+/// How to come by better weights.
+pub const HINT: &str = "`augment weights pull` fetches ImageNet's VGG19";
 
 /// Opens the backbone up to `deepest`: `asked` on the command line, else what the config says, where `auto` is the
 /// first of [`VARIABLE`], the cache and the built-in bank.
@@ -28,33 +31,40 @@ pub fn open(asked: Option<&str>, config: &BackboneChoice, deepest: Tap) -> Resul
     let path = match choice {
         BackboneChoice::Path(path) => path,
         BackboneChoice::Builtin => return builtin(deepest),
-        BackboneChoice::Auto => match found() {
-            Some(path) if path.as_os_str() != "builtin" => path,
-            _ => return builtin(deepest),
+        BackboneChoice::Auto => match automatic() {
+            (Some(path), _) => path,
+            (None, _) => return builtin(deepest),
         },
     };
     read(&path, deepest)
 }
 
-/// The file that the environment names, or that the cache holds.
-fn found() -> Option<PathBuf> {
-    let named = env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
-    named.or_else(|| cached().filter(|path| path.is_file()))
+/// The file that `auto` means, `None` for the built-in bank, and why.
+pub fn automatic() -> (Option<PathBuf>, &'static str) {
+    match (env::var_os(VARIABLE).filter(|value| !value.is_empty()), cached().filter(|path| path.is_file())) {
+        (Some(named), _) if named == "builtin" => (None, "AUGMENT_WEIGHTS says so"),
+        (Some(named), _) => (Some(named.into()), "AUGMENT_WEIGHTS names it"),
+        (None, Some(path)) => (Some(path), "it is in the cache"),
+        (None, None) => (None, "AUGMENT_WEIGHTS is not set, and the cache holds no weights"),
+    }
 }
 
 /// `$XDG_CACHE_HOME/augment/vgg19.safetensors`, by default below `~/.cache`.
-fn cached() -> Option<PathBuf> {
+pub fn cached() -> Option<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
     Some(cache.join("augment/vgg19.safetensors"))
 }
 
 fn builtin(deepest: Tap) -> Result<Backbone> {
-    Backbone::builtin(deepest).map_err(|message| Error::Run(format!("the built-in backbone: {message}")))
+    Backbone::builtin(deepest).map_err(|message| Error::Run(format!("the built-in backbone: {message}; {HINT}")))
 }
 
 fn read(path: &Path, deepest: Tap) -> Result<Backbone> {
-    let metadata = path.metadata().map_err(Error::io(path, "read the weights"))?;
+    let metadata = path.metadata().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::bad_file(path, format!("these weights are not there; {HINT}")),
+        _ => Error::io(path, "read the weights")(error),
+    })?;
     if !metadata.is_file() {
         return Err(Error::bad_file(path, "weights must be a .safetensors file, and this is a folder"));
     }

@@ -1,7 +1,12 @@
 //! The command line, as clap reads it.
 
+use crate::init::Preset;
+use crate::nst::conv::Size;
+use crate::nst::settings::Tap;
 use crate::plan::Shard;
+use crate::weights::hub::{DEFAULT_REPO, Repo};
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use std::path::PathBuf;
 
 /// Turn a YOLO dataset into the same dataset under fog, rain, snow, night or any style.
@@ -17,18 +22,21 @@ pub struct Cli {
     pub batch: Option<Batch>,
     /// Beside the batch and not in it: an optional group of arguments cannot hold another.
     #[command(flatten)]
-    pub engine: Option<Engine>,
+    pub machine: Machine,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  augment --config configs/fog.yaml datasets/drive                 writes datasets/drive-fog
-  augment --config configs/night.yaml datasets/drive --dry-run     shows what would be done, and how long it takes
-  augment --config configs/snow.yaml datasets/drive --limit 20 --set stylize.steps=60
-  augment preview --config configs/fog.yaml datasets/drive         a few frames under every style, as a page
+  augment init fog                                                 writes fog.yaml and its style pictures
+  augment --config fog.yaml datasets/drive                         writes datasets/drive-fog
+  augment --config night.yaml datasets/drive --dry-run             shows what would be done, and how long it takes
+  augment --config snow.yaml datasets/drive --limit 20 --set stylize.steps=60
+  augment preview --config fog.yaml datasets/drive                 a few frames under every style, as a page
   augment report datasets/drive-fog                                a page of what a run has made, worst boxes first
   augment merge drive-fog part-1 part-2                            after --shard 1/2 and 2/2 elsewhere
-  augment bench --config configs/fog.yaml --size 512
+  augment bench --config fog.yaml --size 512
+  augment doctor                                                   what would make it faster here
+  augment weights pull                                             ImageNet's VGG19, for the best pictures
 
 Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 finished but some frames failed,
 130 interrupted.";
@@ -41,16 +49,25 @@ pub enum Verb {
     Report(Report),
     /// Measure seconds per evaluation and per frame on this machine.
     Bench(Bench),
+    /// Write a commented config to start from, with its style pictures.
+    Init(Init),
+    /// Say what this machine computes with, how long a frame takes, and what would make it faster.
+    Doctor(Doctor),
+    /// Print the JSON Schema of the config, for editors.
+    Schema,
+    /// Print a script that completes commands: augment completions bash > /etc/bash_completion.d/augment
+    Completions(Completions),
+    /// Print the manual page, of augment or of one verb: augment man | man -l -
+    Man(Man),
     /// Bring the outputs of shards that ran on machines of their own together in one.
     Merge(Merge),
+    /// Fetch, check, find or import the backbone's weights.
+    Weights(Weights),
 }
 
-/// What every verb needs to set up the engine.
+/// With what to compute, and what to change of the config for it.
 #[derive(Debug, Args)]
-pub struct Engine {
-    /// The YAML config
-    #[arg(short, long, value_name = "FILE")]
-    pub config: PathBuf,
+pub struct Machine {
     /// VGG19 weights: a .safetensors file with torchvision's names, `builtin`, or `auto`
     #[arg(long, value_name = "PATH|builtin|auto")]
     pub weights: Option<String>,
@@ -70,6 +87,9 @@ pub struct Engine {
 
 #[derive(Debug, Args)]
 pub struct Batch {
+    /// The YAML config
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
     /// The dataset: a folder in YOLO layout, its data.yaml, or a flat folder of images
     pub dataset: PathBuf,
     /// Where to write; by default DATASET-CONDITION beside the dataset
@@ -106,9 +126,16 @@ pub struct Batch {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  augment preview --config fog.yaml datasets/drive --open
+  augment preview --config night.yaml datasets/drive --frames 12 --set stylize.strength=0.8")]
 pub struct Preview {
+    /// The YAML config
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
     #[command(flatten)]
-    pub engine: Engine,
+    pub machine: Machine,
     /// The dataset: a folder in YOLO layout, its data.yaml, or a flat folder of images
     pub dataset: PathBuf,
     /// Frames to look at, spread over the dataset by the seed
@@ -129,6 +156,10 @@ pub struct Preview {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  augment report datasets/drive-fog --open
+  augment report datasets/drive-fog datasets/drive-night --output all.html")]
 pub struct Report {
     /// Output folders, any number of shards and conditions
     #[arg(required = true, value_name = "OUT")]
@@ -142,9 +173,15 @@ pub struct Report {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  augment bench --config fog.yaml --size 1280 --height 720 --weights builtin")]
 pub struct Bench {
+    /// The YAML config
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
     #[command(flatten)]
-    pub engine: Engine,
+    pub machine: Machine,
     /// Width to measure at; by default the config's `stylize.size`
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(16..=8192))]
     pub size: Option<u16>,
@@ -157,6 +194,56 @@ pub struct Bench {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  augment init fog && augment preview --config fog.yaml datasets/drive --open")]
+pub struct Init {
+    /// What to start from
+    pub preset: Preset,
+    /// Where to write PRESET.yaml, styles/PRESET/ and the schema; by default here
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  augment doctor
+  augment doctor --config configs/fog.yaml --weights vgg19.safetensors --size 1920x1080")]
+pub struct Doctor {
+    /// The YAML config; without one, what a bare config would do
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub machine: Machine,
+    /// Size of the frames
+    #[arg(long, default_value = "1280x720", value_name = "WIDTHxHEIGHT", value_parser = frame_size)]
+    pub size: Size,
+}
+
+fn frame_size(text: &str) -> Result<Size, String> {
+    let side = |side: &str| side.parse().ok().filter(|side| (1..=16_384).contains(side));
+    let (width, height) = text.split_once('x').ok_or("expected WIDTHxHEIGHT, such as 1280x720")?;
+    let size = side(width).zip(side(height)).map(|(width, height)| Size { height, width });
+    size.ok_or_else(|| "sides lie between 1 and 16384 pixels".into())
+}
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell that shall complete
+    pub shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct Man {
+    /// A verb, such as preview
+    pub verb: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example, after --shard 1/2 and --shard 2/2 on two machines:
+  augment merge drive-fog part-1 part-2")]
 pub struct Merge {
     /// The output that gets everything; made if need be
     pub into: PathBuf,
@@ -166,4 +253,81 @@ pub struct Merge {
     /// Print the figures as JSON on standard output
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Weights {
+    #[command(subcommand)]
+    pub verb: WeightsVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WeightsVerb {
+    /// Fetch the convolutions of ImageNet's VGG19 into the cache: 80 MB, and on from where an earlier try broke off.
+    Pull(Pull),
+    /// Check the file that a run takes, tensor by tensor, and say what it is.
+    Verify(Verify),
+    /// Print the path of the file that a run takes, or `builtin`.
+    Path(WeightsPath),
+    /// Install weights of PyTorch (.pth, .pt), Keras (.h5) or a .safetensors file into the cache.
+    Import(Import),
+}
+
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// Whose model.safetensors to take, with torchvision's names
+    #[arg(long, value_name = "OWNER/NAME[@REVISION]", default_value = DEFAULT_REPO)]
+    pub repo: Repo,
+    /// The deepest layer to fetch; relu5_1, which the default config needs, is 52 MB
+    #[arg(long, value_name = "LAYER", default_value = "relu5_4")]
+    pub through: Tap,
+    #[command(flatten)]
+    pub install: Install,
+    /// No progress, only errors and the last lines
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// What every verb that installs weights knows.
+#[derive(Debug, Args)]
+pub struct Install {
+    #[command(flatten)]
+    pub check: WeightsCheck,
+    /// Replace other weights that are in the cache
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// How weights are checked and told of.
+#[derive(Debug, Args)]
+pub struct WeightsCheck {
+    /// Accept only tensors with the SHA-256 in this file, lines as `augment weights verify` prints them
+    #[arg(long, value_name = "FILE")]
+    pub digests: Option<PathBuf>,
+    /// Print what was found as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// A .safetensors file with torchvision's names; by default the one that a run takes
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub check: WeightsCheck,
+}
+
+#[derive(Debug, Args)]
+pub struct WeightsPath {
+    /// Print it as JSON, with the reason
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// torchvision's or another .pth or .pt of PyTorch, Keras' .h5, or .safetensors with the names of either
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub install: Install,
 }

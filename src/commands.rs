@@ -1,10 +1,11 @@
 //! What each verb of the command line does; returns the exit code.
 
 use crate::bench::{self, Measured};
-use crate::cli;
+use crate::cli::{self, WeightsVerb};
 use crate::config::Config;
 use crate::device;
 use crate::error::{Error, Result};
+use crate::manifest::{self, Row, Status};
 use crate::nst::conv::Size;
 use crate::nst::settings::Settings;
 use crate::nst::simd::Isa;
@@ -12,20 +13,26 @@ use crate::nst::{Stylizer, loss, schedule};
 use crate::page::{self, Page};
 use crate::plan::Rough;
 use crate::progress::Summary;
-use crate::run::{Batch, Order};
+use crate::run::{self, Batch};
 use crate::stop::{INTERRUPTED, Reason, Stop};
-use crate::{backbone, dataset, manifest, memory, merge, output, terminal};
+use crate::weights::check::{Report, Verdict};
+use crate::weights::digests::Sums;
+use crate::{backbone, config, dataset, doctor, init, memory, merge, output, sheet, terminal, weights, yaml};
+use clap::CommandFactory;
 use serde::Serialize;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 /// Exit code of a run that finished while some frames failed.
 const SOME_FAILED: u8 = 3;
+/// Pictures on the sheet of a preview at most: more make a picture that few programs open.
+const SHEET_ROWS: usize = 40;
 
 /// `augment --config … DATASET`
-pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
-    let (isa, config) = set_up(&common, args.seed)?;
-    let order = Order {
+pub fn batch(args: cli::Batch, machine: cli::Machine) -> Result<u8> {
+    let (isa, config) = set_up(&args.config, &machine, args.seed)?;
+    let order = run::Order {
         output: args.output,
         limit: args.limit,
         shard: args.shard,
@@ -34,11 +41,11 @@ pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
         retry_failed: args.retry_failed,
     };
     let batch = Batch::open(config, &args.dataset, order)?;
-    let engine = batch.engine(common.weights.as_deref(), isa)?;
+    let engine = batch.engine(machine.weights.as_deref(), isa)?;
     if args.dry_run {
         let plan = batch.plan()?;
         let estimate = batch.estimate(&plan, &engine)?;
-        match common.json {
+        match machine.json {
             true => print_json(&plan.outline(estimate)),
             false => terminal::say(&plan.summary(estimate)),
         }
@@ -48,7 +55,7 @@ pub fn batch(args: cli::Batch, common: cli::Engine) -> Result<u8> {
     stop.on_signals()?;
     let summary = batch.run(&engine, &stop, terminal::observer(args.quiet).as_mut())?;
     terminal::tell(&terminal::summary_lines(&summary));
-    if common.json {
+    if machine.json {
         print_json(&summary);
     }
     Ok(exit_code(&summary))
@@ -64,45 +71,72 @@ fn exit_code(summary: &Summary) -> u8 {
 
 /// `augment preview --config … DATASET`
 pub fn preview(args: cli::Preview) -> Result<u8> {
-    let cli::Preview { engine: common, dataset, frames, output, seed, open, quiet } = args;
-    let (isa, config) = set_up(&common, seed)?;
+    let cli::Preview { config: path, machine, dataset, frames, output, seed, open, quiet } = args;
+    let (isa, config) = set_up(&path, &machine, seed)?;
     let folder = match output {
         Some(folder) => folder,
         None => output::default_folder(&dataset::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
     };
-    let condition = config.condition.clone();
-    let batch = Batch::open(config, &dataset, Order { output: Some(folder.clone()), ..Order::default() })?;
-    let engine = batch.engine(common.weights.as_deref(), isa)?;
+    let title = format!("{} over {}", config.condition, name_of(&dataset::root_of(&dataset)?));
+    let batch = Batch::open(config, &dataset, run::Order { output: Some(folder.clone()), ..run::Order::default() })?;
+    let engine = batch.engine(machine.weights.as_deref(), isa)?;
     let whole = batch.plan()?;
-    let estimate = batch.estimate(&whole, &engine)?;
-    let jobs = whole.jobs.len();
+    let (jobs, estimate) = (whole.jobs.len(), batch.estimate(&whole, &engine)?);
     let batch = batch.preview(frames.into());
     let stop = Stop::after_failures(None);
     stop.on_signals()?;
     let summary = batch.run(&engine, &stop, terminal::observer(quiet).as_mut())?;
     terminal::tell(&terminal::summary_lines(&summary));
-    let shown: HashSet<String> = batch.plan()?.jobs.into_iter().map(|job| job.output).collect();
-    let rows = manifest::last_rows(&folder)?.into_iter().filter(|row| shown.contains(&row.output)).collect();
-    let all = match estimate {
-        Some(estimate) => format!("{jobs} pictures, about {} here", Rough(estimate)),
-        None => format!("{jobs} pictures"),
-    };
-    let page = Page {
-        kind: page::Kind::Preview,
-        title: format!("{condition} over {}", name_of(&dataset)),
-        facts: vec![
-            ("whole dataset".into(), all),
-            ("config".into(), common.config.display().to_string()),
-            ("backbone".into(), format!("{} {}", summary.backbone, summary.backbone_digest)),
-            ("device".into(), summary.device.clone()),
-        ],
-        rows: page::cards(rows, &folder, &folder, page::Pictures::Inside)?,
-    };
-    show(&page, &folder.join("preview.html"), open)?;
-    if common.json {
+    let rows = batch.rows()?;
+    let mut facts = vec![
+        whole_dataset(jobs, estimate, &summary),
+        ("config".into(), path.display().to_string()),
+        ("backbone".into(), format!("{} {}", summary.backbone, summary.backbone_digest)),
+        ("device".into(), summary.device.clone()),
+    ];
+    facts.extend(time_per_frame(&summary, &rows));
+    if !batch.is_trained_on() {
+        draw_sheet(&folder, &title, &facts, &rows)?;
+    }
+    let rows = page::cards(rows, &folder, &folder, page::Pictures::Inside)?;
+    show(&Page { kind: page::Kind::Preview, title, facts, rows }, &folder.join("preview.html"), open)?;
+    if machine.json {
         print_json(&summary);
     }
     Ok(exit_code(&summary))
+}
+
+/// Draws what of `rows` fits on one picture and says where it is.
+fn draw_sheet(folder: &Path, title: &str, facts: &[(String, String)], rows: &[Row]) -> Result<()> {
+    let shown = sheet::spread(rows, SHEET_ROWS);
+    let title = match shown.len() {
+        all if all == rows.len() => title.to_string(),
+        some => format!("{title}: {some} of {} pictures; preview.html has all", rows.len()),
+    };
+    terminal::tell(&sheet::write(folder, &title, facts, &shown)?.display().to_string());
+    Ok(())
+}
+
+/// How long the frames took, of which several are in hand at once, and how soon one followed the other.
+fn time_per_frame(summary: &Summary, rows: &[Row]) -> Option<(String, String)> {
+    let done = rows.iter().filter(|row| row.status == Status::Done);
+    let seconds: Vec<f64> = done.map(|row| row.seconds).collect();
+    let median = (!seconds.is_empty()).then(|| terminal::duration(bench::median(&seconds)))?;
+    let pace = pace(summary).map_or(String::new(), |pace| format!(", one every {}", terminal::duration(pace)));
+    Some(("time per frame".into(), format!("{median} (median){pace}")))
+}
+
+/// Seconds from one frame to the next, where any was made.
+fn pace(summary: &Summary) -> Option<f64> {
+    (summary.done > 0).then(|| summary.seconds / summary.done as f64)
+}
+
+/// How many pictures the whole dataset makes and how long they would take here: at the pace of the preview's own, which
+/// are spread over it, or else as it was estimated.
+fn whole_dataset(jobs: usize, estimate: Option<Duration>, summary: &Summary) -> (String, String) {
+    let measured = pace(summary).map(|pace| Duration::from_secs_f64(pace * jobs as f64));
+    let time = measured.or(estimate).map_or(String::new(), |time| format!(", about {} here", Rough(time)));
+    ("whole dataset".into(), format!("{jobs} pictures{time}"))
 }
 
 /// `augment report OUT…`
@@ -121,7 +155,10 @@ pub fn report(args: &cli::Report) -> Result<u8> {
     let names: Vec<String> = args.outputs.iter().map(|folder| name_of(folder)).collect();
     let page = Page {
         kind: page::Kind::Report,
-        title: names.join(", "),
+        title: match names.len() {
+            0..=3 => names.join(", "),
+            many => format!("{} and {} more", names[..3].join(", "), many - 3),
+        },
         facts: made_by.into_iter().map(|maker| ("made by".into(), maker)).collect(),
         rows: cards,
     };
@@ -145,8 +182,8 @@ fn name_of(folder: &Path) -> String {
 
 /// `augment bench --config …`
 pub fn bench(args: cli::Bench) -> Result<u8> {
-    let cli::Bench { engine: common, size, height, evals } = args;
-    let (isa, config) = set_up(&common, None)?;
+    let cli::Bench { config, machine, size, height, evals } = args;
+    let (isa, config) = set_up(&config, &machine, None)?;
     let steps = config.stylize.steps;
     let width = size.map_or(config.stylize.size, usize::from);
     let size = Size { height: height.map_or(width, usize::from), width };
@@ -155,7 +192,7 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
     let per_frame = schedule::cost(&schedule::scales(&asked, asked.working_size(size)));
     let settings = Settings { steps: usize::from(evals) + 1, scales: Some(1), ..asked };
     let deepest = loss::deepest_tap(&settings).map_err(Error::Usage)?;
-    let backbone = backbone::open(common.weights.as_deref(), &config.backbone, deepest)?;
+    let backbone = backbone::open(machine.weights.as_deref(), &config.backbone, deepest)?;
     let stylizer = Stylizer::new(&backbone, settings, isa).map_err(Error::Run)?;
     let (seconds, rest) = bench::measure(&stylizer, size).map_err(Error::Run)?;
     let median = bench::median(&seconds);
@@ -176,11 +213,67 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
         backbone_digest: backbone.digest().into(),
         peak_memory_mb: memory::peak().map(|bytes| bytes as f64 / 1e6),
     };
-    if common.json {
+    if machine.json {
         print_json(&measured);
     } else {
         terminal::say(&terminal::bench_lines(&measured));
     }
+    Ok(0)
+}
+
+/// `augment init PRESET`
+pub fn init(args: &cli::Init) -> Result<u8> {
+    let config = init::write(args.preset, &args.folder)?;
+    terminal::tell(&format!("{0}; next: augment preview --config {0} DATASET --open", config.display()));
+    Ok(0)
+}
+
+/// `augment doctor`
+pub fn doctor(args: cli::Doctor) -> Result<u8> {
+    let cli::Doctor { config: path, machine, size } = args;
+    use_threads(machine.threads)?;
+    let isa = device::choose(&machine.device)?;
+    if path.is_none() && !machine.sets.is_empty() {
+        return Err(Error::Usage("--set changes a config, and none is given; add --config FILE".into()));
+    }
+    let config = path.as_ref().map(|path| Config::load(path, &machine.sets)).transpose()?;
+    let found = doctor::examine(config.as_ref(), machine.weights.as_deref(), isa, size)?;
+    match machine.json {
+        true => print_json(&found),
+        false => terminal::say(&found.lines(path.as_deref())),
+    }
+    Ok(0)
+}
+
+/// `augment schema`
+pub fn schema() -> Result<u8> {
+    print_json(&config::schema::schema());
+    Ok(0)
+}
+
+/// `augment completions SHELL`
+pub fn completions(args: &cli::Completions) -> Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut cli::Cli::command(), "augment", &mut script);
+    terminal::say(String::from_utf8_lossy(&script).trim_end());
+    Ok(0)
+}
+
+/// `augment man [VERB]`
+pub fn man(args: &cli::Man) -> Result<u8> {
+    let mut command = cli::Cli::command();
+    command.build();
+    let page = match &args.verb {
+        None => command,
+        Some(verb) => command.find_subcommand(verb).cloned().ok_or_else(|| {
+            let verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+            let help = yaml::suggest(verb, verbs);
+            Error::Usage(format!("augment man {verb}: there is no such verb; {help}"))
+        })?,
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page).render(&mut text).map_err(|error| Error::Run(format!("the manual page: {error}")))?;
+    terminal::say(String::from_utf8_lossy(&text).trim_end());
     Ok(0)
 }
 
@@ -201,11 +294,76 @@ pub fn merge(args: &cli::Merge) -> Result<u8> {
     Ok(0)
 }
 
+/// `augment weights …`
+pub fn weights(args: cli::Weights) -> Result<u8> {
+    match args.verb {
+        WeightsVerb::Pull(args) => {
+            let order = order(&args.install)?;
+            let report = weights::pull(&args.repo, args.through, &order, terminal::transfer(args.quiet).as_mut())?;
+            tell_weights(&report, &args.install.check, args.quiet);
+            tell_if_unused(&report);
+            Ok(0)
+        }
+        WeightsVerb::Import(args) => {
+            let report = weights::import(&args.file, &order(&args.install)?)?;
+            tell_weights(&report, &args.install.check, false);
+            tell_if_unused(&report);
+            Ok(0)
+        }
+        WeightsVerb::Verify(args) => {
+            let report = weights::verify(args.file.as_deref(), given(&args.check)?.as_ref())?;
+            tell_weights(&report, &args.check, false);
+            Ok(u8::from(report.verdict == Verdict::Damaged))
+        }
+        WeightsVerb::Path(args) => {
+            let (path, why) = automatic();
+            if args.json {
+                print_json(&serde_json::json!({ "path": path, "why": why }));
+            } else {
+                terminal::say(&path);
+                terminal::tell(&format!("{why}; --weights and `stylize.backbone` of a config come before it"));
+            }
+            Ok(0)
+        }
+    }
+}
+
+fn order(install: &cli::Install) -> Result<weights::Order> {
+    Ok(weights::Order { force: install.force, given: given(&install.check)? })
+}
+
+fn tell_weights(report: &Report, check: &cli::WeightsCheck, quiet: bool) {
+    if check.json {
+        print_json(report);
+    } else if !quiet {
+        terminal::say(&terminal::digest_lines(report));
+    }
+    terminal::tell(&terminal::weights_lines(report));
+}
+
+/// Says so where the environment sends runs past what was just installed.
+fn tell_if_unused(report: &Report) {
+    let (path, why) = automatic();
+    if path != report.path.display().to_string() {
+        terminal::tell(&format!("a run takes {path} all the same: {why}"));
+    }
+}
+
+/// The file that a run takes by itself, or `builtin`, and why.
+fn automatic() -> (String, &'static str) {
+    let (path, why) = backbone::automatic();
+    (path.map_or_else(|| "builtin".into(), |path| path.display().to_string()), why)
+}
+
+fn given(check: &cli::WeightsCheck) -> Result<Option<Sums>> {
+    check.digests.as_deref().map(Sums::read).transpose()
+}
+
 /// What every verb that computes begins with: threads, device, and the config with its seed.
-fn set_up(common: &cli::Engine, seed: Option<u64>) -> Result<(Isa, Config)> {
-    use_threads(common.threads)?;
-    let isa = device::choose(&common.device)?;
-    let mut config = Config::load(&common.config, &common.sets)?;
+fn set_up(path: &Path, machine: &cli::Machine, seed: Option<u64>) -> Result<(Isa, Config)> {
+    use_threads(machine.threads)?;
+    let isa = device::choose(&machine.device)?;
+    let mut config = Config::load(path, &machine.sets)?;
     config.seed = seed.unwrap_or(config.seed);
     Ok((isa, config))
 }

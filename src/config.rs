@@ -4,29 +4,24 @@
 //! and lays it over what is already there: first the defaults, then the file, then every `--set` in turn. What needs the
 //! whole picture (are there styles? do these files exist?) is checked once at the end.
 
+pub mod schema;
+mod wire;
+
+use self::wire::{
+    CHROMAS, EXPOSURE, FORMATS, INITS, KINDS, MIX, Names, OPTIMIZERS, PADDINGS, PAIRINGS, POOLS, QUALITY, REGIONS,
+    RENDERS, SCALES, SHARE, SIZE, SPLITS, STEPS, VARIANTS, WEATHERS, WEIGHT, WIND, WireConfig, WireFalling, WireOutput,
+    WireStyle, WireStylize, WireTerm, name_of,
+};
 use crate::dataset::{Split, image_files, is_image};
 use crate::error::{Error, Result};
-use crate::nst::falling::Kind;
-use crate::nst::settings::{
-    Chroma, FallingRange, Init, Optimizer, Padding, Pool, Range, RegionKind, Render, Settings, Tap, Term, Weather,
-};
+use crate::nst::settings::{FallingRange, Range, RegionKind, Settings, Tap, Term};
 use crate::yaml::{self, Fault, Pairs, Yaml};
-use serde::Deserialize;
 use serde_yaml::{Location, Spanned};
 use sha2::{Digest, Sha256};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-const SIZE: RangeInclusive<i64> = 32..=4096;
-const SCALES: RangeInclusive<i64> = 1..=8;
-const STEPS: RangeInclusive<i64> = 1..=10_000;
-const MIX: RangeInclusive<i64> = 1..=16;
-const VARIANTS: RangeInclusive<i64> = 1..=1000;
-const QUALITY: RangeInclusive<i64> = 1..=100;
-const WEIGHT: RangeInclusive<f64> = 0.0..=1e9;
-const WIND: RangeInclusive<f64> = -30.0..=30.0;
-const EXPOSURE: RangeInclusive<f64> = 0.0001..=0.1;
 const LONGEST_CONDITION: usize = 64;
 const STYLES_EXAMPLE: &str = "write, for example, `styles: [{path: ../styles/fog}]`";
 
@@ -137,10 +132,10 @@ impl Config {
             let layers: Vec<_> = layers.iter().map(|(tap, weight)| (tap.to_string(), weight)).collect();
             serde_json::json!({ "weight": term.weight, "layers": layers })
         };
-        let canonical = serde_json::json!({
-            "condition": self.condition, "pairing": name_of(&PAIRINGS, self.pairing), "mix": self.mix,
+        let mut canonical = serde_json::json!({
+            "condition": self.condition, "pairing": name_of(&PAIRINGS, &self.pairing), "mix": self.mix,
             "seed": self.seed,
-            "format": name_of(&FORMATS, self.format), "quality": self.quality,
+            "format": name_of(&FORMATS, &self.format), "quality": self.quality,
             "size": settings.size, "steps": settings.steps, "scales": settings.scales,
             "optimizer": settings.optimizer, "init": settings.init,
             "content": term(&settings.content), "style": term(&settings.style), "tv": settings.tv,
@@ -149,6 +144,7 @@ impl Config {
             "falling": settings.falling, "chroma": settings.chroma,
             "padding": settings.padding, "keep_colours": settings.keep_colours,
         });
+        canonical.sort_all_objects();
         short_digest(canonical.to_string().as_bytes())
     }
 }
@@ -156,100 +152,6 @@ impl Config {
 /// The first sixteen hex digits of the SHA-256: enough to tell configs and pictures apart, short enough to read.
 pub fn short_digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-type Names<T, const N: usize> = [(&'static str, T); N];
-
-const PAIRINGS: Names<Pairing, 3> = [("random", Pairing::Random), ("cycle", Pairing::Cycle), ("blend", Pairing::Blend)];
-const FORMATS: Names<OutputFormat, 3> =
-    [("same", OutputFormat::Same), ("jpg", OutputFormat::Jpg), ("png", OutputFormat::Png)];
-const SPLITS: Names<Split, 3> = [("train", Split::Train), ("val", Split::Val), ("test", Split::Test)];
-const OPTIMIZERS: Names<Optimizer, 2> = [("lbfgs", Optimizer::Lbfgs), ("adam", Optimizer::Adam)];
-const INITS: Names<Init, 4> =
-    [("colour", Init::Colour), ("content", Init::Content), ("noise", Init::Noise), ("weather", Init::Weather)];
-const WEATHERS: Names<Weather, 2> = [("fog", Weather::Fog), ("night", Weather::Night)];
-const REGIONS: Names<RegionKind, 3> =
-    [("none", RegionKind::None), ("bands", RegionKind::Bands), ("scene", RegionKind::Scene)];
-const KINDS: Names<Option<Kind>, 3> = [("none", None), ("rain", Some(Kind::Rain)), ("snow", Some(Kind::Snow))];
-const POOLS: Names<Pool, 2> = [("max", Pool::Max), ("avg", Pool::Avg)];
-const CHROMAS: Names<Chroma, 2> = [("style", Chroma::Style), ("start", Chroma::Start)];
-const PADDINGS: Names<Padding, 3> =
-    [("zero", Padding::Zero), ("replicate", Padding::Replicate), ("wrap", Padding::Wrap)];
-const RENDERS: Names<Render, 2> = [("photoreal", Render::Photoreal), ("pixels", Render::Pixels)];
-
-fn name_of<T: Copy + PartialEq, const N: usize>(names: &Names<T, N>, value: T) -> &'static str {
-    names.iter().find(|&&(_, named)| named == value).map_or("", |&(name, _)| name)
-}
-
-type Value<T> = Option<Spanned<T>>;
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireConfig {
-    condition: Value<String>,
-    styles: Value<Vec<Spanned<WireStyle>>>,
-    pairing: Value<String>,
-    mix: Value<i64>,
-    variants: Value<i64>,
-    fraction: Value<f64>,
-    splits: Value<Vec<Spanned<String>>>,
-    seed: Value<i128>,
-    output: Option<WireOutput>,
-    stylize: Option<WireStylize>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireStyle {
-    path: Value<String>,
-    weight: Value<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireOutput {
-    format: Value<String>,
-    quality: Value<i64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireStylize {
-    backbone: Value<String>,
-    size: Value<i64>,
-    steps: Value<i64>,
-    scales: Value<Yaml>,
-    optimizer: Value<String>,
-    init: Value<String>,
-    weather: Value<String>,
-    regions: Value<Yaml>,
-    content: Option<WireTerm>,
-    style: Option<WireTerm>,
-    tv: Value<f64>,
-    pool: Value<String>,
-    padding: Value<String>,
-    render: Value<String>,
-    chroma: Value<String>,
-    strength: Value<Yaml>,
-    guard: Value<bool>,
-    keep_colours: Value<bool>,
-    falling: Option<WireFalling>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireFalling {
-    kind: Value<String>,
-    density: Value<Yaml>,
-    wind: Value<Yaml>,
-    exposure: Value<Yaml>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireTerm {
-    weight: Value<f64>,
-    layers: Value<Pairs<Spanned<String>, Spanned<f64>>>,
 }
 
 /// Where a text comes from: for the places in messages and as the start of relative paths.
@@ -529,7 +431,7 @@ impl Draft {
             settings.chroma = origin.choice(&chroma, &CHROMAS, "chroma")?;
         }
         if let Some(strength) = wire.strength {
-            settings.strength = origin.span(&strength, 0.0..=1.0, "strength")?;
+            settings.strength = origin.span(&strength, SHARE, "strength")?;
         }
         if let Some(guard) = wire.guard {
             settings.guard = guard.value;
@@ -686,7 +588,7 @@ fn apply_falling(target: &mut FallingRange, wire: WireFalling, origin: &Origin) 
         target.kind = origin.choice(&kind, &KINDS, "kind")?;
     }
     if let Some(density) = wire.density {
-        target.density = origin.span(&density, 0.0..=1.0, "density")?;
+        target.density = origin.span(&density, SHARE, "density")?;
     }
     if let Some(wind) = wire.wind {
         target.wind = origin.span(&wind, WIND, "wind")?;
@@ -761,6 +663,7 @@ fn check_backbone(backbone: Option<Placed<String>>, path: PathBuf) -> Result<Bac
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nst::falling::Kind;
     use std::fs;
     use tempfile::TempDir;
 

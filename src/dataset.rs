@@ -7,6 +7,7 @@
 
 use crate::coco;
 use crate::error::{Error, Result};
+use crate::labels::Schema;
 use crate::manifest;
 use crate::yaml::{self, Yaml};
 use std::collections::{BTreeMap, HashSet};
@@ -164,14 +165,9 @@ impl Dataset {
         identity(&self.root, path)
     }
 
-    /// How many numbers the keypoints of a pose take on a line of labels: the product of data.yaml's `kpt_shape`.
-    pub fn keypoints(&self) -> Option<usize> {
-        let Some(Yaml::List(shape)) = self.data.as_ref()?.get("kpt_shape") else { return None };
-        let count = |side: &Yaml| match side {
-            Yaml::Int(side) => usize::try_from(*side).ok(),
-            _ => None,
-        };
-        shape.iter().map(count).try_fold(1_usize, |product, side| product.checked_mul(side?))
+    /// What its data.yaml says of its labels.
+    pub fn schema(&self) -> Schema {
+        self.data.as_ref().map_or_else(Schema::default, Schema::of)
     }
 
     /// One more than the highest class id in any label of any split; 0 without labels.

@@ -4,18 +4,29 @@
 //! understood is counted and left out.
 
 use crate::nst::guard::Area;
+use crate::yaml::{self, Yaml};
+use std::collections::HashMap;
 use std::path::Path;
 use std::{fs, io};
 
 /// The boxes of one label file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Labels {
-    /// One for each understood line, in the file's order; for polygons and oriented boxes their upright hull.
-    pub boxes: Vec<Area>,
+    /// One for each understood line, in the file's order.
+    pub boxes: Vec<Labelled>,
     /// Lines that are neither blank nor understood.
     pub malformed: usize,
     /// The number of the first malformed line, counted from 1.
     pub first_malformed: Option<usize>,
+}
+
+/// One labelled object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labelled {
+    /// The first word of its line: mostly a number, see [`Schema::name`].
+    pub class: String,
+    /// Of polygons and oriented boxes the upright hull.
+    pub area: Area,
 }
 
 impl Labels {
@@ -38,12 +49,10 @@ impl Labels {
         // Windows editors put a byte order mark in front, which would only matter where the first line is blank.
         for (at, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
             let mut tokens = line.split_whitespace();
-            // The class may be a name, and is not looked at.
-            if tokens.next().is_none() {
-                continue;
-            }
+            // The class may be a name.
+            let Some(class) = tokens.next() else { continue };
             match area(tokens, keypoints, &mut numbers) {
-                Some(area) => labels.boxes.push(area),
+                Some(area) => labels.boxes.push(Labelled { class: class.to_string(), area }),
                 None => {
                     labels.malformed += 1;
                     labels.first_malformed.get_or_insert(at + 1);
@@ -52,6 +61,57 @@ impl Labels {
         }
         labels
     }
+}
+
+/// What a data.yaml says of the labels that belong to it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Schema {
+    /// How many numbers the keypoints of a pose take on a line: the product of `kpt_shape`.
+    pub keypoints: Option<usize>,
+    /// By class id.
+    names: HashMap<i128, String>,
+}
+
+impl Schema {
+    /// Takes `names` as a list or a mapping from ids; what is neither names nothing.
+    pub fn of(data: &Yaml) -> Self {
+        let named = |id, name: &Yaml| (id, name.text().map_or_else(|| name.to_string(), str::to_string));
+        let names = match data.get("names") {
+            Some(Yaml::List(names)) => (0..).zip(names).map(|(id, name)| named(id, name)).collect(),
+            Some(Yaml::Map(pairs)) => pairs.iter().filter_map(|(id, name)| Some(named(class_id(id)?, name))).collect(),
+            _ => HashMap::new(),
+        };
+        Self { keypoints: keypoints(data), names }
+    }
+
+    /// That of the data.yaml at `path`; it knows nothing where there is none that can be read.
+    pub fn read(path: &Path) -> Self {
+        let data = fs::read_to_string(path).ok().and_then(|text| yaml::parse(&text).ok());
+        data.map_or_else(Self::default, |data| Self::of(&data))
+    }
+
+    /// The name of a class as labels write it; where it has none, what labels write.
+    pub fn name<'a>(&'a self, class: &'a str) -> &'a str {
+        // Ultralytics reads ids as numbers, so that `0` and `0.0` are one class.
+        let id = class.parse::<f64>().ok().filter(|id| id.fract() == 0.0);
+        id.and_then(|id| self.names.get(&(id as i128))).map_or(class, String::as_str)
+    }
+}
+
+fn class_id(key: &Yaml) -> Option<i128> {
+    match key {
+        Yaml::Int(id) => Some(*id),
+        key => key.text()?.parse().ok(),
+    }
+}
+
+fn keypoints(data: &Yaml) -> Option<usize> {
+    let Some(Yaml::List(shape)) = data.get("kpt_shape") else { return None };
+    let count = |side: &Yaml| match side {
+        Yaml::Int(side) => usize::try_from(*side).ok(),
+        _ => None,
+    };
+    shape.iter().map(count).try_fold(1_usize, |product, side| product.checked_mul(side?))
 }
 
 /// The box that the tokens behind the class describe; `numbers` is room that lines share.
@@ -107,7 +167,7 @@ mod tests {
     fn assert_one(text: &str, keypoints: Option<usize>, expected: [f64; 4]) {
         let labels = Labels::parse(text, keypoints);
         assert_eq!((labels.boxes.len(), labels.malformed), (1, 0), "{text:?}");
-        assert_area(labels.boxes[0], expected);
+        assert_area(labels.boxes[0].area, expected);
     }
 
     #[test]
@@ -116,6 +176,34 @@ mod tests {
         assert_one("car 0.5 0.5 0.2 0.4 0.93", None, [0.4, 0.3, 0.6, 0.7]);
         assert_one("0 0.1 0.2 0.5 0.9 0.3 0.1", None, [0.1, 0.1, 0.5, 0.9]);
         assert_one("7 0.5 0.2 0.8 0.5 0.5 0.8 0.2 0.5", None, [0.2, 0.2, 0.8, 0.8]);
+    }
+
+    #[test]
+    fn every_box_has_the_class_of_its_line() {
+        let labels = parse("2 .5 .5 .2 .2\nbad\n\ncar .1 .1 .2 .2 .3 .1\n0.0 .5 .5 .1 .1 .9\n");
+        assert_eq!(labels.boxes.iter().map(|one| one.class.as_str()).collect::<Vec<_>>(), ["2", "car", "0.0"]);
+    }
+
+    #[test]
+    fn classes_have_the_names_of_the_data_yaml_where_it_has_any() {
+        let schema = |text: &str| Schema::of(&yaml::parse(text).unwrap());
+        let names = |text: &str| ["0", "1.0", "2", "car", "0.5"].map(|class| schema(text).name(class).to_string());
+        assert_eq!(names("names: [car, 'no']"), ["car", "no", "2", "car", "0.5"]);
+        assert_eq!(names("names: {1: bus, '2': 7}"), ["0", "bus", "7", "car", "0.5"]);
+        for nothing in ["nc: 3", "names: car", "names: ~", "[]"] {
+            assert_eq!(names(nothing), ["0", "1.0", "2", "car", "0.5"], "{nothing}");
+        }
+        let keypoints = |text: &str| schema(text).keypoints;
+        assert_eq!(
+            (keypoints("kpt_shape: [17, 3]"), keypoints("kpt_shape: [17, a]"), keypoints("nc: 1")),
+            (Some(51), None, None)
+        );
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Schema::read(&folder.path().join("data.yaml")), Schema::default());
+        fs::write(folder.path().join("data.yaml"), "names: [").unwrap();
+        assert_eq!(Schema::read(&folder.path().join("data.yaml")), Schema::default());
+        fs::write(folder.path().join("data.yaml"), "names: [bird]").unwrap();
+        assert_eq!(Schema::read(&folder.path().join("data.yaml")).name("0"), "bird");
     }
 
     #[test]
@@ -190,7 +278,7 @@ mod tests {
                 }
             };
             for keypoints in [None, Some(0), Some(2), Some(usize::MAX)] {
-                for area in Labels::parse(&text, keypoints).boxes {
+                for Labelled { area, .. } in Labels::parse(&text, keypoints).boxes {
                     assert!(0.0 <= area.left && area.left < area.right && area.right <= 1.0, "{text:?}");
                     assert!(0.0 <= area.top && area.top < area.bottom && area.bottom <= 1.0, "{text:?}");
                 }

@@ -11,10 +11,12 @@
 //!
 //! [`run`] is the loop that knows every stage, [`crew`] and [`work`] do several frames of it at once; [`manifest`] and
 //! [`fingerprint`] know what is done, [`stop`] when to end. [`nst`] is the engine, which knows pixels only; [`commands`] is
-//! what the verbs of the command line do, [`page`] and [`sheet`] what people look at afterwards.
+//! what the verbs of the command line do, [`page`] and [`sheet`] what people look at afterwards, [`weights`] where the
+//! backbone's numbers come from.
 
 pub mod backbone;
 pub mod bench;
+pub mod boxes;
 pub mod cli;
 pub mod coco;
 pub mod commands;
@@ -23,8 +25,10 @@ pub mod crew;
 pub mod dataset;
 pub mod decode;
 pub mod device;
+pub mod doctor;
 pub mod error;
 pub mod fingerprint;
+pub mod init;
 pub mod labels;
 pub mod manifest;
 pub mod maps;
@@ -39,5 +43,6 @@ pub mod run;
 pub mod sheet;
 pub mod stop;
 pub mod terminal;
+pub mod weights;
 pub mod work;
 pub mod yaml;

@@ -4,13 +4,19 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let Cli { verb, batch, engine } = Cli::parse();
-    let done = match (verb, batch.zip(engine)) {
+    let Cli { verb, batch, machine } = Cli::parse();
+    let done = match (verb, batch) {
         (Some(Verb::Preview(args)), _) => commands::preview(args),
         (Some(Verb::Report(args)), _) => commands::report(&args),
         (Some(Verb::Bench(args)), _) => commands::bench(args),
+        (Some(Verb::Init(args)), _) => commands::init(&args),
+        (Some(Verb::Doctor(args)), _) => commands::doctor(args),
+        (Some(Verb::Schema), _) => commands::schema(),
+        (Some(Verb::Completions(args)), _) => commands::completions(&args),
+        (Some(Verb::Man(args)), _) => commands::man(&args),
         (Some(Verb::Merge(args)), _) => commands::merge(&args),
-        (None, Some((batch, engine))) => commands::batch(batch, engine),
+        (Some(Verb::Weights(args)), _) => commands::weights(args),
+        (None, Some(batch)) => commands::batch(batch, machine),
         (None, None) => Cli::command().error(ErrorKind::MissingRequiredArgument, "a dataset is missing").exit(),
     };
     match done {

@@ -19,6 +19,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Component, Path, PathBuf};
 use walkdir::WalkDir;
 
+/// Where the new dataset's description lies in the output folder.
+pub const DATA_YAML: &str = "data.yaml";
+
 /// Unfinished files are called `.augment-*.tmp`.
 const TEMPORARY: (&str, &str) = (".augment-", ".tmp");
 
@@ -141,7 +144,8 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// [`Error::Io`].
 pub fn write_file_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // The folder of a bare name is an empty path, which cannot be opened.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(Error::io(folder, "make the folder"))?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
@@ -236,7 +240,7 @@ pub fn write_data_yaml<'a>(
     if !classes.is_empty() {
         let _ = writeln!(text, "names: {}", Yaml::Map(classes));
     }
-    let path = folder.join("data.yaml");
+    let path = folder.join(DATA_YAML);
     write_file(&path, text.as_bytes())?;
     Ok(Some(path))
 }

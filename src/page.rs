@@ -2,13 +2,13 @@
 //!
 //! The page itself is `page.html`, which knows nothing but the data that is put into it here.
 
+use crate::boxes::{self, LabelledBox};
 use crate::config::short_digest;
 use crate::decode;
 use crate::error::{Error, Result};
 use crate::fingerprint;
-use crate::labels::Labels;
-use crate::manifest::{BoxRow, GuardRow, Row, Status};
-use crate::nst::guard::Area;
+use crate::labels::Schema;
+use crate::manifest::{GuardRow, Part, Row, Status};
 use crate::output;
 use crate::sheet::fitted;
 use base64::Engine as _;
@@ -56,12 +56,14 @@ pub struct Page {
 /// One job on the page.
 #[derive(Debug, Serialize)]
 pub struct Card {
-    /// The new picture's place in its output.
-    name: String,
     source: String,
+    /// The output's folder, as it was named.
+    folder: String,
+    /// The new picture's place in it.
     output: String,
     label: Option<String>,
     style: String,
+    styles: Vec<Part>,
     condition: String,
     variant: u32,
     status: Status,
@@ -71,27 +73,28 @@ pub struct Card {
     seconds: f64,
     content_loss: Option<f64>,
     style_loss: Option<f64>,
+    first_style_loss: Option<f64>,
     losses: Vec<f64>,
     strength: Option<f64>,
     boxes: Vec<LabelledBox>,
     box_edges_min: Option<f64>,
     guard: Option<GuardRow>,
+    malformed_labels: Option<u32>,
+    reduced_size: Option<u32>,
+    restarted: bool,
     /// Addresses of the pictures; `None` where one is missing.
     content: Option<String>,
     result: Option<String>,
     style_picture: Option<String>,
 }
 
-/// A labelled object, its sides as shares of the picture.
-#[derive(Debug, Serialize)]
-struct LabelledBox {
-    left: f64,
-    top: f64,
-    right: f64,
-    bottom: f64,
-    edges: Option<f64>,
-    contrast: Option<f64>,
-    eased: Option<String>,
+/// What a page is filled with: itself, and what its colours mean.
+#[derive(Serialize)]
+struct Data<'a> {
+    #[serde(flatten)]
+    page: &'a Page,
+    levels: [f64; boxes::LEVELS.len()],
+    faint: f64,
 }
 
 impl Page {
@@ -100,7 +103,8 @@ impl Page {
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, path: &Path) -> Result<()> {
-        let data = serde_json::to_string(self).map_err(|error| Error::bad_file(path, error.to_string()))?;
+        let data = Data { page: self, levels: boxes::LEVELS, faint: boxes::FAINT };
+        let data = serde_json::to_string(&data).map_err(|error| Error::bad_file(path, error.to_string()))?;
         // A name may hold an end tag or the start of a comment, both of which would take the page's own end tag along.
         let page = TEMPLATE.replacen(PLACE, &data.replace('<', "\\u003c"), 1);
         output::write_file(path, page.as_bytes())
@@ -113,10 +117,11 @@ impl Page {
 /// # Errors
 /// [`Error::Io`] where a thumbnail cannot be written.
 pub fn cards(rows: Vec<Row>, folder: &Path, beside: &Path, pictures: Pictures) -> Result<Vec<Card>> {
-    rows.into_par_iter().map(|row| card(row, folder, beside, pictures)).collect()
+    let schema = Schema::read(&folder.join(output::DATA_YAML));
+    rows.into_par_iter().map(|row| card(row, folder, &schema, beside, pictures)).collect()
 }
 
-fn card(row: Row, folder: &Path, beside: &Path, pictures: Pictures) -> Result<Card> {
+fn card(row: Row, folder: &Path, schema: &Schema, beside: &Path, pictures: Pictures) -> Result<Card> {
     let picture = |path: &Path, cell| match pictures {
         Pictures::Inside => Ok(thumbnail(path, cell).map(|bytes| inside(&bytes))),
         Pictures::Beside => kept_thumbnail(path, cell, beside),
@@ -127,12 +132,13 @@ fn card(row: Row, folder: &Path, beside: &Path, pictures: Pictures) -> Result<Ca
         content: picture(row.source.as_ref(), PICTURE)?,
         result,
         style_picture: picture(row.style.as_ref(), STYLE)?,
-        boxes: row.label.as_ref().map_or_else(Vec::new, |label| boxes(&folder.join(label), row.boxes)),
-        name: row.output.clone(),
+        boxes: boxes::of(&row, folder, schema),
+        folder: folder.display().to_string(),
         source: row.source,
         output: row.output,
         label: row.label,
         style: row.style,
+        styles: row.styles,
         condition: row.condition,
         variant: row.variant,
         status: row.status,
@@ -142,31 +148,15 @@ fn card(row: Row, folder: &Path, beside: &Path, pictures: Pictures) -> Result<Ca
         seconds: row.seconds,
         content_loss: row.content_loss,
         style_loss: row.style_loss,
+        first_style_loss: row.first_style_loss,
         losses: row.losses,
         strength: row.strength,
         box_edges_min: row.box_edges_min,
         guard: row.guard,
+        malformed_labels: row.malformed_labels,
+        reduced_size: row.reduced_size,
+        restarted: row.restarted,
     })
-}
-
-/// The boxes of a label with the figures that the guard noted, if these are of the same boxes.
-fn boxes(label: &Path, figures: Option<Vec<BoxRow>>) -> Vec<LabelledBox> {
-    let areas = Labels::read(label, None).map(|labels| labels.boxes).unwrap_or_default();
-    // Objects outside the stylized part have none, and a pose's keypoints may have been read as a polygon.
-    let mut figures = figures.filter(|figures| figures.len() == areas.len()).into_iter().flatten();
-    let boxed = |area: Area| {
-        let figures = figures.next();
-        LabelledBox {
-            left: area.left,
-            top: area.top,
-            right: area.right,
-            bottom: area.bottom,
-            edges: figures.as_ref().map(|figures| figures.edges),
-            contrast: figures.as_ref().map(|figures| figures.contrast),
-            eased: figures.and_then(|figures| figures.eased),
-        }
-    };
-    areas.into_iter().map(boxed).collect()
 }
 
 /// A picture scaled into `cell`, as JPEG; `None` if it cannot be read.
@@ -213,19 +203,6 @@ mod tests {
         assert!(!text.contains("</script><b>") && !text.contains("<!--<script>"));
         let data = text.split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
         assert_eq!(serde_json::from_str::<serde_json::Value>(data).unwrap()["title"], title);
-    }
-
-    #[test]
-    fn figures_go_with_boxes_only_if_there_is_one_for_each() {
-        let folder = tempfile::tempdir().unwrap();
-        let label = folder.path().join("a.txt");
-        fs::write(&label, "0 .5 .5 .2 .2\n1 .2 .2 .1 .1\n").unwrap();
-        let figure = |edges| BoxRow { edges, contrast: 0.5, eased: None };
-        let edges = |figures| boxes(&label, figures).iter().map(|one| one.edges).collect::<Vec<_>>();
-        assert_eq!(edges(Some(vec![figure(0.9), figure(0.8)])), [Some(0.9), Some(0.8)]);
-        assert_eq!(edges(Some(vec![figure(0.9)])), [None, None]);
-        assert_eq!(edges(None), [None, None]);
-        assert!(boxes(&folder.path().join("none.txt"), None).is_empty());
     }
 
     #[test]

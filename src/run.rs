@@ -30,6 +30,8 @@ use std::time::{Duration, Instant};
 const SAMPLE: usize = 16;
 /// Failures that the end of a run names; the manifest has them all.
 const MOST_FAILURES: usize = 100;
+/// Frames on the sheet of a run.
+const SHEET_ROWS: usize = 6;
 
 /// What the command line says of a run, besides what is done with each frame.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +55,8 @@ pub struct Batch {
     styles: Vec<Style>,
     output: PathBuf,
     order: Order,
+    /// Whether a run ends with a sheet; who previews draws one of all that there is.
+    sheet: bool,
 }
 
 /// The engine's parts that a batch runs on.
@@ -91,7 +95,7 @@ impl Batch {
         let output = std::path::absolute(&output).map_err(Error::io(&output, "find it"))?;
         let dataset = Dataset::open(dataset, &config.splits, &output)?;
         let styles = plan::find_styles(&config.styles, &config.stylize)?;
-        Ok(Self { config, dataset, styles, output, order })
+        Ok(Self { config, dataset, styles, output, order, sheet: true })
     }
 
     /// The same for looking at: `count` frames, spread over all by the seed, each under every style in turn, or, where
@@ -102,6 +106,7 @@ impl Batch {
         self.dataset.frames = chosen.into_iter().map(|index| frames[index].clone()).collect();
         // Nobody trains on a preview.
         self.dataset.annotations.clear();
+        self.sheet = false;
         self.config.fraction = 1.0;
         self.config.variants = 1;
         if self.config.pairing != Pairing::Blend {
@@ -116,6 +121,22 @@ impl Batch {
     /// See [`Plan::new`].
     pub fn plan(&self) -> Result<Plan<'_>> {
         Plan::new(&self.config, &self.dataset.frames, &self.styles).map(|plan| self.part(plan))
+    }
+
+    /// The last rows of this run's jobs in the plan's order, as far as there are any. For previews: it reads all rows.
+    ///
+    /// # Errors
+    /// See [`Plan::new`] and [`manifest::last_rows`].
+    pub fn rows(&self) -> Result<Vec<Row>> {
+        let rows = manifest::last_rows(&self.output)?.into_iter().map(|row| (row.output.clone(), row));
+        let mut rows: HashMap<String, Row> = rows.collect();
+        Ok(self.plan()?.jobs.iter().filter_map(|job| rows.remove(&job.output)).collect())
+    }
+
+    /// Whether who trains on the dataset would take every picture in the output for one of its frames.
+    pub fn is_trained_on(&self) -> bool {
+        let mut train = self.dataset.sources.get(&Split::Train).into_iter().flatten();
+        train.any(|source| source.holds(&self.output))
     }
 
     /// The part of a whole plan that is asked for.
@@ -202,12 +223,11 @@ impl Batch {
         let data_yaml = output::write_data_yaml(&self.output, &self.dataset, done)?;
         let annotations = self.write_annotations(&manifest)?;
         drop(gate);
-        // In a flat dataset, as in a folder of images to train on, every picture is one of them.
-        let mut train = self.dataset.sources.get(&Split::Train).into_iter().flatten();
-        if tally.done > 0
-            && self.dataset.layout != Layout::Flat
-            && !train.any(|source| source.holds(&self.output))
-            && let Err(error) = sheet::write(&self.output, &manifest)
+        // In a flat output, as in a folder of images to train on, every picture is one of them.
+        let sheet = self.sheet && self.dataset.layout != Layout::Flat && !self.is_trained_on();
+        if sheet
+            && tally.done > 0
+            && let Err(error) = self.write_sheet(&header, plan.condition, &manifest)
         {
             // The frames are what counts; they are done.
             observer.event(Event::Warning(&format!("no {} was made: {error}", sheet::FILE_NAME)));
@@ -250,6 +270,18 @@ impl Batch {
         let is_done =
             |output: &str| manifest.status(output) == Some(Status::Done) && self.output.join(output).is_file();
         coco::write_copies(&self.output, &self.dataset, &whole, is_done)
+    }
+
+    /// Writes the sheet of a few frames, spread over what is done.
+    fn write_sheet(&self, header: &Header, condition: &str, manifest: &Manifest) -> Result<()> {
+        let mut done: Vec<&str> = manifest.done().map(|(_, output)| output).collect();
+        done.sort_unstable();
+        let mut rows = manifest.rows(&sheet::spread(&done, SHEET_ROWS))?;
+        // A row names its frame as text; a name that is none leads nowhere.
+        rows.retain(|row| Path::new(&row.source).exists());
+        let title = format!("{condition}: {} of {} pictures", rows.len(), done.len());
+        let facts = [("backbone".to_string(), format!("{} {}", header.backbone, header.backbone_digest))];
+        sheet::write(&self.output, &title, &facts, &rows).map(drop)
     }
 
     /// By output, where the frames now lie whose rows name another place: the dataset was moved, or was elsewhere on the
@@ -317,7 +349,7 @@ impl Batch {
     ) -> Result<Tally> {
         let stylizer = self.stylizer(engine)?;
         let crew = self.crew(&stylizer, plan, todo)?;
-        let keypoints = self.dataset.keypoints();
+        let keypoints = self.dataset.schema().keypoints;
         let shop = Workshop::new(plan, stylizer, &self.output, self.config.quality, keypoints);
         let mut tally = Tally::default();
         let empty = |job: &Job| stamp.row(plan, job, &self.config.stylize);

@@ -4,6 +4,8 @@ use crate::bench::Measured;
 use crate::manifest::Status;
 use crate::progress::{Event, Header, Observer, Summary};
 use crate::stop::Reason;
+use crate::weights::check::{Report, State, Verdict};
+use crate::weights::{Watch, megabytes};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::fmt;
 use std::io::{IsTerminal, Write, stderr, stdout};
@@ -252,4 +254,111 @@ pub fn bench_lines(measured: &Measured) -> String {
         measured.seconds_per_eval_max,
         measured.seconds_per_frame,
     )
+}
+
+/// Follows a download on standard error: a bar on a terminal, plain lines elsewhere, silence with `quiet`.
+pub fn transfer(quiet: bool) -> Box<dyn Watch> {
+    match quiet {
+        true => Box::new(()),
+        false if stderr().is_terminal() => Box::new(TransferBar::new()),
+        false => Box::new(TransferLines { begun: Instant::now(), said: Instant::now(), before: None, size: 0 }),
+    }
+}
+
+struct TransferBar {
+    bar: ProgressBar,
+}
+
+impl TransferBar {
+    fn new() -> Self {
+        let template = "{bar:24.cyan/blue} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self { bar: ProgressBar::no_length().with_style(style) }
+    }
+}
+
+impl Watch for TransferBar {
+    fn size(&mut self, bytes: u64) {
+        self.bar.set_length(bytes);
+        self.bar.enable_steady_tick(Duration::from_millis(200));
+    }
+
+    fn at(&mut self, bytes: u64) {
+        // What an earlier download left says nothing about the speed of this one.
+        if self.bar.position() == 0 {
+            self.bar.reset_eta();
+        }
+        self.bar.set_position(bytes);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.bar.suspend(|| tell(text));
+    }
+}
+
+impl Drop for TransferBar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A line every few seconds.
+struct TransferLines {
+    begun: Instant,
+    said: Instant,
+    /// Bytes that were there when it began.
+    before: Option<u64>,
+    size: u64,
+}
+
+impl Watch for TransferLines {
+    fn size(&mut self, bytes: u64) {
+        self.size = bytes;
+    }
+
+    fn at(&mut self, bytes: u64) {
+        let before = *self.before.get_or_insert(bytes);
+        if self.said.elapsed() < Lines::EVERY {
+            return;
+        }
+        self.said = Instant::now();
+        let rate = bytes.saturating_sub(before) as f64 / self.begun.elapsed().as_secs_f64().max(1e-9);
+        let left = duration(self.size.saturating_sub(bytes) as f64 / rate.max(1.0));
+        tell(&format!("{} of {}  {}/s  {left} left", megabytes(bytes), megabytes(self.size), megabytes(rate as u64)));
+    }
+
+    fn note(&mut self, text: &str) {
+        tell(text);
+    }
+}
+
+/// The digests of all tensors, one a line, for `--digests`.
+pub fn digest_lines(report: &Report) -> String {
+    let lines: Vec<String> = report.tensors.iter().map(|row| format!("{}  {}", row.sha256, row.name)).collect();
+    lines.join("\n")
+}
+
+/// What weights are: their faults, what is known of them, and last one line with the place.
+pub fn weights_lines(report: &Report) -> String {
+    let mut lines = report.faults.clone();
+    let count = |state: State| report.tensors.iter().filter(|row| row.state == state).count();
+    let all = report.tensors.len();
+    let source = report.source.as_deref().map_or(String::new(), |source| format!(", {source}"));
+    lines.push(match report.verdict {
+        Verdict::Known => format!(
+            "{} by the {} of {all} digests that are known",
+            report.known.unwrap_or_default(),
+            count(State::Known)
+        ),
+        Verdict::Given => format!("all {all} digests are those that were given"),
+        Verdict::Unchanged => {
+            format!("all {all} tensors are as they were installed; this program knows no digests of these weights")
+        }
+        Verdict::Unknown => "usable; this program knows no digests of these weights".into(),
+        Verdict::Damaged => format!("DAMAGED: {} faults in {all} tensors", report.faults.len()),
+    });
+    let reach = report.reach.as_deref().unwrap_or("nowhere");
+    let place = report.path.display();
+    lines.push(format!("{all} tensors, {}, as far as {reach}{source}: {place}", megabytes(report.bytes)));
+    lines.join("\n")
 }

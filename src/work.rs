@@ -5,7 +5,7 @@ use crate::dataset::Frame;
 use crate::decode::{self, Decoded};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
-use crate::labels::Labels;
+use crate::labels::{Labelled, Labels};
 use crate::manifest::{BoxRow, GuardRow, Row};
 use crate::maps;
 use crate::memory;
@@ -270,7 +270,7 @@ impl<'a> Worker<'a> {
         row.malformed_labels = (labels.malformed > 0).then_some(labels.malformed as u32);
         let x = |v: f64| ((v * whole.width as f64 - inner.left as f64) / inner.width as f64).clamp(0.0, 1.0);
         let y = |v: f64| ((v * whole.height as f64 - inner.top as f64) / inner.height as f64).clamp(0.0, 1.0);
-        let boxes = labels.boxes.iter().map(|area| Area {
+        let boxes = labels.boxes.iter().map(|Labelled { area, .. }| Area {
             left: x(area.left),
             top: y(area.top),
             right: x(area.right),

@@ -53,8 +53,40 @@ fn a_preview_shows_frames_under_every_style_with_boxes_and_the_time_for_all() {
         let first = &row["boxes"][0];
         assert!((first["left"].as_f64().unwrap() - 0.375).abs() < 1e-9 && first["edges"].is_number(), "{first}");
     }
+    let sheet = sheet(&place, "data-fog-preview");
+    assert_eq!(sheet.0, 1472, "three pictures beside each other");
     let other = place.augment(&format!("{PREVIEW} --frames 3 --set variants=5 --set fraction=0.1"));
-    expect(&other, 0, &["nothing to do", "preview.html"]);
+    expect(&other, 0, &["nothing to do", "sheet.png", "preview.html"]);
+    // Of one frame there are fewer rows.
+    expect(&place.augment(&format!("{PREVIEW} --frames 1")), 0, &[]);
+    let less = self::sheet(&place, "data-fog-preview");
+    assert!(less.0 == sheet.0 && less.1 * 2 < sheet.1, "{less:?} {sheet:?}");
+}
+
+/// Width and height of the sheet in an output.
+fn sheet(place: &Place, output: &str) -> (u32, u32) {
+    image::image_dimensions(place.path(output).join("sheet.png")).unwrap()
+}
+
+#[test]
+fn a_sheet_lies_only_where_nobody_trains_on_it() {
+    let place = Place::new();
+    expect(&place.augment(&format!("{PREVIEW} --output data/images/train/look")), 0, &["preview.html"]);
+    assert!(!place.path("data/images/train/look/sheet.png").exists(), "it would be a frame without objects");
+    place.image("flat/a.png", 1, 40, 30);
+    expect(&place.augment("preview --config fog.yaml flat"), 0, &["sheet.png"]);
+    assert!(sheet(&place, "flat-fog-preview").1 > 0);
+}
+
+#[test]
+fn a_frame_that_failed_has_its_place_on_the_sheet() {
+    let place = Place::new();
+    place.text("data/images/train/broken.jpg", "no picture");
+    expect(&place.augment(&format!("{PREVIEW} --frames 9")), 3, &["sheet.png"]);
+    let with = sheet(&place, "data-fog-preview");
+    fs::remove_file(place.path("data/images/train/broken.jpg")).unwrap();
+    expect(&place.augment(&format!("{PREVIEW} --frames 9")), 0, &["sheet.png"]);
+    assert!(sheet(&place, "data-fog-preview").1 < with.1);
 }
 
 #[test]
@@ -66,6 +98,7 @@ fn a_preview_of_all_frames_has_the_labelled_one_and_its_figures() {
     let boxes = row["boxes"].as_array().unwrap();
     assert_eq!(boxes.len(), 2);
     assert!(boxes.iter().all(|one| one["edges"].is_number() && one["contrast"].is_number()), "{boxes:?}");
+    assert_eq!([&boxes[0]["class"], &boxes[1]["class"]], ["car", "person"]);
     assert_eq!(row["losses"].as_array().unwrap().len(), 3);
 }
 
@@ -120,6 +153,22 @@ fn a_report_of_a_running_batch_takes_the_rows_that_are_whole() {
     expect(&place.command("report data-fog --output page/all.html").output().unwrap(), 0, &["all.html"]);
     assert_eq!(rows(&page(&place, "page/all.html")).len(), 1);
     assert_eq!(fs::read_to_string(&manifest).unwrap().len(), text.len() - 20, "it reads and does not mend");
+}
+
+#[test]
+fn a_report_names_classes_as_the_outputs_data_yaml_does() {
+    let place = Place::new();
+    expect(&place.augment(RUN), 0, &[]);
+    let classes = || {
+        expect(&place.command("report data-fog --output all.html").output().unwrap(), 0, &["all.html"]);
+        let page = page(&place, "all.html");
+        let boxes = rows(&page).iter().flat_map(|row| row["boxes"].as_array().unwrap());
+        boxes.map(|one| one["class"].as_str().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(classes(), ["car", "person"]);
+    // It is written when the batch ends.
+    fs::remove_file(place.path("data-fog/data.yaml")).unwrap();
+    assert_eq!(classes(), ["0", "1"]);
 }
 
 #[test]

@@ -21,6 +21,9 @@ pub struct Tap {
 }
 
 impl Tap {
+    /// relu5_4, the deepest.
+    pub const LAST: Self = Self { block: 5, conv: 4 };
+
     /// The tap `relu{block}_{conv}`, both from 1; `None` where VGG19 has no such layer.
     pub fn new(block: usize, conv: usize) -> Option<Self> {
         let convs = *BLOCKS.get(block.checked_sub(1)?)?;

@@ -52,7 +52,7 @@ pub fn dataset(bytes: &[u8]) {
     match Dataset::open(&root, &[Split::Train], &out) {
         Ok(dataset) => {
             assert!(!dataset.frames.is_empty() && dataset.frames.is_sorted_by_key(|frame| &frame.relative));
-            dataset.keypoints();
+            dataset.schema();
             output::write_data_yaml(&out, &dataset, []).unwrap();
             // What was written is a `data.yaml` again.
             Dataset::open(&out.join("data.yaml"), &[Split::Train], &root.join("none")).unwrap();
