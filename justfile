@@ -53,6 +53,13 @@ bench *FLAGS:
 evaluate WEIGHTS *OUTPUTS:
     python3 scripts/evaluate.py --weights {{ WEIGHTS }} {{ OUTPUTS }}
 
+# Has Ultralytics read and train on outputs, or on the sample: just check-ultralytics datasets/drive-fog
+check-ultralytics *OUTPUTS:
+    test -x target/ultralytics/bin/python || python3 -m venv target/ultralytics
+    target/ultralytics/bin/pip install --quiet --requirement scripts/requirements-ultralytics.txt
+    cargo build --release
+    target/ultralytics/bin/python scripts/check_ultralytics.py {{ OUTPUTS }}
+
 # Draw the styles, the sample and the built-in backbone anew (needs Python with numpy, pillow and safetensors)
 draw:
     python3 scripts/draw_styles.py

@@ -2,8 +2,10 @@
 //!
 //! Three layouts are read. `data.yaml` is resolved as Ultralytics does it (`check_det_dataset` and `get_img_files` in
 //! 8.3), and more forgiving where its answer depends on the current folder. Without one, `images/<split>` or
-//! `<split>/images` are the splits. Without these, every image below the folder belongs to the one split `train`.
+//! `<split>/images` are the splits, or the folders of a COCO dataset, such as `train2017`. Without these, annotation files
+//! of COCO divide the images, and without them every image below the folder belongs to the one split `train`.
 
+use crate::coco;
 use crate::error::{Error, Result};
 use crate::labels::Schema;
 use crate::manifest;
@@ -40,6 +42,12 @@ impl Split {
             Self::Test => &["test"],
         }
     }
+
+    /// The split that a path speaks of: the last of its words that is the name of one, as in `instances_train2017.json`.
+    pub fn named_in(path: &str) -> Option<Self> {
+        let mut words = path.rsplit(|c: char| !c.is_ascii_alphabetic());
+        words.find_map(|word| Self::ALL.into_iter().find(|split| split.names().contains(&word)))
+    }
 }
 
 impl fmt::Display for Split {
@@ -68,6 +76,8 @@ pub enum Layout {
     DataYaml(PathBuf),
     /// By folders called after the splits.
     SplitFolders,
+    /// By annotation files of COCO, one or more for each split.
+    Annotations,
     /// By being a folder of images.
     Flat,
 }
@@ -77,7 +87,7 @@ pub enum Layout {
 pub enum Source {
     /// Everything below this folder.
     Folder(PathBuf),
-    /// The lines of this text file.
+    /// The lines of this text file, or what the annotation files of a split name.
     List {
         path: PathBuf,
         /// Whether every line is absolute or starts with its only `./`: what Ultralytics makes of other lines depends on
@@ -107,6 +117,8 @@ pub struct Dataset {
     pub data: Option<Yaml>,
     /// Where the images of every split come from, requested or not; only what exists.
     pub sources: BTreeMap<Split, Vec<Source>>,
+    /// JSON files where COCO datasets have their annotations; see [`coco::annotation_files`].
+    pub annotations: Vec<PathBuf>,
 }
 
 impl Dataset {
@@ -128,14 +140,15 @@ impl Dataset {
                 (root, Layout::DataYaml(file), Some(data), sources)
             }
             None => {
-                let (layout, sources) = find_splits(&root);
+                let (layout, sources) = find_splits(&Scan { root: &root, output: &output })?;
                 (root, layout, None, sources)
             }
         };
         check_output(&output, &root, &sources)?;
         let scan = Scan { root: &root, output: &output };
         let frames = list_frames(&scan, &sources, splits, &layout)?;
-        Ok(Self { root, layout, frames, data, sources })
+        let annotations = coco::annotation_files(&root);
+        Ok(Self { root, layout, frames, data, sources, annotations })
     }
 
     /// The images of one split, requested or not, in the order of its sources.
@@ -265,18 +278,59 @@ fn find_root(given: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
     }
 }
 
-fn find_splits(root: &Path) -> (Layout, BTreeMap<Split, Vec<Source>>) {
+fn find_splits(scan: &Scan) -> Result<(Layout, BTreeMap<Split, Vec<Source>>)> {
+    let root = scan.root;
+    let annotations = coco::annotation_files(root);
     let mut sources = BTreeMap::new();
     for split in Split::ALL {
         let candidates = split.names().iter().flat_map(|name| [format!("images/{name}"), format!("{name}/images")]);
-        if let Some(folder) = candidates.map(|folder| root.join(folder)).find(|folder| folder.is_dir()) {
-            sources.insert(split, vec![Source::Folder(folder)]);
+        let folders = match candidates.map(|folder| root.join(folder)).find(|folder| folder.is_dir()) {
+            Some(folder) => vec![folder],
+            None => coco_folders(root, split, !annotations.is_empty()),
+        };
+        if !folders.is_empty() {
+            sources.insert(split, folders.into_iter().map(Source::Folder).collect());
         }
     }
-    if sources.is_empty() {
-        return (Layout::Flat, BTreeMap::from([(Split::Train, vec![Source::Folder(root.to_path_buf())])]));
+    if !sources.is_empty() {
+        return Ok((Layout::SplitFolders, sources));
     }
-    (Layout::SplitFolders, sources)
+    let sources = divided(scan, &annotations)?;
+    if sources.contains_key(&Split::Train) {
+        return Ok((Layout::Annotations, sources));
+    }
+    Ok((Layout::Flat, BTreeMap::from([(Split::Train, vec![Source::Folder(root.to_path_buf())])])))
+}
+
+/// The folders of a split in a COCO dataset, with the year in their names or not, such as `train2017` or
+/// `images/train2017`. Without a year they are some folders of a flat one, unless there are annotations.
+fn coco_folders(root: &Path, split: Split, annotated: bool) -> Vec<PathBuf> {
+    let is_split = |name: &str| {
+        let years = split.names().iter().filter_map(|split| name.strip_prefix(split));
+        years.into_iter().any(|year| year.chars().all(|c| c.is_ascii_digit()) && (annotated || !year.is_empty()))
+    };
+    let folders = [root.join("images"), root.to_path_buf()].into_iter().flat_map(fs::read_dir).flatten();
+    let folders = folders.filter_map(|entry| Some(entry.ok()?.path()));
+    let named = folders.filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(is_split));
+    let mut folders: Vec<PathBuf> = named.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+/// Where the images of one folder are divided by annotation files: those of each split.
+fn divided(scan: &Scan, annotations: &[PathBuf]) -> Result<BTreeMap<Split, Vec<Source>>> {
+    let Some(first) = annotations.first() else { return Ok(BTreeMap::new()) };
+    let mut images = scan.images_below(scan.root)?;
+    // Panoptic masks, which are called like the images.
+    images.retain(|image| !image.starts_with(scan.root.join("annotations")));
+    let names = |paths: &[PathBuf]| paths.iter().map(|path| identity(scan.root, path)).collect::<Vec<_>>();
+    let splits = coco::splits(scan.root, &names(annotations), &names(&images));
+    let list = |numbers: Vec<usize>| Source::List {
+        path: first.clone(),
+        portable: false,
+        images: numbers.into_iter().map(|number| images[number].clone()).collect(),
+    };
+    Ok(splits.into_iter().map(|(split, numbers)| (split, vec![list(numbers)])).collect())
 }
 
 /// The file's content, and the sources of every split that exists; a requested one must.
@@ -429,6 +483,7 @@ fn list_frames(
         let looked = match layout {
             Layout::DataYaml(file) => format!("the requested splits of {} lead to none", file.display()),
             Layout::SplitFolders => "its folders of the requested splits hold none".to_string(),
+            Layout::Annotations => "its annotation files name none of the requested splits".to_string(),
             Layout::Flat => "there is no data.yaml, no images/train and no image anywhere below".to_string(),
         };
         let message = format!("no images ({}): {looked}", EXTENSIONS.join(", "));
@@ -607,6 +662,31 @@ mod tests {
             .unwrap();
         assert_eq!(listing(folder.path()), expected);
         assert_eq!(open(folder.path(), &[Split::Val]).unwrap().frames[0].relative, "valid/images/v.jpg");
+    }
+
+    #[test]
+    fn folders_of_coco_are_splits_by_their_year_or_beside_annotations() {
+        let folder = tree(&["train2017/a.jpg", "train2014/b.jpg", "val2017/c.jpg", "trainers/d.jpg"]);
+        assert_eq!(listing(folder.path()), ["train2014/b.jpg -", "train2017/a.jpg -"]);
+        let folder = tree(&["images/train2017/a.jpg", "labels/train2017/a.txt", "images/test2017/b.jpg"]);
+        assert_eq!(listing(folder.path()), ["images/train2017/a.jpg labels/train2017/a.txt"]);
+        let files = ["train/a.jpg", "valid/b.jpg"];
+        assert_eq!(listing(tree(&files).path()).len(), 2, "folders of a flat one");
+        let annotated = [&files[..], &["annotations/instances_train.json={}"]].concat();
+        assert_eq!(listing(tree(&annotated).path()), ["train/a.jpg -"]);
+    }
+
+    #[test]
+    fn a_path_speaks_of_the_last_split_that_it_names() {
+        for (path, split) in [
+            ("annotations/instances_train2017.json", Some(Split::Train)),
+            ("annotations/image_info_test-dev2017.json", Some(Split::Test)),
+            ("valid/_annotations.coco.json", Some(Split::Val)),
+            ("train/val.json", Some(Split::Val)),
+            ("annotations/trainval.json", None),
+        ] {
+            assert_eq!(Split::named_in(path), split, "{path}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod backbone;
 pub mod bench;
 pub mod boxes;
 pub mod cli;
+pub mod coco;
 pub mod commands;
 pub mod config;
 pub mod crew;

@@ -115,15 +115,20 @@ pub fn files(folder: &Path, output: &str, label: Option<&str>) -> Vec<PathBuf> {
 /// [`Error::Io`].
 pub fn clear(folder: &Path, output: &str) -> Result<()> {
     let picture = folder.join(output);
-    for path in [folder.join(label_path(Path::new(output))), picture] {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound && error.kind() != io::ErrorKind::NotADirectory => {
-                return Err(Error::io(&path, "remove what an earlier run left")(error));
-            }
-            _ => {}
+    [folder.join(label_path(Path::new(output))), picture].iter().try_for_each(|path| remove_file(path))
+}
+
+/// Removes a file of an earlier run, if it is there.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound && error.kind() != io::ErrorKind::NotADirectory => {
+            Err(Error::io(path, "remove what an earlier run left")(error))
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Puts `bytes` at `path`, all or nothing, and makes the folders above.
@@ -131,6 +136,14 @@ pub fn clear(folder: &Path, output: &str) -> Result<()> {
 /// # Errors
 /// [`Error::Io`].
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_file_with(path, |writer| writer.write_all(bytes))
+}
+
+/// Puts what `write` writes at `path`, all or nothing, and makes the folders above.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_file_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     // The folder of a bare name is an empty path, which cannot be opened.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(Error::io(folder, "make the folder"))?;
@@ -145,7 +158,7 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = builder.tempfile_in(folder).map_err(Error::io(folder, "make a temporary file"))?;
     {
         let mut writer = BufWriter::new(file.as_file_mut());
-        writer.write_all(bytes).and_then(|()| writer.flush()).map_err(Error::io(path, "write it"))?;
+        write(&mut writer).and_then(|()| writer.flush()).map_err(Error::io(path, "write it"))?;
     }
     // Else a machine that loses its power may keep the name and lose the content.
     file.as_file().sync_data().map_err(Error::io(path, "write it"))?;
@@ -196,7 +209,6 @@ pub fn remove_unfinished(folder: &Path) {
 pub fn write_data_yaml<'a>(
     folder: &Path,
     dataset: &Dataset,
-    condition: &str,
     done: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Option<PathBuf>> {
     let classes = classes(dataset)?;
@@ -205,7 +217,7 @@ pub fn write_data_yaml<'a>(
     }
     let train = originals(folder, dataset, Split::Train)?;
     let new = new_entries(folder, dataset, done)?;
-    let mut text = format!("# Written by augment: the original images and their copies under {condition}.\n");
+    let mut text = "# Written by augment: the original images and their stylized copies.\n".to_string();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "train: {}", list(train.iter().chain(&new)));
     match originals(folder, dataset, Split::Val)? {
@@ -368,7 +380,7 @@ mod tests {
             write_file(&out.join(output), b"x").unwrap();
         }
         let done = done.iter().map(|(source, output)| (source.as_str(), output.as_str()));
-        let path = write_data_yaml(out, &dataset, "fog", done).unwrap().unwrap();
+        let path = write_data_yaml(out, &dataset, done).unwrap().unwrap();
         let text = fs::read_to_string(path).unwrap();
         text.split_once('\n').unwrap().1.to_string()
     }
@@ -450,7 +462,7 @@ kpt_shape: [17, 3]
     fn without_labels_and_data_yaml_there_is_nothing_to_train_on() {
         let (_folder, ds, out) = tree(&["a.jpg"]);
         let dataset = Dataset::open(&ds, &[Split::Train], &out).unwrap();
-        assert_eq!(write_data_yaml(&out, &dataset, "fog", []).unwrap(), None);
+        assert_eq!(write_data_yaml(&out, &dataset, []).unwrap(), None);
         assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
     }
 

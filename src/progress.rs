@@ -69,6 +69,11 @@ pub struct Summary {
     /// The new dataset for training, where the source was a labelled one.
     #[serde(serialize_with = "lossy_if_any")]
     pub data_yaml: Option<PathBuf>,
+    /// Copies of COCO annotation files for the new images, where the source has such files.
+    #[serde(serialize_with = "lossy_list")]
+    pub annotations: Vec<PathBuf>,
+    /// COCO annotation files without a copy that should have one, each with the reason.
+    pub annotations_left: Vec<String>,
     pub backbone: String,
     pub backbone_digest: String,
     pub device: String,
@@ -81,6 +86,10 @@ fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
 
 fn lossy_if_any<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
     path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
+}
+
+fn lossy_list<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
 }
 
 /// A frame that came to nothing.

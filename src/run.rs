@@ -1,6 +1,7 @@
 //! The batch: plan, engine, crew, manifest. With [`crate::work`], the only file that knows every stage.
 
 use crate::backbone;
+use crate::coco;
 use crate::config::{Config, Pairing};
 use crate::crew::{self, Crew, Note};
 use crate::dataset::{self, Dataset, Frame, Layout, Split};
@@ -103,6 +104,8 @@ impl Batch {
         let frames = std::mem::take(&mut self.dataset.frames);
         let chosen = plan::spread(&frames, count, self.config.seed);
         self.dataset.frames = chosen.into_iter().map(|index| frames[index].clone()).collect();
+        // Nobody trains on a preview.
+        self.dataset.annotations.clear();
         self.sheet = false;
         self.config.fraction = 1.0;
         self.config.variants = 1;
@@ -218,7 +221,8 @@ impl Batch {
         }
         let moved = self.moved(&manifest)?;
         let done = manifest.done().map(|(source, output)| (moved.get(output).map_or(source, |now| now), output));
-        let data_yaml = output::write_data_yaml(&self.output, &self.dataset, plan.condition, done)?;
+        let data_yaml = output::write_data_yaml(&self.output, &self.dataset, done)?;
+        let annotations = self.write_annotations(&manifest)?;
         drop(gate);
         // In a flat output, as in a folder of images to train on, every picture is one of them.
         let sheet = self.sheet && self.dataset.layout != Layout::Flat && !self.is_trained_on();
@@ -250,10 +254,23 @@ impl Batch {
             manifest: self.output.join(manifest::FILE_NAME),
             output: self.output.clone(),
             data_yaml,
+            annotations: annotations.written,
+            annotations_left: annotations.left,
             backbone: header.backbone,
             backbone_digest: header.backbone_digest,
             device: header.device,
         })
+    }
+
+    /// The COCO annotations of what the manifest knows to be done, whatever part of it this run did.
+    fn write_annotations(&self, manifest: &Manifest) -> Result<coco::Copies> {
+        if self.dataset.annotations.is_empty() {
+            return Ok(coco::Copies::default());
+        }
+        let whole = Plan::new(&self.config, &self.dataset.frames, &self.styles)?;
+        let is_done =
+            |output: &str| manifest.status(output) == Some(Status::Done) && self.output.join(output).is_file();
+        coco::write_copies(&self.output, &self.dataset, &whole, is_done)
     }
 
     /// Writes the sheet of a few frames, spread over what is done.

@@ -70,6 +70,7 @@ pub fn summary_lines(summary: &Summary) -> String {
     if summary.reduced > 0 {
         lines.push(format!("{} were worked on at a smaller size: memory was short", summary.reduced));
     }
+    lines.extend(summary.annotations_left.iter().map(|reason| format!("annotations were not copied: {reason}")));
     match summary.stopped {
         Some(Reason::TooManyFailures) => {
             lines.push(format!("stopped after {} failures; {} frames are left", summary.failed, summary.left));

@@ -53,7 +53,7 @@ pub fn dataset(bytes: &[u8]) {
         Ok(dataset) => {
             assert!(!dataset.frames.is_empty() && dataset.frames.is_sorted_by_key(|frame| &frame.relative));
             dataset.schema();
-            output::write_data_yaml(&out, &dataset, "fog", []).unwrap();
+            output::write_data_yaml(&out, &dataset, []).unwrap();
             // What was written is a `data.yaml` again.
             Dataset::open(&out.join("data.yaml"), &[Split::Train], &root.join("none")).unwrap();
         }
