@@ -179,3 +179,45 @@ impl Backbone {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `scripts/make_builtin.py` writes with its default seed.
+    const BUILTIN_DIGEST: &str = "f9f6c6eb8c79e05b";
+
+    fn tap(name: &str) -> Tap {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn the_builtin_bank_is_the_one_that_the_script_makes() {
+        let bank = Backbone::builtin(tap("relu5_1")).unwrap();
+        assert_eq!((bank.name(), bank.digest()), ("builtin", BUILTIN_DIGEST));
+        assert!(BUILTIN.len() <= 8_000_000, "{} bytes", BUILTIN.len());
+    }
+
+    #[test]
+    fn every_component_of_the_builtin_bank_is_a_pair_of_opposite_kernels() {
+        let bank = Backbone::builtin(tap("relu5_1")).unwrap();
+        let kernels = bank.kernels(tap("relu5_1")).unwrap();
+        let widths: Vec<_> = kernels.iter().map(|kernel| kernel.outputs).collect();
+        assert_eq!(widths, [32, 32, 64, 64, 80, 80, 80, 80, 128, 128, 128, 128, 128]);
+        for (kernel, tap) in kernels.iter().zip(Tap::all()) {
+            let (above, below) = kernel.weight.split_at(kernel.weight.len() / 2);
+            assert!(above.iter().zip(below).all(|(a, b)| a.is_finite() && *a == -b), "{tap}");
+            let (above, below) = kernel.bias.split_at(kernel.outputs / 2);
+            assert!(above.iter().zip(below).all(|(a, b)| a.is_finite() && *a == -b), "{tap}");
+        }
+    }
+
+    #[test]
+    fn what_lies_beyond_the_builtin_bank_is_named() {
+        let message = Backbone::builtin(tap("relu5_2")).map(|_| ()).unwrap_err();
+        assert!(message.contains("features.30.weight") && message.contains("relu5_2"), "{message}");
+        let bank = Backbone::builtin(tap("relu3_1")).unwrap();
+        let message = bank.kernels(tap("relu4_1")).map(|_| ()).unwrap_err();
+        assert!(message.contains("relu4_1 needs 9 convolutions, builtin has 5"), "{message}");
+    }
+}
