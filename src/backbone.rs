@@ -2,7 +2,8 @@
 
 use crate::config::BackboneChoice;
 use crate::error::{Error, Result};
-use crate::nst::settings::Tap;
+use crate::nst::loss;
+use crate::nst::settings::{Settings, Tap};
 use crate::nst::weights::Backbone;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
@@ -15,13 +16,14 @@ pub const VARIABLE: &str = "AUGMENT_WEIGHTS";
 /// How to come by better weights.
 pub const HINT: &str = "`augment weights pull` fetches ImageNet's VGG19";
 
-/// Opens the backbone up to `deepest`: `asked` on the command line, else what the config says, where `auto` is the
+/// Opens the backbone as far as the layers of `settings` need it: `asked` on the command line, else what the config says, where `auto` is the
 /// first of [`VARIABLE`], the cache and the built-in bank.
 ///
 /// # Errors
-/// When the chosen file cannot be read, lacks a layer or has one of the wrong shape. A file that was asked for is never
+/// [`Error::Usage`] when `settings` name no layer; else when the chosen file cannot be read, lacks a layer or has one of the wrong shape. A file that was asked for is never
 /// replaced by another.
-pub fn open(asked: Option<&str>, config: &BackboneChoice, deepest: Tap) -> Result<Backbone> {
+pub fn open(asked: Option<&str>, config: &BackboneChoice, settings: &Settings) -> Result<Backbone> {
+    let deepest = loss::deepest_tap(settings).map_err(Error::Usage)?;
     let choice = match asked {
         Some("auto") => BackboneChoice::Auto,
         Some("builtin") => BackboneChoice::Builtin,
@@ -51,9 +53,13 @@ pub fn automatic() -> (Option<PathBuf>, &'static str) {
 
 /// `$XDG_CACHE_HOME/augment/vgg19.safetensors`, by default below `~/.cache`.
 pub fn cached() -> Option<PathBuf> {
+    Some(cache_folder()?.join("augment/vgg19.safetensors"))
+}
+
+/// Where programs of this user keep what can be had again.
+pub fn cache_folder() -> Option<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
-    Some(cache.join("augment/vgg19.safetensors"))
+    set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))
 }
 
 fn builtin(deepest: Tap) -> Result<Backbone> {

@@ -9,7 +9,7 @@ use crate::manifest::{self, Row, Status};
 use crate::nst::backend::Machine;
 use crate::nst::conv::Size;
 use crate::nst::settings::Settings;
-use crate::nst::{Stylizer, loss, schedule};
+use crate::nst::{Stylizer, schedule};
 use crate::page::{self, Page};
 use crate::plan::Rough;
 use crate::progress::Summary;
@@ -191,8 +191,7 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
     let asked = Settings { size: long, ..config.stylize };
     let per_frame = schedule::cost(&schedule::scales(&asked, asked.working_size(size)));
     let settings = Settings { steps: usize::from(evals) + 1, scales: Some(1), ..asked };
-    let deepest = loss::deepest_tap(&settings).map_err(Error::Usage)?;
-    let backbone = backbone::open(machine.weights.as_deref(), &config.backbone, deepest)?;
+    let backbone = backbone::open(machine.weights.as_deref(), &config.backbone, &settings)?;
     let stylizer = Stylizer::new(&backbone, settings, place.clone()).map_err(Error::Run)?;
     let (seconds, rest) = bench::measure(&stylizer, size).map_err(Error::Run)?;
     let median = bench::median(&seconds);
@@ -248,7 +247,7 @@ pub fn doctor(args: cli::Doctor) -> Result<u8> {
 
 /// `augment schema`
 pub fn schema() -> Result<u8> {
-    print_json(&config::schema::schema());
+    terminal::say(config::schema::schema_text().trim_end());
     Ok(0)
 }
 

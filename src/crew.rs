@@ -130,6 +130,13 @@ pub fn bytes_per_frame(full: Size, scales: &[Scale]) -> u64 {
     (working * 1500 + full.pixels() * 100) as u64
 }
 
+/// Frames to work on at once, were memory no matter: as many as there are threads, since one that needs no other waits for
+/// none. For a device that works on `batch` pictures at once, two batches: one is decoded, optimized and written while the
+/// device has the other.
+pub fn most_frames(batch: Option<usize>, threads: usize) -> usize {
+    batch.map_or(threads, |batch| 2 * batch)
+}
+
 /// How many frames of `bytes` each fit into half of the memory that is free now, 1 to `most`.
 pub fn frames_that_fit(most: usize, bytes: u64) -> usize {
     (memory::free() / 2 / bytes.max(1)).clamp(1, most as u64) as usize

@@ -333,7 +333,6 @@ fn divided(scan: &Scan, annotations: &[PathBuf]) -> Result<BTreeMap<Split, Vec<S
     Ok(splits.into_iter().map(|(split, numbers)| (split, vec![list(numbers)])).collect())
 }
 
-/// The file's content, and the sources of every split that exists; a requested one must.
 /// Refuses an output that is, or holds, what is read: originals and copies would lie in one folder, and a later run
 /// would take the copies for originals.
 fn check_output(output: &Path, root: &Path, sources: &BTreeMap<Split, Vec<Source>>) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::nst::backend::Machine;
 use crate::nst::conv::Size;
 use crate::nst::settings::{Render, Settings};
 use crate::nst::simd::Isa;
-use crate::nst::{Stylizer, loss, schedule};
+use crate::nst::{Stylizer, schedule};
 use crate::plan;
 use serde::Serialize;
 use std::fmt;
@@ -56,7 +56,7 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, machine: &Machine
     let settings = config.map_or_else(Settings::default, |config| config.stylize.clone());
     let choice = config.map_or(&BackboneChoice::Auto, |config| &config.backbone);
     let styles = config.map(|config| plan::find_styles(&config.styles, &settings)).transpose()?;
-    let backbone = backbone::open(weights, choice, loss::deepest_tap(&settings).map_err(Error::Usage)?)?;
+    let backbone = backbone::open(weights, choice, &settings)?;
     let stylizer = Stylizer::new(&backbone, settings, machine.clone()).map_err(Error::Run)?;
     let size = stylizer.working_size(full);
     let scales = stylizer.scales(size);
@@ -70,7 +70,10 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, machine: &Machine
         cores: thread::available_parallelism().map_or(1, usize::from),
         threads,
         free_memory_mb: free as f64 / 1e6,
-        frames_at_once: crew::frames_that_fit(threads, crew::bytes_per_frame(full, &scales)),
+        frames_at_once: crew::frames_that_fit(
+            crew::most_frames(stylizer.batch(), threads),
+            crew::bytes_per_frame(full, &scales),
+        ),
         backbone: backbone.name().into(),
         backbone_digest: backbone.digest().into(),
         styles: styles.map(|styles| styles.len()),
@@ -136,9 +139,8 @@ impl Diagnosis {
     /// What the built-in backbone would gain where another is taken.
     fn narrower(&self, stylizer: &Stylizer, machine: &Machine) -> Result<Option<String>> {
         let settings = stylizer.settings().clone();
-        let deepest = loss::deepest_tap(&settings).map_err(Error::Usage)?;
         // It ends at relu5_1, so a config may ask for more than it has.
-        let Ok(builtin) = backbone::open(Some("builtin"), &BackboneChoice::Auto, deepest) else { return Ok(None) };
+        let Ok(builtin) = backbone::open(Some("builtin"), &BackboneChoice::Auto, &settings) else { return Ok(None) };
         let size = Size { height: self.working_height, width: self.working_width };
         let narrow = Stylizer::new(&builtin, settings, machine.clone()).map_err(Error::Run)?;
         let seconds =

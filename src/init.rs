@@ -133,9 +133,6 @@ pub fn write(preset: Preset, folder: &Path) -> Result<PathBuf> {
         return Err(Error::bad_file(path, message));
     }
     for (path, bytes) in files {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(Error::io(folder, "make it"))?;
-        }
         output::write_file(&path, &bytes)?;
     }
     Ok(config)

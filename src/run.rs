@@ -14,7 +14,7 @@ use crate::nst::backend::Machine;
 use crate::nst::conv::Size;
 use crate::nst::settings::Settings;
 use crate::nst::weights::Backbone;
-use crate::nst::{self, Stylizer, schedule};
+use crate::nst::{Stylizer, schedule};
 use crate::output;
 use crate::plan::{self, Job, Plan, Shard, Style};
 use crate::progress::{Event, Failure, Header, Observer, Summary};
@@ -155,8 +155,7 @@ impl Batch {
     /// # Errors
     /// See [`backbone::open`].
     pub fn engine(&self, weights: Option<&str>, machine: Machine) -> Result<Engine> {
-        let deepest = nst::loss::deepest_tap(&self.config.stylize).map_err(Error::Usage)?;
-        Ok(Engine { backbone: backbone::open(weights, &self.config.backbone, deepest)?, machine })
+        Ok(Engine { backbone: backbone::open(weights, &self.config.backbone, &self.config.stylize)?, machine })
     }
 
     /// How long `plan` would take here, by measuring two evaluations at the size of its first readable frame.
@@ -378,11 +377,10 @@ impl Batch {
         Ok(tally)
     }
 
-    /// As many frames at once as there are threads, if memory allows: a thread that needs no other waits for none. For a
-    /// device that works in batches, two batches: one is decoded, optimized and written while the device has the other.
+    /// As many frames at once as [`crew::most_frames`] says, if memory allows.
     fn crew(&self, stylizer: &Stylizer, plan: &Plan, todo: &[&Job]) -> Result<Crew> {
         let threads = rayon::current_num_threads();
-        let most = stylizer.batch().map_or(threads, |batch| 2 * batch);
+        let most = crew::most_frames(stylizer.batch(), threads);
         let frames = match self.order.frames_at_once {
             Some(frames) => frames.min(most),
             None => {

@@ -10,7 +10,7 @@ use augment::backbone;
 use augment::config::BackboneChoice;
 use augment::nst::conv::Size;
 use augment::nst::gram;
-use augment::nst::settings::{Padding, Pool, Tap};
+use augment::nst::settings::{Padding, Pool, Settings, Tap};
 use augment::nst::simd::{Isa, LANES};
 use augment::nst::vgg::Trunk;
 use candle_core::{Device, safetensors};
@@ -32,7 +32,7 @@ fn taps_and_gram_matrices_equal_those_of_another_implementation() {
     let golden = safetensors::load(data.join("weights/golden_64.safetensors"), &Device::Cpu).unwrap();
     let weights = data.join("weights/vgg19_features.safetensors");
     let deepest: Tap = "relu5_1".parse().unwrap();
-    let backbone = backbone::open(None, &BackboneChoice::Path(weights), deepest).unwrap();
+    let backbone = backbone::open(None, &BackboneChoice::Path(weights), &Settings::default()).unwrap();
     let input = golden["input"].squeeze(0).unwrap().permute((1, 2, 0)).unwrap().contiguous().unwrap();
     let (height, width, _) = input.dims3().unwrap();
     let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);

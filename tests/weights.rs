@@ -7,7 +7,7 @@ mod place;
 use augment::nst::settings::Tap;
 use augment::weights::check;
 use augment::weights::digests::sha256;
-use augment::weights::tensors::{Named, Weights, names_of};
+use augment::weights::tensors::{Named, Weights};
 use place::{Place, RUN, expect};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -129,7 +129,7 @@ fn numbers(count: usize) -> Vec<f32> {
 fn narrow() -> Weights {
     let mut tensors = Vec::new();
     for tap in Tap::all() {
-        let [weight, bias] = names_of(tap);
+        let [weight, bias] = tap.parameters();
         let inputs = if tap.index() == 0 { 3 } else { 16 };
         tensors.push(Named::of_f32(weight, vec![16, inputs, 3, 3], &numbers(16 * inputs * 9)));
         tensors.push(Named::of_f32(bias, vec![16], &numbers(16)));

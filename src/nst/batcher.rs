@@ -5,9 +5,9 @@
 //! writing and the optimizers' vectors cost the device no time.
 
 use super::conv::Size;
-use super::loss::{self, Guides, Loss, StyleTarget};
+use super::loss::{Distance, Guides, Loss, StyleTarget};
 use super::settings::{Padding, Settings};
-use super::tensor::{Distance, TensorGoal, TensorTrunk};
+use super::tensor::{TensorGoal, TensorTrunk};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -38,8 +38,7 @@ struct Evaluation {
 
 impl Evaluation {
     fn goes_with(&self, other: &Self) -> bool {
-        let same = Arc::ptr_eq(&self.settings, &other.settings) || self.settings == other.settings;
-        same && (self.size, self.padding) == (other.size, other.padding)
+        (self.size, self.padding, &self.settings) == (other.size, other.padding, &other.settings)
     }
 }
 
@@ -102,7 +101,7 @@ impl Evaluator {
         self.batcher.most()
     }
 
-    /// See [`loss::Evaluator::style_target`].
+    /// See [`super::loss::Evaluator::style_target`].
     ///
     /// # Errors
     /// What the device says.
@@ -121,7 +120,7 @@ impl Evaluator {
         self.batcher.once(move |trunk| trunk.goal(&settings, &content, size, padding, &style, &guides)).map(Arc::new)
     }
 
-    /// See [`loss::Evaluator::evaluate`].
+    /// See [`super::loss::Evaluator::evaluate`].
     ///
     /// # Errors
     /// What the device says of a batch of one.
@@ -136,14 +135,9 @@ impl Evaluator {
             answer,
         });
         self.batcher.tickets.send(ticket).map_err(|_| GONE)?;
-        let (Distance { content, style }, own) = heard.recv().map_err(|_| GONE)??;
+        let (distance, own) = heard.recv().map_err(|_| GONE)??;
         gradient.copy_from_slice(&own);
-        let Settings { tv: weight, content: of_content, style: of_style, .. } = &*self.settings;
-        let tv = match *weight > 0.0 {
-            true => loss::add_total_variation(self.size, self.padding, pixels, *weight, gradient),
-            false => 0.0,
-        };
-        Ok(Loss { total: of_content.weight * content + of_style.weight * style + weight * tv, content, style, tv })
+        Ok(distance.with_variation(&self.settings, self.size, self.padding, pixels, gradient))
     }
 }
 
@@ -216,7 +210,7 @@ fn is_memory(error: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::loss::tests::scene;
+    use super::super::loss::{self, tests::scene};
     use super::super::plane::Plane;
     use super::super::regions::Regions;
     use super::super::scene::Scene;

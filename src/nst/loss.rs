@@ -35,6 +35,13 @@ impl Loss {
     }
 }
 
+/// What a picture costs at the network's taps, before the weights of the terms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Distance {
+    pub content: f64,
+    pub style: f64,
+}
+
 /// What one tap, or a region of it, shall come close to.
 #[derive(Clone)]
 pub(super) struct Target {
@@ -108,9 +115,7 @@ pub struct ContentTarget {
 /// What evaluations of one picture size need besides the targets, allocated once.
 pub struct Evaluator<'a> {
     trunk: &'a Trunk,
-    content: &'a Term,
-    style: &'a Term,
-    tv: f64,
+    settings: &'a Settings,
     space: Workspace,
     scratch: gram::Scratch,
     /// One tap's Gram matrix, then the derivative of the loss with respect to it.
@@ -150,15 +155,7 @@ impl<'a> Evaluator<'a> {
         let taps = taps(settings);
         let space = trunk.workspace(size, settings.padding, &taps);
         let channels = taps.iter().filter_map(|&tap| Some(space.features(tap)?.1)).max().unwrap_or(0);
-        Self {
-            trunk,
-            content: &settings.content,
-            style: &settings.style,
-            tv: settings.tv,
-            space,
-            scratch: gram::Scratch::new(channels),
-            gram: vec![0.0; channels * channels],
-        }
+        Self { trunk, settings, space, scratch: gram::Scratch::new(channels), gram: vec![0.0; channels * channels] }
     }
 
     /// With another padding than the settings say.
@@ -175,12 +172,12 @@ impl<'a> Evaluator<'a> {
     pub fn content_target(&mut self, pixels: &[f32]) -> ContentTarget {
         self.trunk.forward(&mut self.space, pixels);
         let features = |&(tap, _): &(Tap, f64)| Some((tap, Target::new(self.space.features(tap)?.0.to_vec())));
-        ContentTarget { features: self.content.layers.iter().filter_map(features).collect() }
+        ContentTarget { features: self.settings.content.layers.iter().filter_map(features).collect() }
     }
 
     /// The style target of `pixels`, `[height][width][3]` in 0..1, whose regions are `guides`.
     pub fn style_target(&mut self, pixels: &[f32], guides: &Guides) -> StyleTarget {
-        let Self { trunk, style, space, scratch, .. } = self;
+        let Self { trunk, settings, space, scratch, .. } = self;
         trunk.forward(space, pixels);
         let mut of = |tap: Tap, region: &Plane| {
             let (features, channels, _) = space.features(tap)?;
@@ -190,7 +187,7 @@ impl<'a> Evaluator<'a> {
         };
         let mut regions =
             |tap: Tap| guides.at(tap).iter().map(|region| region.as_ref().and_then(|r| of(tap, r))).collect();
-        StyleTarget { grams: style.layers.iter().map(|&(tap, _)| (tap, regions(tap))).collect() }
+        StyleTarget { grams: settings.style.layers.iter().map(|&(tap, _)| (tap, regions(tap))).collect() }
     }
 
     /// The loss of `pixels`, whose regions are `guides`, against the targets, and its gradient with respect to them, both
@@ -203,28 +200,44 @@ impl<'a> Evaluator<'a> {
         pixels: &[f32],
         gradient: &mut [f32],
     ) -> Loss {
-        let Self { trunk, space, scratch, gram, .. } = self;
-        let mut loss = Loss { total: 0.0, content: 0.0, style: 0.0, tv: 0.0 };
+        let Self { trunk, settings, space, scratch, gram } = self;
+        let mut distance = Distance { content: 0.0, style: 0.0 };
         trunk.forward(space, pixels);
         let tap_gradient = |tap: Tap, features: &[f32], gradient: &mut [f32]| {
             if let Some((_, target)) = content.features.iter().find(|(other, _)| *other == tap) {
-                let share = share(self.content, tap);
-                let distance = add_content(features, target, self.content.weight * share, gradient);
-                loss.content += share * distance;
+                let share = share(&settings.content, tap);
+                let off = add_content(features, target, settings.content.weight * share, gradient);
+                distance.content += share * off;
             }
             if let Some((_, targets)) = style.grams.iter().find(|(other, _)| *other == tap) {
-                let share = share(self.style, tap);
+                let share = share(&settings.style, tap);
                 let regions = guides.at(tap).iter().zip(targets).filter_map(|(r, t)| Some((r.as_ref()?, t.as_ref()?)));
-                let weight = self.style.weight * share;
-                loss.style += share * add_style(trunk, scratch, features, regions, gram, weight, gradient);
+                let weight = settings.style.weight * share;
+                distance.style += share * add_style(trunk, scratch, features, regions, gram, weight, gradient);
             }
         };
         trunk.backward(space, tap_gradient, gradient);
-        if self.tv > 0.0 {
-            loss.tv = add_total_variation(self.size(), self.space.padding(), pixels, self.tv, gradient);
-        }
-        loss.total = self.content.weight * loss.content + self.style.weight * loss.style + self.tv * loss.tv;
-        loss
+        distance.with_variation(settings, space.size(), space.padding(), pixels, gradient)
+    }
+}
+
+impl Distance {
+    /// The whole loss of `pixels`, to whose `gradient` the total variation's is added.
+    pub fn with_variation(
+        self,
+        settings: &Settings,
+        size: Size,
+        padding: Padding,
+        pixels: &[f32],
+        gradient: &mut [f32],
+    ) -> Loss {
+        let Self { content, style } = self;
+        let tv = match settings.tv > 0.0 {
+            true => add_total_variation(size, padding, pixels, settings.tv, gradient),
+            false => 0.0,
+        };
+        let total = settings.content.weight * content + settings.style.weight * style + settings.tv * tv;
+        Loss { total, content, style, tv }
     }
 }
 
@@ -264,13 +277,7 @@ fn add_style<'a>(
 }
 
 /// Returns the total variation of `[height][width][3]` and adds `weight` times its gradient.
-pub(super) fn add_total_variation(
-    size: Size,
-    padding: Padding,
-    pixels: &[f32],
-    weight: f64,
-    gradient: &mut [f32],
-) -> f64 {
+fn add_total_variation(size: Size, padding: Padding, pixels: &[f32], weight: f64, gradient: &mut [f32]) -> f64 {
     let wraps = padding == Padding::Wrap;
     let row = size.width * 3;
     let count = pixels.len() as f64;

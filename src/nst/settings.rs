@@ -50,6 +50,11 @@ impl Tap {
         self.conv == 1
     }
 
+    /// torchvision's names of this convolution's weight and bias.
+    pub fn parameters(self) -> [String; 2] {
+        ["weight", "bias"].map(|part| format!("features.{}.{part}", self.torchvision_index()))
+    }
+
     /// Where torchvision's `vgg19` keeps this convolution: `features.{n}.weight` and `.bias`.
     pub fn torchvision_index(self) -> usize {
         // A convolution and its ReLU take two places, each pool before it one more.

@@ -7,7 +7,7 @@
 
 use super::conv::Size;
 use super::gram;
-use super::loss::{Guides, LEAST_NORM, StyleTarget, Target, share};
+use super::loss::{Distance, Guides, LEAST_NORM, StyleTarget, Target, share};
 use super::plane::Plane;
 use super::settings::{Padding, Pool, Settings, Tap, Term};
 use super::vgg::{MEAN, STD};
@@ -57,13 +57,6 @@ struct StyleGoal {
     /// The sums of these, and the norm that all regions share: the paper's `sum a |S|^2`.
     totals: Vec<f32>,
     norm: f32,
-}
-
-/// What one picture of a batch costs, before the weights of the terms.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Distance {
-    pub content: f64,
-    pub style: f64,
 }
 
 impl TensorTrunk {

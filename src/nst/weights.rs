@@ -98,29 +98,25 @@ impl Backbone {
 
 impl Conv {
     fn read(tensors: &VarBuilder, tap: Tap, inputs: usize) -> Result<Self, String> {
-        let n = tap.torchvision_index();
-        let get = |part: &str| {
-            let name = format!("features.{n}.{part}");
-            if !tensors.contains_tensor(&name) {
+        let [weight_name, bias_name] = tap.parameters();
+        let get = |name: &str| {
+            if !tensors.contains_tensor(name) {
                 return Err(format!(
                     "has no tensor `{name}` (the layer of {tap}); is this a VGG19 with torchvision's names?"
                 ));
             }
-            tensors.get_unchecked(&name).map_err(|e| format!("tensor `{name}`: {e}"))
+            tensors.get_unchecked(name).map_err(|e| format!("tensor `{name}`: {e}"))
         };
-        let (weight, bias) = (get("weight")?, get("bias")?);
+        let (weight, bias) = (get(&weight_name)?, get(&bias_name)?);
         let outputs = weight.dims().first().copied().unwrap_or(0);
         if weight.dims() != [outputs, inputs, 3, 3] || outputs == 0 || outputs % LANES != 0 {
             return Err(format!(
-                "tensor `features.{n}.weight` ({tap}) has shape {:?}; needed is [n, {inputs}, 3, 3] with n a multiple of {LANES}",
+                "tensor `{weight_name}` ({tap}) has shape {:?}; needed is [n, {inputs}, 3, 3] with n a multiple of {LANES}",
                 weight.dims()
             ));
         }
         if bias.dims() != [outputs] {
-            return Err(format!(
-                "tensor `features.{n}.bias` ({tap}) has shape {:?}; needed is [{outputs}]",
-                bias.dims()
-            ));
+            return Err(format!("tensor `{bias_name}` ({tap}) has shape {:?}; needed is [{outputs}]", bias.dims()));
         }
         Ok(Self { weight, bias })
     }

@@ -1,5 +1,6 @@
 //! Files of the Hugging Face Hub and of servers like it: what they are called, and their bytes by range.
 
+use crate::backbone;
 use crate::error::{Error, Result};
 use std::env;
 use std::fs;
@@ -102,8 +103,7 @@ impl Repo {
 /// `$HF_HUB_CACHE`, or `hub` in `$HF_HOME`, by default `~/.cache/huggingface`.
 fn hub_cache() -> Option<PathBuf> {
     let set = |name: &str| variable(name).map(PathBuf::from);
-    let cache = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    let home = || set("HF_HOME").or_else(|| Some(cache()?.join("huggingface")));
+    let home = || set("HF_HOME").or_else(|| Some(backbone::cache_folder()?.join("huggingface")));
     set("HF_HUB_CACHE").or_else(|| Some(home()?.join("hub")))
 }
 

@@ -70,7 +70,7 @@ pub fn read(path: &Path) -> Result<Imported> {
             }
             _ => (shape.clone(), values),
         };
-        tensors.push(Named::of_f32(tensors::names_of(*tap)[*kind].clone(), shape, &values));
+        tensors.push(Named::of_f32(tap.parameters()[*kind].clone(), shape, &values));
     }
     if convention == Convention::Keras {
         keras::fold_input(&mut tensors).map_err(bad)?;

@@ -1,7 +1,7 @@
 //! Keras' weights: its HDF5 files, its layout and the normalisation that its VGG19 expects.
 
 use super::import::Archive;
-use super::tensors::{Named, names_of};
+use super::tensors::Named;
 use crate::nst::settings::Tap;
 use hdf5_pure::{DType, File, Group};
 use std::path::Path;
@@ -95,7 +95,7 @@ pub fn outputs_first(values: &[f32], pixels: usize, inputs: usize, outputs: usiz
 /// # Errors
 /// When the first convolution is missing or has another shape.
 pub fn fold_input(tensors: &mut [Named]) -> Result<(), String> {
-    let names = names_of(Tap::all().next().unwrap_or(Tap::LAST));
+    let names = Tap::all().next().unwrap_or(Tap::LAST).parameters();
     let find = |name: &String| tensors.iter().position(|tensor| tensor.name == *name);
     let (Some(kernel), Some(bias)) = (find(&names[0]), find(&names[1])) else {
         return Err("has no kernel and bias for block1_conv1".into());
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_folded_convolution_gives_what_keras_gives() {
-        let [weight, bias] = names_of(Tap::all().next().unwrap());
+        let [weight, bias] = Tap::all().next().unwrap().parameters();
         let number = |n: usize| (n * 37 % 101) as f32 / 50.0 - 1.0;
         let kernel: Vec<f32> = (0..16 * 27).map(number).collect();
         let biases: Vec<f32> = (0..16).map(number).collect();

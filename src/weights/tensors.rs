@@ -32,14 +32,9 @@ pub struct Weights {
     pub notes: BTreeMap<String, String>,
 }
 
-/// torchvision's names of a convolution's weight and bias.
-pub fn names_of(tap: Tap) -> [String; 2] {
-    ["weight", "bias"].map(|part| format!("features.{}.{part}", tap.torchvision_index()))
-}
-
 /// The names of all convolutions as far as `through`, in the order of the network.
 pub fn names(through: Tap) -> Vec<String> {
-    Tap::all().take_while(|&tap| tap <= through).flat_map(names_of).collect()
+    Tap::all().take_while(|&tap| tap <= through).flat_map(Tap::parameters).collect()
 }
 
 /// What is missing or has a wrong shape among the tensors as far as `through`, one sentence each.
@@ -50,7 +45,7 @@ pub fn misfits<'a>(through: Tap, shape_of: impl Fn(&str) -> Option<&'a [usize]>)
     let mut found = Vec::new();
     let mut inputs = Some(3);
     for tap in Tap::all().take_while(|&tap| tap <= through) {
-        let [weight, bias] = names_of(tap);
+        let [weight, bias] = tap.parameters();
         let outputs = match shape_of(&weight) {
             None => {
                 found.push(format!("`{weight}` (the layer of {tap}) is missing"));
@@ -216,7 +211,7 @@ impl Weights {
 
     /// The last layer that the file has a kernel or bias for.
     pub fn reach(&self) -> Option<Tap> {
-        Tap::all().filter(|&tap| names_of(tap).iter().any(|name| self.get(name).is_some())).last()
+        Tap::all().filter(|&tap| tap.parameters().iter().any(|name| self.get(name).is_some())).last()
     }
 
     /// What makes the weights useless as far as `through`: missing tensors, wrong shapes, numbers that are none.
@@ -242,7 +237,7 @@ pub mod testing {
         let mut tensors = Vec::new();
         let mut inputs = 3;
         for tap in Tap::all().take_while(|&tap| tap <= through) {
-            let [weight, bias] = names_of(tap);
+            let [weight, bias] = tap.parameters();
             tensors.push(Named::of_f32(weight, vec![16, inputs, 3, 3], &numbers(16 * inputs * 9)));
             tensors.push(Named::of_f32(bias, vec![16], &numbers(16)));
             inputs = 16;
