@@ -113,8 +113,6 @@ mod cuda {
         let context = CudaContext::new(index).map_err(|error| error.to_string())?;
         let name = context.name().map_err(|error| error.to_string())?;
         let (free, _) = result::mem_get_info().map_err(|error| error.to_string())?;
-        // Losses and Gram matrices stay in f32; tensor cores take f32 operands rounded to TF32.
-        candle_core::cuda::set_gemm_reduced_precision_f32(precision == Precision::Bf16);
         let batch = (free / PICTURE).clamp(1, BATCH);
         Ok(Machine::Tensors { device, name: format!("cuda:{index} {name}"), precision, batch })
     }

@@ -32,6 +32,7 @@ pub mod random;
 pub mod regions;
 pub mod scene;
 pub mod schedule;
+pub mod separable;
 pub mod settings;
 pub mod simd;
 pub mod sky;
@@ -48,7 +49,7 @@ use colour::ColourStatistics;
 use conv::Size;
 use guard::{Area, Report};
 use loss::{Guides, Loss, StyleTarget};
-use photoreal::AffineField;
+use optim::Descent;
 use pixels::Pixels;
 use plane::{Border, Plane};
 use random::Random;
@@ -312,18 +313,20 @@ impl Stylizer {
         let falling = self.settings.falling.draw(|| random.uniform());
         // At full size, and mostly nobody asks for it.
         let plain = LazyCell::new(|| self.render(&content.pixels, &view.pixels, &start));
-        let mut pixels = self.render(&content.pixels, &view.pixels, &optimized);
+        let plain = || (*plain).as_ref().map_err(Failure::clone);
+        let mut pixels = self.render(&content.pixels, &view.pixels, &optimized)?;
         if (self.settings.render, self.settings.chroma) == (Render::Photoreal, Chroma::Start) {
-            colour::take_chroma(&mut pixels, &plain);
+            colour::take_chroma(&mut pixels, plain()?);
         }
         blend(&mut pixels, &content.pixels, strength as f32);
         if !pixels.is_finite() {
             return Err(Failure::PixelsNotFinite);
         }
-        let mut guard = (self.settings.guard && !content.boxes.is_empty()).then(|| {
-            let stages = |result: &Pixels| guard::relit([&plain, &content.pixels], result);
-            guard::protect(&content.pixels, stages, &mut pixels, &content.boxes)
-        });
+        let mut guard = None;
+        if self.settings.guard && !content.boxes.is_empty() {
+            let stages = |result: &Pixels| Ok(guard::relit([plain()?, &content.pixels], result));
+            guard = Some(guard::protect(&content.pixels, stages, &mut pixels, &content.boxes)?);
+        }
         if let Some(falling) = falling {
             falling::add(&mut pixels, &falling, seed);
             // What falls in front of an object is a part of what the report says of it.
@@ -360,8 +363,7 @@ impl Stylizer {
         let mut first = None;
         if !coarser.is_empty() {
             // Losses at two sizes do not compare, so the start is judged where the result will be.
-            let mut gradient = vec![0.0; x.data().len()];
-            let loss = evaluators[0].evaluate(&target, x.data(), &mut gradient).map_err(Failure::Device)?;
+            let loss = evaluators[0].loss(&target, x.data()).map_err(Failure::Device)?;
             if !loss.is_finite() {
                 return Err(Failure::LossNotFinite);
             }
@@ -412,30 +414,20 @@ impl Stylizer {
         x: &mut Pixels,
         count: &mut impl FnMut(Loss) -> ControlFlow<()>,
     ) -> Result<(Loss, Loss), Failure> {
-        let evaluate = |x: &[f32], gradient: &mut [f32]| {
-            let loss = evaluator.evaluate(goal, x, gradient)?;
-            if self.settings.keep_colours {
-                along_grey(gradient);
-            }
-            Ok(loss)
-        };
-        let mut data = x.data().to_vec();
-        let size = x.size();
         let border = if self.wraps() { Border::Around } else { Border::Mirrored };
-        let precondition = |x: &[f32], gradient: &[f32]| match self.settings.render {
-            Render::Pixels => metric::apply(x, gradient, size, border),
-            // Its field makes broad steps of narrow ones anyway; broader ones are blotches in skies and roads.
-            Render::Photoreal => x.to_vec(),
+        let descent = Descent {
+            optimizer: self.settings.optimizer,
+            steps,
+            // The field of a photoreal render makes broad steps of narrow ones anyway; broader ones are blotches in skies
+            // and roads.
+            metric: (self.settings.render == Render::Pixels).then_some(border),
+            grey: self.settings.keep_colours,
         };
-        let losses =
-            optim::minimize(self.settings.optimizer, steps, &mut data, precondition, evaluate, |_, loss| count(loss))
-                .map_err(|failure| match failure {
-                optim::Failure::NotFinite => Failure::LossNotFinite,
-                optim::Failure::Stopped => Failure::Stopped,
-                optim::Failure::Evaluation(why) => Failure::Device(why),
-            })?;
-        *x = Pixels::new(x.size(), data);
-        Ok(losses)
+        evaluator.minimize(goal, descent, x, |_, loss| count(loss)).map_err(|failure| match failure {
+            optim::Failure::NotFinite => Failure::LossNotFinite,
+            optim::Failure::Stopped => Failure::Stopped,
+            optim::Failure::Evaluation(why) => Failure::Device(why),
+        })
     }
 
     /// What the optimizer starts from; `climate` is the content's own.
@@ -460,19 +452,21 @@ impl Stylizer {
 
     /// Brings the optimized picture to the content's size, in the content's own colours if these are kept. `small` is what
     /// the network saw of the content.
-    fn render(&self, content: &Pixels, small: &Pixels, optimized: &Pixels) -> Pixels {
+    ///
+    /// # Errors
+    /// [`Failure::Device`].
+    fn render(&self, content: &Pixels, small: &Pixels, optimized: &Pixels) -> Result<Pixels, Failure> {
         let mut out = match self.settings.render {
             Render::Photoreal => {
-                let mut out = self.seen(content).into_owned();
-                AffineField::fit(small, optimized, self.settings.padding).apply(&mut out);
-                out
+                let seen = self.seen(content).into_owned();
+                self.network.photoreal(small, optimized, seen, self.settings.padding).map_err(Failure::Device)?
             }
             Render::Pixels => self.resized(optimized, content.size()),
         };
         if self.settings.keep_colours {
             colour::take_chroma(&mut out, content);
         }
-        out
+        Ok(out)
     }
 }
 
@@ -480,13 +474,6 @@ impl Stylizer {
 fn blend(result: &mut Pixels, content: &Pixels, strength: f32) {
     for (out, content) in result.data_mut().iter_mut().zip(content.data()) {
         *out = content + strength * (*out - content);
-    }
-}
-
-/// Projects a gradient onto the directions in which a grey picture stays grey.
-fn along_grey(gradient: &mut [f32]) {
-    for rgb in gradient.chunks_exact_mut(3) {
-        rgb.fill(rgb.iter().sum::<f32>() / 3.0);
     }
 }
 

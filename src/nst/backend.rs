@@ -3,6 +3,10 @@
 use super::batcher::{self, Batcher};
 use super::conv::Size;
 use super::loss::{self, ContentTarget, Guides, Loss, StyleTarget};
+use super::metric;
+use super::optim::{self, Descent, Failure};
+use super::photoreal::AffineField;
+use super::pixels::Pixels;
 use super::settings::{Padding, Settings, Tap};
 use super::simd::Isa;
 use super::tensor::{Precision, TensorGoal, TensorTrunk};
@@ -10,8 +14,8 @@ use super::vgg::Trunk;
 use super::weights::Backbone;
 use candle_core::Device;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 /// On what a network runs.
@@ -80,6 +84,26 @@ impl Network {
         }
     }
 
+    /// `original` under the smooth field of maps that takes `content` to `stylized`; see [`super::photoreal`].
+    ///
+    /// # Errors
+    /// What a device says that refuses; the CPU never does.
+    pub fn photoreal(
+        &self,
+        content: &Pixels,
+        stylized: &Pixels,
+        mut original: Pixels,
+        padding: Padding,
+    ) -> Result<Pixels, String> {
+        match self {
+            Self::Cpu(_) => {
+                AffineField::fit(content, stylized, padding).apply(&mut original);
+                Ok(original)
+            }
+            Self::Tensors(batcher) => batcher.photoreal(content, stylized, &original, padding),
+        }
+    }
+
     pub fn evaluator<'a>(&'a self, settings: &'a Settings, size: Size) -> Evaluator<'a> {
         match self {
             Self::Cpu(trunk) => Evaluator::Cpu(Box::new(loss::Evaluator::new(trunk, settings, size))),
@@ -126,21 +150,62 @@ impl Evaluator<'_> {
         }
     }
 
-    /// See [`loss::Evaluator::evaluate`].
+    /// The loss of `pixels`.
     ///
     /// # Errors
     /// As [`Evaluator::style_target`].
     ///
     /// # Panics
     /// When `goal` is another back end's.
-    pub fn evaluate(&mut self, goal: &Goal, pixels: &[f32], gradient: &mut [f32]) -> Result<Loss, String> {
+    pub fn loss(&mut self, goal: &Goal, pixels: &[f32]) -> Result<Loss, String> {
         match (self, goal) {
             (Self::Cpu(evaluator), Goal::Cpu(content, style, guides)) => {
-                Ok(evaluator.evaluate(content, style, guides, pixels, gradient))
+                Ok(evaluator.evaluate(content, style, guides, pixels, &mut pixels.to_vec()))
             }
-            (Self::Tensors(evaluator), Goal::Tensors(goal)) => evaluator.evaluate(goal, pixels, gradient),
+            (Self::Tensors(evaluator), Goal::Tensors(goal)) => evaluator.evaluate(goal, pixels).map(|(loss, _)| loss),
             _ => unreachable!("a goal is of its evaluator"),
         }
+    }
+
+    /// Minimizes the loss from `x`, which becomes the best picture seen; the losses of both. `on_step(evaluation, loss)`
+    /// hears of every evaluation and may end it.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    ///
+    /// # Panics
+    /// When `goal` is another back end's.
+    pub fn minimize(
+        &mut self,
+        goal: &Goal,
+        descent: Descent,
+        x: &mut Pixels,
+        mut on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
+    ) -> Result<(Loss, Loss), Failure> {
+        let size = x.size();
+        let (data, losses) = match (self, goal) {
+            (Self::Cpu(evaluator), Goal::Cpu(content, style, guides)) => {
+                let evaluate = |x: &[f32], gradient: &mut [f32]| {
+                    let loss = evaluator.evaluate(content, style, guides, x, gradient);
+                    if descent.grey {
+                        along_grey(gradient);
+                    }
+                    Ok(loss)
+                };
+                let precondition = |x: &[f32], gradient: &[f32]| match descent.metric {
+                    Some(border) => metric::apply(x, gradient, size, border),
+                    None => x.to_vec(),
+                };
+                let start = x.data().to_vec();
+                optim::slices::minimize(descent.optimizer, descent.steps, start, evaluate, precondition, on_step)?
+            }
+            (Self::Tensors(evaluator), Goal::Tensors(goal)) => {
+                evaluator.minimize(goal, descent, x.data(), &mut on_step)?
+            }
+            _ => unreachable!("a goal is of its evaluator"),
+        };
+        *x = Pixels::new(size, data);
+        Ok(losses)
     }
 
     /// The mean wall time of an evaluation over `count` of them; where there are batches, of one in a full batch.
@@ -148,27 +213,18 @@ impl Evaluator<'_> {
     /// # Errors
     /// As [`Evaluator::style_target`].
     pub fn seconds_per_evaluation(&mut self, goal: &Goal, pixels: &[f32], count: usize) -> Result<f64, String> {
+        if let (Self::Tensors(evaluator), Goal::Tensors(goal)) = (&*self, goal) {
+            return evaluator.seconds_per_evaluation(goal, pixels, count);
+        }
         let begun = Instant::now();
-        let at_once = match (self, goal) {
-            (Self::Tensors(evaluator), Goal::Tensors(goal)) => {
-                let evaluator = &*evaluator;
-                let many =
-                    || (0..count).try_for_each(|_| evaluator.evaluate(goal, pixels, &mut pixels.to_vec()).map(drop));
-                thread::scope(|scope| {
-                    let callers: Vec<_> = (0..evaluator.most()).map(|_| scope.spawn(many)).collect();
-                    let count = callers.len();
-                    callers
-                        .into_iter()
-                        .try_for_each(|caller| caller.join().unwrap_or_else(|_| Err("it panicked".into())))?;
-                    Ok::<_, String>(count)
-                })?
-            }
-            (evaluator, goal) => {
-                let mut gradient = pixels.to_vec();
-                (0..count).try_for_each(|_| evaluator.evaluate(goal, pixels, &mut gradient).map(drop))?;
-                1
-            }
-        };
-        Ok(begun.elapsed().as_secs_f64() / (count * at_once) as f64)
+        (0..count).try_for_each(|_| self.loss(goal, pixels).map(drop))?;
+        Ok(begun.elapsed().as_secs_f64() / count as f64)
+    }
+}
+
+/// Projects a gradient onto the directions in which a grey picture stays grey.
+fn along_grey(gradient: &mut [f32]) {
+    for rgb in gradient.chunks_exact_mut(3) {
+        rgb.fill(rgb.iter().sum::<f32>() / 3.0);
     }
 }

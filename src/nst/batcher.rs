@@ -1,17 +1,25 @@
-//! Evaluations of many frames in batches: callers on any thread wait for theirs, one thread owns the device.
+//! Work for a device, from any number of threads: one thread owns it and does what is asked, whole optimizations in batches.
 //!
-//! Whatever waits when the device is free becomes the next batch, as far as sizes agree and memory goes. Frames need not be
-//! in step: each caller runs its own optimizer on its own core while the device works for others, so that reading,
-//! writing and the optimizers' vectors cost the device no time.
+//! Whatever waits to be optimized when the device is free becomes the next batch, as far as sizes and settings agree and
+//! memory goes. Its pictures go in step from the first evaluation to the last, and all that belongs to them stays on the
+//! device; meanwhile their callers wait and others read, render and write.
 
 use super::conv::Size;
-use super::loss::{Distance, Guides, Loss, StyleTarget};
+use super::loss::{Guides, Loss, StyleTarget};
+use super::metric::tensors::Metric;
+use super::optim::tensors::Tensors;
+use super::optim::{self, Descent, Failure, Outcome};
+use super::photoreal;
+use super::pixels::Pixels;
 use super::settings::{Padding, Settings};
-use super::tensor::{TensorGoal, TensorTrunk};
+use super::tensor::{TensorGoal, TensorTrunk, download};
+use candle_core::Tensor;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Instant;
 
 /// The device's thread, which ends with the last handle.
 #[derive(Clone)]
@@ -22,23 +30,45 @@ pub struct Batcher {
 }
 
 enum Ticket {
-    Evaluate(Evaluation),
-    /// Something that is done once per picture or style.
+    Optimize(Box<Optimization>),
+    /// Something that is done by itself.
     Once(Box<dyn FnOnce(&TensorTrunk) + Send>),
 }
 
-struct Evaluation {
+/// One picture that is to be optimized.
+struct Optimization {
     settings: Arc<Settings>,
+    descent: Descent,
     size: Size,
     padding: Padding,
     goal: Arc<TensorGoal>,
-    pixels: Vec<f32>,
-    answer: Sender<Result<(Distance, Vec<f32>), String>>,
+    start: Vec<f32>,
+    notes: Sender<Note>,
+    /// Evaluations that were told of; a batch that is done again in halves tells none of them twice.
+    told: AtomicUsize,
 }
 
-impl Evaluation {
+/// What whoever waits for an optimization hears of it.
+enum Note {
+    Evaluated(usize, Loss),
+    Ended(Result<(Vec<f32>, Outcome), String>),
+}
+
+impl Optimization {
     fn goes_with(&self, other: &Self) -> bool {
-        (self.size, self.padding, &self.settings) == (other.size, other.padding, &other.settings)
+        (self.size, self.padding, &self.descent, &self.settings)
+            == (other.size, other.padding, &other.descent, &other.settings)
+    }
+
+    /// Whoever waits may have been stopped: then nobody needs a result.
+    fn tell(&self, evaluation: usize, loss: Loss) -> ControlFlow<()> {
+        if self.told.fetch_max(evaluation, Ordering::Relaxed) >= evaluation {
+            return ControlFlow::Continue(());
+        }
+        match self.notes.send(Note::Evaluated(evaluation, loss)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
     }
 }
 
@@ -70,6 +100,28 @@ impl Batcher {
         Evaluator { batcher: self.clone(), settings: Arc::new(settings.clone()), size, padding: settings.padding }
     }
 
+    /// `original` under the maps that take `content` to `stylized`; see [`photoreal`].
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn photoreal(
+        &self,
+        content: &Pixels,
+        stylized: &Pixels,
+        original: &Pixels,
+        padding: Padding,
+    ) -> Result<Pixels, String> {
+        let pictures = [content, stylized, original].map(Pixels::clone);
+        let size = original.size();
+        let rendered = self.once(move |trunk| {
+            let planes = |n: usize| trunk.upload(&[pictures[n].data()], pictures[n].size())?.squeeze(0);
+            let wraps = padding == Padding::Wrap;
+            let rendered = photoreal::tensors::render(&planes(0)?, &planes(1)?, &planes(2)?, wraps)?;
+            Ok(download(&rendered.unsqueeze(0)?)?.concat())
+        })?;
+        Ok(Pixels::new(size, rendered))
+    }
+
     /// Runs `work` on the device's thread.
     fn once<T: Send + 'static>(
         &self,
@@ -96,11 +148,6 @@ impl Evaluator {
         self.size
     }
 
-    /// Pictures of a batch at most.
-    pub fn most(&self) -> usize {
-        self.batcher.most()
-    }
-
     /// See [`super::loss::Evaluator::style_target`].
     ///
     /// # Errors
@@ -120,30 +167,88 @@ impl Evaluator {
         self.batcher.once(move |trunk| trunk.goal(&settings, &content, size, padding, &style, &guides)).map(Arc::new)
     }
 
-    /// See [`super::loss::Evaluator::evaluate`].
+    /// The loss of `pixels` and its gradient; see [`super::loss::Evaluator::evaluate`].
     ///
     /// # Errors
-    /// What the device says of a batch of one.
-    pub fn evaluate(&self, goal: &Arc<TensorGoal>, pixels: &[f32], gradient: &mut [f32]) -> Result<Loss, String> {
-        let (answer, heard) = channel();
-        let ticket = Ticket::Evaluate(Evaluation {
+    /// What the device says.
+    pub fn evaluate(&self, goal: &Arc<TensorGoal>, pixels: &[f32]) -> Result<(Loss, Vec<f32>), String> {
+        let (settings, size, padding) = (self.settings.clone(), self.size, self.padding);
+        let (goal, pixels) = (goal.clone(), pixels.to_vec());
+        self.batcher.once(move |trunk| {
+            let (losses, gradients) =
+                trunk.evaluate(&settings, &trunk.upload(&[&pixels], size)?, padding, &[&*goal])?;
+            Ok((losses[0], download(&gradients)?.concat()))
+        })
+    }
+
+    /// Minimizes the loss from `start` with others that wait for the same, as [`optim::minimize`] does; the best picture seen,
+    /// and the losses. `on_step(evaluation, loss)` hears of every evaluation and may end it.
+    ///
+    /// # Errors
+    /// When it is stopped, the loss is no number, or the device refuses a batch of this picture alone.
+    pub fn minimize(
+        &self,
+        goal: &Arc<TensorGoal>,
+        descent: Descent,
+        start: &[f32],
+        on_step: &mut impl FnMut(usize, Loss) -> ControlFlow<()>,
+    ) -> Result<(Vec<f32>, (Loss, Loss)), Failure> {
+        let (notes, heard) = channel();
+        let ticket = Ticket::Optimize(Box::new(Optimization {
             settings: self.settings.clone(),
+            descent,
             size: self.size,
             padding: self.padding,
             goal: goal.clone(),
-            pixels: pixels.to_vec(),
-            answer,
-        });
-        self.batcher.tickets.send(ticket).map_err(|_| GONE)?;
-        let (distance, own) = heard.recv().map_err(|_| GONE)??;
-        gradient.copy_from_slice(&own);
-        Ok(distance.with_variation(&self.settings, self.size, self.padding, pixels, gradient))
+            start: start.to_vec(),
+            notes,
+            told: AtomicUsize::new(0),
+        }));
+        let gone = || Failure::Evaluation(GONE.into());
+        self.batcher.tickets.send(ticket).map_err(|_| gone())?;
+        loop {
+            match heard.recv().map_err(|_| gone())? {
+                Note::Evaluated(evaluation, loss) if on_step(evaluation, loss).is_break() => {
+                    return Err(Failure::Stopped);
+                }
+                Note::Evaluated(..) => {}
+                Note::Ended(result) => {
+                    let (x, outcome) = result.map_err(Failure::Evaluation)?;
+                    return outcome.map(|losses| (x, losses));
+                }
+            }
+        }
+    }
+
+    /// The mean wall time of an evaluation of one picture in a full batch, over `count` of them.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn seconds_per_evaluation(&self, goal: &Arc<TensorGoal>, pixels: &[f32], count: usize) -> Result<f64, String> {
+        let (settings, size, padding) = (self.settings.clone(), self.size, self.padding);
+        let (goal, pixels, most) = (goal.clone(), pixels.to_vec(), self.batcher.most.clone());
+        let timed = move |trunk: &TensorTrunk, batch: usize| -> candle_core::Result<f64> {
+            let pictures = trunk.upload(&vec![&pixels[..]; batch], size)?;
+            let goals = vec![&*goal; batch];
+            // The first one warms up memory and chooses kernels.
+            let run = || trunk.evaluate(&settings, &pictures, padding, &goals).map(drop);
+            run()?;
+            let begun = Instant::now();
+            (0..count).try_for_each(|_| run())?;
+            Ok(begun.elapsed().as_secs_f64() / (count * batch) as f64)
+        };
+        self.batcher.once(move |trunk| {
+            let each =
+                |batch: &[()]| timed(trunk, batch.len()).map(|seconds| vec![seconds; batch.len()]).map_err(words);
+            let all = in_halves(&vec![(); most.load(Ordering::Relaxed)], &most, &each);
+            all.into_iter().next().unwrap_or_else(|| Err(GONE.into())).map_err(candle_core::Error::msg)
+        })
     }
 }
 
-/// Answers what waits, in batches, until nobody can ask any more.
+/// Does what is asked until nobody can ask any more.
 fn serve(trunk: &TensorTrunk, waiting: &Receiver<Ticket>, most: &AtomicUsize) {
-    let mut queue: Vec<Evaluation> = Vec::new();
+    let mut queue: Vec<Optimization> = Vec::new();
     loop {
         if queue.is_empty() {
             match waiting.recv() {
@@ -162,26 +267,44 @@ fn serve(trunk: &TensorTrunk, waiting: &Receiver<Ticket>, most: &AtomicUsize) {
         batch.insert(0, head);
         queue = batch.split_off(batch.len().min(most.load(Ordering::Relaxed)));
         queue.extend(rest);
-        let answers = in_halves(&batch, most, &|batch| evaluate(trunk, batch));
-        for (asked, answer) in batch.iter().zip(answers) {
-            // Whoever asked may have been stopped.
-            let _ = asked.answer.send(answer);
+        let results = in_halves(&batch, most, &|batch| optimize(trunk, batch).map_err(words));
+        for (asked, result) in batch.iter().zip(results) {
+            let _ = asked.notes.send(Note::Ended(result));
         }
     }
 }
 
-fn accept(trunk: &TensorTrunk, ticket: Ticket, queue: &mut Vec<Evaluation>) {
+fn accept(trunk: &TensorTrunk, ticket: Ticket, queue: &mut Vec<Optimization>) {
     match ticket {
-        Ticket::Evaluate(evaluation) => queue.push(evaluation),
+        Ticket::Optimize(optimization) => queue.push(*optimization),
         Ticket::Once(work) => work(trunk),
     }
 }
 
-fn evaluate(trunk: &TensorTrunk, batch: &[Evaluation]) -> Result<Vec<(Distance, Vec<f32>)>, String> {
-    let Some(Evaluation { settings, size, padding, .. }) = batch.first() else { return Ok(Vec::new()) };
-    let pixels: Vec<&[f32]> = batch.iter().map(|one| &one.pixels[..]).collect();
+/// Optimizes pictures that go together, in step: of each the best picture seen, and the losses.
+fn optimize(trunk: &TensorTrunk, batch: &[Optimization]) -> candle_core::Result<Vec<(Vec<f32>, Outcome)>> {
+    let Some(Optimization { settings, descent, size, padding, .. }) = batch.first() else { return Ok(Vec::new()) };
+    let starts: Vec<&[f32]> = batch.iter().map(|one| &one.start[..]).collect();
     let goals: Vec<&TensorGoal> = batch.iter().map(|one| &*one.goal).collect();
-    trunk.evaluate(settings, &pixels, *size, *padding, &goals).map_err(|error| error.to_string())
+    let starts = trunk.upload(&starts, *size)?;
+    let shape = starts.shape().clone();
+    let evaluate = |x: &Tensor| {
+        let (losses, mut gradients) = trunk.evaluate(settings, &x.reshape(&shape)?, *padding, &goals)?;
+        if descent.grey {
+            gradients = gradients.mean_keepdim(1)?.broadcast_as(&shape)?;
+        }
+        Ok((losses, gradients.contiguous()?.flatten_from(1)?))
+    };
+    let metric = descent.metric.map(|border| Metric::new(*size, border, trunk.device())).transpose()?;
+    let precondition = |x: &Tensor, gradient: &Tensor| match &metric {
+        Some(metric) => metric.apply(x, gradient),
+        None => Ok(x.clone()),
+    };
+    let mut vectors = Tensors::new(starts.flatten_from(1)?, evaluate, precondition)?;
+    let tell = |picture: usize, evaluation: usize, loss: Loss| batch[picture].tell(evaluation, loss);
+    let outcomes = optim::minimize(descent.optimizer, descent.steps, &mut vectors, tell)?;
+    let pictures = download(&vectors.into_x().reshape(&shape)?)?;
+    Ok(pictures.into_iter().zip(outcomes).collect())
 }
 
 /// One answer for each of `batch`. Where the device's memory is too short the batch is done in halves, and from then on no
@@ -206,6 +329,10 @@ fn in_halves<T, R>(
 fn is_memory(error: &str) -> bool {
     let error = error.to_lowercase();
     ["out of memory", "out_of_memory", "alloc_failed"].iter().any(|name| error.contains(name))
+}
+
+fn words(error: candle_core::Error) -> String {
+    error.to_string()
 }
 
 #[cfg(test)]
@@ -286,8 +413,7 @@ mod tests {
             let other = batcher.evaluator(settings, size);
             let target = other.style_target(style, guides(n)).unwrap();
             let goal = other.goal(content, &target, guides(n)).unwrap();
-            let mut gradient = vec![0.0; x.len()];
-            let found = other.evaluate(&goal, x, &mut gradient).unwrap();
+            let (found, gradient) = other.evaluate(&goal, x).unwrap();
             let relative = |a: f64, b: f64| if a == b { 0.0 } else { (a / b - 1.0).abs() };
             let losses = [(found.total, loss.total), (found.style, loss.style), (found.tv, loss.tv)];
             let most = expected.iter().fold(0.0_f32, |most, g| most.max(g.abs()));

@@ -138,27 +138,30 @@ pub fn relit(pictures: [&Pixels; 2], result: &Pixels) -> [Pixels; 2] {
 /// `content` is the original that all is measured against. Pixels outside the soft masks of eased boxes keep their
 /// bits. Neither the order of the boxes nor the number of threads changes a pixel.
 ///
+/// # Errors
+/// What `stages` says.
+///
 /// # Panics
 /// When the pictures differ in size.
-pub fn protect(
+pub fn protect<E>(
     content: &Pixels,
-    stages: impl FnOnce(&Pixels) -> [Pixels; 2],
+    stages: impl FnOnce(&Pixels) -> Result<[Pixels; 2], E>,
     result: &mut Pixels,
     boxes: &[Area],
-) -> Report {
+) -> Result<Report, E> {
     let size = content.size();
     assert_eq!(size, result.size(), "pictures must be of one size");
     if boxes.is_empty() || size.pixels() == 0 {
         let nothing = |&area| BoxReport { area, contrast: 1.0, edges: 1.0, easing: Easing::None };
-        return Report { boxes: boxes.iter().map(nothing).collect() };
+        return Ok(Report { boxes: boxes.iter().map(nothing).collect() });
     }
     let (before, after) = (lumas(content), lumas(result));
     let mut objects: Vec<_> = boxes.par_iter().map(|&area| Object::new(area, size, &before, &after)).collect();
     let mut failing = below(&objects, 0..objects.len());
     if failing.is_empty() {
-        return Report { boxes: objects.iter().map(Object::report).collect() };
+        return Ok(Report { boxes: objects.iter().map(Object::report).collect() });
     }
-    let [plain, last] = stages(result);
+    let [plain, last] = stages(result)?;
     let mut blend = Blend::new(before, &plain, &last, result);
     while !failing.is_empty() {
         // All look at the picture as it is, and only then it changes, so that none has to come first.
@@ -178,7 +181,7 @@ pub fn protect(
     }
     let shares = blend.shares;
     write(&last, &plain, result, &shares);
-    Report { boxes: objects.iter().map(Object::report).collect() }
+    Ok(Report { boxes: objects.iter().map(Object::report).collect() })
 }
 
 /// What `boxes` keep of `content` in `result`.
@@ -610,10 +613,12 @@ fn sums<const N: usize>(count: usize, values: impl Fn(usize) -> [f32; N]) -> [f6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::convert::Infallible;
 
     /// With both stages at hand.
     fn protect(content: &Pixels, stages: [&Pixels; 2], result: &mut Pixels, boxes: &[Area]) -> Report {
-        super::protect(content, |_| stages.map(Pixels::clone), result, boxes)
+        let Ok(report) = super::protect(content, |_| Ok::<_, Infallible>(stages.map(Pixels::clone)), result, boxes);
+        report
     }
     use crate::nst::testing::Random;
 

@@ -30,16 +30,15 @@ pub struct Loss {
 }
 
 impl Loss {
+    /// Of these terms under the weights of `settings`.
+    pub fn of(settings: &Settings, content: f64, style: f64, tv: f64) -> Self {
+        let total = settings.content.weight * content + settings.style.weight * style + settings.tv * tv;
+        Self { total, content, style, tv }
+    }
+
     pub fn is_finite(&self) -> bool {
         self.total.is_finite()
     }
-}
-
-/// What a picture costs at the network's taps, before the weights of the terms.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Distance {
-    pub content: f64,
-    pub style: f64,
 }
 
 /// What one tap, or a region of it, shall come close to.
@@ -201,43 +200,26 @@ impl<'a> Evaluator<'a> {
         gradient: &mut [f32],
     ) -> Loss {
         let Self { trunk, settings, space, scratch, gram } = self;
-        let mut distance = Distance { content: 0.0, style: 0.0 };
+        let (mut content_loss, mut style_loss, mut tv) = (0.0, 0.0, 0.0);
         trunk.forward(space, pixels);
         let tap_gradient = |tap: Tap, features: &[f32], gradient: &mut [f32]| {
             if let Some((_, target)) = content.features.iter().find(|(other, _)| *other == tap) {
                 let share = share(&settings.content, tap);
                 let off = add_content(features, target, settings.content.weight * share, gradient);
-                distance.content += share * off;
+                content_loss += share * off;
             }
             if let Some((_, targets)) = style.grams.iter().find(|(other, _)| *other == tap) {
                 let share = share(&settings.style, tap);
                 let regions = guides.at(tap).iter().zip(targets).filter_map(|(r, t)| Some((r.as_ref()?, t.as_ref()?)));
                 let weight = settings.style.weight * share;
-                distance.style += share * add_style(trunk, scratch, features, regions, gram, weight, gradient);
+                style_loss += share * add_style(trunk, scratch, features, regions, gram, weight, gradient);
             }
         };
         trunk.backward(space, tap_gradient, gradient);
-        distance.with_variation(settings, space.size(), space.padding(), pixels, gradient)
-    }
-}
-
-impl Distance {
-    /// The whole loss of `pixels`, to whose `gradient` the total variation's is added.
-    pub fn with_variation(
-        self,
-        settings: &Settings,
-        size: Size,
-        padding: Padding,
-        pixels: &[f32],
-        gradient: &mut [f32],
-    ) -> Loss {
-        let Self { content, style } = self;
-        let tv = match settings.tv > 0.0 {
-            true => add_total_variation(size, padding, pixels, settings.tv, gradient),
-            false => 0.0,
-        };
-        let total = settings.content.weight * content + settings.style.weight * style + settings.tv * tv;
-        Loss { total, content, style, tv }
+        if settings.tv > 0.0 {
+            tv = add_total_variation(space.size(), space.padding(), pixels, settings.tv, gradient);
+        }
+        Loss::of(settings, content_loss, style_loss, tv)
     }
 }
 

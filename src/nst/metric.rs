@@ -17,6 +17,8 @@ use super::conv::Size;
 use super::plane::{Border, box_mean};
 use rayon::prelude::*;
 
+pub mod tensors;
+
 /// Octaves that are smoothed away one after the other.
 const OCTAVES: u32 = 4;
 /// Pixels around a place that its gradient is measured over.

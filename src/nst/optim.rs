@@ -1,20 +1,50 @@
-//! L-BFGS and Adam over a plain vector of pixels, counted in evaluations of loss and gradient.
+//! L-BFGS and Adam over the pixels of one picture or of several in step, counted in evaluations of loss and gradient.
+//!
+//! Here everything is decided, and all that is decided is numbers: how far to go, what to remember, when to start over. The
+//! vectors, each as long as a picture, stay where their [`Vectors`] has them: in [`slices`] of the processor's memory, or in
+//! [`tensors`] of a device, which so works for all pictures at once and answers with a few inner products each.
+//!
+//! L-BFGS needs no more than these. The first loop of the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) takes
+//! `s_i.q` from a `q` that has lost some `y_j` since: `s_i.q = -s_i.g - sum a_j s_i.y_j`, over the newer pairs `j`. Known
+//! are all `s_i.g` and `s_i.y_j`, so all `a_i` are, and `q` is one sum. The second loop is one sum in the same way.
 
 use super::loss::Loss;
+use super::plane::Border;
 use super::settings::Optimizer;
-use super::sums::{axpy, dot, norm2};
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
+
+pub mod slices;
+pub mod tensors;
 
 /// Curvature pairs that L-BFGS remembers.
 const HISTORY: usize = 10;
+/// Places for pairs: one is free to take the newest.
+pub const SLOTS: usize = HISTORY + 1;
 /// Sufficient decrease (Nocedal and Wright 2006, equation 3.4).
 const ARMIJO: f64 = 1e-4;
 /// The step that L-BFGS tries first, in units of its own: with so few pairs for so many pixels its guess of the
 /// curvature is too high. Measured over real frames and styles, 1.4 to 1.8 reach the lowest loss.
 const OVERSTEP: f64 = 1.4;
+/// The step that begins without memory, in units of the pixel range, as the root of its mean square.
+const FIRST_STEP: f64 = 0.01;
+/// The shortest step that is worth a trial, in units of its own.
+const LEAST_STEP: f64 = 1e-4;
+/// Adam's decay of its means of gradients and of their squares.
+pub const BETA: (f32, f32) = (0.9, 0.999);
 /// Adam's step in units of the pixel range.
-const ADAM_RATE: f32 = 0.02;
+pub const ADAM_RATE: f32 = 0.02;
+
+/// How pictures are optimized.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Descent {
+    pub optimizer: Optimizer,
+    /// Evaluations of loss and gradient at most.
+    pub steps: usize,
+    /// Whether L-BFGS begins with [`super::metric`], and what lies beyond a picture then; else with a multiple of `I`.
+    pub metric: Option<Border>,
+    /// Whether grey pictures stay grey.
+    pub grey: bool,
+}
 
 /// Why an optimization ended without a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,148 +57,239 @@ pub enum Failure {
     Evaluation(String),
 }
 
-/// Minimizes from `x` with at most `steps` evaluations and leaves the best point seen in `x`.
+/// The losses of the start and of the best point seen.
+pub type Outcome = Result<(Loss, Loss), Failure>;
+
+/// A number for each remembered pair, 0 where there is none.
+pub type Factors = [f64; SLOTS];
+
+/// Vectors of one or several pictures: of each the best point `x` so far with its gradient `g`, a trial with a gradient of
+/// its own, pairs of how far `x` went (`s`) and how `g` changed (`y`), and a bent gradient `r`. Arguments and answers hold
+/// one entry for each picture.
+pub trait Vectors {
+    type Error;
+
+    /// Losses and gradients at the trials, which are the starts in the beginning.
+    ///
+    /// # Errors
+    /// When losses cannot be had.
+    fn evaluate(&mut self) -> Result<Vec<Loss>, Self::Error>;
+
+    /// Where a slot is named, puts there how the trial and its gradient differ from `x` and `g`.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    fn remember(&mut self, slots: &[Option<usize>]) -> Result<Vec<Remembered>, Self::Error>;
+
+    /// Where it says so, the trial becomes `x`.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    fn keep(&mut self, which: &[bool]) -> Result<(), Self::Error>;
+
+    /// `r = M (-g - sum pulls_i y_i)`, with the `M` that L-BFGS begins with.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    fn bend(&mut self, bends: &[Bend]) -> Result<Vec<Bent>, Self::Error>;
+
+    /// The trial becomes `x + along r + sum pushes_i s_i`.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    fn advance(&mut self, moves: &[Move]) -> Result<(), Self::Error>;
+
+    /// The trial goes a step of Adam, the `step`-th from 1, along its gradient (Kingma and Ba 2015, algorithm 1).
+    ///
+    /// # Errors
+    /// When the device refuses.
+    fn descend(&mut self, step: usize) -> Result<(), Self::Error>;
+}
+
+/// What came of a new pair.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Remembered {
+    /// `s_i.y` and `s_i.g` for the new `y` and the trial's gradient, and `y.y`.
+    pub sy: Factors,
+    pub sg: Factors,
+    pub yy: f64,
+}
+
+/// The first loop's outcome.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bend {
+    pub pulls: Factors,
+    /// The slot of the newest pair.
+    pub newest: Option<usize>,
+}
+
+/// What the second loop starts from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bent {
+    /// `y_i.r`, `r.g`, and the mean square of `r`.
+    pub yr: Factors,
+    pub rg: f64,
+    pub mean_square: f64,
+    /// `y.M y` of the newest pair.
+    pub ymy: f64,
+}
+
+/// A step from `x`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Move {
+    pub along: f64,
+    pub pushes: Factors,
+}
+
+/// Minimizes from the trials of `vectors` with at most `steps` evaluations and leaves the best points seen in their `x`.
 ///
-/// `precondition(x, gradient)` is `M x` with a symmetric positive definite `M`, which L-BFGS takes for the inverse
-/// curvature, up to its scale, where it has seen none; `gradient` is that of the loss at the point it is at.
-/// `evaluate(x, gradient)` returns the loss at `x`; `on_step(evaluation, loss)` hears of each, counted from 1, and may end
-/// it all. Returns the losses at the start and at the end.
+/// `on_step(picture, evaluation, loss)` hears of each, counted from 1, and may end it for that picture. An outcome for each
+/// picture.
 ///
 /// # Errors
-/// See [`Failure`].
-pub fn minimize(
+/// When losses cannot be had: then there is no result for any.
+pub fn minimize<V: Vectors>(
     optimizer: Optimizer,
     steps: usize,
-    x: &mut Vec<f32>,
-    precondition: impl Fn(&[f32], &[f32]) -> Vec<f32>,
-    mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Result<Loss, String>,
-    mut on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
-) -> Result<(Loss, Loss), Failure> {
-    let mut count = 0;
-    let counted = |x: &[f32], gradient: &mut [f32]| {
-        let loss = evaluate(x, gradient).map_err(Failure::Evaluation)?;
-        count += 1;
-        match on_step(count, loss) {
-            ControlFlow::Continue(()) => Ok(loss),
-            ControlFlow::Break(()) => Err(Failure::Stopped),
-        }
-    };
+    vectors: &mut V,
+    on_step: impl FnMut(usize, usize, Loss) -> ControlFlow<()>,
+) -> Result<Vec<Outcome>, V::Error> {
     match optimizer {
-        Optimizer::Lbfgs => lbfgs(steps, x, precondition, counted),
-        Optimizer::Adam => adam(steps, x, counted),
+        Optimizer::Lbfgs => lbfgs(steps, vectors, on_step),
+        Optimizer::Adam => adam(steps, vectors, on_step),
     }
 }
 
-/// The last [`HISTORY`] steps and gradient changes, as an approximation of the inverse Hessian.
-struct Curvature<P> {
-    /// `(s, y, 1 / s.y)`, the newest last.
-    pairs: VecDeque<(Vec<f32>, Vec<f32>, f64)>,
-    /// `M x` by `x` and the gradient, where nothing is known.
-    precondition: P,
+/// One picture's way, as far as it has come.
+struct Walk {
+    first: Loss,
+    here: Loss,
+    ended: Option<Result<(), Failure>>,
 }
 
-impl<P: Fn(&[f32], &[f32]) -> Vec<f32>> Curvature<P> {
-    /// Remembers a step `s` that changed the gradient by `y`, if the curvature along it is positive.
-    fn push(&mut self, s: Vec<f32>, y: Vec<f32>) {
-        let sy = dot(&s, &y);
-        if sy <= 1e-10 * norm2(&y) {
+impl Walk {
+    fn new(first: Loss) -> Self {
+        let ended = (!first.is_finite()).then_some(Err(Failure::NotFinite));
+        Self { first, here: first, ended }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.ended.is_none()
+    }
+
+    /// Ends where `told` says so.
+    fn heed(&mut self, told: ControlFlow<()>) {
+        if told.is_break() {
+            self.ended = Some(Err(Failure::Stopped));
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        self.ended.unwrap_or(Ok(())).map(|()| (self.first, self.here))
+    }
+}
+
+/// One picture's way under L-BFGS and what it remembers of it.
+struct Lbfgs {
+    walk: Walk,
+    /// Slots of the remembered pairs, the newest last.
+    pairs: Vec<usize>,
+    /// `s_i.y_j`
+    sy: [Factors; SLOTS],
+    /// `s_i.g`
+    sg: Factors,
+    /// Of the loss along the step of length 1.
+    slope: f64,
+    /// Of the trial; `None` until it is known which way to go.
+    length: Option<f64>,
+}
+
+impl Lbfgs {
+    fn new(walk: Walk) -> Self {
+        Self { walk, pairs: Vec::new(), sy: [[0.0; SLOTS]; SLOTS], sg: [0.0; SLOTS], slope: 0.0, length: None }
+    }
+
+    /// A slot that holds no pair.
+    fn free(&self) -> usize {
+        (0..SLOTS).find(|slot| !self.pairs.contains(slot)).unwrap_or_default()
+    }
+
+    /// Takes up the pair in `slot`, if the curvature along it is positive.
+    fn remember(&mut self, slot: usize, told: &Remembered) {
+        self.sg = told.sg;
+        for (row, value) in self.sy.iter_mut().zip(told.sy) {
+            row[slot] = value;
+        }
+        if told.sy[slot] <= 1e-10 * told.yy {
             return;
         }
         if self.pairs.len() == HISTORY {
-            self.pairs.pop_front();
+            self.pairs.remove(0);
         }
-        self.pairs.push_back((s, y, 1.0 / sy));
+        self.pairs.push(slot);
     }
 
-    /// `-H g` by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4).
-    fn direction(&self, gradient: &[f32]) -> Vec<f32> {
-        let mut q: Vec<f32> = gradient.iter().map(|g| -g).collect();
-        let mut alphas = Vec::with_capacity(self.pairs.len());
-        for (s, y, rho) in self.pairs.iter().rev() {
-            let alpha = rho * dot(s, &q);
-            axpy(-alpha, y, &mut q);
-            alphas.push(alpha);
-        }
-        q = (self.precondition)(&q, gradient);
-        if let Some((_, y, rho)) = self.pairs.back() {
-            // The scale of `M` that the newest pair shows (Nocedal and Wright 2006, equation 7.20, there for `M = I`).
-            let scale = (1.0 / (rho * dot(y, &(self.precondition)(y, gradient)))) as f32;
-            q.iter_mut().for_each(|v| *v *= scale);
-        }
-        for ((s, y, rho), alpha) in self.pairs.iter().zip(alphas.into_iter().rev()) {
-            let beta = rho * dot(y, &q);
-            axpy(alpha - beta, s, &mut q);
-        }
-        q
+    fn forget(&mut self) {
+        self.pairs.clear();
+        self.length = None;
     }
-}
 
-/// L-BFGS whose steps shrink until the loss falls enough, and which starts over when its memory misleads it.
-fn lbfgs(
-    steps: usize,
-    x: &mut Vec<f32>,
-    precondition: impl Fn(&[f32], &[f32]) -> Vec<f32>,
-    mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Result<Loss, Failure>,
-) -> Result<(Loss, Loss), Failure> {
-    let mut gradient = vec![0.0; x.len()];
-    let first = evaluate(x, &mut gradient)?;
-    if !first.is_finite() {
-        return Err(Failure::NotFinite);
+    /// The first loop.
+    fn bend(&self) -> Bend {
+        let mut pulls = [0.0; SLOTS];
+        for (at, &i) in self.pairs.iter().enumerate().rev() {
+            let newer: f64 = self.pairs[at + 1..].iter().map(|&j| pulls[j] * self.sy[i][j]).sum();
+            pulls[i] = (-self.sg[i] - newer) / self.sy[i][i];
+        }
+        Bend { pulls, newest: self.pairs.last().copied() }
     }
-    let mut here = first;
-    let mut used = 1;
-    let mut curvature = Curvature { pairs: VecDeque::new(), precondition };
-    let (mut trial, mut trial_gradient) = (x.clone(), gradient.clone());
-    while used < steps {
-        let mut direction = curvature.direction(&gradient);
-        let mut slope = dot(&direction, &gradient);
-        if slope >= 0.0 || !slope.is_finite() {
-            curvature.pairs.clear();
-            direction = curvature.direction(&gradient);
-            slope = dot(&direction, &gradient);
+
+    /// The second loop, and how far to go; `None` where the memory misled, which then is gone.
+    fn aim(&mut self, Bend { pulls, newest }: &Bend, bent: &Bent) -> Option<Move> {
+        if !self.walk.goes_on() {
+            return Some(Move::default());
         }
-        if !slope.is_finite() {
-            return Err(Failure::NotFinite);
+        // The scale of `M` that the newest pair shows (Nocedal and Wright 2006, equation 7.20, there for `M = I`).
+        let scale = newest.map_or(1.0, |newest| self.sy[newest][newest] / bent.ymy);
+        let mut pushes = [0.0; SLOTS];
+        for (at, &i) in self.pairs.iter().enumerate() {
+            let older: f64 = self.pairs[..at].iter().map(|&j| pushes[j] * self.sy[j][i]).sum();
+            pushes[i] = pulls[i] - (scale * bent.yr[i] + older) / self.sy[i][i];
         }
-        if slope == 0.0 {
-            break;
+        self.slope = scale * bent.rg + pushes.iter().zip(&self.sg).map(|(push, sg)| push * sg).sum::<f64>();
+        let falls = self.slope < 0.0 && self.slope.is_finite();
+        if !falls && !self.pairs.is_empty() {
+            self.forget();
+            return None;
+        }
+        if !falls {
+            self.walk.ended = Some(if self.slope == 0.0 { Ok(()) } else { Err(Failure::NotFinite) });
+            return Some(Move::default());
         }
         // Without memory the length of the gradient means nothing; begin with a step that the eye would not see.
-        let mut length = if curvature.pairs.is_empty() { first_step(&direction) } else { OVERSTEP };
-        loop {
-            trial.copy_from_slice(x);
-            axpy(length, &direction, &mut trial);
-            let there = evaluate(&trial, &mut trial_gradient)?;
-            used += 1;
-            if there.is_finite() && there.total <= here.total + ARMIJO * length * slope {
-                let s = trial.iter().zip(x.iter()).map(|(new, old)| new - old).collect();
-                let y = trial_gradient.iter().zip(&gradient).map(|(new, old)| new - old).collect();
-                curvature.push(s, y);
-                std::mem::swap(x, &mut trial);
-                std::mem::swap(&mut gradient, &mut trial_gradient);
-                here = there;
-                break;
-            }
-            if used >= steps {
-                return Ok((first, here));
-            }
-            let shorter = shorten(length, slope, here.total, there.total);
-            if shorter < 1e-4 {
-                if curvature.pairs.is_empty() {
-                    return Ok((first, here));
-                }
-                curvature.pairs.clear();
-                break;
-            }
-            length = shorter;
-        }
+        let full = if self.pairs.is_empty() { FIRST_STEP / bent.mean_square.sqrt() } else { OVERSTEP };
+        let length = *self.length.get_or_insert(full);
+        Some(Move { along: length * scale, pushes: pushes.map(|push| length * push) })
     }
-    Ok((first, here))
-}
 
-/// The step along `direction` that changes pixels by 0.01 in the root of the mean square.
-fn first_step(direction: &[f32]) -> f64 {
-    0.01 / (norm2(direction) / direction.len() as f64).sqrt()
+    /// Whether the trial becomes the place, its loss being `there`; if not, the next one is shorter.
+    fn accepts(&mut self, there: Loss) -> bool {
+        let Some(length) = self.length.filter(|_| self.walk.goes_on()) else { return false };
+        if there.is_finite() && there.total <= self.walk.here.total + ARMIJO * length * self.slope {
+            self.walk.here = there;
+            self.length = None;
+            return true;
+        }
+        let shorter = shorten(length, self.slope, self.walk.here.total, there.total);
+        if shorter >= LEAST_STEP {
+            self.length = Some(shorter);
+        } else if self.pairs.is_empty() {
+            self.walk.ended = Some(Ok(()));
+        } else {
+            self.forget();
+        }
+        false
+    }
 }
 
 /// The minimum of the parabola through the loss and slope at 0 and the loss at `length`, kept within a tenth and a half
@@ -181,42 +302,102 @@ fn shorten(length: f64, slope: f64, here: f64, there: f64) -> f64 {
     minimum.clamp(0.1 * length, 0.5 * length)
 }
 
-/// Adam without weight decay (Kingma and Ba 2015, algorithm 1).
-fn adam(
+/// L-BFGS whose steps shrink until the loss falls enough, and which starts over when its memory misleads it.
+fn lbfgs<V: Vectors>(
     steps: usize,
-    x: &mut [f32],
-    mut evaluate: impl FnMut(&[f32], &mut [f32]) -> Result<Loss, Failure>,
-) -> Result<(Loss, Loss), Failure> {
-    const BETA: (f32, f32) = (0.9, 0.999);
-    let mut gradient = vec![0.0; x.len()];
-    let (mut mean, mut square) = (vec![0.0_f32; x.len()], vec![0.0_f32; x.len()]);
-    let mut walker = x.to_vec();
-    let mut first = None;
-    let mut best: Option<Loss> = None;
-    for step in 1..=steps {
-        let loss = evaluate(&walker, &mut gradient)?;
-        if !loss.is_finite() {
+    vectors: &mut V,
+    mut on_step: impl FnMut(usize, usize, Loss) -> ControlFlow<()>,
+) -> Result<Vec<Outcome>, V::Error> {
+    let mut all: Vec<Lbfgs> = Vec::new();
+    for evaluation in 1..=steps {
+        let losses = vectors.evaluate()?;
+        let slots: Vec<Option<usize>> = if all.is_empty() {
+            all = losses.iter().map(|&loss| Lbfgs::new(Walk::new(loss))).collect();
+            vec![Some(0); losses.len()]
+        } else {
+            all.iter_mut().zip(&losses).map(|(one, &there)| one.accepts(there).then(|| one.free())).collect()
+        };
+        for (picture, (one, &loss)) in
+            all.iter_mut().zip(&losses).enumerate().filter(|(_, (one, _))| one.walk.goes_on())
+        {
+            one.walk.heed(on_step(picture, evaluation, loss));
+        }
+        let told = vectors.remember(&slots)?;
+        vectors.keep(&slots.iter().map(Option::is_some).collect::<Vec<_>>())?;
+        for ((one, slot), told) in all.iter_mut().zip(slots).zip(&told) {
+            slot.into_iter().for_each(|slot| one.remember(slot, told));
+        }
+        if evaluation == steps || !aim(vectors, &mut all)? {
             break;
         }
-        first.get_or_insert(loss);
-        if best.is_none_or(|best| loss.total < best.total) {
-            best = Some(loss);
-            x.copy_from_slice(&walker);
-        }
-        let correction = (1.0 - BETA.0.powi(step as i32), 1.0 - BETA.1.powi(step as i32));
-        for i in 0..walker.len() {
-            mean[i] = BETA.0 * mean[i] + (1.0 - BETA.0) * gradient[i];
-            square[i] = BETA.1 * square[i] + (1.0 - BETA.1) * gradient[i] * gradient[i];
-            let (m, v) = (mean[i] / correction.0, square[i] / correction.1);
-            walker[i] -= ADAM_RATE * m / (v.sqrt() + 1e-8);
+    }
+    Ok(all.into_iter().map(|one| one.walk.outcome()).collect())
+}
+
+/// Sends all trials off; whether any goes on.
+fn aim<V: Vectors>(vectors: &mut V, all: &mut [Lbfgs]) -> Result<bool, V::Error> {
+    while all.iter().any(|one| one.walk.goes_on()) {
+        let bends: Vec<Bend> = all.iter().map(Lbfgs::bend).collect();
+        let bent = vectors.bend(&bends)?;
+        let moves = all.iter_mut().zip(bends.iter().zip(&bent)).map(|(one, (bend, bent))| one.aim(bend, bent));
+        // Where one has forgotten, all look again, and the others see what they saw.
+        let moves: Vec<Option<Move>> = moves.collect();
+        if let Some(moves) = moves.into_iter().collect::<Option<Vec<_>>>() {
+            vectors.advance(&moves)?;
+            return Ok(all.iter().any(|one| one.walk.goes_on()));
         }
     }
-    first.zip(best).ok_or(Failure::NotFinite)
+    Ok(false)
+}
+
+/// Adam without weight decay.
+fn adam<V: Vectors>(
+    steps: usize,
+    vectors: &mut V,
+    mut on_step: impl FnMut(usize, usize, Loss) -> ControlFlow<()>,
+) -> Result<Vec<Outcome>, V::Error> {
+    let mut all: Vec<Walk> = Vec::new();
+    for evaluation in 1..=steps {
+        let losses = vectors.evaluate()?;
+        if all.is_empty() {
+            all = losses.iter().map(|&loss| Walk::new(loss)).collect();
+        }
+        let mut better = vec![evaluation == 1; losses.len()];
+        for (picture, (walk, &loss)) in all.iter_mut().zip(&losses).enumerate().filter(|(_, (walk, _))| walk.goes_on())
+        {
+            walk.heed(on_step(picture, evaluation, loss));
+            if !loss.is_finite() {
+                walk.ended.get_or_insert(Ok(()));
+            } else if loss.total < walk.here.total {
+                (walk.here, better[picture]) = (loss, true);
+            }
+        }
+        vectors.keep(&better)?;
+        if evaluation == steps || !all.iter().any(Walk::goes_on) {
+            break;
+        }
+        vectors.descend(evaluation)?;
+    }
+    Ok(all.into_iter().map(Walk::outcome).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// From `x`, which becomes the best point seen.
+    fn minimize(
+        optimizer: Optimizer,
+        steps: usize,
+        x: &mut Vec<f32>,
+        precondition: impl Fn(&[f32], &[f32]) -> Vec<f32>,
+        evaluate: impl FnMut(&[f32], &mut [f32]) -> Result<Loss, String>,
+        on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
+    ) -> Result<(Loss, Loss), Failure> {
+        let (best, losses) = slices::minimize(optimizer, steps, x.clone(), evaluate, precondition, on_step)?;
+        *x = best;
+        Ok(losses)
+    }
 
     fn plain(x: &[f32], _: &[f32]) -> Vec<f32> {
         x.to_vec()

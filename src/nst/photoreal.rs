@@ -10,6 +10,8 @@ use super::plane::{Border, between, box_mean};
 use super::settings::Padding;
 use rayon::prelude::*;
 
+pub mod tensors;
+
 /// Pixels from a window's centre to its side, at the working size.
 const RADIUS: usize = 6;
 /// Added to the variance of the content, in units of 0..1 squared: how flat counts as flat.

@@ -5,6 +5,7 @@ use super::colour::luma;
 use super::conv::Size;
 use super::pixels::Pixels;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// A picture of one value per pixel, `[height][width]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,26 +145,38 @@ pub enum Border {
     Around,
 }
 
-/// The mean of each of `N` interleaved values over a square window of `radius` pixels.
-pub fn box_mean<const N: usize>(data: &[f32], size: Size, radius: usize, border: Border) -> Vec<f32> {
-    let Size { height, width } = size;
-    let window = |at: usize, end: usize| match border {
-        Border::Cut => at.saturating_sub(radius)..(at + radius + 1).min(end),
-        // Counted from `radius` places before the first.
+/// The places among `len` that a window of `radius` around `at` reads; what it finds twice counts twice.
+pub fn window(at: usize, len: usize, radius: usize, border: Border) -> impl ExactSizeIterator<Item = usize> {
+    span(at, len, radius, border).map(move |at| place(at, len, radius, border))
+}
+
+/// A window, counted from `radius` places before the first where it may reach over a border.
+fn span(at: usize, len: usize, radius: usize, border: Border) -> Range<usize> {
+    match border {
+        Border::Cut => at.saturating_sub(radius)..(at + radius + 1).min(len),
         Border::Mirrored | Border::Around => at..at + 2 * radius + 1,
-    };
-    let place = |at: usize, len: usize| match border {
+    }
+}
+
+/// What lies where a window has counted to.
+fn place(at: usize, len: usize, radius: usize, border: Border) -> usize {
+    match border {
         Border::Cut => at,
         Border::Around => (at + len * radius - radius) % len,
         Border::Mirrored => {
             let at = (at + 2 * len * radius - radius) % (2 * len);
             at.min(2 * len - 1 - at)
         }
-    };
+    }
+}
+
+/// The mean of each of `N` interleaved values over a square window of `radius` pixels.
+pub fn box_mean<const N: usize>(data: &[f32], size: Size, radius: usize, border: Border) -> Vec<f32> {
+    let Size { height, width } = size;
     let mut across = vec![0.0; data.len()];
     across.par_chunks_mut(width * N).zip(data.par_chunks(width * N)).for_each(|(to, from)| {
         if border != Border::Cut {
-            let columns = (0..width + 2 * radius).map(|column| place(column, width));
+            let columns = (0..width + 2 * radius).map(|column| place(column, width, radius, border));
             let longer: Vec<f32> = columns.flat_map(|column| from[column * N..][..N].iter().copied()).collect();
             // All windows are of one length, so their first places are added at once, then the second, and so on.
             for shift in 0..=2 * radius {
@@ -174,7 +187,7 @@ pub fn box_mean<const N: usize>(data: &[f32], size: Size, radius: usize, border:
             return;
         }
         for (x, to) in to.chunks_exact_mut(N).enumerate() {
-            let window = window(x, width);
+            let window = span(x, width, radius, border);
             let scale = 1.0 / window.len() as f32;
             let mut sum = [0.0; N];
             for from in from[window.start * N..window.end * N].chunks_exact(N) {
@@ -189,10 +202,10 @@ pub fn box_mean<const N: usize>(data: &[f32], size: Size, radius: usize, border:
     });
     let mut out = vec![0.0; data.len()];
     out.par_chunks_mut(width * N).enumerate().for_each(|(y, to)| {
-        let window = window(y, height);
+        let window = window(y, height, radius, border);
         let scale = 1.0 / window.len() as f32;
         for row in window {
-            for (to, v) in to.iter_mut().zip(&across[place(row, height) * width * N..][..width * N]) {
+            for (to, v) in to.iter_mut().zip(&across[row * width * N..][..width * N]) {
                 *to += v;
             }
         }

@@ -7,7 +7,7 @@
 
 use super::conv::Size;
 use super::gram;
-use super::loss::{Distance, Guides, LEAST_NORM, StyleTarget, Target, share};
+use super::loss::{Guides, LEAST_NORM, Loss, StyleTarget, Target, share};
 use super::plane::Plane;
 use super::settings::{Padding, Pool, Settings, Tap, Term};
 use super::vgg::{MEAN, STD};
@@ -96,7 +96,10 @@ impl TensorTrunk {
     }
 
     /// Uploads pictures, each `[height][width][3]`, as `[pictures, 3, height, width]`.
-    fn upload(&self, pictures: &[&[f32]], size: Size) -> Result<Tensor> {
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub fn upload(&self, pictures: &[&[f32]], size: Size) -> Result<Tensor> {
         let all = pictures.concat();
         let shape = (pictures.len(), size.height, size.width, 3);
         Tensor::from_vec(all, shape, &self.device)?.permute((0, 3, 1, 2))?.contiguous()
@@ -178,7 +181,7 @@ impl TensorTrunk {
             let features = rows(&activations[tap.index()])?;
             let weights = Tensor::from_slice(region.data(), (1, 1, region.data().len()), &self.device)?;
             let total = gram::total(region.data()).max(f32::MIN_POSITIVE) as f64;
-            let gram = (features.broadcast_mul(&weights)?.matmul(&features.t()?)? / total)?;
+            let gram = (self.product(&features.broadcast_mul(&weights)?, &features.t()?)? / total)?;
             Ok(Target::new(gram.flatten_all()?.to_vec1()?))
         };
         let regions = |tap: Tap| -> Result<Vec<Option<Target>>> {
@@ -241,24 +244,23 @@ impl TensorTrunk {
         })
     }
 
-    /// How far each of `pictures` is from its goal, and the gradients of the weighted sum of both terms, `[height][width][3]`.
+    /// The loss of every picture, `[pictures, 3, height, width]`, for its goal, and the gradients in the same shape.
     ///
     /// # Errors
     /// When the device refuses, mostly since its memory is too short for the batch.
     pub fn evaluate(
         &self,
         settings: &Settings,
-        pictures: &[&[f32]],
-        size: Size,
+        pictures: &Tensor,
         padding: Padding,
         goals: &[&TensorGoal],
-    ) -> Result<Vec<(Distance, Vec<f32>)>> {
+    ) -> Result<(Vec<Loss>, Tensor)> {
         let Some(deepest) = deepest(&[&settings.content, &settings.style]) else {
             candle_core::bail!("neither content nor style names a layer")
         };
-        let activations = self.forward(&self.upload(pictures, size)?, padding, deepest)?;
-        let zeros = Tensor::zeros(pictures.len(), DType::F32, &self.device)?;
-        let (mut content, mut style) = (zeros.clone(), zeros);
+        let activations = self.forward(pictures, padding, deepest)?;
+        let zeros = Tensor::zeros(goals.len(), DType::F32, &self.device)?;
+        let (mut content, mut style, mut tv) = (zeros.clone(), zeros.clone(), zeros);
         let tap_gradient = |tap: Tap, features: &Tensor| {
             let mut gradient: Option<Tensor> = None;
             let mut add = |more: Tensor| -> Result<()> {
@@ -282,11 +284,15 @@ impl TensorTrunk {
             }
             Ok(gradient)
         };
-        let gradients = self.backward(&activations, padding, tap_gradient)?;
-        let gradients = gradients.permute((0, 2, 3, 1))?.contiguous()?.flatten_from(1)?.to_vec2::<f32>()?;
-        let distances = Tensor::stack(&[content, style], 1)?.to_vec2::<f32>()?;
-        let distance = |pair: &Vec<f32>| Distance { content: pair[0].into(), style: pair[1].into() };
-        Ok(distances.iter().map(distance).zip(gradients).collect())
+        let mut gradients = self.backward(&activations, padding, tap_gradient)?;
+        if settings.tv > 0.0 {
+            let (variation, own) = total_variation(pictures, padding)?;
+            tv = variation;
+            gradients = (gradients + (own * settings.tv)?)?;
+        }
+        let terms = Tensor::stack(&[content, style, tv], 1)?.to_vec2::<f32>()?;
+        let loss = |terms: &Vec<f32>| Loss::of(settings, terms[0].into(), terms[1].into(), terms[2].into());
+        Ok((terms.iter().map(loss).collect(), gradients))
     }
 
     /// `|F - C|^2 / |C|^2` of every picture and its gradient, for the content's layer `at`.
@@ -314,14 +320,27 @@ impl TensorTrunk {
             let totals = self.per_picture(every().map(|goal| goal.totals[region]))?;
             let least = self.per_picture(every().map(|goal| goal.totals[region].max(f32::MIN_POSITIVE)))?;
             let weight = weights.narrow(1, region, 1)?.squeeze(1)?;
-            let gram = rows.broadcast_mul(&weight)?.matmul(&turned)?.broadcast_div(&least.reshape(((), 1, 1))?)?;
+            let gram =
+                self.product(&rows.broadcast_mul(&weight)?, &turned)?.broadcast_div(&least.reshape(((), 1, 1))?)?;
             let off = (gram - grams.narrow(1, region, 1)?.squeeze(1)?)?;
             let here = ((off.sqr()?.flatten_from(1)?.sum(1)? * totals)? / &norms)?;
             distance = (distance + here)?;
-            let through = off.broadcast_div(&norms.reshape(((), 1, 1))?)?.matmul(&rows)?.broadcast_mul(&weight)?;
+            let through =
+                self.product(&off.broadcast_div(&norms.reshape(((), 1, 1))?)?, &rows)?.broadcast_mul(&weight)?;
             gradient = (gradient + (through * 4.0)?)?;
         }
         Ok((distance, gradient.reshape(features.shape())?))
+    }
+
+    /// A product of features: operands in `f32`, which tensor cores may round to TF32 where activations are rounded anyway.
+    fn product(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        #[cfg(feature = "cuda")]
+        candle_core::cuda::set_gemm_reduced_precision_f32(self.precision == Precision::Bf16);
+        let product = a.matmul(b);
+        // A setting of the whole process, and the optimizer's inner products need every digit.
+        #[cfg(feature = "cuda")]
+        candle_core::cuda::set_gemm_reduced_precision_f32(false);
+        product
     }
 
     fn per_picture(&self, values: impl Iterator<Item = f32>) -> Result<Tensor> {
@@ -329,6 +348,40 @@ impl TensorTrunk {
         let count = values.len();
         Tensor::from_vec(values, count, &self.device)
     }
+}
+
+/// What [`TensorTrunk::upload`] was given, from `[pictures, 3, height, width]`.
+///
+/// # Errors
+/// When the device refuses.
+pub fn download(pictures: &Tensor) -> Result<Vec<Vec<f32>>> {
+    pictures.permute((0, 2, 3, 1))?.contiguous()?.flatten_from(1)?.to_vec2()
+}
+
+/// The total variation of every picture, as [`super::loss`] defines it, and its gradient.
+fn total_variation(pictures: &Tensor, padding: Padding) -> Result<(Tensor, Tensor)> {
+    let count = pictures.elem_count() / pictures.dim(0)?;
+    let mut sum = pictures.flatten_from(1)?.zeros_like()?.sum(1)?;
+    let mut gradient = pictures.zeros_like()?;
+    for dim in [2, 3] {
+        let last = pictures.dim(dim)? - 1;
+        let (steps, back) = if padding == Padding::Wrap {
+            let steps = (turned(pictures, dim, 1)? - pictures)?;
+            let back = turned(&steps, dim, last)?;
+            (steps, back)
+        } else {
+            let steps = (pictures.narrow(dim, 1, last)? - pictures.narrow(dim, 0, last)?)?;
+            (steps.pad_with_zeros(dim, 0, 1)?, steps.pad_with_zeros(dim, 1, 0)?)
+        };
+        sum = (sum + steps.sqr()?.flatten_from(1)?.sum(1)?)?;
+        gradient = (gradient + (back - steps)?)?;
+    }
+    Ok(((sum / count as f64)?, (gradient * (2.0 / count as f64))?))
+}
+
+/// Turned along `dim`: place 0 takes what was at place `by`.
+fn turned(x: &Tensor, dim: usize, by: usize) -> Result<Tensor> {
+    Tensor::cat(&[x.narrow(dim, by, x.dim(dim)? - by)?, x.narrow(dim, 0, by)?], dim)
 }
 
 fn stored(precision: Precision) -> DType {
