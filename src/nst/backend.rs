@@ -192,9 +192,9 @@ impl Evaluator<'_> {
                     }
                     Ok(loss)
                 };
-                let precondition = |x: &[f32], gradient: &[f32]| match descent.metric {
+                let precondition = |x: Vec<f32>, gradient: &[f32]| match descent.metric {
                     Some(border) => metric::apply(x, gradient, size, border),
-                    None => x.to_vec(),
+                    None => x,
                 };
                 let start = x.data().to_vec();
                 optim::slices::minimize(descent.optimizer, descent.steps, start, evaluate, precondition, on_step)?

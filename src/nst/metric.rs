@@ -33,13 +33,12 @@ const CHANNELS: usize = 3;
 ///
 /// # Panics
 /// When they do not fill their size.
-pub fn apply(x: &[f32], gradient: &[f32], size: Size, border: Border) -> Vec<f32> {
+pub fn apply(mut x: Vec<f32>, gradient: &[f32], size: Size, border: Border) -> Vec<f32> {
     assert!(x.len() == size.pixels() * CHANNELS && gradient.len() == x.len(), "pictures must fill their size");
     let weights = calmness(gradient, size, border);
     let weighted = |x: &mut [f32]| {
         x.par_chunks_mut(CHANNELS).zip(&weights).for_each(|(pixel, w)| pixel.iter_mut().for_each(|v| *v *= w));
     };
-    let mut x = x.to_vec();
     weighted(&mut x);
     let mut x = lift_low_frequencies(x, size, border);
     weighted(&mut x);
@@ -94,7 +93,7 @@ mod tests {
                 let (a, b, mut gradient) = (picture(1), picture(2), picture(3));
                 // One half of it much calmer.
                 gradient[..height * width].iter_mut().for_each(|v| *v *= 0.01);
-                let m = |x: &[f32]| apply(x, &gradient, Size { height, width }, border);
+                let m = |x: &Vec<f32>| apply(x.clone(), &gradient, Size { height, width }, border);
                 let (left, right) = (dot(&a, &m(&b)), dot(&m(&a), &b));
                 assert!((left - right).abs() < 1e-4 * dot(&a, &m(&a)), "{height}x{width}: {left} and {right}");
                 // `S` is at least 1, and `W^2` at least so where the gradient is strongest.

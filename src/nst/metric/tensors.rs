@@ -75,7 +75,7 @@ mod tests {
                 let made = made.reshape((2, 3, height * width)).unwrap().transpose(1, 2).unwrap();
                 let made = made.contiguous().unwrap().flatten_from(1).unwrap().to_vec2::<f32>().unwrap();
                 for (made, (x, gradient)) in made.iter().zip(pictures.iter().zip(&gradients)) {
-                    assert_close(made, &apply(x, gradient, size, border), 1e-5, "a picture");
+                    assert_close(made, &apply(x.clone(), gradient, size, border), 1e-5, "a picture");
                 }
             }
         }

@@ -3,7 +3,7 @@
 use super::{ADAM_RATE, BETA, Bend, Bent, Factors, Failure, Move, Remembered, SLOTS, Vectors};
 use crate::nst::loss::Loss;
 use crate::nst::settings::Optimizer;
-use crate::nst::sums::{axpy, dot, norm2};
+use crate::nst::sums::{add_sum, axpy, dot, dots, norm2};
 use std::array;
 use std::ops::ControlFlow;
 
@@ -20,7 +20,7 @@ pub fn minimize(
     steps: usize,
     start: Vec<f32>,
     evaluate: impl FnMut(&[f32], &mut [f32]) -> Result<Loss, String>,
-    precondition: impl Fn(&[f32], &[f32]) -> Vec<f32>,
+    precondition: impl Fn(Vec<f32>, &[f32]) -> Vec<f32>,
     mut on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
 ) -> Result<(Vec<f32>, (Loss, Loss)), Failure> {
     let mut vectors = Slices::new(start, evaluate, precondition);
@@ -48,7 +48,7 @@ struct Slices<E, P> {
 impl<E, P> Slices<E, P>
 where
     E: FnMut(&[f32], &mut [f32]) -> Result<Loss, String>,
-    P: Fn(&[f32], &[f32]) -> Vec<f32>,
+    P: Fn(Vec<f32>, &[f32]) -> Vec<f32>,
 {
     fn new(start: Vec<f32>, evaluate: E, precondition: P) -> Self {
         let zeros = vec![0.0; start.len()];
@@ -68,20 +68,27 @@ where
     }
 }
 
-/// `rows_i.v`, 0 for rows that hold nothing.
-fn dots(rows: &[Vec<f32>; SLOTS], v: &[f32]) -> Factors {
-    array::from_fn(|i| if rows[i].is_empty() { 0.0 } else { dot(&rows[i], v) })
+/// `rows_i.v` for each of `vs`, 0 for rows that hold nothing.
+fn factors<const N: usize>(rows: &[Vec<f32>; SLOTS], vs: [&[f32]; N]) -> [Factors; N] {
+    let (places, held): (Vec<usize>, Vec<&[f32]>) =
+        rows.iter().enumerate().filter(|(_, row)| !row.is_empty()).map(|(place, row)| (place, &row[..])).unzip();
+    let mut factors = [[0.0; SLOTS]; N];
+    for (place, products) in places.into_iter().zip(dots(&held, vs)) {
+        factors.iter_mut().zip(products).for_each(|(factors, product)| factors[place] = product);
+    }
+    factors
 }
 
 /// `to += sum factors_i rows_i`
-fn add(factors: &Factors, rows: &[Vec<f32>; SLOTS], to: &mut [f32]) {
-    factors.iter().zip(rows).filter(|(factor, _)| **factor != 0.0).for_each(|(&factor, row)| axpy(factor, row, to));
+fn add(factors: Factors, rows: &[Vec<f32>; SLOTS], to: &mut [f32]) {
+    let held = factors.into_iter().zip(rows).filter(|(factor, _)| *factor != 0.0);
+    add_sum(&held.map(|(factor, row)| (factor, &row[..])).collect::<Vec<_>>(), to);
 }
 
 impl<E, P> Vectors for Slices<E, P>
 where
     E: FnMut(&[f32], &mut [f32]) -> Result<Loss, String>,
-    P: Fn(&[f32], &[f32]) -> Vec<f32>,
+    P: Fn(Vec<f32>, &[f32]) -> Vec<f32>,
 {
     type Error = String;
 
@@ -95,7 +102,8 @@ where
         self.s[slot] = difference(&self.trial, &self.x);
         self.y[slot] = difference(&self.trial_gradient, &self.gradient);
         let y = &self.y[slot];
-        Ok(vec![Remembered { sy: dots(&self.s, y), sg: dots(&self.s, &self.trial_gradient), yy: norm2(y) }])
+        let [sy, sg] = factors(&self.s, [y, &self.trial_gradient]);
+        Ok(vec![Remembered { sy, sg, yy: norm2(y) }])
     }
 
     fn keep(&mut self, which: &[bool]) -> Result<(), String> {
@@ -109,11 +117,12 @@ where
     fn bend(&mut self, bends: &[Bend]) -> Result<Vec<Bent>, String> {
         let bent = |&Bend { pulls, newest }: &Bend| {
             let mut q: Vec<f32> = self.gradient.iter().map(|g| -g).collect();
-            add(&pulls.map(|pull| -pull), &self.y, &mut q);
-            self.bent = (self.precondition)(&q, &self.gradient);
-            let ymy = newest.map(|slot| &self.y[slot]).map(|y| dot(y, &(self.precondition)(y, &self.gradient)));
+            add(pulls.map(|pull| -pull), &self.y, &mut q);
+            self.bent = (self.precondition)(q, &self.gradient);
+            let ymy = newest.map(|slot| &self.y[slot]).map(|y| dot(y, &(self.precondition)(y.clone(), &self.gradient)));
+            let [yr] = factors(&self.y, [&self.bent]);
             Bent {
-                yr: dots(&self.y, &self.bent),
+                yr,
                 rg: dot(&self.bent, &self.gradient),
                 mean_square: norm2(&self.bent) / self.bent.len() as f64,
                 ymy: ymy.unwrap_or_default(),
@@ -126,7 +135,7 @@ where
         for Move { along, pushes } in moves {
             // Summed up apart: beside `x` small steps would lose their last digits one by one.
             self.bent.iter_mut().for_each(|v| *v *= *along as f32);
-            add(pushes, &self.s, &mut self.bent);
+            add(*pushes, &self.s, &mut self.bent);
             self.trial.copy_from_slice(&self.x);
             axpy(1.0, &self.bent, &mut self.trial);
         }
