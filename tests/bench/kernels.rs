@@ -1,6 +1,7 @@
-//! `cargo bench`: every convolution of VGG19 in both directions, the Gram products, and one whole evaluation.
+//! `cargo bench`: every convolution of VGG19 in both directions, the Gram products, one whole evaluation, L-BFGS' own work
+//! and the render.
 //!
-//! Sizes are those of a 256x256 picture; `augment bench` measures whole frames of any size.
+//! Sizes are those of a 256x256 picture unless a name says another; `augment bench` measures whole frames of any size.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 
@@ -9,15 +10,19 @@ use augment::nst::conv::first::{First, Padded};
 use augment::nst::conv::winograd::Winograd;
 use augment::nst::conv::{Plain, Size, Store};
 use augment::nst::gram;
-use augment::nst::loss::{self, Evaluator, Guides};
+use augment::nst::loss::{self, Evaluator, Guides, Loss};
+use augment::nst::optim::slices;
 use augment::nst::parallel::Shared;
+use augment::nst::photoreal::AffineField;
+use augment::nst::pixels::Pixels;
 use augment::nst::regions::Regions;
-use augment::nst::settings::{Padding, Pool, Settings};
+use augment::nst::settings::{Optimizer, Padding, Pool, Settings};
 use augment::nst::simd::{Isa, LANES};
 use augment::nst::vgg::Trunk;
 use augment::nst::weights::Backbone;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 const SIDE: usize = 256;
@@ -111,9 +116,41 @@ fn evaluation(c: &mut Criterion) {
     });
 }
 
+/// Ten evaluations that cost nothing.
+fn optimizer(c: &mut Criterion) {
+    const EVALUATIONS: usize = 10;
+    let size = Size { height: 216, width: 384 };
+    let start = values(3 * size.pixels());
+    let loss = |total: f64| Loss { total, content: 0.0, style: 0.0, tv: 0.0 };
+    c.bench_function("l-bfgs/10 evaluations 384x216", |b| {
+        b.iter(|| {
+            let mut total = 1e6;
+            let evaluate = |x: &[f32], gradient: &mut [f32]| {
+                gradient.iter_mut().zip(x).enumerate().for_each(|(n, (g, x))| *g = x * (n % 7 + 1) as f32);
+                total -= 1.0;
+                Ok(loss(total))
+            };
+            let go_on = |_, _| ControlFlow::Continue(());
+            slices::minimize(Optimizer::Lbfgs, EVALUATIONS, start.to_vec(), evaluate, |x, _| x, go_on).unwrap()
+        });
+    });
+}
+
+fn render(c: &mut Criterion) {
+    let picture = |height, width| Pixels::new(Size { height, width }, values(height * width * 3).to_vec());
+    let (content, stylized, original) = (picture(216, 384), picture(216, 384), picture(720, 1280));
+    c.bench_function("photoreal/1280x720 at 384x216", |b| {
+        b.iter(|| {
+            let mut original = original.clone();
+            AffineField::fit(&content, &stylized, Padding::Zero).apply(&mut original);
+            original
+        });
+    });
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(2));
-    targets = convolutions, first_convolution, grams, evaluation
+    targets = convolutions, first_convolution, grams, evaluation, optimizer, render
 }
 criterion_main!(benches);
