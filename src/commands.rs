@@ -3,7 +3,7 @@
 use crate::bench::{self, Measured};
 use crate::cli::{self, WeightsVerb};
 use crate::config::Config;
-use crate::device;
+use crate::device::{self, Choice};
 use crate::error::{Error, Result};
 use crate::manifest::{self, Row, Status};
 use crate::nst::backend::Machine;
@@ -232,7 +232,7 @@ pub fn init(args: &cli::Init) -> Result<u8> {
 pub fn doctor(args: cli::Doctor) -> Result<u8> {
     let cli::Doctor { config: path, machine, size } = args;
     use_threads(machine.threads)?;
-    let place = device::choose(&machine.device, machine.precision)?;
+    let place = choose_device(&machine)?;
     if path.is_none() && !machine.sets.is_empty() {
         return Err(Error::Usage("--set changes a config, and none is given; add --config FILE".into()));
     }
@@ -362,10 +362,17 @@ fn given(check: &cli::WeightsCheck) -> Result<Option<Sums>> {
 /// What every verb that computes begins with: threads, device, and the config with its seed.
 fn set_up(path: &Path, machine: &cli::Machine, seed: Option<u64>) -> Result<(Machine, Config)> {
     use_threads(machine.threads)?;
-    let place = device::choose(&machine.device, machine.precision)?;
+    let place = choose_device(machine)?;
     let mut config = Config::load(path, &machine.sets)?;
     config.seed = seed.unwrap_or(config.seed);
     Ok((place, config))
+}
+
+/// What `--device` names; where that is nothing but `auto` and no GPU can be used, it says why.
+fn choose_device(machine: &cli::Machine) -> Result<Machine> {
+    let Choice { machine, no_gpu } = device::choose(&machine.device, machine.precision)?;
+    no_gpu.iter().for_each(|why| terminal::tell(&format!("warning: the processor computes, no GPU: {why}")));
+    Ok(machine)
 }
 
 fn use_threads(threads: Option<u16>) -> Result<()> {

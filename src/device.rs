@@ -51,27 +51,40 @@ impl Asked {
     }
 }
 
+/// Where to compute.
+pub struct Choice {
+    pub machine: Machine,
+    /// Why `auto` did not take a GPU in a build that could.
+    pub no_gpu: Option<String>,
+}
+
+impl From<Machine> for Choice {
+    fn from(machine: Machine) -> Self {
+        Self { machine, no_gpu: None }
+    }
+}
+
 /// The machine that `--device` and `--precision` ask for; `auto` is the first GPU where this build and computer have one,
 /// else the processor.
 ///
 /// # Errors
 /// [`Error::Usage`] for a name that is no device, numbers that the processor's kernels do not have, and an `AUGMENT_ISA`
 /// that it lacks; [`Error::Run`] for a GPU that cannot be used, with the reason: nothing falls back to the CPU unasked.
-pub fn choose(name: &str, numbers: Option<Numbers>) -> Result<Machine> {
+pub fn choose(name: &str, numbers: Option<Numbers>) -> Result<Choice> {
     let precision = numbers.unwrap_or(Numbers::F32).into();
     match Asked::parse(name)? {
-        Asked::Cuda(index) => cuda::open(index, precision).map_err(|why| {
+        Asked::Cuda(index) => cuda::open(index, precision).map(Choice::from).map_err(|why| {
             Error::Run(format!("--device {name}: {why}\n  help: leave --device out, or say --device cpu"))
         }),
         Asked::Candle => {
             let name = "candle cpu".to_string();
-            Ok(Machine::Tensors { device: Device::Cpu, name, precision, batch: CANDLE_BATCH })
+            Ok(Machine::Tensors { device: Device::Cpu, name, precision, batch: CANDLE_BATCH }.into())
         }
         Asked::Auto => match cuda::open(0, precision) {
-            Ok(machine) => Ok(machine),
-            Err(_) => cpu(numbers),
+            Ok(machine) => Ok(machine.into()),
+            Err(why) => Ok(Choice { machine: cpu(numbers)?, no_gpu: cfg!(feature = "cuda").then_some(why) }),
         },
-        Asked::Cpu => cpu(numbers),
+        Asked::Cpu => cpu(numbers).map(Choice::from),
     }
 }
 
@@ -124,9 +137,12 @@ mod tests {
 
     #[test]
     fn names_are_devices_or_refused() {
-        assert!(matches!(choose("cpu", None), Ok(Machine::Cpu(_))));
+        assert!(matches!(choose("cpu", None), Ok(Choice { machine: Machine::Cpu(_), no_gpu: None })));
         assert!(choose("auto", None).is_ok());
-        assert!(matches!(choose("candle", Some(Numbers::Bf16)), Ok(Machine::Tensors { .. })));
+        assert!(matches!(
+            choose("candle", Some(Numbers::Bf16)),
+            Ok(Choice { machine: Machine::Tensors { .. }, no_gpu: None })
+        ));
         assert_eq!(Asked::parse("cuda").ok(), Some(Asked::Cuda(0)));
         assert_eq!(Asked::parse("cuda:3").ok(), Some(Asked::Cuda(3)));
         for name in ["cuda:x", "cuda:-1", "tpu", ""] {

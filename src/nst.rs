@@ -130,15 +130,15 @@ impl Workbench<'_> {
     /// machine works in batches, of one in a full batch.
     ///
     /// # Errors
-    /// [`Failure::Device`].
+    /// [`Failure::Device`], [`Failure::Memory`].
     pub fn seconds_per_evaluation(&mut self, count: usize) -> Result<f64, Failure> {
         let evaluator = &mut self.0[0];
         let grey = vec![0.5; evaluator.size().pixels() * 3];
         let whole = Regions::whole(evaluator.size());
         // The targets' forward passes warm up memory and caches.
-        let style = evaluator.style_target(&grey, Guides::new(&whole)).map_err(Failure::Device)?;
-        let goal = evaluator.goal(&grey, &style, Guides::new(&whole)).map_err(Failure::Device)?;
-        evaluator.seconds_per_evaluation(&goal, &grey, count).map_err(Failure::Device)
+        let style = evaluator.style_target(&grey, Guides::new(&whole)).map_err(Failure::device)?;
+        let goal = evaluator.goal(&grey, &style, Guides::new(&whole)).map_err(Failure::device)?;
+        evaluator.seconds_per_evaluation(&goal, &grey, count).map_err(Failure::device)
     }
 }
 
@@ -187,12 +187,27 @@ pub enum Failure {
     Stopped,
     /// The device refused, with its own words.
     Device(String),
+    /// So it did since its memory is too short, even for this picture alone.
+    Memory(String),
+}
+
+impl Failure {
+    fn device(words: String) -> Self {
+        if batcher::is_memory(&words) { Self::Memory(words) } else { Self::Device(words) }
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
             Self::Device(why) => return write!(f, "the device refuses: {why}"),
+            Self::Memory(why) => {
+                return write!(
+                    f,
+                    "the device's memory is too short even for this frame alone ({why}); lower stylize.size, scale the \
+                     frame down, or use --device cpu"
+                );
+            }
             Self::LossNotFinite => "the loss of the first evaluation is not finite; are the weights damaged?",
             Self::PixelsNotFinite => "the result holds values that are not finite",
             Self::Stopped => "it was given up unfinished",
@@ -249,7 +264,7 @@ impl Stylizer {
     /// Measures a style picture, at the sizes that contents are worked on.
     ///
     /// # Errors
-    /// [`Failure::Device`].
+    /// [`Failure::Device`], [`Failure::Memory`].
     pub fn style(&self, picture: &Picture) -> Result<Style, Failure> {
         let size = self.working_size(picture.pixels.size());
         let small = picture.pixels.resized(size);
@@ -264,7 +279,7 @@ impl Stylizer {
             let evaluator = self.evaluator(small.size());
             // Few styles tile, and the step between their sides would count as a part of the style.
             let mut evaluator = if self.wraps() { evaluator.padded(Padding::Replicate) } else { evaluator };
-            evaluator.style_target(small.data(), Guides::new(&regions.resized(small.size()))).map_err(Failure::Device)
+            evaluator.style_target(small.data(), Guides::new(&regions.resized(small.size()))).map_err(Failure::device)
         };
         let targets = (0..schedule::most(&self.settings)).map(target).collect::<Result<_, _>>()?;
         let colours = regions.parts().flatten().map(|part| ColourStatistics::of(&small, part)).collect();
@@ -353,7 +368,7 @@ impl Stylizer {
         };
         let goal = |evaluator: &mut Evaluator, view: &View, level: usize| {
             let (style, guides) = (&style.targets[level], Guides::new(&view.regions));
-            evaluator.goal(view.pixels.data(), style, guides).map_err(Failure::Device)
+            evaluator.goal(view.pixels.data(), style, guides).map_err(Failure::device)
         };
         // Contrasts depend on the size, and the style's were taken at the working size: all scales share these.
         let climate = LazyCell::new(|| Climate::of(&finest.pixels, &finest.scene));
@@ -363,7 +378,7 @@ impl Stylizer {
         let mut first = None;
         if !coarser.is_empty() {
             // Losses at two sizes do not compare, so the start is judged where the result will be.
-            let loss = evaluators[0].loss(&target, x.data()).map_err(Failure::Device)?;
+            let loss = evaluators[0].loss(&target, x.data()).map_err(Failure::device)?;
             if !loss.is_finite() {
                 return Err(Failure::LossNotFinite);
             }
@@ -426,7 +441,7 @@ impl Stylizer {
         evaluator.minimize(goal, descent, x, |_, loss| count(loss)).map_err(|failure| match failure {
             optim::Failure::NotFinite => Failure::LossNotFinite,
             optim::Failure::Stopped => Failure::Stopped,
-            optim::Failure::Evaluation(why) => Failure::Device(why),
+            optim::Failure::Evaluation(why) => Failure::device(why),
         })
     }
 
@@ -454,12 +469,12 @@ impl Stylizer {
     /// the network saw of the content.
     ///
     /// # Errors
-    /// [`Failure::Device`].
+    /// [`Failure::Device`], [`Failure::Memory`].
     fn render(&self, content: &Pixels, small: &Pixels, optimized: &Pixels) -> Result<Pixels, Failure> {
         let mut out = match self.settings.render {
             Render::Photoreal => {
                 let seen = self.seen(content).into_owned();
-                self.network.photoreal(small, optimized, seen, self.settings.padding).map_err(Failure::Device)?
+                self.network.photoreal(small, optimized, seen, self.settings.padding).map_err(Failure::device)?
             }
             Render::Pixels => self.resized(optimized, content.size()),
         };

@@ -20,7 +20,7 @@ use crate::output;
 use crate::plan::{Job, Plan};
 use image::RgbImage;
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -177,9 +177,17 @@ impl<'a> Worker<'a> {
         (row.width, row.height) = (Some(whole.size().width as u32), Some(whole.size().height as u32));
         picture.boxes = self.boxes(frame, row, whole.size(), inner);
         let engine = self.prepare(frame, whole.size(), picture.pixels.size())?;
+        let (engine, made) = first_that_fits(engine..shop.engines.len(), |engine| {
+            let size = shop.engines[engine].working_size(picture.pixels.size());
+            if self.bench.as_ref().is_none_or(|(other, _, _)| *other != engine) {
+                self.bench = Some((engine, size, shop.engines[engine].workbench(size)));
+            }
+            let style = shop.style_of(engine, job)?;
+            Ok(self.stylize(engine, &picture, &style, job, row, &mut on_step))
+        })?;
         row.reduced_size = (engine > 0).then_some(shop.engines[engine].settings().size as u32);
-        let style = shop.style_of(engine, job)?;
-        let Some(made) = self.stylize(engine, &picture, &style, job, row, &mut on_step)? else { return Ok(false) };
+        let made = made.map_err(|failure| Error::bad_file(&frame.path, failure.to_string()))?;
+        let Some(made) = made else { return Ok(false) };
         row.evals = Some(made.evals as u32);
         (row.first_content_loss, row.first_style_loss) = (Some(made.first.content), Some(made.first.style));
         (row.content_loss, row.style_loss) = (Some(made.last.content), Some(made.last.style));
@@ -238,7 +246,7 @@ impl<'a> Worker<'a> {
         job: &Job,
         row: &mut Row,
         on_step: &mut impl FnMut(Step) -> ControlFlow<()>,
-    ) -> Result<Option<Stylized>> {
+    ) -> std::result::Result<Option<Stylized>, Failure> {
         let Some((_, size, bench)) = &mut self.bench else { unreachable!("there is room for the frame") };
         let asked = &self.shop.engines[engine];
         let of = schedule::evaluations(&asked.scales(*size));
@@ -254,9 +262,8 @@ impl<'a> Worker<'a> {
                 Ok(made) => return Ok(Some(made)),
                 Err(Failure::Stopped) => return Ok(None),
                 // Other settings would not change the device's mind.
-                Err(failure) if row.restarted || safe.is_none() || matches!(failure, Failure::Device(_)) => {
-                    return Err(Error::bad_file(&self.shop.plan.frame(job).path, failure.to_string()));
-                }
+                Err(failure @ (Failure::Device(_) | Failure::Memory(_))) => return Err(failure),
+                Err(failure) if row.restarted || safe.is_none() => return Err(failure),
                 Err(_) => row.restarted = true,
             }
         }
@@ -292,6 +299,21 @@ impl<'a> Worker<'a> {
     }
 }
 
+/// The first of `engines` whose pictures fit into the device's memory, or the last, and what came of it.
+fn first_that_fits<T>(
+    engines: Range<usize>,
+    mut run: impl FnMut(usize) -> Result<std::result::Result<T, Failure>>,
+) -> Result<(usize, std::result::Result<T, Failure>)> {
+    let last = engines.end.saturating_sub(1);
+    for engine in engines {
+        match run(engine)? {
+            Err(Failure::Memory(_)) if engine < last => {}
+            made => return Ok((engine, made)),
+        }
+    }
+    unreachable!("the last engine is taken as it is")
+}
+
 /// As rows hold it.
 fn five_digits(value: f64) -> f64 {
     format!("{value:.4e}").parse().unwrap_or(value)
@@ -311,4 +333,33 @@ fn record(report: &Report, row: &mut Row) {
     row.boxes = Some(boxes.collect());
     row.box_edges_min = report.edges_min().map(rounded);
     row.guard = Some(GuardRow { start: report.eased_to_plain() as u32, original: report.eased_to_content() as u32 });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_cannot_hold_is_done_smaller_and_told_where_nothing_fits() {
+        let mut tried = Vec::new();
+        let mut fits_from = |least: usize, engines: Range<usize>| {
+            tried.clear();
+            let made = first_that_fits(engines, |engine| {
+                tried.push(engine);
+                Ok(if engine < least {
+                    Err(Failure::Memory("CUDA_ERROR_OUT_OF_MEMORY".into()))
+                } else {
+                    Ok("a picture")
+                })
+            });
+            (made.ok(), tried.clone())
+        };
+        assert_eq!(fits_from(0, 0..3), (Some((0, Ok("a picture"))), vec![0]));
+        assert_eq!(fits_from(2, 0..3), (Some((2, Ok("a picture"))), vec![0, 1, 2]));
+        assert_eq!(fits_from(1, 1..3).1, [1]);
+        let (made, tried) = fits_from(9, 0..3);
+        assert!(matches!(made, Some((2, Err(Failure::Memory(_))))) && tried == [0, 1, 2]);
+        let refused = first_that_fits(0..3, |_| Ok(Err::<(), _>(Failure::Device("the bus fell off".into()))));
+        assert!(matches!(refused, Ok((0, Err(Failure::Device(_))))));
+    }
 }

@@ -325,8 +325,8 @@ fn in_halves<T, R>(
     }
 }
 
-/// CUDA, cuDNN and cuBLAS each have a name of their own for it.
-fn is_memory(error: &str) -> bool {
+/// Whether a device said that its memory is too short: CUDA, cuDNN and cuBLAS each have a name of their own for it.
+pub fn is_memory(error: &str) -> bool {
     let error = error.to_lowercase();
     ["out of memory", "out_of_memory", "alloc_failed"].iter().any(|name| error.contains(name))
 }
