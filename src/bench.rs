@@ -42,7 +42,7 @@ pub struct Measured {
 pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), String> {
     let style = stylizer.style(&drawn(size, 3.0).into()).map_err(|failure| failure.to_string())?;
     let content = drawn(size, 5.0).into();
-    let at_once = stylizer.batch().unwrap_or(1);
+    let at_once = stylizer.batch(stylizer.working_size(size)).unwrap_or(1);
     let stylize = || {
         let mut bench = stylizer.workbench(stylizer.working_size(size));
         let mut ends = Vec::new();

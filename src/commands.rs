@@ -207,7 +207,7 @@ pub fn bench(args: cli::Bench) -> Result<u8> {
         height: size.height,
         width: size.width,
         threads: rayon::current_num_threads(),
-        batch: stylizer.batch().unwrap_or(1),
+        batch: stylizer.batch(stylizer.working_size(size)).unwrap_or(1),
         device: place.to_string(),
         backbone: backbone.name().into(),
         backbone_digest: backbone.digest().into(),

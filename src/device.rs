@@ -2,10 +2,12 @@
 
 use crate::error::{Error, Result};
 use crate::nst::backend::Machine;
+use crate::nst::batcher::Room;
 use crate::nst::simd::Isa;
 use crate::nst::tensor::Precision;
 use candle_core::Device;
 use clap::ValueEnum;
+use std::sync::Arc;
 
 /// Pictures of a batch on Candle's CPU back end, which gains nothing by more.
 const CANDLE_BATCH: usize = 2;
@@ -78,7 +80,13 @@ pub fn choose(name: &str, numbers: Option<Numbers>) -> Result<Choice> {
         }),
         Asked::Candle => {
             let name = "candle cpu".to_string();
-            Ok(Machine::Tensors { device: Device::Cpu, name, precision, batch: CANDLE_BATCH }.into())
+            Ok(Machine::Tensors {
+                device: Device::Cpu,
+                name,
+                precision,
+                room: Arc::new(Room::new(CANDLE_BATCH, usize::MAX)),
+            }
+            .into())
         }
         Asked::Auto => match cuda::open(0, precision) {
             Ok(machine) => Ok(machine.into()),
@@ -107,15 +115,16 @@ mod cuda {
 
 #[cfg(feature = "cuda")]
 mod cuda {
-    use super::{Machine, Precision};
+    use super::{Arc, Machine, Precision, Room};
     use candle_core::Device;
     use candle_core::cuda_backend::cudarc::driver::{CudaContext, result};
 
     /// Pictures of a batch at most: larger ones fill the device no better.
     const BATCH: usize = 16;
-    /// About what a picture of a batch takes while it is evaluated at 384x216, in bytes; larger ones that do not fit are
-    /// found by trying.
-    const PICTURE: usize = 512 << 20;
+    /// About what a pixel takes while its picture is evaluated with VGG19 up to relu5_1, in bytes: 1,200 of activations, as
+    /// much again for what the first block passes back, and as much twice for the convolutions' own. What does not fit all the
+    /// same is found by trying.
+    const PIXEL: usize = 6 << 10;
 
     pub fn open(index: usize, precision: Precision) -> Result<Machine, String> {
         let count = CudaContext::device_count().map_err(|error| format!("no CUDA driver answers: {error}"))?;
@@ -126,8 +135,8 @@ mod cuda {
         let context = CudaContext::new(index).map_err(|error| error.to_string())?;
         let name = context.name().map_err(|error| error.to_string())?;
         let (free, _) = result::mem_get_info().map_err(|error| error.to_string())?;
-        let batch = (free / PICTURE).clamp(1, BATCH);
-        Ok(Machine::Tensors { device, name: format!("cuda:{index} {name}"), precision, batch })
+        let room = Arc::new(Room::new(BATCH, free / PIXEL));
+        Ok(Machine::Tensors { device, name: format!("cuda:{index} {name}"), precision, room })
     }
 }
 

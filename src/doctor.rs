@@ -71,7 +71,7 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, machine: &Machine
         threads,
         free_memory_mb: free as f64 / 1e6,
         frames_at_once: crew::frames_that_fit(
-            crew::most_frames(stylizer.batch(), threads),
+            crew::most_frames(stylizer.batch(size), threads),
             crew::bytes_per_frame(full, &scales),
         ),
         backbone: backbone.name().into(),

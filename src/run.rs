@@ -380,20 +380,18 @@ impl Batch {
     /// As many frames at once as [`crew::most_frames`] says, if memory allows.
     fn crew(&self, stylizer: &Stylizer, plan: &Plan, todo: &[&Job]) -> Result<Crew> {
         let threads = rayon::current_num_threads();
-        let most = crew::most_frames(stylizer.batch(), threads);
-        let frames = match self.order.frames_at_once {
-            Some(frames) => frames.min(most),
-            None => {
-                let sample = todo.iter().step_by(todo.len().div_ceil(SAMPLE));
-                let sizes = sample.filter_map(|job| decode::dimensions(&plan.frame(job).path).ok());
-                let bytes = sizes.map(|(width, height)| {
-                    let full = Size { height: height as usize, width: width as usize };
-                    crew::bytes_per_frame(full, &stylizer.scales(stylizer.working_size(full)))
-                });
-                crew::frames_that_fit(most, bytes.max().unwrap_or(0))
-            }
-        };
-        Crew::new(frames.min(todo.len()), threads)
+        let sample = todo.iter().step_by(todo.len().div_ceil(SAMPLE).max(1));
+        let sizes = sample.filter_map(|job| decode::dimensions(&plan.frame(job).path).ok());
+        let sizes: Vec<Size> =
+            sizes.map(|(width, height)| Size { height: height as usize, width: width as usize }).collect();
+        let at_once = |&full: &Size| crew::most_frames(stylizer.batch(stylizer.working_size(full)), threads);
+        let most = sizes.iter().map(at_once).max().unwrap_or(threads);
+        let frames = self.order.frames_at_once.unwrap_or_else(|| {
+            let bytes =
+                sizes.iter().map(|&full| crew::bytes_per_frame(full, &stylizer.scales(stylizer.working_size(full))));
+            crew::frames_that_fit(most, bytes.max().unwrap_or(0))
+        });
+        Crew::new(frames.min(most).min(todo.len()), threads)
     }
 
     fn header(&self, engine: &Engine, plan: &Plan, sorted: &Sorted) -> Header {

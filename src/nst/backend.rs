@@ -1,6 +1,6 @@
 //! The two back ends behind one face: the CPU's own kernels, and Candle's tensors in batches.
 
-use super::batcher::{self, Batcher};
+use super::batcher::{self, Batcher, Room};
 use super::conv::Size;
 use super::loss::{self, ContentTarget, Guides, Loss, StyleTarget};
 use super::metric;
@@ -23,8 +23,8 @@ use std::time::Instant;
 pub enum Machine {
     /// Kernels of this instruction set; each evaluation on the threads that ask for it.
     Cpu(Isa),
-    /// A device of Candle's, which works on up to `batch` pictures at once.
-    Tensors { device: Device, name: String, precision: Precision, batch: usize },
+    /// A device of Candle's, which works on as many pictures at once as there is `room` for.
+    Tensors { device: Device, name: String, precision: Precision, room: Arc<Room> },
 }
 
 impl From<Isa> for Machine {
@@ -69,18 +69,18 @@ impl Network {
         let deepest: Tap = loss::deepest_tap(settings)?;
         match machine {
             Machine::Cpu(isa) => Trunk::new(backbone, deepest, settings.pool, *isa).map(Arc::new).map(Self::Cpu),
-            Machine::Tensors { device, precision, batch, .. } => {
+            Machine::Tensors { device, precision, room, .. } => {
                 let trunk = TensorTrunk::new(backbone, deepest, settings.pool, device, *precision)?;
-                Ok(Self::Tensors(Batcher::new(trunk, *batch)))
+                Ok(Self::Tensors(Batcher::new(trunk, room.clone())))
             }
         }
     }
 
-    /// Pictures of a batch at most, where there are batches.
-    pub fn batch(&self) -> Option<usize> {
+    /// Pictures of `size` in a batch at most, where there are batches.
+    pub fn batch(&self, size: Size) -> Option<usize> {
         match self {
             Self::Cpu(_) => None,
-            Self::Tensors(batcher) => Some(batcher.most()),
+            Self::Tensors(batcher) => Some(batcher.most(size)),
         }
     }
 

@@ -19,14 +19,41 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a batch waits for one more picture while it could be larger: little beside its evaluations.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// The device's thread, which ends with the last handle.
 #[derive(Clone)]
 pub struct Batcher {
     tickets: Sender<Ticket>,
-    /// Pictures of a batch at most; halved whenever the device's memory was too short.
-    most: Arc<AtomicUsize>,
+    room: Arc<Room>,
+}
+
+/// What a batch may hold.
+#[derive(Debug)]
+pub struct Room {
+    /// Pictures at most.
+    pictures: usize,
+    /// Pixels of all pictures together at most; fewer whenever the device's memory was too short.
+    pixels: AtomicUsize,
+}
+
+impl Room {
+    /// For at least one picture, of any size.
+    pub fn new(pictures: usize, pixels: usize) -> Self {
+        Self { pictures: pictures.max(1), pixels: AtomicUsize::new(pixels) }
+    }
+
+    /// As many pictures of `size` as a batch holds.
+    pub fn pictures(&self, size: Size) -> usize {
+        (self.pixels.load(Ordering::Relaxed) / size.pixels()).clamp(1, self.pictures)
+    }
+
+    fn shrink(&self, pictures: usize, size: Size) {
+        self.pixels.fetch_min(pictures * size.pixels(), Ordering::Relaxed);
+    }
 }
 
 enum Ticket {
@@ -81,18 +108,17 @@ pub struct Evaluator {
 }
 
 impl Batcher {
-    /// Gives `trunk` a thread that works on up to `most` pictures at once, at least 1.
-    pub fn new(trunk: TensorTrunk, most: usize) -> Self {
+    /// Gives `trunk` a thread of its own.
+    pub fn new(trunk: TensorTrunk, room: Arc<Room>) -> Self {
         let (tickets, waiting) = channel();
-        let most = Arc::new(AtomicUsize::new(most.max(1)));
-        let shared = most.clone();
+        let shared = room.clone();
         thread::spawn(move || serve(&trunk, &waiting, &shared));
-        Self { tickets, most }
+        Self { tickets, room }
     }
 
     /// Pictures of a batch at most, as memory turned out.
-    pub fn most(&self) -> usize {
-        self.most.load(Ordering::Relaxed)
+    pub fn most(&self, size: Size) -> usize {
+        self.room.pictures(size)
     }
 
     /// For pictures of `size` under `settings`.
@@ -226,7 +252,7 @@ impl Evaluator {
     /// What the device says.
     pub fn seconds_per_evaluation(&self, goal: &Arc<TensorGoal>, pixels: &[f32], count: usize) -> Result<f64, String> {
         let (settings, size, padding) = (self.settings.clone(), self.size, self.padding);
-        let (goal, pixels, most) = (goal.clone(), pixels.to_vec(), self.batcher.most.clone());
+        let (goal, pixels, room) = (goal.clone(), pixels.to_vec(), self.batcher.room.clone());
         let timed = move |trunk: &TensorTrunk, batch: usize| -> candle_core::Result<f64> {
             let pictures = trunk.upload(&vec![&pixels[..]; batch], size)?;
             let goals = vec![&*goal; batch];
@@ -240,14 +266,14 @@ impl Evaluator {
         self.batcher.once(move |trunk| {
             let each =
                 |batch: &[()]| timed(trunk, batch.len()).map(|seconds| vec![seconds; batch.len()]).map_err(words);
-            let all = in_halves(&vec![(); most.load(Ordering::Relaxed)], &most, &each);
+            let all = in_halves(&vec![(); room.pictures(size)], &|batch| room.shrink(batch, size), &each);
             all.into_iter().next().unwrap_or_else(|| Err(GONE.into())).map_err(candle_core::Error::msg)
         })
     }
 }
 
 /// Does what is asked until nobody can ask any more.
-fn serve(trunk: &TensorTrunk, waiting: &Receiver<Ticket>, most: &AtomicUsize) {
+fn serve(trunk: &TensorTrunk, waiting: &Receiver<Ticket>, room: &Room) {
     let mut queue: Vec<Optimization> = Vec::new();
     loop {
         if queue.is_empty() {
@@ -256,6 +282,13 @@ fn serve(trunk: &TensorTrunk, waiting: &Receiver<Ticket>, most: &AtomicUsize) {
                 Err(_) => return,
             }
         }
+        while let Some(head) = queue.first()
+            && queue.iter().filter(|other| head.goes_with(other)).count() < room.pictures(head.size)
+            && let Ok(ticket) = waiting.recv_timeout(GATHER)
+        {
+            accept(trunk, ticket, &mut queue);
+        }
+        // What is done by itself does not wait for a whole batch.
         while let Ok(ticket) = waiting.try_recv() {
             accept(trunk, ticket, &mut queue);
         }
@@ -264,10 +297,12 @@ fn serve(trunk: &TensorTrunk, waiting: &Receiver<Ticket>, most: &AtomicUsize) {
         }
         let head = queue.remove(0);
         let (mut batch, rest): (Vec<_>, Vec<_>) = queue.into_iter().partition(|other| head.goes_with(other));
+        let size = head.size;
         batch.insert(0, head);
-        queue = batch.split_off(batch.len().min(most.load(Ordering::Relaxed)));
+        queue = batch.split_off(batch.len().min(room.pictures(size)));
         queue.extend(rest);
-        let results = in_halves(&batch, most, &|batch| optimize(trunk, batch).map_err(words));
+        let shrink = |pictures: usize| room.shrink(pictures, size);
+        let results = in_halves(&batch, &shrink, &|batch| optimize(trunk, batch).map_err(words));
         for (asked, result) in batch.iter().zip(results) {
             let _ = asked.notes.send(Note::Ended(result));
         }
@@ -307,19 +342,19 @@ fn optimize(trunk: &TensorTrunk, batch: &[Optimization]) -> candle_core::Result<
     Ok(pictures.into_iter().zip(outcomes).collect())
 }
 
-/// One answer for each of `batch`. Where the device's memory is too short the batch is done in halves, and from then on no
-/// larger ones are tried.
+/// One answer for each of `batch`. Where the device's memory is too short the batch is done in halves, and `shrink` hears
+/// how many are not too many.
 fn in_halves<T, R>(
     batch: &[T],
-    most: &AtomicUsize,
+    shrink: &impl Fn(usize),
     run: &impl Fn(&[T]) -> Result<Vec<R>, String>,
 ) -> Vec<Result<R, String>> {
     match run(batch) {
         Ok(answers) => answers.into_iter().map(Ok).collect(),
         Err(error) if batch.len() > 1 && is_memory(&error) => {
             let half = batch.len().div_ceil(2);
-            most.fetch_min(half, Ordering::Relaxed);
-            batch.chunks(half).flat_map(|part| in_halves(part, most, run)).collect()
+            shrink(half);
+            batch.chunks(half).flat_map(|part| in_halves(part, shrink, run)).collect()
         }
         Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
     }
@@ -353,24 +388,31 @@ mod tests {
 
     #[test]
     fn a_batch_too_large_for_memory_is_done_in_halves_from_then_on() {
-        let most = AtomicUsize::new(8);
+        let size = Size { height: 20, width: 10 };
+        let room = Room::new(8, 1700);
+        assert_eq!((room.pictures(size), room.pictures(Size { height: 50, width: 100 })), (8, 1));
+        let shrink = |pictures: usize| room.shrink(pictures, size);
         let run = |batch: &[u32]| match batch.len() {
             ..=2 => Ok(batch.iter().map(|n| n * 10).collect()),
             _ => Err("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".to_string()),
         };
-        let answers = in_halves(&[1, 2, 3, 4, 5, 6, 7], &most, &run);
+        let answers = in_halves(&[1, 2, 3, 4, 5, 6, 7], &shrink, &run);
         assert_eq!(answers, [10, 20, 30, 40, 50, 60, 70].map(Ok));
-        assert_eq!(most.into_inner(), 2);
+        assert_eq!((room.pictures(size), room.pictures(Size { height: 10, width: 10 })), (2, 4));
     }
 
     #[test]
     fn other_faults_and_batches_of_one_that_do_not_fit_are_told_to_all() {
-        let most = AtomicUsize::new(8);
+        let shrunk = AtomicUsize::new(0);
+        let shrink = |pictures| shrunk.store(pictures, Ordering::Relaxed);
         let fault = |_: &[u32]| Err::<Vec<u32>, _>("the bus fell off".to_string());
-        assert_eq!(in_halves(&[1, 2], &most, &fault), [Err("the bus fell off".into()), Err("the bus fell off".into())]);
-        assert_eq!(most.load(Ordering::Relaxed), 8);
+        assert_eq!(
+            in_halves(&[1, 2], &shrink, &fault),
+            [Err("the bus fell off".into()), Err("the bus fell off".into())]
+        );
+        assert_eq!(shrunk.load(Ordering::Relaxed), 0);
         let full = |_: &[u32]| Err::<Vec<u32>, _>("CUDNN_STATUS_ALLOC_FAILED".to_string());
-        assert!(in_halves(&[1, 2, 3], &most, &full).iter().all(Result::is_err));
+        assert!(in_halves(&[1, 2, 3], &shrink, &full).iter().all(Result::is_err));
     }
 
     /// The most that both back ends differ by over several pictures, each with a goal of its own.
@@ -389,7 +431,7 @@ mod tests {
         let backbone = Backbone::random([16, 32, 32, 48, 32], deepest);
         let fast = Trunk::new(&backbone, deepest, settings.pool, Isa::available()[0]).unwrap();
         let slow = TensorTrunk::new(&backbone, deepest, settings.pool, &Device::Cpu, precision).unwrap();
-        let batcher = Batcher::new(slow, 3);
+        let batcher = Batcher::new(slow, Arc::new(Room::new(3, usize::MAX)));
         let mut random = Random(3);
         let mut picture = || -> Vec<f32> {
             let level = random.uniform();
