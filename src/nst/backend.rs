@@ -70,8 +70,9 @@ impl Network {
         match machine {
             Machine::Cpu(isa) => Trunk::new(backbone, deepest, settings.pool, *isa).map(Arc::new).map(Self::Cpu),
             Machine::Tensors { device, precision, room, .. } => {
-                let trunk = TensorTrunk::new(backbone, deepest, settings.pool, device, *precision)?;
-                Ok(Self::Tensors(Batcher::new(trunk, room.clone())))
+                let (backbone, pool, device, precision) = (backbone.clone(), settings.pool, device.clone(), *precision);
+                let make = move || TensorTrunk::new(&backbone, deepest, pool, &device, precision);
+                Batcher::new(make, room.clone()).map(Self::Tensors)
             }
         }
     }
@@ -100,7 +101,7 @@ impl Network {
                 AffineField::fit(content, stylized, padding).apply(&mut original);
                 Ok(original)
             }
-            Self::Tensors(batcher) => batcher.photoreal(content, stylized, &original, padding),
+            Self::Tensors(batcher) => batcher.photoreal(content, stylized, original, padding),
         }
     }
 

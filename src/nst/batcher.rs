@@ -108,12 +108,28 @@ pub struct Evaluator {
 }
 
 impl Batcher {
-    /// Gives `trunk` a thread of its own.
-    pub fn new(trunk: TensorTrunk, room: Arc<Room>) -> Self {
+    /// Has `make` build the trunk on the thread that works with it: CUDA orders only what comes from one thread.
+    ///
+    /// # Errors
+    /// What `make` says.
+    pub fn new(
+        make: impl FnOnce() -> Result<TensorTrunk, String> + Send + 'static,
+        room: Arc<Room>,
+    ) -> Result<Self, String> {
         let (tickets, waiting) = channel();
+        let (ready, heard) = channel();
         let shared = room.clone();
-        thread::spawn(move || serve(&trunk, &waiting, &shared));
-        Self { tickets, room }
+        thread::spawn(move || match make() {
+            Ok(trunk) => {
+                let _ = ready.send(Ok(()));
+                serve(&trunk, &waiting, &shared);
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error));
+            }
+        });
+        heard.recv().unwrap_or_else(|_| Err(GONE.into()))?;
+        Ok(Self { tickets, room })
     }
 
     /// Pictures of a batch at most, as memory turned out.
@@ -134,18 +150,16 @@ impl Batcher {
         &self,
         content: &Pixels,
         stylized: &Pixels,
-        original: &Pixels,
+        original: Pixels,
         padding: Padding,
     ) -> Result<Pixels, String> {
-        let pictures = [content, stylized, original].map(Pixels::clone);
-        let size = original.size();
-        let rendered = self.once(move |trunk| {
-            let planes = |n: usize| trunk.upload(&[pictures[n].data()], pictures[n].size())?.squeeze(0);
-            let wraps = padding == Padding::Wrap;
-            let rendered = photoreal::tensors::render(&planes(0)?, &planes(1)?, &planes(2)?, wraps)?;
-            Ok(download(&rendered.unsqueeze(0)?)?.concat())
-        })?;
-        Ok(Pixels::new(size, rendered))
+        let (content, stylized) = (content.clone(), stylized.clone());
+        self.once(move |trunk| {
+            let planes = |picture: &Pixels| trunk.upload(&[picture.data()], picture.size())?.squeeze(0);
+            let (content, stylized, wraps) = (planes(&content)?, planes(&stylized)?, padding == Padding::Wrap);
+            let rendered = photoreal::tensors::render(&content, &stylized, &planes(&original)?, wraps)?;
+            Ok(Pixels::new(original.size(), rendered.permute((1, 2, 0))?.flatten_all()?.to_vec1()?))
+        })
     }
 
     /// Runs `work` on the device's thread.
@@ -201,8 +215,7 @@ impl Evaluator {
         let (settings, size, padding) = (self.settings.clone(), self.size, self.padding);
         let (goal, pixels) = (goal.clone(), pixels.to_vec());
         self.batcher.once(move |trunk| {
-            let (losses, gradients) =
-                trunk.evaluate(&settings, &trunk.upload(&[&pixels], size)?, padding, &[&*goal])?;
+            let (losses, gradients) = trunk.evaluate(&settings, &trunk.upload(&[&pixels], size)?, padding, &goal)?;
             Ok((losses[0], download(&gradients)?.concat()))
         })
     }
@@ -255,9 +268,9 @@ impl Evaluator {
         let (goal, pixels, room) = (goal.clone(), pixels.to_vec(), self.batcher.room.clone());
         let timed = move |trunk: &TensorTrunk, batch: usize| -> candle_core::Result<f64> {
             let pictures = trunk.upload(&vec![&pixels[..]; batch], size)?;
-            let goals = vec![&*goal; batch];
+            let goal = TensorGoal::together(&vec![&*goal; batch])?;
             // The first one warms up memory and chooses kernels.
-            let run = || trunk.evaluate(&settings, &pictures, padding, &goals).map(drop);
+            let run = || trunk.evaluate(&settings, &pictures, padding, &goal).map(drop);
             run()?;
             let begun = Instant::now();
             (0..count).try_for_each(|_| run())?;
@@ -320,11 +333,11 @@ fn accept(trunk: &TensorTrunk, ticket: Ticket, queue: &mut Vec<Optimization>) {
 fn optimize(trunk: &TensorTrunk, batch: &[Optimization]) -> candle_core::Result<Vec<(Vec<f32>, Outcome)>> {
     let Some(Optimization { settings, descent, size, padding, .. }) = batch.first() else { return Ok(Vec::new()) };
     let starts: Vec<&[f32]> = batch.iter().map(|one| &one.start[..]).collect();
-    let goals: Vec<&TensorGoal> = batch.iter().map(|one| &*one.goal).collect();
+    let goal = TensorGoal::together(&batch.iter().map(|one| &*one.goal).collect::<Vec<_>>())?;
     let starts = trunk.upload(&starts, *size)?;
     let shape = starts.shape().clone();
     let evaluate = |x: &Tensor| {
-        let (losses, mut gradients) = trunk.evaluate(settings, &x.reshape(&shape)?, *padding, &goals)?;
+        let (losses, mut gradients) = trunk.evaluate(settings, &x.reshape(&shape)?, *padding, &goal)?;
         if descent.grey {
             gradients = gradients.mean_keepdim(1)?.broadcast_as(&shape)?;
         }
@@ -430,8 +443,8 @@ mod tests {
         let deepest = loss::deepest_tap(settings).unwrap();
         let backbone = Backbone::random([16, 32, 32, 48, 32], deepest);
         let fast = Trunk::new(&backbone, deepest, settings.pool, Isa::available()[0]).unwrap();
-        let slow = TensorTrunk::new(&backbone, deepest, settings.pool, &Device::Cpu, precision).unwrap();
-        let batcher = Batcher::new(slow, Arc::new(Room::new(3, usize::MAX)));
+        let slow = TensorTrunk::new(&backbone, deepest, settings.pool, &Device::Cpu, precision);
+        let batcher = Batcher::new(|| slow, Arc::new(Room::new(3, usize::MAX))).unwrap();
         let mut random = Random(3);
         let mut picture = || -> Vec<f32> {
             let level = random.uniform();

@@ -41,22 +41,64 @@ struct Conv {
     bias: Tensor,
 }
 
-/// What one picture shall come close to, on the device.
+/// What the pictures of a batch shall come close to, on the device; of one to begin with.
 pub struct TensorGoal {
-    /// Per tap the features, `[1, channels, height, width]`, and their squared norm.
-    content: Vec<(Tap, Tensor, f32)>,
+    content: Vec<(Tap, ContentGoal)>,
     style: Vec<(Tap, StyleGoal)>,
+}
+
+/// One tap's features, `[pictures, channels, height, width]`, and two over their squared norms, `[pictures, 1, 1, 1]`.
+struct ContentGoal {
+    features: Tensor,
+    factors: Tensor,
 }
 
 /// One tap's targets, by region. A region that either side lacks has weights of zero.
 struct StyleGoal {
-    /// `[1, regions, channels, channels]`
+    /// `[pictures, regions, channels, channels]`
     grams: Tensor,
-    /// How much of each pixel belongs to a region: `[1, regions, 1, pixels]`.
+    /// How much of each pixel belongs to a region: `[pictures, regions, 1, pixels]`.
     weights: Tensor,
-    /// The sums of these, and the norm that all regions share: the paper's `sum a |S|^2`.
-    totals: Vec<f32>,
-    norm: f32,
+    /// One over the sums of these, or 0: `[pictures, regions, 1, 1]`.
+    inverses: Tensor,
+    /// These sums over the norm that all regions share, the paper's `sum a |S|^2`: `[pictures, regions]`.
+    shares: Tensor,
+    /// Four over that norm: `[pictures, 1, 1]`.
+    factors: Tensor,
+}
+
+impl TensorGoal {
+    /// Those of several pictures of one size, in their order.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub fn together(goals: &[&Self]) -> Result<Self> {
+        let Some(first) = goals.first() else { candle_core::bail!("a batch of nothing") };
+        let content = |at: usize| {
+            let all = |pick: fn(&ContentGoal) -> &Tensor| joined(goals.iter().map(|goal| pick(&goal.content[at].1)));
+            let goal = ContentGoal { features: all(|goal| &goal.features)?, factors: all(|goal| &goal.factors)? };
+            Ok((first.content[at].0, goal))
+        };
+        let style = |at: usize| {
+            let all = |pick: fn(&StyleGoal) -> &Tensor| joined(goals.iter().map(|goal| pick(&goal.style[at].1)));
+            let goal = StyleGoal {
+                grams: all(|goal| &goal.grams)?,
+                weights: all(|goal| &goal.weights)?,
+                inverses: all(|goal| &goal.inverses)?,
+                shares: all(|goal| &goal.shares)?,
+                factors: all(|goal| &goal.factors)?,
+            };
+            Ok((first.style[at].0, goal))
+        };
+        Ok(Self {
+            content: (0..first.content.len()).map(content).collect::<Result<_>>()?,
+            style: (0..first.style.len()).map(style).collect::<Result<_>>()?,
+        })
+    }
+}
+
+fn joined<'a>(parts: impl Iterator<Item = &'a Tensor>) -> Result<Tensor> {
+    Tensor::cat(&parts.collect::<Vec<_>>(), 0)
 }
 
 impl TensorTrunk {
@@ -100,9 +142,12 @@ impl TensorTrunk {
     /// # Errors
     /// When the device refuses.
     pub fn upload(&self, pictures: &[&[f32]], size: Size) -> Result<Tensor> {
-        let all = pictures.concat();
         let shape = (pictures.len(), size.height, size.width, 3);
-        Tensor::from_vec(all, shape, &self.device)?.permute((0, 3, 1, 2))?.contiguous()
+        let uploaded = match pictures {
+            [one] => Tensor::from_slice(one, shape, &self.device)?,
+            several => Tensor::from_vec(several.concat(), shape, &self.device)?,
+        };
+        uploaded.permute((0, 3, 1, 2))?.contiguous()
     }
 
     /// The activations of every layer, `[pictures, channels, height, width]`, for RGB in 0..1.
@@ -155,7 +200,8 @@ impl TensorTrunk {
                 });
             }
             let Some(gradient) = &passing else { continue };
-            let masked = (gradient * activation.gt(0_f32)?.to_dtype(gradient.dtype())?)?;
+            // What ReLU has left is not negative, so its sign says where a gradient passes.
+            let masked = (gradient * activation.sign()?)?;
             passing = Some(match padding {
                 Padding::Zero => self.conv2d(&masked, &conv.backward, 1)?,
                 Padding::Wrap => self.conv2d(&padded(&masked, padding)?, &conv.backward, 0)?,
@@ -208,7 +254,8 @@ impl TensorTrunk {
         let features = |&(tap, _): &(Tap, f64)| -> Result<_> {
             let features = activations[tap.index()].to_dtype(DType::F32)?;
             let norm = features.sqr()?.sum_all()?.to_scalar::<f32>()?.max(LEAST_NORM as f32);
-            Ok((tap, features, norm))
+            let factors = Tensor::full(2.0 / norm, (1, 1, 1, 1), &self.device)?;
+            Ok((tap, ContentGoal { features, factors }))
         };
         let content = settings.content.layers.iter().map(features).collect::<Result<_>>()?;
         let style = style.grams.iter().map(|(tap, targets)| Ok((*tap, self.style_goal(targets, guides.at(*tap))?)));
@@ -235,12 +282,15 @@ impl TensorTrunk {
                 }
             }
         }
-        let (count, channels) = (totals.len(), matrix.isqrt());
+        let (count, channels, norm) = (totals.len(), matrix.isqrt(), norm.max(LEAST_NORM) as f32);
+        let inverses = totals.iter().map(|&total| if total > 0.0 { 1.0 / total } else { 0.0 }).collect();
+        let shares = totals.iter().map(|total| total / norm).collect();
         Ok(StyleGoal {
             grams: Tensor::from_vec(grams, (1, count, channels, channels), &self.device)?,
             weights: Tensor::from_vec(weights, (1, count, 1, pixels), &self.device)?,
-            totals,
-            norm: norm.max(LEAST_NORM) as f32,
+            inverses: Tensor::from_vec(inverses, (1, count, 1, 1), &self.device)?,
+            shares: Tensor::from_vec(shares, (1, count), &self.device)?,
+            factors: Tensor::full(4.0 / norm, (1, 1, 1), &self.device)?,
         })
     }
 
@@ -253,13 +303,13 @@ impl TensorTrunk {
         settings: &Settings,
         pictures: &Tensor,
         padding: Padding,
-        goals: &[&TensorGoal],
+        goal: &TensorGoal,
     ) -> Result<(Vec<Loss>, Tensor)> {
         let Some(deepest) = deepest(&[&settings.content, &settings.style]) else {
             candle_core::bail!("neither content nor style names a layer")
         };
         let activations = self.forward(pictures, padding, deepest)?;
-        let zeros = Tensor::zeros(goals.len(), DType::F32, &self.device)?;
+        let zeros = Tensor::zeros(pictures.dim(0)?, DType::F32, &self.device)?;
         let (mut content, mut style, mut tv) = (zeros.clone(), zeros.clone(), zeros);
         let tap_gradient = |tap: Tap, features: &Tensor| {
             let mut gradient: Option<Tensor> = None;
@@ -270,14 +320,14 @@ impl TensorTrunk {
                 });
                 Ok(())
             };
-            if let Some(at) = settings.content.layers.iter().position(|&(other, _)| other == tap) {
-                let (distance, own) = self.content_gradient(features, goals, at)?;
+            if let Some((_, goal)) = goal.content.iter().find(|(other, _)| *other == tap) {
+                let (distance, own) = content_gradient(features, goal)?;
                 let share = share(&settings.content, tap);
                 content = (&content + (distance * share)?)?;
                 add((own * (settings.content.weight * share))?)?;
             }
-            if let Some(at) = settings.style.layers.iter().position(|&(other, _)| other == tap) {
-                let (distance, own) = self.style_gradient(features, goals, at)?;
+            if let Some((_, goal)) = goal.style.iter().find(|(other, _)| *other == tap) {
+                let (distance, own) = self.style_gradient(features, goal)?;
                 let share = share(&settings.style, tap);
                 style = (&style + (distance * share)?)?;
                 add((own * (settings.style.weight * share))?)?;
@@ -295,40 +345,23 @@ impl TensorTrunk {
         Ok((terms.iter().map(loss).collect(), gradients))
     }
 
-    /// `|F - C|^2 / |C|^2` of every picture and its gradient, for the content's layer `at`.
-    fn content_gradient(&self, features: &Tensor, goals: &[&TensorGoal], at: usize) -> Result<(Tensor, Tensor)> {
-        let targets: Vec<&Tensor> = goals.iter().map(|goal| &goal.content[at].1).collect();
-        let norms = self.per_picture(goals.iter().map(|goal| goal.content[at].2))?;
-        let off = (features - Tensor::cat(&targets, 0)?)?;
-        let distance = (off.sqr()?.flatten_from(1)?.sum(1)? / &norms)?;
-        Ok((distance, (off.broadcast_div(&norms.reshape(((), 1, 1, 1))?)? * 2.0)?))
-    }
-
-    /// The distance of every picture's Gram matrices and its gradient, for the style's layer `at`; see
-    /// [`super::loss`] for the formula. The share of a region and its matrix' own divisor are one number and cancel.
-    fn style_gradient(&self, features: &Tensor, goals: &[&TensorGoal], at: usize) -> Result<(Tensor, Tensor)> {
-        let goal = |n: usize| &goals[n].style[at].1;
-        let every = || (0..goals.len()).map(goal);
-        let cat = |pick: fn(&StyleGoal) -> &Tensor| Tensor::cat(&every().map(pick).collect::<Vec<_>>(), 0);
-        let (grams, weights) = (cat(|goal| &goal.grams)?, cat(|goal| &goal.weights)?);
-        let norms = self.per_picture(every().map(|goal| goal.norm))?;
+    /// The distance of every picture's Gram matrices and its gradient; see [`super::loss`] for the formula. The share of a
+    /// region and its matrix' own divisor are one number and cancel.
+    fn style_gradient(&self, features: &Tensor, goal: &StyleGoal) -> Result<(Tensor, Tensor)> {
         let rows = rows(features)?;
         let turned = rows.t()?;
-        let mut distance = norms.zeros_like()?;
         let mut gradient = rows.zeros_like()?;
-        for region in 0..goal(0).totals.len() {
-            let totals = self.per_picture(every().map(|goal| goal.totals[region]))?;
-            let least = self.per_picture(every().map(|goal| goal.totals[region].max(f32::MIN_POSITIVE)))?;
-            let weight = weights.narrow(1, region, 1)?.squeeze(1)?;
-            let gram =
-                self.product(&rows.broadcast_mul(&weight)?, &turned)?.broadcast_div(&least.reshape(((), 1, 1))?)?;
-            let off = (gram - grams.narrow(1, region, 1)?.squeeze(1)?)?;
-            let here = ((off.sqr()?.flatten_from(1)?.sum(1)? * totals)? / &norms)?;
-            distance = (distance + here)?;
-            let through =
-                self.product(&off.broadcast_div(&norms.reshape(((), 1, 1))?)?, &rows)?.broadcast_mul(&weight)?;
-            gradient = (gradient + (through * 4.0)?)?;
+        let mut distances = Vec::new();
+        for region in 0..goal.grams.dim(1)? {
+            let here = |tensor: &Tensor| tensor.narrow(1, region, 1)?.squeeze(1);
+            let weight = here(&goal.weights)?;
+            let gram = self.product(&rows.broadcast_mul(&weight)?, &turned)?;
+            let off = (gram.broadcast_mul(&here(&goal.inverses)?)? - here(&goal.grams)?)?;
+            distances.push(off.sqr()?.flatten_from(1)?.sum(1)?);
+            let through = self.product(&off.broadcast_mul(&goal.factors)?, &rows)?;
+            gradient = (gradient + through.broadcast_mul(&weight)?)?;
         }
+        let distance = (Tensor::stack(&distances, 1)? * &goal.shares)?.sum(1)?;
         Ok((distance, gradient.reshape(features.shape())?))
     }
 
@@ -342,12 +375,13 @@ impl TensorTrunk {
         candle_core::cuda::set_gemm_reduced_precision_f32(false);
         product
     }
+}
 
-    fn per_picture(&self, values: impl Iterator<Item = f32>) -> Result<Tensor> {
-        let values: Vec<f32> = values.collect();
-        let count = values.len();
-        Tensor::from_vec(values, count, &self.device)
-    }
+/// `|F - C|^2 / |C|^2` of every picture and its gradient.
+fn content_gradient(features: &Tensor, goal: &ContentGoal) -> Result<(Tensor, Tensor)> {
+    let off = (features - &goal.features)?;
+    let distance = (off.sqr()?.flatten_from(1)?.sum(1)? * goal.factors.flatten_all()?)?;
+    Ok(((distance * 0.5)?, off.broadcast_mul(&goal.factors)?))
 }
 
 /// What [`TensorTrunk::upload`] was given, from `[pictures, 3, height, width]`.

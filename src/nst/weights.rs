@@ -11,6 +11,7 @@ use std::fmt::Write;
 const BUILTIN: &[u8] = include_bytes!("builtin.safetensors");
 
 /// A frozen VGG19, as far as its file goes.
+#[derive(Clone)]
 pub struct Backbone {
     name: String,
     digest: String,
@@ -18,6 +19,7 @@ pub struct Backbone {
 }
 
 /// One convolution's tensors: `[outputs, inputs, 3, 3]` and `[outputs]`, `f32`.
+#[derive(Clone)]
 struct Conv {
     weight: Tensor,
     bias: Tensor,

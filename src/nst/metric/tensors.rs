@@ -43,7 +43,7 @@ impl Metric {
     fn calmness(&self, gradient: &Tensor) -> Result<Tensor> {
         let squares = gradient.sqr()?.sum_keepdim(1)?;
         // Without any gradient nothing moves, whatever the weights.
-        let mean = squares.mean_keepdim((2, 3))?.maximum(f32::MIN_POSITIVE)?;
+        let mean = (squares.mean_keepdim((2, 3))? + f64::from(f32::MIN_POSITIVE))?;
         let near = self.near.apply(&squares)?.broadcast_div(&mean)?;
         ((near + FLOOR as f64)?.recip()? * (1.0 + FLOOR) as f64)?.sqrt()
     }
