@@ -23,6 +23,16 @@ pub enum Precision {
     Bf16,
 }
 
+impl Precision {
+    /// The type of what is kept.
+    pub fn stored(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::Bf16 => DType::BF16,
+        }
+    }
+}
+
 /// The frozen network up to its deepest tap on one device.
 pub struct TensorTrunk {
     device: Device,
@@ -115,7 +125,7 @@ impl TensorTrunk {
     ) -> std::result::Result<Self, String> {
         let conv = |(weight, bias): (&Tensor, &Tensor)| -> Result<Conv> {
             let backward = weight.flip(&[2, 3])?.transpose(0, 1)?.contiguous()?;
-            let place = |tensor: &Tensor| tensor.to_dtype(stored(precision))?.to_device(device);
+            let place = |tensor: &Tensor| tensor.to_dtype(precision.stored())?.to_device(device);
             Ok(Conv {
                 forward: place(weight)?,
                 backward: place(&backward)?,
@@ -152,7 +162,7 @@ impl TensorTrunk {
 
     /// The activations of every layer, `[pictures, channels, height, width]`, for RGB in 0..1.
     fn forward(&self, pixels: &Tensor, padding: Padding, deepest: Tap) -> Result<Vec<Tensor>> {
-        let mut x = pixels.broadcast_sub(&self.mean)?.broadcast_div(&self.std)?.to_dtype(stored(self.precision))?;
+        let mut x = pixels.broadcast_sub(&self.mean)?.broadcast_div(&self.std)?.to_dtype(self.precision.stored())?;
         let mut activations: Vec<Tensor> = Vec::new();
         for (conv, tap) in self.convs.iter().zip(Tap::all()).take(deepest.index() + 1) {
             if tap.opens_block() && tap.block() > 0 {
@@ -193,7 +203,7 @@ impl TensorTrunk {
                 passing = Some(unpooled(above, activation, self.pool)?);
             }
             if let Some(own) = tap_gradient(tap, &activation.to_dtype(DType::F32)?)? {
-                let own = own.to_dtype(stored(self.precision))?;
+                let own = own.to_dtype(self.precision.stored())?;
                 passing = Some(match passing {
                     Some(above) => (above + own)?,
                     None => own,
@@ -416,13 +426,6 @@ fn total_variation(pictures: &Tensor, padding: Padding) -> Result<(Tensor, Tenso
 /// Turned along `dim`: place 0 takes what was at place `by`.
 fn turned(x: &Tensor, dim: usize, by: usize) -> Result<Tensor> {
     Tensor::cat(&[x.narrow(dim, by, x.dim(dim)? - by)?, x.narrow(dim, 0, by)?], dim)
-}
-
-fn stored(precision: Precision) -> DType {
-    match precision {
-        Precision::F32 => DType::F32,
-        Precision::Bf16 => DType::BF16,
-    }
 }
 
 fn deepest(terms: &[&Term]) -> Option<Tap> {
