@@ -186,8 +186,8 @@ impl TensorTrunk {
         x.conv2d(kernel, padding, 1, 1, 1)
     }
 
-    /// Takes the gradients of taps back to the pixels, `[pictures, 3, height, width]`; `tap_gradient(tap, features)` is
-    /// called from the deepest tap up, with and for `f32`.
+    /// Takes the gradients of taps back to the pixels, `[pictures, 3, height, width]`; `tap_gradient(tap, features)`, in `f32`,
+    /// is called from the deepest tap up.
     fn backward(
         &self,
         activations: &[Tensor],
@@ -202,7 +202,7 @@ impl TensorTrunk {
             if let (Some(above), true) = (&passing, pools) {
                 passing = Some(unpooled(above, activation, self.pool)?);
             }
-            if let Some(own) = tap_gradient(tap, &activation.to_dtype(DType::F32)?)? {
+            if let Some(own) = tap_gradient(tap, activation)? {
                 let own = own.to_dtype(self.precision.stored())?;
                 passing = Some(match passing {
                     Some(above) => (above + own)?,
@@ -389,7 +389,7 @@ impl TensorTrunk {
 
 /// `|F - C|^2 / |C|^2` of every picture and its gradient.
 fn content_gradient(features: &Tensor, goal: &ContentGoal) -> Result<(Tensor, Tensor)> {
-    let off = (features - &goal.features)?;
+    let off = (features.to_dtype(DType::F32)? - &goal.features)?;
     let distance = (off.sqr()?.flatten_from(1)?.sum(1)? * goal.factors.flatten_all()?)?;
     Ok(((distance * 0.5)?, off.broadcast_mul(&goal.factors)?))
 }
@@ -470,10 +470,9 @@ fn windows(x: &Tensor) -> Result<[Tensor; 4]> {
 }
 
 fn pooled(x: &Tensor, pool: Pool) -> Result<Tensor> {
-    let [a, b, c, d] = windows(x)?;
     match pool {
-        Pool::Max => a.maximum(&b)?.maximum(&c.maximum(&d)?),
-        Pool::Avg => ((a + b)? + (c + d)?)? * 0.25,
+        Pool::Max => x.max_pool2d(2),
+        Pool::Avg => x.avg_pool2d(2),
     }
 }
 
