@@ -8,7 +8,7 @@
 //!
 //! [`pixels`] and [`plane`] are the pictures, [`scene`] and [`regions`] what is where in them, [`colour`] and [`weather`]
 //! the start, [`vgg`] the network on the kernels of [`conv`] and [`tensor`] the same on a GPU, which [`batcher`] feeds,
-//! [`backend`] the choice between them, [`loss`], [`optim`] and [`metric`] the optimization,
+//! [`backend`] the choice between them, [`loss`], [`optim`] and [`metric`] the optimization, [`separable`] filters on a GPU,
 //! [`schedule`] the sizes that it goes through, [`photoreal`] the render, [`guard`] what keeps labelled objects visible, [`falling`] what
 //! falls in front of them, [`weights`] and [`settings`] what is given.
 
