@@ -53,10 +53,14 @@ impl Error {
         Self::BadFile { path: path.to_path_buf(), message: message.into() }
     }
 
-    /// Whether every later frame would meet the same: the disk is full or takes no writing.
+    /// Whether every later frame would meet the same: the disk is full or takes no writing, or the GPU is lost.
     pub fn ends_run(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-        matches!(self, Self::Io { source, .. } if [QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&source.kind()))
+        match self {
+            Self::Io { source, .. } => [QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&source.kind()),
+            Self::Run(_) => true,
+            _ => false,
+        }
     }
 
     /// The process's exit code: 2 for a mistake in the command or config, 1 for everything else.
@@ -83,5 +87,6 @@ mod tests {
         let error = Error::io(Path::new("a.jpg"), "read it")(io::Error::other("disk on fire"));
         assert_eq!(error.to_string(), "a.jpg: could not read it: disk on fire");
         assert_eq!(error.exit_code(), 1);
+        assert!(!error.ends_run() && Error::Run("the device can no longer be used".into()).ends_run());
     }
 }

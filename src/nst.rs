@@ -189,11 +189,17 @@ pub enum Failure {
     Device(String),
     /// So it did since its memory is too short, even for this picture alone.
     Memory(String),
+    /// The device will do nothing more for this process.
+    Lost(String),
 }
 
 impl Failure {
     fn device(words: String) -> Self {
-        if batcher::is_memory(&words) { Self::Memory(words) } else { Self::Device(words) }
+        match () {
+            () if batcher::is_memory(&words) => Self::Memory(words),
+            () if batcher::is_lost(&words) => Self::Lost(words),
+            () => Self::Device(words),
+        }
     }
 }
 
@@ -201,6 +207,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
             Self::Device(why) => return write!(f, "the device refuses: {why}"),
+            Self::Lost(why) => return write!(f, "the device can no longer be used: {why}"),
             Self::Memory(why) => {
                 return write!(
                     f,

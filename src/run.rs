@@ -368,7 +368,10 @@ impl Batch {
                     observer.event(Event::Row(&row));
                 }
                 Note::Broken(error) => {
-                    let help = "what is done stays done; make room there and give the same command again";
+                    let help = match error {
+                        Error::Run(_) => "what is done stays done; give the same command again, or add --device cpu",
+                        _ => "what is done stays done; make room there and give the same command again",
+                    };
                     return Err(Error::Run(format!("{error}\n  help: {help}")));
                 }
             }

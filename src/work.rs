@@ -80,7 +80,7 @@ impl<'a> Workshop<'a> {
                 let path = &self.plan.styles[index].path;
                 let (picture, _, _) = self.picture(path, decode::decode(path)?.image, bars::inner)?;
                 let style = self.engines[engine].style(&picture);
-                let style = style.map_err(|failure| Error::bad_file(path, failure.to_string()))?;
+                let style = style.map_err(|failure| refused(path, &failure))?;
                 place.insert(Arc::new(style)).clone()
             }
         };
@@ -186,7 +186,7 @@ impl<'a> Worker<'a> {
             Ok(self.stylize(engine, &picture, &style, job, row, &mut on_step))
         })?;
         row.reduced_size = (engine > 0).then_some(shop.engines[engine].settings().size as u32);
-        let made = made.map_err(|failure| Error::bad_file(&frame.path, failure.to_string()))?;
+        let made = made.map_err(|failure| refused(&frame.path, &failure))?;
         let Some(made) = made else { return Ok(false) };
         row.evals = Some(made.evals as u32);
         (row.first_content_loss, row.first_style_loss) = (Some(made.first.content), Some(made.first.style));
@@ -262,7 +262,7 @@ impl<'a> Worker<'a> {
                 Ok(made) => return Ok(Some(made)),
                 Err(Failure::Stopped) => return Ok(None),
                 // Other settings would not change the device's mind.
-                Err(failure @ (Failure::Device(_) | Failure::Memory(_))) => return Err(failure),
+                Err(failure @ (Failure::Device(_) | Failure::Memory(_) | Failure::Lost(_))) => return Err(failure),
                 Err(failure) if row.restarted || safe.is_none() => return Err(failure),
                 Err(_) => row.restarted = true,
             }
@@ -296,6 +296,14 @@ impl<'a> Worker<'a> {
             output::copy_label(label, &folder.join(to))?;
         }
         output::write_image(&folder.join(&job.output), &pixels.to_rgb8(), profile, self.shop.quality)
+    }
+}
+
+/// A failure over the picture at `path`, or what will be said of every other too.
+fn refused(path: &Path, failure: &Failure) -> Error {
+    match failure {
+        Failure::Lost(_) => Error::Run(format!("{}: {failure}", path.display())),
+        _ => Error::bad_file(path, failure.to_string()),
     }
 }
 

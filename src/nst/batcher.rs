@@ -15,6 +15,7 @@ use super::settings::{Padding, Settings};
 use super::tensor::{TensorGoal, TensorTrunk, download};
 use candle_core::Tensor;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -169,7 +170,7 @@ impl Batcher {
     ) -> Result<T, String> {
         let (answer, heard) = channel();
         let work = move |trunk: &TensorTrunk| {
-            let _ = answer.send(work(trunk).map_err(|error| error.to_string()));
+            let _ = answer.send(unharmed(|| work(trunk)).map_err(words));
         };
         let sent = self.tickets.send(Ticket::Once(Box::new(work)));
         sent.ok().and_then(|()| heard.recv().ok()).unwrap_or_else(|| Err(GONE.into()))
@@ -315,7 +316,8 @@ fn serve(trunk: &TensorTrunk, waiting: &Receiver<Ticket>, room: &Room) {
         queue = batch.split_off(batch.len().min(room.pictures(size)));
         queue.extend(rest);
         let shrink = |pictures: usize| room.shrink(pictures, size);
-        let results = in_halves(&batch, &shrink, &|batch| optimize(trunk, batch).map_err(words));
+        let run = |batch: &[Optimization]| unharmed(|| optimize(trunk, batch)).map_err(words);
+        let results = in_halves(&batch, &shrink, &run);
         for (asked, result) in batch.iter().zip(results) {
             let _ = asked.notes.send(Note::Ended(result));
         }
@@ -327,6 +329,11 @@ fn accept(trunk: &TensorTrunk, ticket: Ticket, queue: &mut Vec<Optimization>) {
         Ticket::Optimize(optimization) => queue.push(*optimization),
         Ticket::Once(work) => work(trunk),
     }
+}
+
+/// One picture's panic is its own failure, and the device's thread goes on for the others.
+fn unharmed<T>(work: impl FnOnce() -> candle_core::Result<T>) -> candle_core::Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| candle_core::bail!("the program panicked over it"))
 }
 
 /// Optimizes pictures that go together, in step: of each the best picture seen, and the losses.
@@ -379,6 +386,11 @@ pub fn is_memory(error: &str) -> bool {
     ["out of memory", "out_of_memory", "alloc_failed"].iter().any(|name| error.contains(name))
 }
 
+/// Whether a device said what it will say to everything from now on: a fault of the driver outlives what met it.
+pub fn is_lost(error: &str) -> bool {
+    !is_memory(error) && (error.contains("CUDA_ERROR_") || error == GONE)
+}
+
 fn words(error: candle_core::Error) -> String {
     error.to_string()
 }
@@ -426,6 +438,27 @@ mod tests {
         assert_eq!(shrunk.load(Ordering::Relaxed), 0);
         let full = |_: &[u32]| Err::<Vec<u32>, _>("CUDNN_STATUS_ALLOC_FAILED".to_string());
         assert!(in_halves(&[1, 2, 3], &shrink, &full).iter().all(Result::is_err));
+    }
+
+    #[test]
+    fn a_lost_device_is_told_from_one_that_is_full_or_refuses() {
+        let told = |words: &str| (is_memory(words), is_lost(words));
+        assert_eq!(told("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")"), (true, false));
+        assert_eq!(told("DriverError(CUDA_ERROR_ILLEGAL_ADDRESS, \"an illegal memory access\")"), (false, true));
+        assert_eq!(told("unexpected dtype, expected: F32, got: BF16"), (false, false));
+        assert_eq!(told(GONE), (false, true));
+    }
+
+    #[test]
+    fn a_panic_on_the_devices_thread_is_one_answer_and_not_its_end() {
+        let backbone = Backbone::random([16; 5], "relu1_1".parse().unwrap());
+        let trunk = TensorTrunk::new(&backbone, "relu1_1".parse().unwrap(), Pool::Max, &Device::Cpu, Precision::F32);
+        let batcher = Batcher::new(|| trunk, Arc::new(Room::new(1, 1))).unwrap();
+        let failed = batcher.once(|_| -> candle_core::Result<()> { panic!("a bug") });
+        assert!(failed.unwrap_err().contains("panicked"));
+        assert_eq!(batcher.once(|_| Ok(7)), Ok(7));
+        let missing = Batcher::new(|| Err("no such device".into()), Arc::new(Room::new(1, 1)));
+        assert_eq!(missing.err().unwrap(), "no such device");
     }
 
     /// The most that both back ends differ by over several pictures, each with a goal of its own.
