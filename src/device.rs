@@ -90,16 +90,18 @@ pub fn choose(name: &str, numbers: Option<Numbers>) -> Result<Choice> {
         }
         Asked::Auto => match cuda::open(0, precision) {
             Ok(machine) => Ok(machine.into()),
+            Err(why) if numbers == Some(Numbers::Bf16) => Err(Error::Usage(format!("{ONLY_F32}, and no GPU: {why}"))),
             Err(why) => Ok(Choice { machine: cpu(numbers)?, no_gpu: cfg!(feature = "cuda").then_some(why) }),
         },
         Asked::Cpu => cpu(numbers).map(Choice::from),
     }
 }
 
+const ONLY_F32: &str = "--precision bf16 is for GPUs; the processor computes in f32";
+
 fn cpu(numbers: Option<Numbers>) -> Result<Machine> {
     if numbers == Some(Numbers::Bf16) {
-        let message = "--precision bf16 is for GPUs; the processor computes in f32";
-        return Err(Error::Usage(message.into()));
+        return Err(Error::Usage(ONLY_F32.into()));
     }
     Isa::from_env().map(Machine::Cpu).map_err(Error::Usage)
 }

@@ -9,7 +9,7 @@ use super::photoreal::AffineField;
 use super::pixels::Pixels;
 use super::settings::{Padding, Settings, Tap};
 use super::simd::Isa;
-use super::tensor::{Precision, TensorGoal, TensorTrunk};
+use super::tensor::{Precision, TensorTrunk};
 use super::vgg::Trunk;
 use super::weights::Backbone;
 use candle_core::Device;
@@ -59,7 +59,7 @@ pub enum Evaluator<'a> {
 /// What a picture shall come close to at one scale.
 pub enum Goal<'a> {
     Cpu(ContentTarget, &'a StyleTarget, Guides),
-    Tensors(Arc<TensorGoal>),
+    Tensors(batcher::Goal),
 }
 
 impl Network {

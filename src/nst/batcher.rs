@@ -19,20 +19,60 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+const GONE: &str = "the device's thread has ended";
 /// How long a batch waits for one more picture while it could be larger: little beside its evaluations.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// The device's thread, which ends with the last handle.
+/// A device at work.
 #[derive(Clone)]
 pub struct Batcher {
-    tickets: Sender<Ticket>,
+    thread: Arc<Thread>,
     room: Arc<Room>,
 }
 
-/// What a batch may hold.
+/// The device's thread, which ends with the last handle; whoever drops that waits, or the program could end under it.
+struct Thread {
+    tickets: Option<Sender<Ticket>>,
+    joins: Option<JoinHandle<()>>,
+}
+
+impl Thread {
+    fn ask(&self, ticket: Ticket) -> Result<(), String> {
+        self.tickets.as_ref().and_then(|tickets| tickets.send(ticket).ok()).ok_or_else(|| GONE.into())
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.tickets = None;
+        self.joins.take().map(JoinHandle::join);
+    }
+}
+
+/// What one picture shall come close to. It lies on the device, and goes where it came from: memory that another thread
+/// gives back is in no order with the device's work.
+pub struct Goal {
+    tensors: Option<Arc<TensorGoal>>,
+    thread: Arc<Thread>,
+}
+
+impl Goal {
+    fn tensors(&self) -> Arc<TensorGoal> {
+        self.tensors.clone().unwrap_or_else(|| unreachable!("it is taken when it is dropped"))
+    }
+}
+
+impl Drop for Goal {
+    fn drop(&mut self) {
+        let tensors = self.tensors.take();
+        let _ = self.thread.ask(Ticket::Once(Box::new(move |_| drop(tensors))));
+    }
+}
+
+/// What a batch may hold, by the memory that was free at the start.
 #[derive(Debug)]
 pub struct Room {
     /// Pictures at most.
@@ -120,7 +160,7 @@ impl Batcher {
         let (tickets, waiting) = channel();
         let (ready, heard) = channel();
         let shared = room.clone();
-        thread::spawn(move || match make() {
+        let joins = thread::spawn(move || match make() {
             Ok(trunk) => {
                 let _ = ready.send(Ok(()));
                 serve(&trunk, &waiting, &shared);
@@ -130,7 +170,7 @@ impl Batcher {
             }
         });
         heard.recv().unwrap_or_else(|_| Err(GONE.into()))?;
-        Ok(Self { tickets, room })
+        Ok(Self { thread: Arc::new(Thread { tickets: Some(tickets), joins: Some(joins) }), room })
     }
 
     /// Pictures of a batch at most, as memory turned out.
@@ -172,12 +212,10 @@ impl Batcher {
         let work = move |trunk: &TensorTrunk| {
             let _ = answer.send(unharmed(|| work(trunk)).map_err(words));
         };
-        let sent = self.tickets.send(Ticket::Once(Box::new(work)));
-        sent.ok().and_then(|()| heard.recv().ok()).unwrap_or_else(|| Err(GONE.into()))
+        self.thread.ask(Ticket::Once(Box::new(work)))?;
+        heard.recv().unwrap_or_else(|_| Err(GONE.into()))
     }
 }
-
-const GONE: &str = "the device's thread has ended";
 
 impl Evaluator {
     /// With another padding than the settings say.
@@ -202,19 +240,21 @@ impl Evaluator {
     ///
     /// # Errors
     /// What the device says.
-    pub fn goal(&self, content: &[f32], style: &StyleTarget, guides: Guides) -> Result<Arc<TensorGoal>, String> {
+    pub fn goal(&self, content: &[f32], style: &StyleTarget, guides: Guides) -> Result<Goal, String> {
         let (settings, size, padding, content) = (self.settings.clone(), self.size, self.padding, content.to_vec());
         let style = style.clone();
-        self.batcher.once(move |trunk| trunk.goal(&settings, &content, size, padding, &style, &guides)).map(Arc::new)
+        let make = move |trunk: &TensorTrunk| trunk.goal(&settings, &content, size, padding, &style, &guides);
+        let tensors = self.batcher.once(make)?;
+        Ok(Goal { tensors: Some(Arc::new(tensors)), thread: self.batcher.thread.clone() })
     }
 
     /// The loss of `pixels` and its gradient; see [`super::loss::Evaluator::evaluate`].
     ///
     /// # Errors
     /// What the device says.
-    pub fn evaluate(&self, goal: &Arc<TensorGoal>, pixels: &[f32]) -> Result<(Loss, Vec<f32>), String> {
+    pub fn evaluate(&self, goal: &Goal, pixels: &[f32]) -> Result<(Loss, Vec<f32>), String> {
         let (settings, size, padding) = (self.settings.clone(), self.size, self.padding);
-        let (goal, pixels) = (goal.clone(), pixels.to_vec());
+        let (goal, pixels) = (goal.tensors(), pixels.to_vec());
         self.batcher.once(move |trunk| {
             let (losses, gradients) = trunk.evaluate(&settings, &trunk.upload(&[&pixels], size)?, padding, &goal)?;
             Ok((losses[0], download(&gradients)?.concat()))
@@ -228,7 +268,7 @@ impl Evaluator {
     /// When it is stopped, the loss is no number, or the device refuses a batch of this picture alone.
     pub fn minimize(
         &self,
-        goal: &Arc<TensorGoal>,
+        goal: &Goal,
         descent: Descent,
         start: &[f32],
         on_step: &mut impl FnMut(usize, Loss) -> ControlFlow<()>,
@@ -239,13 +279,13 @@ impl Evaluator {
             descent,
             size: self.size,
             padding: self.padding,
-            goal: goal.clone(),
+            goal: goal.tensors(),
             start: start.to_vec(),
             notes,
             told: AtomicUsize::new(0),
         }));
         let gone = || Failure::Evaluation(GONE.into());
-        self.batcher.tickets.send(ticket).map_err(|_| gone())?;
+        self.batcher.thread.ask(ticket).map_err(Failure::Evaluation)?;
         loop {
             match heard.recv().map_err(|_| gone())? {
                 Note::Evaluated(evaluation, loss) if on_step(evaluation, loss).is_break() => {
@@ -264,9 +304,9 @@ impl Evaluator {
     ///
     /// # Errors
     /// What the device says.
-    pub fn seconds_per_evaluation(&self, goal: &Arc<TensorGoal>, pixels: &[f32], count: usize) -> Result<f64, String> {
+    pub fn seconds_per_evaluation(&self, goal: &Goal, pixels: &[f32], count: usize) -> Result<f64, String> {
         let (settings, size, padding) = (self.settings.clone(), self.size, self.padding);
-        let (goal, pixels, room) = (goal.clone(), pixels.to_vec(), self.batcher.room.clone());
+        let (goal, pixels, room) = (goal.tensors(), pixels.to_vec(), self.batcher.room.clone());
         let timed = move |trunk: &TensorTrunk, batch: usize| -> candle_core::Result<f64> {
             let pictures = trunk.upload(&vec![&pixels[..]; batch], size)?;
             let goal = TensorGoal::together(&vec![&*goal; batch])?;
@@ -313,8 +353,10 @@ fn serve(trunk: &TensorTrunk, waiting: &Receiver<Ticket>, room: &Room) {
         let (mut batch, rest): (Vec<_>, Vec<_>) = queue.into_iter().partition(|other| head.goes_with(other));
         let size = head.size;
         batch.insert(0, head);
-        queue = batch.split_off(batch.len().min(room.pictures(size)));
-        queue.extend(rest);
+        let left = batch.split_off(batch.len().min(room.pictures(size)));
+        // Others' turn comes before what is left of the same.
+        queue = rest;
+        queue.extend(left);
         let shrink = |pictures: usize| room.shrink(pictures, size);
         let run = |batch: &[Optimization]| unharmed(|| optimize(trunk, batch)).map_err(words);
         let results = in_halves(&batch, &shrink, &run);
@@ -383,12 +425,23 @@ fn in_halves<T, R>(
 /// Whether a device said that its memory is too short: CUDA, cuDNN and cuBLAS each have a name of their own for it.
 pub fn is_memory(error: &str) -> bool {
     let error = error.to_lowercase();
-    ["out of memory", "out_of_memory", "alloc_failed"].iter().any(|name| error.contains(name))
+    ["out of memory", "out_of_memory", "alloc_failed", "allocation_failed"].iter().any(|name| error.contains(name))
 }
 
-/// Whether a device said what it will say to everything from now on: a fault of the driver outlives what met it.
+/// Whether a device said what it will say to everything from now on: such faults outlive what met them.
 pub fn is_lost(error: &str) -> bool {
-    !is_memory(error) && (error.contains("CUDA_ERROR_") || error == GONE)
+    const FAULTS: [&str; 9] = [
+        "ILLEGAL_ADDRESS",
+        "ILLEGAL_INSTRUCTION",
+        "MISALIGNED_ADDRESS",
+        "LAUNCH_FAILED",
+        "LAUNCH_TIMEOUT",
+        "ECC_UNCORRECTABLE",
+        "HARDWARE_STACK_ERROR",
+        "DEINITIALIZED",
+        "CONTEXT_IS_DESTROYED",
+    ];
+    error == GONE || FAULTS.iter().any(|fault| error.contains(&format!("CUDA_ERROR_{fault}")))
 }
 
 fn words(error: candle_core::Error) -> String {
@@ -445,6 +498,8 @@ mod tests {
         let told = |words: &str| (is_memory(words), is_lost(words));
         assert_eq!(told("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")"), (true, false));
         assert_eq!(told("DriverError(CUDA_ERROR_ILLEGAL_ADDRESS, \"an illegal memory access\")"), (false, true));
+        assert_eq!(told("CudnnError(CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)"), (true, false));
+        assert_eq!(told("DriverError(CUDA_ERROR_INVALID_VALUE, \"invalid argument\")"), (false, false));
         assert_eq!(told("unexpected dtype, expected: F32, got: BF16"), (false, false));
         assert_eq!(told(GONE), (false, true));
     }

@@ -177,10 +177,10 @@ impl Walk {
         self.ended.is_none()
     }
 
-    /// Ends where `told` says so.
+    /// Ends where `told` says so, unless it has ended by itself.
     fn heed(&mut self, told: ControlFlow<()>) {
         if told.is_break() {
-            self.ended = Some(Err(Failure::Stopped));
+            self.ended.get_or_insert(Err(Failure::Stopped));
         }
     }
 
@@ -311,15 +311,16 @@ fn lbfgs<V: Vectors>(
     let mut all: Vec<Lbfgs> = Vec::new();
     for evaluation in 1..=steps {
         let losses = vectors.evaluate()?;
+        // Whoever ends with this evaluation is heard of once more.
+        let mut heard: Vec<bool> = all.iter().map(|one| one.walk.goes_on()).collect();
+        heard.resize(losses.len(), true);
         let slots: Vec<Option<usize>> = if all.is_empty() {
             all = losses.iter().map(|&loss| Lbfgs::new(Walk::new(loss))).collect();
             vec![Some(0); losses.len()]
         } else {
             all.iter_mut().zip(&losses).map(|(one, &there)| one.accepts(there).then(|| one.free())).collect()
         };
-        for (picture, (one, &loss)) in
-            all.iter_mut().zip(&losses).enumerate().filter(|(_, (one, _))| one.walk.goes_on())
-        {
+        for (picture, (one, &loss)) in all.iter_mut().zip(&losses).enumerate().filter(|&(picture, _)| heard[picture]) {
             one.walk.heed(on_step(picture, evaluation, loss));
         }
         let told = vectors.remember(&slots)?;
@@ -363,8 +364,10 @@ fn adam<V: Vectors>(
             all = losses.iter().map(|&loss| Walk::new(loss)).collect();
         }
         let mut better = vec![evaluation == 1; losses.len()];
-        for (picture, (walk, &loss)) in all.iter_mut().zip(&losses).enumerate().filter(|(_, (walk, _))| walk.goes_on())
-        {
+        for (picture, (walk, &loss)) in all.iter_mut().zip(&losses).enumerate() {
+            if evaluation > 1 && !walk.goes_on() {
+                continue;
+            }
             walk.heed(on_step(picture, evaluation, loss));
             if !loss.is_finite() {
                 walk.ended.get_or_insert(Ok(()));
@@ -485,10 +488,13 @@ mod tests {
     fn a_start_without_a_loss_is_an_error_and_a_cliff_on_the_way_is_avoided() {
         for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
             let nowhere = |_: &[f32], _: &mut [f32]| loss(f64::NAN);
-            assert_eq!(
-                minimize(optimizer, 9, &mut vec![0.0; 3], plain, nowhere, |_, _| ControlFlow::Continue(())),
-                Err(Failure::NotFinite)
-            );
+            let mut heard = 0;
+            let on_step = |n, _| {
+                heard = n;
+                ControlFlow::Continue(())
+            };
+            let ended = minimize(optimizer, 9, &mut vec![0.0; 3], plain, nowhere, on_step);
+            assert_eq!((ended, heard), (Err(Failure::NotFinite), 1));
             let cliff = |x: &[f32], gradient: &mut [f32]| match x[0] {
                 ..0.6 => valley(x, gradient),
                 _ => {
