@@ -180,7 +180,7 @@ impl<'a> Worker<'a> {
         let (engine, made) = first_that_fits(engine..shop.engines.len(), |engine| {
             let size = shop.engines[engine].working_size(picture.pixels.size());
             if self.bench.as_ref().is_none_or(|(other, _, _)| *other != engine) {
-                self.bench = Some((engine, size, shop.engines[engine].workbench(size)));
+                self.furnish(engine, size);
             }
             let style = shop.style_of(engine, job)?;
             Ok(self.stylize(engine, &picture, &style, job, row, &mut on_step))
@@ -220,7 +220,7 @@ impl<'a> Worker<'a> {
         {
             return Ok(*engine);
         }
-        // The old room goes before the new one comes.
+        // What the old room takes is free for the new one.
         self.bench = None;
         let free = memory::free();
         let needs = |engine: &usize| crew::bytes_per_frame(full, &self.shop.engines[*engine].scales(sizes[*engine]));
@@ -232,8 +232,14 @@ impl<'a> Worker<'a> {
             );
             return Err(Error::bad_file(&frame.path, message));
         };
-        self.bench = Some((engine, sizes[engine], self.shop.engines[engine].workbench(sizes[engine])));
+        self.furnish(engine, sizes[engine]);
         Ok(engine)
+    }
+
+    /// Makes room for pictures that `engine` works on at `size`; the old room goes before the new one comes.
+    fn furnish(&mut self, engine: usize, size: Size) {
+        self.bench = None;
+        self.bench = Some((engine, size, self.shop.engines[engine].workbench(size)));
     }
 
     /// The stylized picture, or `None` if `on_step` ended it. Where the losses are no numbers, Adam tries once more from

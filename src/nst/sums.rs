@@ -38,12 +38,7 @@ pub fn norm2(a: &[f32]) -> f64 {
 
 /// `y += alpha x`.
 pub fn axpy(alpha: f64, x: &[f32], y: &mut [f32]) {
-    let alpha = alpha as f32;
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-        for (y, x) in y.iter_mut().zip(x) {
-            *y += alpha * x;
-        }
-    });
+    add_sum(&[(alpha, x)], y);
 }
 
 /// The inner products of every one of `rows` with every one of `vs`, all of one length: `[row][v]`.

@@ -74,8 +74,8 @@ where
         rows.reshape((pictures, SLOTS, values))?.matmul(&vectors)?.flatten_from(1)
     }
 
-    /// Writes the differences between trials and places into the named slots.
-    fn write(&mut self, slots: &[Option<usize>]) -> Result<()> {
+    /// Writes the differences between trials and places into the named slots; those of the gradients.
+    fn write(&mut self, slots: &[Option<usize>]) -> Result<Tensor> {
         let (pictures, values) = self.dims()?;
         let empty = || Tensor::zeros((pictures * SLOTS, values), DType::F32, self.x.device());
         let pairs = match self.pairs.take() {
@@ -91,7 +91,8 @@ where
             }
         }
         self.pairs = Some(pairs);
-        Ok(())
+        let [_, y] = differences;
+        Ok(y)
     }
 }
 
@@ -112,9 +113,8 @@ where
         if slots.iter().all(Option::is_none) {
             return Ok(vec![Remembered::default(); slots.len()]);
         }
-        self.write(slots)?;
+        let y = self.write(slots)?;
         let Some([s, _]) = &self.pairs else { candle_core::bail!("nothing was remembered") };
-        let y = (&self.trial_gradient - &self.gradient)?;
         let products = self.dots(s, &[&y, &self.trial_gradient])?;
         let told = Tensor::cat(&[&products, &y.sqr()?.sum_keepdim(1)?], 1)?.to_vec2::<f32>()?;
         let remembered = |told: &Vec<f32>| Remembered {
