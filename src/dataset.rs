@@ -5,56 +5,27 @@
 //! `<split>/images` are the splits, or the folders of a COCO dataset, such as `train2017`. Without these, annotation files
 //! of COCO divide the images, and without them every image below the folder belongs to the one split `train`.
 
-use crate::coco;
+pub mod coco;
+pub mod data_yaml;
+pub mod labels;
+pub mod masks;
+pub mod scan;
+pub mod split;
+
+use crate::dataset::data_yaml::{find_root, read_data_yaml};
+use crate::dataset::labels::Schema;
+use crate::dataset::scan::{EXTENSIONS, Scan, Source};
+use crate::dataset::split::Split;
 use crate::error::{Error, Result};
-use crate::labels::Schema;
-use crate::manifest;
-use crate::yaml::{self, Yaml};
+use crate::files::paths::{absolute, identity, real};
+use crate::yaml::Yaml;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
-use std::fmt;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
-use walkdir::{DirEntry, WalkDir};
-
-const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
+use std::path::{Path, PathBuf};
 
 /// Class ids from here on are taken for something else.
 const MOST_CLASSES: f64 = 10_000.0;
-
-/// A part of a dataset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Split {
-    Train,
-    Val,
-    Test,
-}
-
-impl Split {
-    /// All splits, in their usual order.
-    pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
-
-    /// The names that datasets use for this split, Ultralytics' own first.
-    fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::Train => &["train"],
-            Self::Val => &["val", "valid", "validation"],
-            Self::Test => &["test"],
-        }
-    }
-
-    /// The split that a path speaks of: the last of its words that is the name of one, as in `instances_train2017.json`.
-    pub fn named_in(path: &str) -> Option<Self> {
-        let mut words = path.rsplit(|c: char| !c.is_ascii_alphabetic());
-        words.find_map(|word| Self::ALL.into_iter().find(|split| split.names().contains(&word)))
-    }
-}
-
-impl fmt::Display for Split {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(self.names()[0])
-    }
-}
 
 /// One image of the dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,29 +51,6 @@ pub enum Layout {
     Annotations,
     /// By being a folder of images.
     Flat,
-}
-
-/// Where the images of a split come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Everything below this folder.
-    Folder(PathBuf),
-    /// The lines of this text file, or what the annotation files of a split name.
-    List {
-        path: PathBuf,
-        /// Whether every line is absolute or starts with its only `./`: what Ultralytics makes of other lines depends on
-        /// the folder that it is started in.
-        portable: bool,
-        images: Vec<PathBuf>,
-    },
-}
-
-impl Source {
-    /// Whether `place`, which need not exist yet, lies in this folder.
-    pub fn holds(&self, place: &Path) -> bool {
-        let Self::Folder(folder) = self else { return false };
-        real(place).starts_with(real(folder))
-    }
 }
 
 /// A dataset as it was found.
@@ -194,90 +142,6 @@ impl Dataset {
     }
 }
 
-/// Whether the extension, in any letter case, is that of an image format that is read.
-pub fn is_image(path: &Path) -> bool {
-    path.extension().and_then(|e| e.to_str()).is_some_and(|e| EXTENSIONS.contains(&e.to_ascii_lowercase().as_str()))
-}
-
-/// All images below `folder`, sorted by path; hidden ones and those in output folders are passed over.
-///
-/// # Errors
-/// [`Error::Io`] if a folder cannot be listed.
-pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    Scan { root: folder, output: Path::new("") }.images_below(folder)
-}
-
-/// The path without `.` and with every `..` taken back, without asking the disk.
-pub fn normalize(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(clean.components().next_back(), Some(Component::Normal(_))) => {
-                clean.pop();
-            }
-            Component::ParentDir if clean.has_root() => {}
-            other => clean.push(other),
-        }
-    }
-    clean
-}
-
-/// Where Ultralytics looks for the label of an image: the last folder `images` becomes `labels`, the extension `txt`.
-///
-/// Without such a folder it is the text file beside the image.
-pub fn label_path(image: &Path) -> PathBuf {
-    in_place_of_images(image, Path::new("labels")).unwrap_or_else(|| image.to_path_buf()).with_extension("txt")
-}
-
-/// The path of `image` with `folder` in place of the last folder `images`; `None` without one.
-pub fn in_place_of_images(image: &Path, folder: &Path) -> Option<PathBuf> {
-    let folders: Vec<Component> = image.parent()?.components().collect();
-    let last = folders.iter().rposition(|folder| folder.as_os_str() == "images")?;
-    let mut path: PathBuf = folders[..last].iter().collect();
-    path.push(folder);
-    path.extend(&folders[last + 1..]);
-    path.push(image.file_name()?);
-    Some(path)
-}
-
-/// The absolute folder of a dataset that is given as a folder or as its `data.yaml`, which may say another.
-///
-/// # Errors
-/// [`Error::Usage`] if there is no such dataset.
-pub fn root_of(given: &Path) -> Result<PathBuf> {
-    match find_root(given)? {
-        (folder, Some(file)) if !given.is_dir() => read_data_yaml(&file, &folder, &[]).map(|(root, ..)| root),
-        (folder, _) => Ok(folder),
-    }
-}
-
-fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).map(|path| normalize(&path)).map_err(Error::io(path, "find where it lies"))
-}
-
-/// The path without links and `..`, as far as it leads through what exists.
-pub fn real(path: &Path) -> PathBuf {
-    let resolved = |known: &Path| Some(fs::canonicalize(known).ok()?.join(path.strip_prefix(known).ok()?));
-    path.ancestors().find_map(resolved).unwrap_or_else(|| path.to_path_buf())
-}
-
-fn find_root(given: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
-    let path = absolute(given)?;
-    if path.is_dir() {
-        let data = ["data.yaml", "data.yml"].iter().map(|name| path.join(name)).find(|file| file.is_file());
-        return Ok((path, data));
-    }
-    let is_yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
-    match path.parent() {
-        Some(folder) if is_yaml && path.is_file() => Ok((folder.to_path_buf(), Some(path.clone()))),
-        _ if path.exists() => {
-            Err(Error::Usage(format!("the dataset {} is neither a folder nor a data.yaml", given.display())))
-        }
-        _ => Err(Error::Usage(format!("the dataset {} does not exist", given.display()))),
-    }
-}
-
 fn find_splits(scan: &Scan) -> Result<(Layout, BTreeMap<Split, Vec<Source>>)> {
     let root = scan.root;
     let annotations = coco::annotation_files(root);
@@ -360,99 +224,6 @@ fn check_output(output: &Path, root: &Path, sources: &BTreeMap<Split, Vec<Source
     }
 }
 
-/// The dataset's folder, which `path` may say, the file's content, and where each split's images come from.
-fn read_data_yaml(
-    file: &Path,
-    folder: &Path,
-    requested: &[Split],
-) -> Result<(PathBuf, Yaml, BTreeMap<Split, Vec<Source>>)> {
-    let text = fs::read_to_string(file).map_err(Error::io(file, "read it"))?;
-    let data: Yaml = yaml::parse(&text).map_err(|fault| {
-        let at = fault.at.map(|(line, column)| format!("line {line}, column {column}: ")).unwrap_or_default();
-        Error::bad_file(file, at + &fault.message)
-    })?;
-    if !matches!(data, Yaml::Map(_)) {
-        return Err(Error::bad_file(file, "a mapping with `train`, `val` and `names` was expected"));
-    }
-    let bases = bases(&data, folder);
-    let root = bases[0].clone();
-    let mut sources = BTreeMap::new();
-    for split in Split::ALL {
-        let Some((key, value)) = split.names().iter().find_map(|&name| Some((name, data.get(name)?))) else { continue };
-        let mut found = Vec::new();
-        for entry in entries(value, key, file)? {
-            match resolve_entry(entry, &bases, &root) {
-                Some(path) => found.push(read_source(path, &bases)?),
-                None if requested.contains(&split) => {
-                    let sought: Vec<_> = bases.iter().map(|base| base.display().to_string()).collect();
-                    let message = format!("`{key}: {entry}` leads to nothing, sought from {}", sought.join(" and "));
-                    return Err(Error::bad_file(file, message));
-                }
-                None => {}
-            }
-        }
-        if !found.is_empty() {
-            sources.insert(split, found);
-        }
-    }
-    Ok((root, data, sources))
-}
-
-/// The folders that entries may be relative to, at least one: `path`, if that exists here, then the file's own.
-fn bases(data: &Yaml, root: &Path) -> Vec<PathBuf> {
-    let path = data.get("path").and_then(Yaml::text).map(|path| normalize(&root.join(path)));
-    let mut bases: Vec<PathBuf> = path.into_iter().filter(|path| path.is_dir()).collect();
-    if !bases.iter().any(|base| base == root) {
-        bases.push(root.to_path_buf());
-    }
-    bases
-}
-
-fn entries<'a>(value: &'a Yaml, key: &str, file: &Path) -> Result<Vec<&'a str>> {
-    let texts = match value {
-        Yaml::Null => Some(Vec::new()),
-        Yaml::Text(text) => Some(vec![text.as_str()]),
-        Yaml::List(items) => items.iter().map(Yaml::text).collect(),
-        _ => None,
-    };
-    texts.ok_or_else(|| Error::bad_file(file, format!("`{key}` must be a folder, a list of folders or a .txt list")))
-}
-
-fn resolve_entry(entry: &str, bases: &[PathBuf], root: &Path) -> Option<PathBuf> {
-    // Roboflow writes `../train/images` where `train/images` is meant; Ultralytics tries both, in this order.
-    let forms = [Some(entry), entry.strip_prefix("../")];
-    let candidates = bases.iter().flat_map(|base| forms.into_iter().flatten().map(|form| base.join(form)));
-    candidates.map(|path| normalize(&path)).find(|path| path.exists()).map(|path| seen_from_root(path, root))
-}
-
-fn read_source(path: PathBuf, bases: &[PathBuf]) -> Result<Source> {
-    if path.is_dir() {
-        return Ok(Source::Folder(path));
-    }
-    let bytes = fs::read(&path).map_err(Error::io(&path, "read the list of images"))?;
-    // A line that is no UTF-8 leads nowhere, and the others count.
-    let text = String::from_utf8_lossy(&bytes);
-    // Windows' editors begin a text with a byte order mark, which Ultralytics takes for a part of the first line.
-    let bare = text.trim_start_matches('\u{FEFF}');
-    let lines: Vec<&str> = bare.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    // Ultralytics replaces every `./` of a line that starts with one, that of a later `../` too.
-    let below = |line: &str| line.strip_prefix("./").is_some_and(|rest| !rest.contains("./"));
-    let portable = bare.len() == text.len() && lines.iter().all(|line| below(line) || Path::new(line).is_absolute());
-    let folder = path.parent().unwrap_or(&path);
-    let images = lines.iter().map(|line| resolve_line(line, folder, bases)).filter(|image| is_image(image)).collect();
-    Ok(Source::List { path, portable, images })
-}
-
-/// `./` means the list's folder to Ultralytics; for other relative lines the first place with such a file is taken.
-fn resolve_line(line: &str, folder: &Path, bases: &[PathBuf]) -> PathBuf {
-    let beside = normalize(&folder.join(line));
-    if line.starts_with("./") || beside.exists() {
-        return beside;
-    }
-    // A line that leads nowhere stays in: it becomes a failed frame, which says more than a frame that is missing.
-    bases.iter().map(|base| normalize(&base.join(line))).find(|path| path.exists()).unwrap_or(beside)
-}
-
 fn list_frames(
     scan: &Scan,
     sources: &BTreeMap<Split, Vec<Source>>,
@@ -492,107 +263,10 @@ fn list_frames(
     Ok(frames)
 }
 
-/// What a walk must know: where paths are relative to and which folder it must not enter.
-struct Scan<'a> {
-    root: &'a Path,
-    output: &'a Path,
-}
-
-impl Scan<'_> {
-    fn images_of(&self, source: &Source) -> Result<Vec<PathBuf>> {
-        match source {
-            Source::Folder(folder) => self.images_below(folder),
-            Source::List { images, .. } => Ok(images.clone()),
-        }
-    }
-
-    /// The label of an image, if that file exists.
-    fn label_of(&self, image: &Path, source: &Source) -> Option<PathBuf> {
-        // A dataset may itself lie below some folder `images`, with its labels beside its images all the same.
-        let below = image.strip_prefix(self.root).ok().map(|relative| self.root.join(label_path(relative)));
-        // Ultralytics resolves links in the folder of a split first, so labels may also lie beside the link's target.
-        let behind_link = || {
-            let Source::Folder(folder) = source else { return None };
-            let real = fs::canonicalize(folder).ok()?;
-            Some(label_path(&real.join(image.strip_prefix(folder).ok()?)))
-        };
-        let labels = [Some(label_path(image)), below].into_iter().flatten();
-        labels.chain(std::iter::once_with(behind_link).flatten()).find(|label| label.is_file())
-    }
-
-    fn images_below(&self, folder: &Path) -> Result<Vec<PathBuf>> {
-        // A walk notices a circle one round late when a link leads above its start.
-        let real = fs::canonicalize(folder).map_err(Error::io(folder, "find where it lies"))?;
-        let leads_up = |link: &Path| fs::canonicalize(link).is_ok_and(|target| real.starts_with(target));
-        let passed_over = |entry: &DirEntry| {
-            entry.file_name().as_encoded_bytes().starts_with(b".")
-                || entry.path() == self.output
-                || entry.path_is_symlink() && leads_up(entry.path())
-                || entry.file_type().is_dir() && manifest::is_output_folder(entry.path())
-        };
-        let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
-        let mut images = Vec::new();
-        for entry in walk.filter_entry(|entry| entry.depth() == 0 || !passed_over(entry)) {
-            let entry = match entry {
-                Ok(entry) => entry,
-                // A link in a circle, or to nothing.
-                Err(error) if error.loop_ancestor().is_some() || is_dangling(&error) => continue,
-                Err(error) => {
-                    let path = error.path().unwrap_or(folder).to_path_buf();
-                    return Err(Error::io(&path, "list it")(error.into()));
-                }
-            };
-            if entry.file_type().is_file() && is_image(entry.path()) {
-                images.push(entry.into_path());
-            }
-        }
-        Ok(images)
-    }
-}
-
-/// The same place named through the dataset's folder, where it lies in there by another name (a link, say).
-fn seen_from_root(path: PathBuf, root: &Path) -> PathBuf {
-    if path.starts_with(root) {
-        return path;
-    }
-    let inside = fs::canonicalize(root).ok().zip(fs::canonicalize(&path).ok());
-    match inside.as_ref().and_then(|(root, path)| path.strip_prefix(root).ok()) {
-        Some(relative) => root.join(relative),
-        None => path,
-    }
-}
-
-fn identity(root: &Path, path: &Path) -> String {
-    let relative = path.strip_prefix(root).unwrap_or(path);
-    let parts = relative.components().filter_map(|part| match part {
-        Component::Normal(name) => Some(text_of(name)),
-        _ => None,
-    });
-    parts.collect::<Vec<_>>().join("/")
-}
-
-/// The name as text; U+FFFD and two hex digits stand for a byte that is none.
-fn text_of(name: &OsStr) -> String {
-    let mut text = String::new();
-    for chunk in name.as_encoded_bytes().utf8_chunks() {
-        text += chunk.valid();
-        text.extend(chunk.invalid().iter().map(|byte| format!("\u{FFFD}{byte:02x}")));
-    }
-    text
-}
-
-fn is_dangling(error: &walkdir::Error) -> bool {
-    let is_link = error.path().is_some_and(|path| path.is_symlink());
-    let leads_nowhere = |error: &std::io::Error| {
-        // A link to itself; the kind has no stable name yet.
-        error.kind() == std::io::ErrorKind::NotFound || cfg!(unix) && error.raw_os_error() == Some(libc::ELOOP)
-    };
-    is_link && error.io_error().is_some_and(leads_nowhere)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::paths::label_path;
     use tempfile::TempDir;
 
     /// A folder with these files; `a.txt=0 1 2` gives one its content.
@@ -632,6 +306,7 @@ mod tests {
         "labels/train/deep/c.txt",
         "images/val/v.jpg",
     ];
+
     const YOLO_TRAIN: [&str; 3] = [
         "images/train/a.jpg labels/train/a.txt",
         "images/train/b.PNG -",

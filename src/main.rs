@@ -1,22 +1,22 @@
-use augment::cli::{Cli, Verb};
-use augment::{commands, terminal};
+use augment::cli::args::{Cli, Verb};
+use augment::cli::{batch, bench, doctor, init, manuals, preview, report, terminal, weights};
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let Cli { verb, batch, machine } = Cli::parse();
-    let done = match (verb, batch) {
-        (Some(Verb::Preview(args)), _) => commands::preview(args),
-        (Some(Verb::Report(args)), _) => commands::report(&args),
-        (Some(Verb::Bench(args)), _) => commands::bench(args),
-        (Some(Verb::Init(args)), _) => commands::init(&args),
-        (Some(Verb::Doctor(args)), _) => commands::doctor(args),
-        (Some(Verb::Schema), _) => commands::schema(),
-        (Some(Verb::Completions(args)), _) => commands::completions(&args),
-        (Some(Verb::Man(args)), _) => commands::man(&args),
-        (Some(Verb::Merge(args)), _) => commands::merge(&args),
-        (Some(Verb::Weights(args)), _) => commands::weights(args),
-        (None, Some(batch)) => commands::batch(batch, machine),
+    let Cli { verb, batch: args, machine } = Cli::parse();
+    let done = match (verb, args) {
+        (Some(Verb::Preview(args)), _) => preview::preview(args),
+        (Some(Verb::Report(args)), _) => report::report(&args),
+        (Some(Verb::Bench(args)), _) => bench::bench(args),
+        (Some(Verb::Init(args)), _) => init::init(&args),
+        (Some(Verb::Doctor(args)), _) => doctor::doctor(args),
+        (Some(Verb::Schema), _) => manuals::schema(),
+        (Some(Verb::Completions(args)), _) => manuals::completions(&args),
+        (Some(Verb::Man(args)), _) => manuals::man(&args),
+        (Some(Verb::Merge(args)), _) => batch::merge(&args),
+        (Some(Verb::Weights(args)), _) => weights::weights(args),
+        (None, Some(args)) => batch::batch(args, machine),
         (None, None) => Cli::command().error(ErrorKind::MissingRequiredArgument, "a dataset is missing").exit(),
     };
     match done {

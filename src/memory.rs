@@ -45,14 +45,10 @@ fn field(text: &str, name: &str) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// `bytes` as people say it.
-pub fn gigabytes(bytes: u64) -> String {
-    format!("{:.1} GB", bytes as f64 / 1e9)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::gigabytes;
 
     #[test]
     fn a_field_is_read_in_bytes() {

@@ -6,67 +6,35 @@
 //! seed, the frame's path below the dataset and the variant (0 for what all variants share), and on nothing else: not on
 //! the order of folders, on threads, on shards or on what is already done.
 
-use crate::config::{Config, OutputFormat, Pairing, StyleSource, short_digest};
-use crate::dataset::{Frame, Split, image_files, label_path};
-use crate::decode;
+pub mod draws;
+pub mod names;
+pub mod pairing;
+pub mod shard;
+pub mod styles;
+
+use crate::config::values::{Config, OutputFormat};
+use crate::dataset::Frame;
+use crate::dataset::split::Split;
 use crate::error::{Error, Result};
-use crate::fingerprint::Fingerprint;
-use crate::maps;
-use crate::nst::settings::Settings;
+use crate::files::digest::short_digest;
+use crate::files::paths::label_path;
+use crate::plan::draws::Draws;
+use crate::plan::names::{distinct_names, parts, with_slashes};
+use crate::plan::pairing::{Part, pick_styles};
+use crate::plan::shard::Shard;
+use crate::plan::styles::Style;
+use crate::units::Rough;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt::{self, Write};
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 
 /// Jobs that [`Plan::summary`] shows one by one.
 const ROWS_SHOWN: usize = 10;
+
 /// Bytes that a file's name can have on the usual file systems.
 const LONGEST_NAME: usize = 255;
-
-/// One style picture.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Style {
-    /// Absolute.
-    pub path: PathBuf,
-    /// Of the file's bytes, sixteen hex digits.
-    pub digest: String,
-    /// Share of the random pairing and of the blend, above 0.
-    pub weight: f64,
-}
-
-/// A style's part in one picture.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Part {
-    /// Index into the plan's styles.
-    pub style: usize,
-    /// Above 0; those of one picture sum to 1.
-    pub share: f64,
-}
-
-/// Every style picture behind the sources, in their order and sorted within a folder, whose weight its pictures share.
-///
-/// Sources of weight 0 are left out. A style's masks and depth, as far as `settings` ask for them, are a part of it.
-///
-/// # Errors
-/// [`Error::Io`] for a folder or file that cannot be read, [`Error::BadFile`] for one that is no picture.
-pub fn find_styles(sources: &[StyleSource], settings: &Settings) -> Result<Vec<Style>> {
-    let mut styles = Vec::new();
-    for source in sources.iter().filter(|source| source.weight > 0.0) {
-        let paths = if source.path.is_dir() { image_files(&source.path)? } else { vec![source.path.clone()] };
-        let weight = source.weight / paths.len() as f64;
-        for path in paths {
-            // A style that is no picture would fail a share of the frames, one by one.
-            decode::dimensions(&path)?;
-            let maps = maps::Paths::of(&path, settings).all().filter(|map| map.exists());
-            let files: Vec<PathBuf> = std::iter::once(path.clone()).chain(maps).collect();
-            styles.push(Style { digest: Fingerprint::of(&files).digest, path, weight });
-        }
-    }
-    Ok(styles)
-}
 
 /// One picture to make.
 #[derive(Clone, Debug, PartialEq)]
@@ -256,210 +224,14 @@ pub struct Outline {
     pub outputs: Vec<String>,
 }
 
-/// One of several runs that share a dataset between them, written `I/N`, from `1/N` to `N/N`.
-///
-/// A frame's shard depends on its path alone, so shards are disjoint, complete, and stay as they are when frames are
-/// added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shard {
-    index: u32,
-    count: u32,
-}
-
-impl Shard {
-    fn holds(self, path: &str) -> bool {
-        // Not by the run's seed: another seed shall not move a frame to another machine.
-        let shard = Draws { seed: 0, path }.number("shard", 0) % u64::from(self.count);
-        shard + 1 == u64::from(self.index)
-    }
-}
-
-/// As it stands in names of files: `1-of-4`.
-impl fmt::Display for Shard {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}-of-{}", self.index, self.count)
-    }
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.split_once('/')
-            .and_then(|(index, count)| Some(Self { index: index.parse().ok()?, count: count.parse().ok()? }))
-            .filter(|shard| (1..=shard.count).contains(&shard.index))
-            .ok_or_else(|| format!("`{text}` is no shard; expected I/N with I from 1 to N, such as 1/4"))
-    }
-}
-
-/// The draws of one frame.
-#[derive(Clone, Copy)]
-struct Draws<'a> {
-    seed: u64,
-    path: &'a str,
-}
-
-impl Draws<'_> {
-    fn number(self, purpose: &str, variant: u32) -> u64 {
-        let hash = Sha256::new()
-            .chain_update(b"augment 1\0")
-            .chain_update(purpose)
-            .chain_update([0])
-            .chain_update(self.seed.to_le_bytes())
-            .chain_update(variant.to_le_bytes())
-            .chain_update(self.path)
-            .finalize();
-        hash.iter().take(8).rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
-    }
-
-    /// Uniform in 0..1, with the 53 bits that an f64 holds.
-    fn share(self, purpose: &str, variant: u32) -> f64 {
-        (self.number(purpose, variant) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
-
-/// The styles of one picture, the main one first, with shares that fall and sum to 1.
-fn pick_styles(config: &Config, styles: &[Style], draws: Draws, variant: u32) -> Vec<Part> {
-    if config.pairing == Pairing::Blend {
-        let total: f64 = styles.iter().map(|style| style.weight).sum();
-        let part = |(style, own): (usize, &Style)| Part { style, share: own.weight / total };
-        let mut parts: Vec<Part> = styles.iter().enumerate().map(part).collect();
-        // A stable sort: of equal shares the first style is the main one.
-        parts.sort_by(|a, b| b.share.total_cmp(&a.share));
-        return parts;
-    }
-    let mut picked: Vec<usize> = Vec::new();
-    for n in 0..config.mix {
-        let left: Vec<usize> = (0..styles.len())
-            .filter(|&style| picked.iter().all(|&other| styles[other].digest != styles[style].digest))
-            .collect();
-        picked.push(match (config.pairing, picked.last()) {
-            // The next in turn, as it would come for the next variant.
-            (Pairing::Cycle, Some(&last)) => {
-                left.iter().copied().find(|&style| style > last).or(left.first().copied()).unwrap_or(last)
-            }
-            (Pairing::Cycle, None) => cycle_style(styles, draws, variant),
-            _ => draw_style(styles, &left, draws.share(&numbered("style", n), variant)),
-        });
-    }
-    let shares = draw_shares(picked.len(), |n| draws.share(&numbered("mix", n), variant));
-    picked.into_iter().zip(shares).map(|(style, share)| Part { style, share }).collect()
-}
-
-/// The purpose of the draw number `n` of its kind; the first has the kind's own name.
-fn numbered(purpose: &str, n: u32) -> String {
-    if n == 0 { purpose.to_string() } else { format!("{purpose} {n}") }
-}
-
-fn cycle_style(styles: &[Style], draws: Draws, variant: u32) -> usize {
-    let count = styles.len() as u64;
-    ((draws.number("cycle", 0) % count + u64::from(variant) - 1) % count) as usize
-}
-
-/// The style of `among` that `share` of 0..1 of their weights falls on.
-fn draw_style(styles: &[Style], among: &[usize], share: f64) -> usize {
-    let total: f64 = among.iter().map(|&style| styles[style].weight).sum();
-    let mut left = share * total;
-    let reached = among.iter().copied().find(|&style| {
-        left -= styles[style].weight;
-        left < 0.0
-    });
-    // Rounding may leave a crumb behind the last style.
-    reached.or(among.last().copied()).unwrap_or_default()
-}
-
-/// `count` shares that sum to 1, the largest first, each such set as likely as any other: the pieces of a line that is
-/// cut at `count - 1` places, of which `draw(n)` is one.
-fn draw_shares(count: usize, draw: impl Fn(u32) -> f64) -> Vec<f64> {
-    let mut cuts: Vec<f64> = (0..count as u32 - 1).map(draw).chain([0.0, 1.0]).collect();
-    cuts.sort_by(f64::total_cmp);
-    // Nothing weighs nothing: a share of 0 would be no part of the picture.
-    let mut shares: Vec<f64> = cuts.windows(2).map(|pair| (pair[1] - pair[0]).max(1e-6)).collect();
-    shares.sort_by(|a, b| b.total_cmp(a));
-    let total: f64 = shares.iter().sum();
-    shares.iter().map(|share| share / total).collect()
-}
-
-struct Parts<'a> {
-    /// With its closing `/`, or empty.
-    folder: &'a str,
-    stem: &'a str,
-    extension: &'a str,
-}
-
-fn parts(relative: &str) -> Parts<'_> {
-    let (folder, name) = relative.split_at(relative.rfind('/').map_or(0, |slash| slash + 1));
-    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
-    Parts { folder, stem, extension }
-}
-
-/// For every frame the start of its output's path, with as much added as makes them all distinct.
-///
-/// File names get at most `room` bytes; longer ones keep their beginning and get a digest for the rest.
-fn distinct_names(frames: &[Frame], room: usize) -> Result<Vec<String>> {
-    let name_at = |level, relative: &str| fitted(name_at(level, relative), relative, room);
-    let mut names: Vec<String> = frames.iter().map(|frame| name_at(0, &frame.relative)).collect();
-    for level in 1..=2 {
-        let mut groups: HashMap<String, Vec<usize>> = HashMap::new();
-        for (index, name) in names.iter().enumerate() {
-            groups.entry(name.to_lowercase()).or_default().push(index);
-        }
-        for index in groups.into_values().filter(|group| group.len() > 1).flatten() {
-            names[index] = name_at(level, &frames[index].relative);
-        }
-    }
-    let mut seen: HashMap<String, &Frame> = HashMap::new();
-    for (name, frame) in names.iter().zip(frames) {
-        if let Some(other) = seen.insert(name.to_lowercase(), frame) {
-            let (a, b) = (other.path.display(), frame.path.display());
-            return Err(Error::Run(format!("{a} and {b} would write the same output; rename one of them")));
-        }
-    }
-    Ok(names)
-}
-
-fn name_at(level: usize, relative: &str) -> String {
-    let Parts { folder, stem, extension } = parts(relative);
-    match level {
-        0 => format!("{folder}{stem}"),
-        1 => format!("{folder}{stem}_{extension}"),
-        _ => format!("{folder}{stem}_{extension}_{}", &short_digest(relative.as_bytes())[..8]),
-    }
-}
-
-/// `name`, of which the part behind the last `/` has at most `room` bytes.
-fn fitted(name: String, relative: &str, room: usize) -> String {
-    let start = name.rfind('/').map_or(0, |slash| slash + 1);
-    if name.len() - start <= room {
-        return name;
-    }
-    let end = (start..=start + room.saturating_sub(9)).rev().find(|&end| name.is_char_boundary(end)).unwrap_or(start);
-    format!("{}_{}", &name[..end], &short_digest(relative.as_bytes())[..8])
-}
-
-fn with_slashes(path: &Path) -> String {
-    path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
-}
-
-/// A duration in the one unit that people would say it in.
-pub struct Rough(pub Duration);
-
-impl fmt::Display for Rough {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self.0.as_secs_f64() {
-            s if s < 90.0 => write!(f, "{s:.0} s"),
-            s if s < 5400.0 => write!(f, "{:.0} min", s / 60.0),
-            s => write!(f, "{:.1} h", s / 3600.0),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::BackboneChoice;
+    use crate::config::values::{BackboneChoice, Pairing, StyleSource};
     use crate::nst::settings::Settings;
-    use std::collections::HashSet;
+    use crate::plan::styles::find_styles;
+    use std::collections::HashMap;
+    use std::path::PathBuf;
 
     fn config() -> Config {
         Config {

@@ -6,47 +6,33 @@
 pub mod check;
 pub mod digests;
 pub mod download;
+pub mod file;
 pub mod header;
 pub mod hub;
 pub mod import;
-pub mod keras;
+pub mod locate;
 pub mod tensors;
-pub mod torch;
+pub mod watch;
 
-use crate::backbone;
 use crate::error::{Error, Result};
-use crate::nst::settings::Tap;
-use crate::output;
-use check::Report;
-use digests::Sums;
-use hub::{Failure, Remote, Repo};
+use crate::files::atomic;
+use crate::nst::layers::Tap;
+use crate::weights::check::Report;
+use crate::weights::digests::Sums;
+use crate::weights::file::Weights;
+use crate::weights::hub::{Failure, Remote, Repo};
+use crate::weights::watch::Watch;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use tensors::Weights;
-
-/// What follows a download.
-pub trait Watch {
-    /// How many bytes there are to have.
-    fn size(&mut self, bytes: u64);
-    /// How many are there.
-    fn at(&mut self, bytes: u64);
-    /// Something that a person may want to know.
-    fn note(&mut self, text: &str);
-}
 
 /// Nobody watches.
 impl Watch for () {
     fn size(&mut self, _: u64) {}
     fn at(&mut self, _: u64) {}
     fn note(&mut self, _: &str) {}
-}
-
-/// `bytes` as people say it.
-pub fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 /// What holds for every way to install weights.
@@ -212,14 +198,14 @@ fn install(weights: &Weights, from: &str, target: &Path, order: &Order) -> Resul
         }
     }
     let bytes = weights.encode().map_err(|why| Error::Run(format!("{from}: {why}")))?;
-    output::write_file(target, &bytes)?;
+    atomic::write_file(target, &bytes)?;
     Ok(report)
 }
 
 /// Where weights are installed.
 fn target() -> Result<PathBuf> {
     let unknown = "no folder for the cache is known: neither XDG_CACHE_HOME nor HOME is set";
-    backbone::cached().ok_or_else(|| Error::Run(unknown.into()))
+    locate::cached().ok_or_else(|| Error::Run(unknown.into()))
 }
 
 /// Looks at a `.safetensors` file with torchvision's names, tensor by tensor; by default at the one that a run takes.
@@ -227,12 +213,12 @@ fn target() -> Result<PathBuf> {
 /// # Errors
 /// When there is none, or it cannot be read.
 pub fn verify(file: Option<&Path>, given: Option<&Sums>) -> Result<Report> {
-    let path = match (file, backbone::automatic().0) {
+    let path = match (file, locate::automatic().0) {
         (Some(file), _) => file.to_path_buf(),
         (None, Some(path)) => path,
         (None, None) => {
             let why = "a run takes the built-in backbone, which is part of the program: there is no file to verify";
-            return Err(Error::Run(format!("{why}; {}", backbone::HINT)));
+            return Err(Error::Run(format!("{why}; {}", locate::HINT)));
         }
     };
     let weights = Weights::read(&path, Tap::LAST)?;

@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use augment::nst::conv::Size;
-use augment::nst::loss::{self, Evaluator, Guides};
-use augment::nst::regions::Regions;
-use augment::nst::settings::{Pool, Settings};
-use augment::nst::simd::Isa;
-use augment::nst::vgg::Trunk;
-use augment::nst::weights::Backbone;
+use augment::nst::kernels::simd::Isa;
+use augment::nst::layers::Pool;
+use augment::nst::loss;
+use augment::nst::loss::Guides;
+use augment::nst::loss::slices::Evaluator;
+use augment::nst::network::backbone::Backbone;
+use augment::nst::network::trunk::Trunk;
+use augment::nst::picture::geometry::Size;
+use augment::nst::scene::regions::Regions;
+use augment::nst::settings::Settings;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 

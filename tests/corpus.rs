@@ -148,8 +148,10 @@ fn a_profile_goes_with_its_picture() {
     assert_eq!(augment(&place, &[]).status.code(), Some(0));
     for (name, row) in rows(&place) {
         let made = place.path().join("data-same").join(row["output"].as_str().unwrap());
-        let (made, source) =
-            (augment::decode::decode(&made).unwrap(), augment::decode::decode(&images.join(&name)).unwrap());
+        let (made, source) = (
+            augment::imageio::decode::decode(&made).unwrap(),
+            augment::imageio::decode::decode(&images.join(&name)).unwrap(),
+        );
         assert!(made.profile.is_some() && made.profile == source.profile, "{name}");
     }
 }

@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use augment::config::Config;
-use augment::dataset::{Dataset, Split, label_path};
-use augment::output;
-use augment::plan::{self, Plan};
+use augment::config::values::Config;
+use augment::dataset::Dataset;
+use augment::dataset::split::Split;
+use augment::files::paths::label_path;
+use augment::output::folder;
+use augment::plan::styles::{Style, find_styles};
+use augment::plan::{Job, Plan};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -197,10 +200,10 @@ fn place(tree: &Tree, turned: bool) -> TempDir {
     place
 }
 
-fn open(place: &TempDir) -> (Config, Dataset, Vec<plan::Style>) {
+fn open(place: &TempDir) -> (Config, Dataset, Vec<Style>) {
     let config = Config::load(&place.path().join("fog.yaml"), &[]).unwrap();
     let dataset = Dataset::open(&place.path().join("data"), &[Split::Train], &place.path().join("data-fog")).unwrap();
-    let styles = plan::find_styles(&config.styles, &config.stylize).unwrap();
+    let styles = find_styles(&config.styles, &config.stylize).unwrap();
     (config, dataset, styles)
 }
 
@@ -212,8 +215,8 @@ fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// Style and seed of every job, by frame and variant.
 fn choices(plan: &Plan) -> BTreeMap<(String, u32), (String, u64)> {
-    let style = |job: &plan::Job| plan.style(job).path.file_name().unwrap().to_str().unwrap().to_string();
-    let choice = |job: &plan::Job| ((plan.frame(job).relative.clone(), job.variant), (style(job), job.seed));
+    let style = |job: &Job| plan.style(job).path.file_name().unwrap().to_str().unwrap().to_string();
+    let choice = |job: &Job| ((plan.frame(job).relative.clone(), job.variant), (style(job), job.seed));
     plan.jobs.iter().map(choice).collect()
 }
 
@@ -234,7 +237,7 @@ proptest! {
 
         let plan = Plan::new(&config, &dataset.frames, &styles).unwrap();
         let folder = place.path().join("data-fog");
-        prop_assert!(output::check_folder(&folder, &plan.jobs).is_ok());
+        prop_assert!(folder::check_folder(&folder, &plan.jobs).is_ok());
         let mut written = BTreeSet::new();
         for job in &plan.jobs {
             let frame = plan.frame(job);
@@ -243,7 +246,7 @@ proptest! {
             prop_assert!(written.insert(job.output.to_lowercase()), "{} twice", job.output);
             let (Some(label), Some(to)) = (&frame.label, &job.label_output) else { continue };
             prop_assert!(written.insert(to.to_lowercase()), "{to} twice");
-            output::copy_label(label, &folder.join(to)).unwrap();
+            folder::copy_label(label, &folder.join(to)).unwrap();
             // Where a detector's loader will look.
             prop_assert_eq!(fs::read(label_path(&folder.join(&job.output))).ok(), original);
         }
@@ -258,7 +261,7 @@ proptest! {
         let (config, dataset, styles) = open(&place);
         let whole = Plan::new(&config, &dataset.frames, &styles).unwrap();
         let shard = |n: u32| whole.clone().shard(format!("{n}/{count}").parse().unwrap()).jobs;
-        let mut jobs: Vec<plan::Job> = (1..=count).flat_map(shard).collect();
+        let mut jobs: Vec<Job> = (1..=count).flat_map(shard).collect();
         jobs.sort_by_key(|job| (job.frame, job.variant));
         prop_assert_eq!(jobs, whole.jobs);
     }

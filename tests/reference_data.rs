@@ -6,13 +6,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use augment::backbone;
-use augment::config::BackboneChoice;
-use augment::nst::conv::Size;
-use augment::nst::gram;
-use augment::nst::settings::{Padding, Pool, Settings, Tap};
-use augment::nst::simd::{Isa, LANES};
-use augment::nst::vgg::Trunk;
+use augment::config::values::BackboneChoice;
+use augment::nst::kernels::gram;
+use augment::nst::kernels::simd::{Isa, LANES};
+use augment::nst::layers::{Padding, Pool, Tap};
+use augment::nst::network::trunk::Trunk;
+use augment::nst::picture::geometry::Size;
+use augment::nst::settings::Settings;
+use augment::weights::locate;
 use candle_core::{Device, safetensors};
 use std::path::PathBuf;
 
@@ -32,7 +33,7 @@ fn taps_and_gram_matrices_equal_those_of_another_implementation() {
     let golden = safetensors::load(data.join("weights/golden_64.safetensors"), &Device::Cpu).unwrap();
     let weights = data.join("weights/vgg19_features.safetensors");
     let deepest: Tap = "relu5_1".parse().unwrap();
-    let backbone = backbone::open(None, &BackboneChoice::Path(weights), &Settings::default()).unwrap();
+    let backbone = locate::open(None, &BackboneChoice::Path(weights), &Settings::default()).unwrap();
     let input = golden["input"].squeeze(0).unwrap().permute((1, 2, 0)).unwrap().contiguous().unwrap();
     let (height, width, _) = input.dims3().unwrap();
     let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);

@@ -78,7 +78,7 @@ fn the_doctor_says_what_there_is_and_what_would_be_faster() {
         place.command("doctor --config fog.yaml --weights builtin").env("AUGMENT_ISA", "portable").output().unwrap();
     let text = said(&output);
     assert!(text.contains("builtin") && text.contains("2 styles") && text.contains("portable"), "{text}");
-    if augment::nst::simd::Isa::available().len() > 1 {
+    if augment::nst::kernels::simd::Isa::available().len() > 1 {
         assert!(text.contains("AUGMENT_ISA holds it to portable"), "{text}");
     }
 }

@@ -4,10 +4,11 @@
 
 mod place;
 
-use augment::nst::settings::Tap;
+use augment::nst::layers::Tap;
 use augment::weights::check;
 use augment::weights::digests::sha256;
-use augment::weights::tensors::{Named, Weights};
+use augment::weights::file::Weights;
+use augment::weights::tensors::Named;
 use place::{Place, RUN, expect};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};

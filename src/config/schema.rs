@@ -1,15 +1,10 @@
 //! The config as JSON Schema, so that editors complete and check it.
 
-use super::Rest;
-use super::wire::{
-    EXPOSURE, FORMATS, KINDS, NAME, Names, REGIONS, SCALES, SHARE, SPLITS, WEIGHT, WIND, WireConfig, name_of,
-};
-use crate::nst::settings::{Range, Settings, Tap, Term};
+use crate::config::wire::WireConfig;
+use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
-use schemars::{Schema, SchemaGenerator, json_schema};
-use serde_json::{Map, Value, json};
-use std::ops::RangeInclusive;
+use serde_json::{Map, Value};
 
 /// What the schema is called where it lies beside a config.
 pub const FILE_NAME: &str = "augment.schema.json";
@@ -43,80 +38,12 @@ pub fn schema_text() -> String {
     format!("{:#}\n", schema())
 }
 
-pub(super) fn names<T, const N: usize>(names: &Names<T, N>) -> [&'static str; N] {
-    names.each_ref().map(|&(name, _)| name)
-}
-
-pub(super) fn splits(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "array", "items": { "enum": names(&SPLITS) }, "minItems": 1 })
-}
-
-pub(super) fn scales(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "anyOf": [
-        { "const": "auto" },
-        { "type": "integer", "minimum": SCALES.start(), "maximum": SCALES.end() },
-    ] })
-}
-
-pub(super) fn regions(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "anyOf": [
-        { "enum": names(&REGIONS) },
-        { "type": "array", "minItems": 1, "items": { "type": "string", "pattern": NAME } },
-    ] })
-}
-
-pub(super) fn layers(_: &mut SchemaGenerator) -> Schema {
-    let weight = json!({ "type": "number", "minimum": WEIGHT.start(), "maximum": WEIGHT.end() });
-    let taps: Map<String, Value> = Tap::all().map(|tap| (tap.to_string(), weight.clone())).collect();
-    json_schema!({ "type": "object", "properties": taps, "additionalProperties": false })
-}
-
-pub(super) fn strength(_: &mut SchemaGenerator) -> Schema {
-    span(SHARE)
-}
-
-pub(super) fn density(_: &mut SchemaGenerator) -> Schema {
-    span(SHARE)
-}
-
-pub(super) fn wind(_: &mut SchemaGenerator) -> Schema {
-    span(WIND)
-}
-
-pub(super) fn exposure(_: &mut SchemaGenerator) -> Schema {
-    span(EXPOSURE)
-}
-
-/// A number, or a list of two.
-fn span(range: RangeInclusive<f64>) -> Schema {
-    let number = json!({ "type": "number", "minimum": range.start(), "maximum": range.end() });
-    json_schema!({ "anyOf": [number, { "type": "array", "items": number, "minItems": 2, "maxItems": 2 }] })
-}
-
-pub(super) fn range_default(range: Range) -> Value {
-    if range.low == range.high { json!(range.low) } else { json!([range.low, range.high]) }
-}
-
-pub(super) fn term_default(term: &Term) -> Value {
-    let layers: Map<String, Value> = term.layers.iter().map(|(tap, weight)| (tap.to_string(), json!(weight))).collect();
-    json!({ "weight": term.weight, "layers": layers })
-}
-
-pub(super) fn output_default() -> Value {
-    let Rest { format, quality, .. } = Rest::default();
-    json!({ "format": name_of(&FORMATS, &format), "quality": quality })
-}
-
-pub(super) fn falling_default() -> Value {
-    let falling = Settings::default().falling;
-    let [density, wind, exposure] = [falling.density, falling.wind, falling.exposure].map(range_default);
-    json!({ "kind": name_of(&KINDS, &falling.kind), "density": density, "wind": wind, "exposure": exposure })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+
+    use crate::config::values::Config;
+    use serde_json::json;
     use std::path::Path;
 
     /// The program's answer to a config with one `key` of `block` set.

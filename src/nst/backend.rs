@@ -1,17 +1,20 @@
 //! The two back ends behind one face: the CPU's own kernels, and Candle's tensors in batches.
 
-use super::batcher::{self, Batcher, Room};
-use super::conv::Size;
-use super::loss::{self, ContentTarget, Guides, Loss, StyleTarget};
-use super::metric;
-use super::optim::{self, Descent, Failure};
-use super::photoreal::AffineField;
-use super::pixels::Pixels;
-use super::settings::{Padding, Settings, Tap};
-use super::simd::Isa;
-use super::tensor::{Precision, TensorTrunk};
-use super::vgg::Trunk;
-use super::weights::Backbone;
+pub mod batcher;
+
+use crate::nst::backend::batcher::{Batcher, Room};
+use crate::nst::kernels::simd::Isa;
+use crate::nst::layers::{Padding, Tap};
+use crate::nst::loss::slices::{self, ContentTarget};
+use crate::nst::loss::{self, Guides, Loss, StyleTarget};
+use crate::nst::network::backbone::Backbone;
+use crate::nst::network::tensors::{Precision, TensorTrunk};
+use crate::nst::network::trunk::Trunk;
+use crate::nst::optim::{self, Descent, Failure, metric};
+use crate::nst::picture::geometry::Size;
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::render::photoreal::AffineField;
+use crate::nst::settings::Settings;
 use candle_core::Device;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -52,7 +55,7 @@ pub enum Network {
 
 /// Evaluations of pictures of one size.
 pub enum Evaluator<'a> {
-    Cpu(Box<loss::Evaluator<'a>>),
+    Cpu(Box<slices::Evaluator<'a>>),
     Tensors(batcher::Evaluator),
 }
 
@@ -107,7 +110,7 @@ impl Network {
 
     pub fn evaluator<'a>(&'a self, settings: &'a Settings, size: Size) -> Evaluator<'a> {
         match self {
-            Self::Cpu(trunk) => Evaluator::Cpu(Box::new(loss::Evaluator::new(trunk, settings, size))),
+            Self::Cpu(trunk) => Evaluator::Cpu(Box::new(slices::Evaluator::new(trunk, settings, size))),
             Self::Tensors(batcher) => Evaluator::Tensors(batcher.evaluator(settings, size)),
         }
     }

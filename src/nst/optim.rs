@@ -8,29 +8,37 @@
 //! `s_i.q` from a `q` that has lost some `y_j` since: `s_i.q = -s_i.g - sum a_j s_i.y_j`, over the newer pairs `j`. Known
 //! are all `s_i.g` and `s_i.y_j`, so all `a_i` are, and `q` is one sum. The second loop is one sum in the same way.
 
-use super::loss::Loss;
-use super::plane::Border;
-use super::settings::Optimizer;
-use std::ops::ControlFlow;
-
+pub mod metric;
 pub mod slices;
 pub mod tensors;
 
+use crate::nst::loss::Loss;
+use crate::nst::picture::filter::Border;
+use crate::nst::settings::Optimizer;
+use std::ops::ControlFlow;
+
 /// Curvature pairs that L-BFGS remembers.
 const HISTORY: usize = 10;
+
 /// Places for pairs: one is free to take the newest.
 pub const SLOTS: usize = HISTORY + 1;
+
 /// Sufficient decrease (Nocedal and Wright 2006, equation 3.4).
 const ARMIJO: f64 = 1e-4;
+
 /// The step that L-BFGS tries first, in units of its own: with so few pairs for so many pixels its guess of the
 /// curvature is too high. Measured over real frames and styles, 1.4 to 1.8 reach the lowest loss.
 const OVERSTEP: f64 = 1.4;
+
 /// The step that begins without memory, in units of the pixel range, as the root of its mean square.
 const FIRST_STEP: f64 = 0.01;
+
 /// The shortest step that is worth a trial, in units of its own.
 const LEAST_STEP: f64 = 1e-4;
+
 /// Adam's decay of its means of gradients and of their squares.
 pub const BETA: (f32, f32) = (0.9, 0.999);
+
 /// Adam's step in units of the pixel range.
 pub const ADAM_RATE: f32 = 0.02;
 
@@ -387,6 +395,7 @@ fn adam<V: Vectors>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nst::optim::slices;
 
     /// From `x`, which becomes the best point seen.
     fn minimize(

@@ -1,14 +1,18 @@
 //! What is where in a frame, as far as it can be told without a trained network: sky, horizon and depth.
 
-use super::conv::Size;
-use super::pixels::Pixels;
-use super::plane::Plane;
-use super::sky;
+pub mod regions;
+pub mod sky;
+
+use crate::nst::picture::geometry::Size;
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::plane::Plane;
 
 /// Where the horizon lies when no sky tells, as a share of the height from the top.
 const HORIZON: f32 = 0.45;
+
 /// Depth of the sky, and of the ground towards the horizon.
 pub const FAR: f32 = 14.0;
+
 /// The least and the most that what stands above the horizon is away: houses and trees line a street at its sides, and
 /// end it in its middle.
 const STANDING: (f32, f32) = (6.0, 10.0);

@@ -4,12 +4,23 @@
 //! over each time: carrying its pairs too, resampled, was measured and moved the loss at equal cost by 0.3 % at most, to
 //! either side.
 
-use super::conv::Size;
-use super::settings::{Render, Settings};
-use super::vgg::MIN_SIDE;
+use crate::nst::layers::Padding;
+use crate::nst::network::trunk::MIN_SIDE;
+use crate::nst::picture::geometry::Size;
+use crate::nst::settings::{Render, Settings};
+
+/// The size to work at: `full` with its long side brought down to `long`, never enlarged, but at least `least` a side.
+///
+/// Only pictures thinner than `least` are stretched, since the network needs that many pixels in both directions.
+pub fn working_size(full: Size, long: usize, least: usize) -> Size {
+    let scale = (long as f64 / full.height.max(full.width) as f64).min(1.0);
+    let side = |side: usize| ((side as f64 * scale).round() as usize).max(least);
+    Size { height: side(full.height), width: side(full.width) }
+}
 
 /// The long side in pixels that halving stops above, where the settings leave the number of scales open.
 const LEAST_LONG: usize = 192;
+
 /// Evaluations at each coarser scale, as a share of those at the working size. One at the half size costs a quarter.
 const COARSE_SHARE: f64 = 0.5;
 
@@ -66,10 +77,33 @@ pub fn cost(scales: &[Scale]) -> f64 {
     scales.iter().map(|scale| scale.steps as f64 * scale.size.pixels() as f64 / finest.size.pixels() as f64).sum()
 }
 
+impl Settings {
+    /// The size that a picture of `full` is optimized at in the end: [`working_size`], and multiples of [`MIN_SIDE`]
+    /// where planes wrap.
+    pub fn working_size(&self, full: Size) -> Size {
+        self.whole(working_size(full, self.size, MIN_SIDE))
+    }
+
+    /// A working size after `level` halvings.
+    pub fn halved(&self, size: Size, level: usize) -> Size {
+        let side = |side: usize| ((side + (1 << level >> 1)) >> level).max(MIN_SIDE);
+        self.whole(Size { height: side(size.height), width: side(size.width) })
+    }
+
+    fn whole(&self, size: Size) -> Size {
+        if self.padding != Padding::Wrap {
+            return size;
+        }
+        // Where a pool drops an odd row, the plane above it no longer ends where the picture wraps.
+        let side = |side: usize| ((side + MIN_SIDE / 2) / MIN_SIDE).max(1) * MIN_SIDE;
+        Size { height: side(size.height), width: side(size.width) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::settings::Padding;
     use super::*;
+    use crate::nst::layers::Padding;
 
     fn size(height: usize, width: usize) -> Size {
         Size { height, width }

@@ -1,81 +1,8 @@
 //! What one stylization is asked to do: plain validated values, no files and no YAML.
 
-use super::conv::Size;
-use super::falling::{Falling, Kind};
-use super::pixels::working_size;
-use super::vgg::MIN_SIDE;
+use crate::nst::layers::{Padding, Pool, Tap};
+use crate::nst::render::precipitation::{Falling, Kind};
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::str::FromStr;
-
-/// Convolutions in each of VGG19's five blocks (Simonyan and Zisserman 2015, configuration E).
-pub const BLOCKS: [usize; 5] = [2, 2, 4, 4, 4];
-
-/// A ReLU of VGG19, `relu{block}_{conv}`, counted from 1 as in the literature.
-///
-/// Ordered from the pixels up: `relu1_1 < relu1_2 < relu2_1 < …`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tap {
-    block: u8,
-    conv: u8,
-}
-
-impl Tap {
-    /// relu5_4, the deepest.
-    pub const LAST: Self = Self { block: 5, conv: 4 };
-
-    /// The tap `relu{block}_{conv}`, both from 1; `None` where VGG19 has no such layer.
-    pub fn new(block: usize, conv: usize) -> Option<Self> {
-        let convs = *BLOCKS.get(block.checked_sub(1)?)?;
-        (1..=convs).contains(&conv).then_some(Self { block: block as u8, conv: conv as u8 })
-    }
-
-    /// All sixteen taps, from the pixels up.
-    pub fn all() -> impl Iterator<Item = Self> {
-        (1..=BLOCKS.len()).flat_map(|block| (1..=BLOCKS[block - 1]).filter_map(move |conv| Self::new(block, conv)))
-    }
-
-    /// Which convolution feeds this ReLU: 0 for `conv1_1` to 15 for `conv5_4`.
-    pub fn index(self) -> usize {
-        BLOCKS[..self.block()].iter().sum::<usize>() + self.conv as usize - 1
-    }
-
-    /// The block, from 0: how many 2x2 pools lie between the pixels and this tap.
-    pub fn block(self) -> usize {
-        self.block as usize - 1
-    }
-
-    /// Whether this is the first ReLU of its block, the one that follows the pool.
-    pub fn opens_block(self) -> bool {
-        self.conv == 1
-    }
-
-    /// torchvision's names of this convolution's weight and bias.
-    pub fn parameters(self) -> [String; 2] {
-        ["weight", "bias"].map(|part| format!("features.{}.{part}", self.torchvision_index()))
-    }
-
-    /// Where torchvision's `vgg19` keeps this convolution: `features.{n}.weight` and `.bias`.
-    pub fn torchvision_index(self) -> usize {
-        // A convolution and its ReLU take two places, each pool before it one more.
-        2 * self.index() + self.block()
-    }
-}
-
-impl fmt::Display for Tap {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "relu{}_{}", self.block, self.conv)
-    }
-}
-
-impl FromStr for Tap {
-    type Err = String;
-    fn from_str(name: &str) -> Result<Self, String> {
-        Self::all()
-            .find(|tap| tap.to_string() == name)
-            .ok_or_else(|| format!("`{name}` is no layer of VGG19; layers run from relu1_1 to relu5_4"))
-    }
-}
 
 /// How the pixels are updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,40 +97,6 @@ impl From<f64> for Range {
     }
 }
 
-/// How the 2x2 pools of the trunk reduce a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Pool {
-    /// The maximum, as VGG19 was trained.
-    Max,
-    /// The mean, as Gatys et al. recommend for smoother results.
-    Avg,
-}
-
-/// What every convolution of the trunk reads outside its plane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Padding {
-    /// Zeros, as VGG19 was trained.
-    Zero,
-    /// The nearest value inside.
-    Replicate,
-    /// The values at the opposite side, so that the picture has no border and tiles.
-    Wrap,
-}
-
-impl Padding {
-    /// Which of `len` places stands for the one at `at - 1`; `None` for a zero. So 0 and `len + 1` lie just outside.
-    #[inline(always)]
-    pub fn inside(self, at: usize, len: usize) -> Option<usize> {
-        match self {
-            Self::Zero => at.checked_sub(1).filter(|&at| at < len),
-            Self::Replicate => Some(at.saturating_sub(1).min(len - 1)),
-            Self::Wrap => Some((at + len - 1) % len),
-        }
-    }
-}
-
 /// How the optimized picture becomes the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -263,29 +156,6 @@ pub struct Settings {
     pub falling: FallingRange,
     /// Whether only luma is stylized, and the content's chroma stays.
     pub keep_colours: bool,
-}
-
-impl Settings {
-    /// The size that a picture of `full` is optimized at in the end: [`working_size`], and multiples of [`MIN_SIDE`]
-    /// where planes wrap.
-    pub fn working_size(&self, full: Size) -> Size {
-        self.whole(working_size(full, self.size, MIN_SIDE))
-    }
-
-    /// A working size after `level` halvings.
-    pub fn halved(&self, size: Size, level: usize) -> Size {
-        let side = |side: usize| ((side + (1 << level >> 1)) >> level).max(MIN_SIDE);
-        self.whole(Size { height: side(size.height), width: side(size.width) })
-    }
-
-    fn whole(&self, size: Size) -> Size {
-        if self.padding != Padding::Wrap {
-            return size;
-        }
-        // Where a pool drops an odd row, the plane above it no longer ends where the picture wraps.
-        let side = |side: usize| ((side + MIN_SIDE / 2) / MIN_SIDE).max(1) * MIN_SIDE;
-        Size { height: side(size.height), width: side(size.width) }
-    }
 }
 
 impl Default for Settings {

@@ -1,6 +1,6 @@
 //! What the engine's tests share.
 
-use super::simd::LANES;
+use crate::nst::kernels::simd::LANES;
 
 /// A seeded source of numbers.
 pub struct Random(pub u64);

@@ -1,15 +1,18 @@
 //! What weights are: whole or damaged, known or not, tensor by tensor.
 
-use super::digests::{self, Known, Sums};
-use super::tensors::{self, Weights};
-use crate::nst::settings::Tap;
+use crate::nst::layers::Tap;
+use crate::weights::digests::{self, Known, Sums};
+use crate::weights::file::Weights;
+use crate::weights::tensors;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// The note that says where an installed file came from.
 pub const SOURCE: &str = "source";
+
 /// The note that says how far the installed file was meant to go.
 pub const THROUGH: &str = "through";
+
 /// Notes that begin so hold the SHA-256 that a tensor had when it was installed.
 const DIGEST: &str = "sha256:";
 
@@ -167,7 +170,7 @@ fn wanted(weights: &Weights) -> Tap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::tensors::testing::narrow;
+    use crate::weights::file::testing::narrow;
 
     fn verdict(weights: &Weights, given: Option<&Sums>) -> (Verdict, String) {
         let report = check(Path::new("some.safetensors"), weights, given);

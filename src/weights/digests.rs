@@ -90,7 +90,7 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nst::settings::Tap;
+    use crate::nst::layers::Tap;
     use crate::weights::tensors;
 
     #[test]

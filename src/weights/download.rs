@@ -1,13 +1,15 @@
 //! Tensors from a server, part by part, so that what was got is never lost: a broken connection, a killed program and a
 //! damaged disk cost what they broke.
 
-use super::digests::{self, Sums};
-use super::header::{self, Header, Part};
-use super::hub::{Failure, Remote};
-use super::tensors::{self, Named};
-use super::{Watch, megabytes};
 use crate::error::{Error, Result};
-use crate::nst::settings::Tap;
+use crate::nst::layers::Tap;
+use crate::units::megabytes;
+use crate::weights::digests::{self, Sums};
+use crate::weights::file;
+use crate::weights::header::{self, Header, Part};
+use crate::weights::hub::{Failure, Remote};
+use crate::weights::tensors::{self, Named};
+use crate::weights::watch::Watch;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -19,12 +21,16 @@ use std::time::Duration;
 
 /// Tries in a row that may bring less than [`STEP`].
 const TRIES: u32 = 4;
+
 /// The wait after the first failed try; it doubles with each.
 const WAIT: Duration = Duration::from_millis(500);
+
 /// A server that asks for patience gets no more than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// After so many bytes the journal learns their digest; later ones are lost when the program is killed.
 const STEP: u64 = 1 << 20;
+
 /// Bytes that are asked for before the header's length is known; most headers fit.
 const FIRST: u64 = 16 << 10;
 
@@ -341,7 +347,7 @@ impl Partial {
 
     fn tensor(&mut self, n: usize) -> Result<Named> {
         let part = self.parts[n].clone();
-        let bytes = tensors::read_range(&self.path, &mut self.file, part.slot, part.len)?;
+        let bytes = file::read_range(&self.path, &mut self.file, part.slot, part.len)?;
         Ok(part.with(bytes))
     }
 

@@ -1,13 +1,14 @@
 //! The header of a `.safetensors` file, on a disk or far away, and where in it a VGG19's convolutions lie.
 
-use super::tensors::{self, Named};
-use crate::nst::settings::Tap;
+use crate::nst::layers::Tap;
+use crate::weights::tensors::{self, Named};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use std::collections::BTreeMap;
 
 /// Bytes that say how long the header is.
 pub const LENGTH: usize = 8;
+
 /// No file of tensors has a longer header; what claims to is something else.
 const LONGEST: u64 = 16 << 20;
 

@@ -1,13 +1,12 @@
 //! Files of the Hugging Face Hub and of servers like it: what they are called, and their bytes by range.
 
-use crate::backbone;
 use crate::error::{Error, Result};
-use std::env;
-use std::fs;
+use crate::weights::locate;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
+use std::{env, fs};
 use ureq::http::header::{self, HeaderMap, HeaderName};
 use ureq::http::{Response, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
@@ -15,13 +14,18 @@ use ureq::{Agent, Body, BodyReader, Proxy};
 
 /// torchvision's weights (ImageNet) as a `.safetensors` file.
 pub const DEFAULT_REPO: &str = "timm/vgg19.tv_in1k";
+
 /// What the file is called in every repository.
 pub const FILE: &str = "model.safetensors";
+
 /// How long a server may take to be reached.
 const CONNECT: Duration = Duration::from_secs(10);
+
 /// How long a server may say nothing.
 const STALL: Duration = Duration::from_secs(30);
+
 const MOST_REDIRECTS: usize = 10;
+
 /// Bytes that are rather read and thrown away than jumped over with a new request.
 const SKIP: u64 = 256 << 10;
 
@@ -103,7 +107,7 @@ impl Repo {
 /// `$HF_HUB_CACHE`, or `hub` in `$HF_HOME`, by default `~/.cache/huggingface`.
 fn hub_cache() -> Option<PathBuf> {
     let set = |name: &str| variable(name).map(PathBuf::from);
-    let home = || set("HF_HOME").or_else(|| Some(backbone::cache_folder()?.join("huggingface")));
+    let home = || set("HF_HOME").or_else(|| Some(locate::cache_folder()?.join("huggingface")));
     set("HF_HUB_CACHE").or_else(|| Some(home()?.join("hub")))
 }
 

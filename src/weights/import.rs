@@ -1,10 +1,14 @@
 //! Weights of other programs: their formats, names and layouts.
 
-use super::keras;
-use super::tensors::{self, Named};
-use super::torch;
+pub mod archive;
+pub mod keras;
+pub mod torch;
+
 use crate::error::{Error, Result};
-use crate::nst::settings::Tap;
+use crate::nst::layers::Tap;
+use crate::weights::file;
+use crate::weights::import::archive::Archive;
+use crate::weights::tensors::Named;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -12,18 +16,8 @@ use std::path::Path;
 
 /// Bytes by which a format is told.
 const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
-const ZIP: &[u8] = b"PK\x03\x04";
 
-/// A file that holds tensors under names of its own.
-pub trait Archive {
-    /// Names and shapes.
-    fn list(&self) -> Vec<(String, Vec<usize>)>;
-    /// The numbers of one of them, the last index fastest.
-    ///
-    /// # Errors
-    /// When they cannot be read or are no floats.
-    fn values(&mut self, name: &str) -> Result<Vec<f32>, String>;
-}
+const ZIP: &[u8] = b"PK\x03\x04";
 
 /// Whose names and layout a tensor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,7 +179,7 @@ struct Safetensors {
 
 impl Safetensors {
     fn open(path: &Path, mut file: File) -> Result<Self> {
-        let parts = tensors::read_header(path, &mut file)?.all();
+        let parts = file::read_header(path, &mut file)?.all();
         Ok(Self { path: path.into(), file, parts })
     }
 }
@@ -197,7 +191,7 @@ impl Archive for Safetensors {
 
     fn values(&mut self, name: &str) -> Result<Vec<f32>, String> {
         let part = self.parts.iter().find(|part| part.name == name).ok_or("is missing")?.clone();
-        let bytes = tensors::read_range(&self.path, &mut self.file, part.start, part.len).map_err(|e| e.to_string())?;
+        let bytes = file::read_range(&self.path, &mut self.file, part.start, part.len).map_err(|e| e.to_string())?;
         part.with(bytes).values()
     }
 }

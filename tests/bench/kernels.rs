@@ -5,21 +5,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 
-use augment::nst::aligned::Aligned;
-use augment::nst::conv::first::{First, Padded};
-use augment::nst::conv::winograd::Winograd;
-use augment::nst::conv::{Plain, Size, Store};
-use augment::nst::gram;
-use augment::nst::loss::{self, Evaluator, Guides, Loss};
+use augment::nst::kernels::aligned::Aligned;
+use augment::nst::kernels::conv::first::{First, Padded};
+use augment::nst::kernels::conv::winograd::Winograd;
+use augment::nst::kernels::conv::{Plain, Store};
+use augment::nst::kernels::gram;
+use augment::nst::kernels::parallel::Shared;
+use augment::nst::kernels::simd::{Isa, LANES};
+use augment::nst::layers::{Padding, Pool};
+use augment::nst::loss;
+use augment::nst::loss::slices::Evaluator;
+use augment::nst::loss::{Guides, Loss};
+use augment::nst::network::backbone::Backbone;
+use augment::nst::network::trunk::Trunk;
 use augment::nst::optim::slices;
-use augment::nst::parallel::Shared;
-use augment::nst::photoreal::AffineField;
-use augment::nst::pixels::Pixels;
-use augment::nst::regions::Regions;
-use augment::nst::settings::{Optimizer, Padding, Pool, Settings};
-use augment::nst::simd::{Isa, LANES};
-use augment::nst::vgg::Trunk;
-use augment::nst::weights::Backbone;
+use augment::nst::picture::geometry::Size;
+use augment::nst::picture::pixels::Pixels;
+use augment::nst::render::photoreal::AffineField;
+use augment::nst::scene::regions::Regions;
+use augment::nst::settings::{Optimizer, Settings};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::ops::ControlFlow;

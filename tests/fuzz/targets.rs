@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, dead_code, reason = "a test may panic, and no target uses all of it")]
 
-use augment::config::Config;
-use augment::dataset::{Dataset, Split};
-use augment::{decode, output};
+use augment::config::values::Config;
+use augment::dataset::Dataset;
+use augment::dataset::split::Split;
+use augment::imageio::{decode, encode};
+use augment::output::data_yaml;
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -53,7 +55,7 @@ pub fn dataset(bytes: &[u8]) {
         Ok(dataset) => {
             assert!(!dataset.frames.is_empty() && dataset.frames.is_sorted_by_key(|frame| &frame.relative));
             dataset.schema();
-            output::write_data_yaml(&out, &dataset, []).unwrap();
+            data_yaml::write_data_yaml(&out, &dataset, []).unwrap();
             // What was written is a `data.yaml` again.
             Dataset::open(&out.join("data.yaml"), &[Split::Train], &root.join("none")).unwrap();
         }
@@ -80,7 +82,7 @@ pub fn image(bytes: &[u8]) {
         return;
     }
     for name in ["a.jpg", "a.png", "a.webp", "a.bmp", "a.tif"] {
-        let bytes = output::encode_image(Path::new(name), image, decoded.profile.as_deref(), 90).unwrap();
+        let bytes = encode::encode_image(Path::new(name), image, decoded.profile.as_deref(), 90).unwrap();
         let again = decode::decode_bytes(Path::new(name), &bytes).unwrap();
         assert_eq!(again.image.dimensions(), image.dimensions());
         assert!(name == "a.jpg" || again.image == *image, "{name} is lossless");

@@ -1,9 +1,9 @@
 //! One picture's vectors in the processor's memory.
 
-use super::{ADAM_RATE, BETA, Bend, Bent, Factors, Failure, Move, Remembered, SLOTS, Vectors};
+use crate::nst::kernels::sums::{add_sum, axpy, dot, dots, norm2};
 use crate::nst::loss::Loss;
+use crate::nst::optim::{ADAM_RATE, BETA, Bend, Bent, Factors, Failure, Move, Remembered, SLOTS, Vectors};
 use crate::nst::settings::Optimizer;
-use crate::nst::sums::{add_sum, axpy, dot, dots, norm2};
 use std::array;
 use std::ops::ControlFlow;
 

@@ -1,7 +1,7 @@
 //! A batch's vectors on a device: each question is put for all pictures at once, and only numbers come back.
 
-use super::{ADAM_RATE, BETA, Bend, Bent, Factors, Move, Remembered, SLOTS, Vectors};
 use crate::nst::loss::Loss;
+use crate::nst::optim::{ADAM_RATE, BETA, Bend, Bent, Factors, Move, Remembered, SLOTS, Vectors};
 use candle_core::{DType, Result, Tensor};
 use std::array;
 
@@ -182,15 +182,15 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::super::slices;
     use super::*;
-    use crate::nst::optim::{Failure, Outcome, minimize};
+    use crate::nst::optim::{Failure, Outcome, minimize, slices};
     use crate::nst::settings::Optimizer;
     use crate::nst::testing::assert_close;
     use candle_core::Device;
     use std::ops::ControlFlow;
 
     const VALUES: usize = 24;
+
     /// As far as single precision leads all the same way.
     const STEPS: usize = 24;
 

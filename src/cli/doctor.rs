@@ -1,0 +1,197 @@
+//! What this machine computes with, how long a frame takes, and what would make it faster.
+
+use crate::batch::capacity;
+use crate::cli::setup::{choose_device, print_json, use_threads};
+use crate::cli::{args, terminal};
+use crate::config::values::{BackboneChoice, Config};
+use crate::error::{Error, Result};
+use crate::memory;
+use crate::nst::backend::Machine;
+use crate::nst::kernels::simd::Isa;
+use crate::nst::picture::geometry::Size;
+use crate::nst::schedule;
+use crate::nst::settings::{Render, Settings};
+use crate::nst::stylizer::Stylizer;
+use crate::plan::styles;
+use crate::units::gigabytes;
+use crate::weights::locate;
+use serde::Serialize;
+use std::path::Path;
+use std::{fmt, thread};
+
+/// `augment doctor`
+pub fn doctor(args: args::Doctor) -> Result<u8> {
+    let args::Doctor { config: path, machine, size } = args;
+    use_threads(machine.threads)?;
+    let place = choose_device(&machine)?;
+    if path.is_none() && !machine.sets.is_empty() {
+        return Err(Error::Usage("--set changes a config, and none is given; add --config FILE".into()));
+    }
+    let config = path.as_ref().map(|path| Config::load(path, &machine.sets)).transpose()?;
+    let found = examine(config.as_ref(), machine.weights.as_deref(), &place, size)?;
+    match machine.json {
+        true => print_json(&found),
+        false => terminal::say(&found.lines(path.as_deref())),
+    }
+    Ok(0)
+}
+
+/// Evaluations that are timed, after one that warms up.
+const EVALUATIONS: usize = 3;
+
+/// A photoreal picture hardly changes after this many evaluations (README, Measured).
+const ENOUGH: usize = 15;
+
+/// What `augment doctor` finds; `--json` prints it.
+#[derive(Debug, Serialize)]
+pub struct Diagnosis {
+    version: &'static str,
+    device: String,
+    /// Instruction sets that this processor has, the fastest first.
+    instruction_sets: Vec<String>,
+    cores: usize,
+    threads: usize,
+    free_memory_mb: f64,
+    /// Frames of this size that a batch works on at once.
+    frames_at_once: usize,
+    backbone: String,
+    backbone_digest: String,
+    /// Style pictures that the config finds; `None` without a config.
+    styles: Option<usize>,
+    width: usize,
+    height: usize,
+    working_width: usize,
+    working_height: usize,
+    evaluations: usize,
+    seconds_per_evaluation: f64,
+    seconds_per_frame: f64,
+    /// What would make it faster.
+    advice: Vec<String>,
+}
+
+/// Looks at the machine and times a few evaluations of a frame of `full` pixels, under `config` or else the defaults.
+///
+/// # Errors
+/// What would end a run as well: weights that cannot be read, styles that are no pictures.
+pub fn examine(config: Option<&Config>, weights: Option<&str>, machine: &Machine, full: Size) -> Result<Diagnosis> {
+    let settings = config.map_or_else(Settings::default, |config| config.stylize.clone());
+    let choice = config.map_or(&BackboneChoice::Auto, |config| &config.backbone);
+    let styles = config.map(|config| styles::find_styles(&config.styles, &settings)).transpose()?;
+    let backbone = locate::open(weights, choice, &settings)?;
+    let stylizer = Stylizer::new(&backbone, settings, machine.clone()).map_err(Error::Run)?;
+    let size = stylizer.working_size(full);
+    let scales = stylizer.scales(size);
+    let (threads, free) = (rayon::current_num_threads(), memory::free());
+    let seconds_per_evaluation =
+        stylizer.workbench(size).seconds_per_evaluation(EVALUATIONS).map_err(|why| Error::Run(why.to_string()))?;
+    let mut found = Diagnosis {
+        version: env!("CARGO_PKG_VERSION"),
+        device: machine.to_string(),
+        instruction_sets: Isa::available().iter().map(Isa::to_string).collect(),
+        cores: thread::available_parallelism().map_or(1, usize::from),
+        threads,
+        free_memory_mb: free as f64 / 1e6,
+        frames_at_once: capacity::frames_that_fit(
+            capacity::most_frames(stylizer.batch(size), threads),
+            capacity::bytes_per_frame(full, &scales),
+        ),
+        backbone: backbone.name().into(),
+        backbone_digest: backbone.digest().into(),
+        styles: styles.map(|styles| styles.len()),
+        width: full.width,
+        height: full.height,
+        working_width: size.width,
+        working_height: size.height,
+        evaluations: schedule::evaluations(&scales),
+        seconds_per_evaluation,
+        seconds_per_frame: seconds_per_evaluation * schedule::cost(&scales),
+        advice: Vec::new(),
+    };
+    found.advice = found.advise(&stylizer, machine)?;
+    Ok(found)
+}
+
+impl Diagnosis {
+    fn advise(&self, stylizer: &Stylizer, machine: &Machine) -> Result<Vec<String>> {
+        let mut advice = Vec::new();
+        if cfg!(debug_assertions) {
+            advice.push("this is a debug build; `cargo build --release` is many times faster".to_string());
+        }
+        match *machine {
+            Machine::Cpu(isa) if isa != Isa::available()[0] => {
+                advice.push(format!("AUGMENT_ISA holds it to {isa}; without it {} is used", self.instruction_sets[0]));
+            }
+            Machine::Cpu(Isa::Portable) if cfg!(target_arch = "x86_64") => {
+                advice.push("this processor has neither AVX2 nor AVX-512, which are several times faster".into());
+            }
+            _ => {}
+        }
+        if self.threads < self.cores {
+            advice.push(format!(
+                "{} of {} cores compute; leave out --threads and RAYON_NUM_THREADS",
+                self.threads, self.cores
+            ));
+        }
+        if self.frames_at_once < self.threads {
+            advice.push(format!(
+                "memory holds {} frames at once where {} threads could each have one; free some, or lower \
+                 `stylize.size`",
+                self.frames_at_once, self.threads
+            ));
+        }
+        let settings = stylizer.settings();
+        if settings.render == Render::Photoreal && settings.steps > ENOUGH {
+            let share = ENOUGH as f64 / settings.steps as f64;
+            advice.push(format!(
+                "`stylize.steps: {ENOUGH}` takes {:.0} % of the time; a photoreal picture hardly changes after it",
+                share * 100.0
+            ));
+        }
+        if self.backbone != "builtin" {
+            advice.extend(self.narrower(stylizer, machine)?);
+        }
+        let (half, now) = (settings.size * 2 / 3, Size { height: self.working_height, width: self.working_width });
+        if half >= 128 && now.height.max(now.width) > half {
+            advice.push(format!("`stylize.size: {half}` takes less than half of the time; small texture is lost"));
+        }
+        Ok(advice)
+    }
+
+    /// What the built-in backbone would gain where another is taken.
+    fn narrower(&self, stylizer: &Stylizer, machine: &Machine) -> Result<Option<String>> {
+        let settings = stylizer.settings().clone();
+        // It ends at relu5_1, so a config may ask for more than it has.
+        let Ok(builtin) = locate::open(Some("builtin"), &BackboneChoice::Auto, &settings) else { return Ok(None) };
+        let size = Size { height: self.working_height, width: self.working_width };
+        let narrow = Stylizer::new(&builtin, settings, machine.clone()).map_err(Error::Run)?;
+        let seconds =
+            narrow.workbench(size).seconds_per_evaluation(EVALUATIONS).map_err(|why| Error::Run(why.to_string()))?;
+        let share = seconds / self.seconds_per_evaluation * 100.0;
+        Ok(Some(format!("`--weights builtin` takes {share:.0} % of the time; pictures move less toward their style")))
+    }
+
+    /// What people read of it, beside the path of the `config`.
+    pub fn lines(&self, config: Option<&Path>) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, value: fmt::Arguments| text += &format!("{name:<11} {value}\n");
+        let Self { threads, cores, width, height, working_width, working_height, evaluations, .. } = self;
+        line("augment", format_args!("{}", self.version));
+        line("device", format_args!("{} (this processor has {})", self.device, self.instruction_sets.join(", ")));
+        line("threads", format_args!("{threads} of {cores} cores"));
+        let free = gigabytes((self.free_memory_mb * 1e6) as u64);
+        line("memory", format_args!("{free} free, {} frames at once at {width}x{height}", self.frames_at_once));
+        line("backbone", format_args!("{} {}", self.backbone, self.backbone_digest));
+        match (config, self.styles) {
+            (Some(path), Some(styles)) => line("config", format_args!("{}, {styles} styles", path.display())),
+            _ => line("config", format_args!("none given; these are the defaults")),
+        }
+        line("evaluation", format_args!("{:.3} s at {working_width}x{working_height}", self.seconds_per_evaluation));
+        line(
+            "frame",
+            format_args!("{:.2} s, {evaluations} evaluations, without reading and writing", self.seconds_per_frame),
+        );
+        text += if self.advice.is_empty() { "\nNothing known would make it faster here." } else { "\nFaster:" };
+        self.advice.iter().for_each(|advice| text += &format!("\n- {advice}"));
+        text
+    }
+}

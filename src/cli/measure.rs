@@ -1,0 +1,91 @@
+//! How long one evaluation and one frame take here.
+
+use crate::nst::picture::geometry::Size;
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::stylizer::Stylizer;
+use serde::Serialize;
+use std::f32::consts::TAU;
+use std::ops::ControlFlow;
+use std::thread;
+use std::time::Instant;
+
+/// What was measured; `augment bench --json` prints it.
+#[derive(Debug, Serialize)]
+pub struct Measured {
+    /// Of one evaluation of loss and gradient, the optimizer's own work included.
+    pub seconds_per_eval_median: f64,
+    pub seconds_per_eval_min: f64,
+    pub seconds_per_eval_max: f64,
+    /// Of one frame of this size with the config's steps, without reading and writing files.
+    pub seconds_per_frame: f64,
+    /// Evaluations that were measured.
+    pub evals: usize,
+    /// The config's evaluations per frame.
+    pub steps: usize,
+    /// Long side in pixels.
+    pub size: usize,
+    pub height: usize,
+    pub width: usize,
+    pub threads: usize,
+    /// Pictures that the device works on at once.
+    pub batch: usize,
+    pub device: String,
+    pub backbone: String,
+    pub backbone_digest: String,
+    /// Of this process, as far as the system tells.
+    pub peak_memory_mb: Option<f64>,
+}
+
+/// Stylizes a drawn picture of `size` with `stylizer`, whose settings are the config's but for `steps` = measured + 1,
+/// one scale, and a working size that takes in `size`. Returns the seconds of each evaluation after the first, and of all the
+/// rest. Where the machine works in batches a full one is stylized, and seconds are those of one of its pictures.
+pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), String> {
+    let style = stylizer.style(&drawn(size, 3.0).into()).map_err(|failure| failure.to_string())?;
+    let content = drawn(size, 5.0).into();
+    let at_once = stylizer.batch(stylizer.working_size(size)).unwrap_or(1);
+    let stylize = || {
+        let mut bench = stylizer.workbench(stylizer.working_size(size));
+        let mut ends = Vec::new();
+        let made = stylizer.stylize(&mut bench, &content, &style, 0, |_, _| {
+            ends.push(Instant::now());
+            ControlFlow::Continue(())
+        });
+        made.map(|_| ends).map_err(|failure| failure.to_string())
+    };
+    let begun = Instant::now();
+    let ends = thread::scope(|scope| {
+        let others: Vec<_> = (1..at_once).map(|_| scope.spawn(stylize)).collect();
+        let ends = stylize();
+        others
+            .into_iter()
+            .try_for_each(|other| other.join().map_or(Err("it panicked".into()), |made| made.map(drop)))?;
+        ends
+    })?;
+    let all = begun.elapsed().as_secs_f64() / at_once as f64;
+    if ends.len() < 2 {
+        return Err("the optimizer stopped after its first evaluation; there is nothing to measure".into());
+    }
+    let seconds: Vec<f64> = ends.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() / at_once as f64).collect();
+    let rest = (all - seconds.iter().sum::<f64>()).max(0.0);
+    Ok((seconds, rest))
+}
+
+/// A picture with edges and gradients at several scales.
+fn drawn(size: Size, waves: f32) -> Pixels {
+    let value = |y: usize, x: usize, colour: usize| {
+        let (v, u) = (y as f32 / size.height as f32, x as f32 / size.width as f32);
+        let phase = colour as f32 * 0.7;
+        let wave = (TAU * (waves * u + phase)).sin() * (TAU * (waves * 2.0 * v)).cos();
+        let tile = ((x / 16 + y / 16) % 2) as f32 - 0.5;
+        (0.5 + 0.3 * wave + 0.2 * tile).clamp(0.0, 1.0)
+    };
+    let at = |n: usize| value(n / 3 / size.width, n / 3 % size.width, n % 3);
+    Pixels::new(size, (0..size.pixels() * 3).map(at).collect())
+}
+
+/// The median of at least one value.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
+}

@@ -1,0 +1,92 @@
+//! `augment preview`
+
+use crate::batch::progress::Summary;
+use crate::batch::stop::Stop;
+use crate::batch::{self, Batch};
+use crate::cli::batch::exit_code;
+use crate::cli::report::{name_of, show};
+use crate::cli::setup::{print_json, set_up};
+use crate::cli::{args, measure, terminal};
+use crate::dataset::data_yaml;
+use crate::error::Result;
+use crate::output::folder;
+use crate::output::row::{Row, Status};
+use crate::units::{self, Rough};
+use crate::view::page::{self, Page};
+use crate::view::sheet;
+use std::path::Path;
+use std::time::Duration;
+
+/// Pictures on the sheet of a preview at most: more make a picture that few programs open.
+const SHEET_ROWS: usize = 40;
+
+/// `augment preview --config … DATASET`
+pub fn preview(args: args::Preview) -> Result<u8> {
+    let args::Preview { config: path, machine, dataset, frames, output, seed, open, quiet } = args;
+    let (place, config) = set_up(&path, &machine, seed)?;
+    let folder = match output {
+        Some(folder) => folder,
+        None => folder::default_folder(&data_yaml::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
+    };
+    let title = format!("{} over {}", config.condition, name_of(&data_yaml::root_of(&dataset)?));
+    let batch =
+        Batch::open(config, &dataset, batch::Order { output: Some(folder.clone()), ..batch::Order::default() })?;
+    let engine = batch.engine(machine.weights.as_deref(), place)?;
+    let whole = batch.plan()?;
+    let (jobs, estimate) = (whole.jobs.len(), batch.estimate(&whole, &engine)?);
+    let batch = batch.preview(frames.into());
+    let stop = Stop::after_failures(None);
+    stop.on_signals()?;
+    let summary = batch.run(&engine, &stop, terminal::observer(quiet).as_mut())?;
+    terminal::tell(&terminal::summary_lines(&summary));
+    let rows = batch.rows()?;
+    let mut facts = vec![
+        whole_dataset(jobs, estimate, &summary),
+        ("config".into(), path.display().to_string()),
+        ("backbone".into(), format!("{} {}", summary.backbone, summary.backbone_digest)),
+        ("device".into(), summary.device.clone()),
+    ];
+    facts.extend(time_per_frame(&summary, &rows));
+    if !batch.is_trained_on() {
+        draw_sheet(&folder, &title, &facts, &rows)?;
+    }
+    let rows = page::cards(rows, &folder, &folder, page::Pictures::Inside)?;
+    show(&Page { kind: page::Kind::Preview, title, facts, rows }, &folder.join("preview.html"), open)?;
+    if machine.json {
+        print_json(&summary);
+    }
+    Ok(exit_code(&summary))
+}
+
+/// Draws what of `rows` fits on one picture and says where it is.
+fn draw_sheet(folder: &Path, title: &str, facts: &[(String, String)], rows: &[Row]) -> Result<()> {
+    let shown = sheet::spread(rows, SHEET_ROWS);
+    let title = match shown.len() {
+        all if all == rows.len() => title.to_string(),
+        some => format!("{title}: {some} of {} pictures; preview.html has all", rows.len()),
+    };
+    terminal::tell(&sheet::write(folder, &title, facts, &shown)?.display().to_string());
+    Ok(())
+}
+
+/// How long the frames took, of which several are in hand at once, and how soon one followed the other.
+fn time_per_frame(summary: &Summary, rows: &[Row]) -> Option<(String, String)> {
+    let done = rows.iter().filter(|row| row.status == Status::Done);
+    let seconds: Vec<f64> = done.map(|row| row.seconds).collect();
+    let median = (!seconds.is_empty()).then(|| units::duration(measure::median(&seconds)))?;
+    let pace = pace(summary).map_or(String::new(), |pace| format!(", one every {}", units::duration(pace)));
+    Some(("time per frame".into(), format!("{median} (median){pace}")))
+}
+
+/// Seconds from one frame to the next, where any was made.
+fn pace(summary: &Summary) -> Option<f64> {
+    (summary.done > 0).then(|| summary.seconds / summary.done as f64)
+}
+
+/// How many pictures the whole dataset makes and how long they would take here: at the pace of the preview's own, which
+/// are spread over it, or else as it was estimated.
+fn whole_dataset(jobs: usize, estimate: Option<Duration>, summary: &Summary) -> (String, String) {
+    let measured = pace(summary).map(|pace| Duration::from_secs_f64(pace * jobs as f64));
+    let time = measured.or(estimate).map_or(String::new(), |time| format!(", about {} here", Rough(time)));
+    ("whole dataset".into(), format!("{jobs} pictures{time}"))
+}

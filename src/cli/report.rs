@@ -1,0 +1,50 @@
+//! `augment report`
+
+use crate::cli::{args, terminal};
+use crate::error::{Error, Result};
+use crate::files::paths;
+use crate::output::{manifest, row};
+use crate::view::page::{self, Page};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// `augment report OUT…`
+pub fn report(args: &args::Report) -> Result<u8> {
+    let path = args.output.clone().unwrap_or_else(|| args.outputs[0].join("report.html"));
+    let beside = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    let (mut cards, mut made_by) = (Vec::new(), BTreeSet::new());
+    for folder in &args.outputs {
+        let rows = manifest::last_rows(folder)?;
+        made_by.extend(rows.iter().map(|row| {
+            let row::Backbone { name, digest } = &row.backbone;
+            format!("augment {}, {}, {name} {digest}", row.engine, row.device)
+        }));
+        cards.append(&mut page::cards(rows, folder, &beside, page::Pictures::Beside)?);
+    }
+    let names: Vec<String> = args.outputs.iter().map(|folder| name_of(folder)).collect();
+    let page = Page {
+        kind: page::Kind::Report,
+        title: match names.len() {
+            0..=3 => names.join(", "),
+            many => format!("{} and {} more", names[..3].join(", "), many - 3),
+        },
+        facts: made_by.into_iter().map(|maker| ("made by".into(), maker)).collect(),
+        rows: cards,
+    };
+    show(&page, &path, args.open)?;
+    Ok(0)
+}
+
+/// Writes a page, says where it is, and opens it if that is asked for.
+pub fn show(page: &Page, path: &Path, open: bool) -> Result<()> {
+    page.write(path)?;
+    terminal::tell(&path.display().to_string());
+    if open { open::that_detached(path).map_err(Error::io(path, "open it in a browser")) } else { Ok(()) }
+}
+
+/// What people call a folder, also where the path says only `.`.
+pub fn name_of(folder: &Path) -> String {
+    paths::real(folder)
+        .file_name()
+        .map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,229 @@
+//! The only file that knows bars, colours and what a person sees.
+
+use crate::batch::progress::{Event, Header, Observer, Summary};
+use crate::batch::stop::Reason;
+use crate::output::row::Status;
+use crate::units::duration;
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use std::fmt;
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::time::{Duration, Instant};
+
+/// Failures that the end of a run names one by one.
+const FAILURES_SHOWN: usize = 20;
+
+/// The listener that fits where standard error goes: a bar on a terminal, plain lines elsewhere, silence with `quiet`.
+pub fn observer(quiet: bool) -> Box<dyn Observer> {
+    match quiet {
+        true => Box::new(()),
+        false if stderr().is_terminal() => Box::new(Bar::new()),
+        false => Box::new(Lines::new()),
+    }
+}
+
+/// One line: what runs on what, and where it goes.
+fn header_line(header: &Header) -> String {
+    let before = match header.skipped {
+        0 => String::new(),
+        n => format!(" ({n} done before)"),
+    };
+    format!(
+        "augment {} | backbone {} {} | {} | {} frames{before}, {} styles -> {}",
+        env!("CARGO_PKG_VERSION"),
+        header.backbone,
+        header.backbone_digest,
+        header.device,
+        header.jobs,
+        header.styles,
+        header.output.display()
+    )
+}
+
+/// What is done again and why, if anything is.
+fn done_again_line(header: &Header) -> Option<String> {
+    (!header.done_again.is_empty()).then(|| format!("done again: {}", header.done_again.join(", ")))
+}
+
+fn failure_line(source: &str, reason: &str) -> String {
+    // Most reasons begin with the file already.
+    if reason.starts_with(source) { format!("failed: {reason}") } else { format!("failed: {source}: {reason}") }
+}
+
+/// How a run ended: what failed and why, how it goes on if it was stopped, and last one line of figures.
+pub fn summary_lines(summary: &Summary) -> String {
+    let mut lines = Vec::new();
+    let all = summary.failed + summary.failed_before;
+    let shown = summary.failures.iter().take(FAILURES_SHOWN);
+    lines.extend(shown.map(|failure| failure_line(&failure.source, &failure.error)));
+    if all > FAILURES_SHOWN {
+        lines.push(format!("and {} more that failed, in {}", all - FAILURES_SHOWN, summary.manifest.display()));
+    }
+    if summary.failed_before > 0 {
+        lines
+            .push(format!("{} failed before and were left so; --retry-failed tries them again", summary.failed_before));
+    }
+    if summary.several > 0 {
+        lines.push(format!("{} files hold several pictures or an animation; the first was taken", summary.several));
+    }
+    if summary.reduced > 0 {
+        lines.push(format!("{} were worked on at a smaller size: memory was short", summary.reduced));
+    }
+    lines.extend(summary.annotations_left.iter().map(|reason| format!("annotations were not copied: {reason}")));
+    match summary.stopped {
+        Some(Reason::TooManyFailures) => {
+            lines.push(format!("stopped after {} failures; {} frames are left", summary.failed, summary.left));
+        }
+        Some(Reason::Interrupted) => {
+            lines.push(format!(
+                "stopped; {} frames are left: the same command, without --force, goes on with them",
+                summary.left
+            ));
+        }
+        None => {}
+    }
+    lines.push(figures(summary));
+    lines.join("\n")
+}
+
+fn figures(summary: &Summary) -> String {
+    let Summary { jobs, done, failed, failed_before, skipped, seconds, .. } = summary;
+    if *jobs == 0 {
+        return "nothing to do: the plan has no frame (see --limit, --shard and the config's fraction)".into();
+    }
+    if *skipped == *jobs {
+        return format!("nothing to do: all {jobs} frames were done before, in {}", summary.output.display());
+    }
+    if *skipped + *failed_before == *jobs {
+        let folder = summary.output.display();
+        return format!("nothing to do: {skipped} frames were done before, {failed_before} FAILED before, in {folder}");
+    }
+    let mut line = format!("{done} frames in {}", duration(*seconds));
+    if *done > 0 {
+        line += &format!(" ({:.2} s each)", seconds / *done as f64);
+    }
+    if *skipped > 0 {
+        line += &format!(", {skipped} done before");
+    }
+    if *failed > 0 {
+        line += &format!(", {failed} FAILED (see {})", summary.manifest.display());
+    }
+    if *failed_before > 0 {
+        line += &format!(", {failed_before} FAILED before");
+    }
+    let result = summary.data_yaml.as_ref().unwrap_or(&summary.output);
+    format!("{line} -> {}", result.display())
+}
+
+/// A bar with frames done, frames per second, time left and the loss of the frame in hand.
+struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    fn new() -> Self {
+        let template = "{bar:24.cyan/blue} {pos}/{len} frames  {rate}  {left}  {wide_msg:.dim}";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        // Nothing is known before the first frame is done.
+        let style = style.with_key("rate", |state: &ProgressState, to: &mut dyn fmt::Write| {
+            let known = state.pos() > 0;
+            let _ = if known { write!(to, "{:.2}/s", state.per_sec()) } else { write!(to, "-/s") };
+        });
+        let style = style.with_key("left", |state: &ProgressState, to: &mut dyn fmt::Write| {
+            let known = state.pos() > 0;
+            let left = duration(state.eta().as_secs_f64());
+            let _ = if known { write!(to, "{left} left") } else { write!(to, "- left") };
+        });
+        Self { bar: ProgressBar::no_length().with_style(style) }
+    }
+}
+
+impl Observer for Bar {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Begin(header) => {
+                self.bar.println(header_line(header));
+                done_again_line(header).iter().for_each(|line| self.bar.println(line));
+                self.bar.set_length(header.todo as u64);
+                self.bar.reset();
+                self.bar.enable_steady_tick(Duration::from_millis(200));
+            }
+            Event::Frame { .. } => {}
+            Event::Evaluated { name, evaluation, of, loss } => {
+                let file = name.rsplit('/').next().unwrap_or(name);
+                self.bar.set_message(format!("loss {loss:.3}  {evaluation}/{of}  {file}"));
+            }
+            Event::Row(row) => {
+                if row.status == Status::Failed {
+                    self.bar.println(failure_line(&row.source, row.error.as_deref().unwrap_or_default()));
+                }
+                self.bar.inc(1);
+            }
+            Event::Warning(text) => self.bar.println(format!("warning: {text}")),
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A line for the first frame, for every failure, and from then on every few seconds.
+pub struct Lines {
+    begun: Instant,
+    said: Option<Instant>,
+    left: usize,
+    finished: usize,
+    loss: f64,
+}
+
+impl Lines {
+    pub(crate) const EVERY: Duration = Duration::from_secs(10);
+
+    fn new() -> Self {
+        Self { begun: Instant::now(), said: None, left: 0, finished: 0, loss: f64::NAN }
+    }
+}
+
+impl Observer for Lines {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Begin(header) => {
+                tell(&header_line(header));
+                done_again_line(header).iter().for_each(|line| tell(line));
+                self.left = header.todo;
+                self.begun = Instant::now();
+            }
+            Event::Frame { .. } => {}
+            Event::Evaluated { loss, .. } => self.loss = loss,
+            Event::Warning(text) => tell(&format!("warning: {text}")),
+            Event::Row(row) => {
+                if row.status == Status::Failed {
+                    tell(&failure_line(&row.source, row.error.as_deref().unwrap_or_default()));
+                }
+                self.finished += 1;
+                self.left = self.left.saturating_sub(1);
+                if self.left > 0 && self.said.is_some_and(|said| said.elapsed() < Self::EVERY) {
+                    return;
+                }
+                self.said = Some(Instant::now());
+                let rate = self.finished as f64 / self.begun.elapsed().as_secs_f64().max(1e-9);
+                let loss = if self.loss.is_nan() { String::new() } else { format!("  loss {:.3}", self.loss) };
+                let left = duration(self.left as f64 / rate);
+                let all = self.finished + self.left;
+                tell(&format!("{}/{all} frames  {rate:.2}/s  {left} left{loss}", self.finished));
+            }
+        }
+    }
+}
+
+/// Says something on standard error. A terminal that was closed, or a full disk behind it, stops nothing.
+pub fn tell(text: &str) {
+    let _ = writeln!(stderr(), "{text}");
+}
+
+/// Prints on standard output. A reader that has heard enough, such as `head`, is no error.
+pub fn say(text: &str) {
+    let _ = writeln!(stdout(), "{text}");
+}

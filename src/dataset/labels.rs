@@ -1,0 +1,297 @@
+//! Label files as boxes, for what needs to know where the objects are.
+//!
+//! Labels are copied byte for byte whatever stands in them, so nothing in here is an error: a line that cannot be
+//! understood is counted and left out.
+
+use crate::nst::picture::geometry::Area;
+use crate::yaml::{self, Yaml};
+use std::collections::HashMap;
+use std::path::Path;
+use std::{fs, io};
+
+/// The boxes of one label file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Labels {
+    /// One for each understood line, in the file's order.
+    pub boxes: Vec<Labelled>,
+    /// Lines that are neither blank nor understood.
+    pub malformed: usize,
+    /// The number of the first malformed line, counted from 1.
+    pub first_malformed: Option<usize>,
+}
+
+/// One labelled object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labelled {
+    /// The first word of its line: mostly a number, see [`Schema::name`].
+    pub class: String,
+    /// Of polygons and oriented boxes the upright hull.
+    pub area: Area,
+}
+
+impl Labels {
+    /// Reads a label file; bytes that are no UTF-8 make their line malformed at most.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(path: &Path, keypoints: Option<usize>) -> io::Result<Self> {
+        Ok(Self::parse(&String::from_utf8_lossy(&fs::read(path)?), keypoints))
+    }
+
+    /// Understands the formats of Ultralytics, told apart by the count of tokens on a line, the class included: 5 or 6
+    /// are a box (the sixth is a confidence or a track), an odd count from 7 on is a polygon (9 is an oriented box).
+    ///
+    /// `keypoints` is how many numbers a pose's keypoints take, the product of `kpt_shape` in data.yaml: lines of 5
+    /// tokens and that many are boxes too. They cannot be told from polygons otherwise.
+    pub fn parse(text: &str, keypoints: Option<usize>) -> Self {
+        let mut labels = Self::default();
+        let mut numbers = Vec::new();
+        // Windows editors put a byte order mark in front, which would only matter where the first line is blank.
+        for (at, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
+            let mut tokens = line.split_whitespace();
+            // The class may be a name.
+            let Some(class) = tokens.next() else { continue };
+            match area(tokens, keypoints, &mut numbers) {
+                Some(area) => labels.boxes.push(Labelled { class: class.to_string(), area }),
+                None => {
+                    labels.malformed += 1;
+                    labels.first_malformed.get_or_insert(at + 1);
+                }
+            }
+        }
+        labels
+    }
+}
+
+/// What a data.yaml says of the labels that belong to it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Schema {
+    /// How many numbers the keypoints of a pose take on a line: the product of `kpt_shape`.
+    pub keypoints: Option<usize>,
+    /// By class id.
+    names: HashMap<i128, String>,
+}
+
+impl Schema {
+    /// Takes `names` as a list or a mapping from ids; what is neither names nothing.
+    pub fn of(data: &Yaml) -> Self {
+        let named = |id, name: &Yaml| (id, name.text().map_or_else(|| name.to_string(), str::to_string));
+        let names = match data.get("names") {
+            Some(Yaml::List(names)) => (0..).zip(names).map(|(id, name)| named(id, name)).collect(),
+            Some(Yaml::Map(pairs)) => pairs.iter().filter_map(|(id, name)| Some(named(class_id(id)?, name))).collect(),
+            _ => HashMap::new(),
+        };
+        Self { keypoints: keypoints(data), names }
+    }
+
+    /// That of the data.yaml at `path`; it knows nothing where there is none that can be read.
+    pub fn read(path: &Path) -> Self {
+        let data = fs::read_to_string(path).ok().and_then(|text| yaml::parse(&text).ok());
+        data.map_or_else(Self::default, |data| Self::of(&data))
+    }
+
+    /// The name of a class as labels write it; where it has none, what labels write.
+    pub fn name<'a>(&'a self, class: &'a str) -> &'a str {
+        // Ultralytics reads ids as numbers, so that `0` and `0.0` are one class.
+        let id = class.parse::<f64>().ok().filter(|id| id.fract() == 0.0);
+        id.and_then(|id| self.names.get(&(id as i128))).map_or(class, String::as_str)
+    }
+}
+
+fn class_id(key: &Yaml) -> Option<i128> {
+    match key {
+        Yaml::Int(id) => Some(*id),
+        key => key.text()?.parse().ok(),
+    }
+}
+
+fn keypoints(data: &Yaml) -> Option<usize> {
+    let Some(Yaml::List(shape)) = data.get("kpt_shape") else { return None };
+    let count = |side: &Yaml| match side {
+        Yaml::Int(side) => usize::try_from(*side).ok(),
+        _ => None,
+    };
+    shape.iter().map(count).try_fold(1_usize, |product, side| product.checked_mul(side?))
+}
+
+/// The box that the tokens behind the class describe; `numbers` is room that lines share.
+fn area<'a>(tokens: impl Iterator<Item = &'a str>, keypoints: Option<usize>, numbers: &mut Vec<f64>) -> Option<Area> {
+    numbers.clear();
+    for token in tokens {
+        numbers.push(token.parse().ok().filter(|number: &f64| number.is_finite())?);
+    }
+    let pose = keypoints.is_some_and(|keypoints| numbers.len().checked_sub(4) == Some(keypoints));
+    match (numbers.as_slice(), numbers.len()) {
+        (&[x, y, width, height, ..], count) if pose || count == 4 || count == 5 => {
+            // A negative width would come out as a box all the same where the other side is cut off.
+            (width > 0.0 && height > 0.0)
+                .then(|| cut(x - width / 2.0, y - height / 2.0, x + width / 2.0, y + height / 2.0))?
+        }
+        (points, count) if count >= 6 && count % 2 == 0 => hull(points),
+        _ => None,
+    }
+}
+
+/// The upright box around points given as `x y x y ...`.
+fn hull(points: &[f64]) -> Option<Area> {
+    let reach = |axis: usize| {
+        let along = points.iter().skip(axis).step_by(2);
+        along.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)))
+    };
+    let ((left, right), (top, bottom)) = (reach(0), reach(1));
+    cut(left, top, right, bottom)
+}
+
+/// What lies inside the picture, if anything does.
+fn cut(left: f64, top: f64, right: f64, bottom: f64) -> Option<Area> {
+    let [left, top, right, bottom] = [left, top, right, bottom].map(|v| v.clamp(0.0, 1.0));
+    (left < right && top < bottom).then_some(Area { left, top, right, bottom })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    fn parse(text: &str) -> Labels {
+        Labels::parse(text, None)
+    }
+
+    #[track_caller]
+    fn assert_area(area: Area, expected: [f64; 4]) {
+        let actual = [area.left, area.top, area.right, area.bottom];
+        assert!(actual.iter().zip(expected).all(|(a, e)| (a - e).abs() < 1e-12), "{actual:?} for {expected:?}");
+    }
+
+    #[track_caller]
+    fn assert_one(text: &str, keypoints: Option<usize>, expected: [f64; 4]) {
+        let labels = Labels::parse(text, keypoints);
+        assert_eq!((labels.boxes.len(), labels.malformed), (1, 0), "{text:?}");
+        assert_area(labels.boxes[0].area, expected);
+    }
+
+    #[test]
+    fn every_form_of_line_becomes_its_box() {
+        assert_one("0 0.5 0.5 0.2 0.4", None, [0.4, 0.3, 0.6, 0.7]);
+        assert_one("car 0.5 0.5 0.2 0.4 0.93", None, [0.4, 0.3, 0.6, 0.7]);
+        assert_one("0 0.1 0.2 0.5 0.9 0.3 0.1", None, [0.1, 0.1, 0.5, 0.9]);
+        assert_one("7 0.5 0.2 0.8 0.5 0.5 0.8 0.2 0.5", None, [0.2, 0.2, 0.8, 0.8]);
+    }
+
+    #[test]
+    fn every_box_has_the_class_of_its_line() {
+        let labels = parse("2 .5 .5 .2 .2\nbad\n\ncar .1 .1 .2 .2 .3 .1\n0.0 .5 .5 .1 .1 .9\n");
+        assert_eq!(labels.boxes.iter().map(|one| one.class.as_str()).collect::<Vec<_>>(), ["2", "car", "0.0"]);
+    }
+
+    #[test]
+    fn classes_have_the_names_of_the_data_yaml_where_it_has_any() {
+        let schema = |text: &str| Schema::of(&yaml::parse(text).unwrap());
+        let names = |text: &str| ["0", "1.0", "2", "car", "0.5"].map(|class| schema(text).name(class).to_string());
+        assert_eq!(names("names: [car, 'no']"), ["car", "no", "2", "car", "0.5"]);
+        assert_eq!(names("names: {1: bus, '2': 7}"), ["0", "bus", "7", "car", "0.5"]);
+        for nothing in ["nc: 3", "names: car", "names: ~", "[]"] {
+            assert_eq!(names(nothing), ["0", "1.0", "2", "car", "0.5"], "{nothing}");
+        }
+        let keypoints = |text: &str| schema(text).keypoints;
+        assert_eq!(
+            (keypoints("kpt_shape: [17, 3]"), keypoints("kpt_shape: [17, a]"), keypoints("nc: 1")),
+            (Some(51), None, None)
+        );
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Schema::read(&folder.path().join("data.yaml")), Schema::default());
+        fs::write(folder.path().join("data.yaml"), "names: [").unwrap();
+        assert_eq!(Schema::read(&folder.path().join("data.yaml")), Schema::default());
+        fs::write(folder.path().join("data.yaml"), "names: [bird]").unwrap();
+        assert_eq!(Schema::read(&folder.path().join("data.yaml")).name("0"), "bird");
+    }
+
+    #[test]
+    fn a_pose_is_a_box_only_where_its_keypoints_are_known() {
+        let pose = "0 0.5 0.5 0.2 0.4 0.1 0.1 2 0.9 0.9 1";
+        assert_one(pose, Some(6), [0.4, 0.3, 0.6, 0.7]);
+        assert_one("0 0.5 0.5 0.2 0.4", Some(6), [0.4, 0.3, 0.6, 0.7]);
+        // Without them the same line reads as a polygon of five points.
+        assert_one(pose, None, [0.1, 0.1, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn a_box_is_cut_to_the_picture() {
+        assert_one("0 0.05 0.95 0.2 0.2", None, [0.0, 0.85, 0.15, 1.0]);
+        assert_one("0 0.5 0.5 1e300 1e300", None, [0.0, 0.0, 1.0, 1.0]);
+        assert_one("0 -0.5 0.2 0.5 1.5 0.3 0.1", None, [0.0, 0.1, 0.5, 1.0]);
+    }
+
+    #[test]
+    fn blank_lines_tabs_trailing_space_crlf_and_a_byte_order_mark_do_no_harm() {
+        let labels = parse("\u{feff}\r\n0 0.5\t0.5 0.2 0.2 \r\n  \r\n\t1 0.5 0.5 0.1 0.1\t\r\n\r\n");
+        assert_eq!((labels.boxes.len(), labels.malformed), (2, 0));
+        assert_eq!(parse(""), Labels::default());
+    }
+
+    #[test]
+    fn a_line_that_is_no_box_is_counted_and_the_others_are_kept() {
+        let bad = [
+            "0",
+            "0 0.5 0.5 0.2",
+            "0 0.5 0.5 0.2 x",
+            "0 0.5 0.5 0.2 nan",
+            "0 0.5 0.5 inf 0.2",
+            "0 0.5 0.5 0.2 1e999",
+            "0 0.5 0.5 0 0.2",
+            "0 0.5 0.5 0.2 -0.2",
+            "0 1.5 0.5 0.2 0.2",
+            "0 320 200 50 40",
+            "0 0.1 0.1 0.2 0.2 0.3 0.3 0.4",
+            "0 0.1 0.5 0.2 0.5 0.3 0.5",
+        ];
+        for line in bad {
+            let labels = parse(&format!("\n0 0.5 0.5 0.2 0.2\n{line}\n1 0.5 0.5 0.2 0.2\n{line}"));
+            assert_eq!((labels.boxes.len(), labels.malformed, labels.first_malformed), (2, 2, Some(3)), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_and_what_is_no_utf8_costs_its_line_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        fs::write(&path, b"0 0.5 0.5 0.2 0.2\n0 0.5 \xff\xfe 0.2 0.2\n\xff 0.5 0.5 0.2 0.2\n").unwrap();
+        let labels = Labels::read(&path, None).unwrap();
+        assert_eq!((labels.boxes.len(), labels.first_malformed), (2, Some(2)));
+        assert!(Labels::read(&folder.path().join("b.txt"), None).is_err());
+    }
+
+    #[test]
+    fn random_text_never_panics_and_gives_boxes_inside_the_picture_only() {
+        let mut state = 3_u64;
+        let mut below = |count: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % count
+        };
+        let pieces =
+            ["0", " ", " ", " ", "\n", "\r", "\t", ".5", "0.25", "-", "1", "e9", "nan", "inf", "é", "\u{feff}"];
+        for _ in 0..20_000 {
+            let text = match below(2) {
+                0 => (0..below(60)).map(|_| pieces[below(pieces.len())]).collect(),
+                _ => {
+                    String::from_utf8_lossy(&(0..below(60)).map(|_| below(256) as u8).collect::<Vec<_>>()).into_owned()
+                }
+            };
+            for keypoints in [None, Some(0), Some(2), Some(usize::MAX)] {
+                for Labelled { area, .. } in Labels::parse(&text, keypoints).boxes {
+                    assert!(0.0 <= area.left && area.left < area.right && area.right <= 1.0, "{text:?}");
+                    assert!(0.0 <= area.top && area.top < area.bottom && area.bottom <= 1.0, "{text:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ten_megabytes_are_parsed_at_once() {
+        let text = "12 0.512345 0.498765 0.123456 0.234567\n".repeat(10_000_000 / 39);
+        let begun = Instant::now();
+        assert_eq!(parse(&text).boxes.len(), 10_000_000 / 39);
+        // Without optimization it takes half a second; a quadratic search would take hours.
+        assert!(begun.elapsed().as_secs() < 20);
+    }
+}

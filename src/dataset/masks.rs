@@ -1,0 +1,109 @@
+//! Grey pictures beside the frames that say more of them: masks of regions, and depths.
+
+use crate::error::{Error, Result};
+use crate::files::paths::in_place_of_images;
+use crate::imageio::decode;
+use crate::nst::picture::geometry::Size;
+use crate::nst::picture::plane::Plane;
+use crate::nst::settings::{Init, RegionKind, Settings};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// Where the mask `name` of an image lies: its last folder `images` becomes `masks/<name>`, the extension `png`. Without
+/// such a folder it is the folder beside the image's own whose name has `-masks` at its end: `fog-masks/<name>/` for
+/// `fog/`.
+fn mask_path(image: &Path, name: &str) -> PathBuf {
+    beside(image, "masks", Some(name))
+}
+
+/// The same for the depth: `depth` in place of `images`, or the folder with `-depth`.
+fn depth_path(image: &Path) -> PathBuf {
+    beside(image, "depth", None)
+}
+
+/// Where the maps of an image lie that the settings ask for, whether they are there or not.
+pub struct Paths {
+    /// In the settings' order.
+    pub masks: Vec<PathBuf>,
+    pub depth: Option<PathBuf>,
+}
+
+impl Paths {
+    pub fn of(image: &Path, settings: &Settings) -> Self {
+        let masks = match &settings.regions {
+            RegionKind::Masks(names) => names.iter().map(|name| mask_path(image, name)).collect(),
+            _ => Vec::new(),
+        };
+        Self { masks, depth: (settings.init == Init::Weather).then(|| depth_path(image)) }
+    }
+}
+
+impl Paths {
+    pub fn all(self) -> impl Iterator<Item = PathBuf> {
+        self.masks.into_iter().chain(self.depth)
+    }
+}
+
+fn beside(image: &Path, kind: &str, name: Option<&str>) -> PathBuf {
+    let within = |folder: &OsStr| PathBuf::from(folder).join(name.unwrap_or_default());
+    let path = in_place_of_images(image, &within(kind.as_ref())).unwrap_or_else(|| {
+        let own = image.parent().unwrap_or(Path::new(""));
+        let mut folder = own.file_name().unwrap_or_default().to_os_string();
+        folder.push("-");
+        folder.push(kind);
+        own.with_file_name(within(&folder)).join(image.file_name().unwrap_or_default())
+    });
+    path.with_extension("png")
+}
+
+/// The map at `path` for a picture of `size`, 0..1, if there is one.
+///
+/// # Errors
+/// [`Error::BadFile`] for one that is no picture, or of another aspect than its picture.
+pub fn read(path: &Path, size: Size) -> Result<Option<Plane>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let image = decode::decode_grey(path)?;
+    let own = Size { height: image.height() as usize, width: image.width() as usize };
+    // A pixel of rounding either way is what scaling leaves.
+    let (wide, high) = (own.width as f64 / size.width as f64, own.height as f64 / size.height as f64);
+    if (wide - high).abs() > 1.0 / size.width.min(size.height) as f64 + 0.01 * wide {
+        let message = format!(
+            "at {}x{} it has another aspect than its picture, which is {}x{}",
+            own.width, own.height, size.width, size.height
+        );
+        return Err(Error::bad_file(path, message));
+    }
+    let data = image.into_raw().into_iter().map(|v| v as f32 / u16::MAX as f32).collect();
+    Ok(Some(Plane::new(own, data).resized(size)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    #[test]
+    fn maps_lie_beside_images_folders_or_the_images_own() {
+        let path = |image: &str| (mask_path(image.as_ref(), "sky"), depth_path(image.as_ref()));
+        let both = |mask: &str, depth: &str| (PathBuf::from(mask), PathBuf::from(depth));
+        assert_eq!(path("/d/images/train/a.b.jpg"), both("/d/masks/sky/train/a.b.png", "/d/depth/train/a.b.png"));
+        assert_eq!(path("/images/x/images/a.jpg"), both("/images/x/masks/sky/a.png", "/images/x/depth/a.png"));
+        assert_eq!(path("/styles/fog/a.jpg"), both("/styles/fog-masks/sky/a.png", "/styles/fog-depth/a.png"));
+    }
+
+    #[test]
+    fn a_map_is_scaled_to_its_picture_and_must_have_its_aspect() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("a.png");
+        assert!(read(&path, Size { height: 4, width: 4 }).unwrap().is_none());
+        image::GrayImage::from_fn(8, 4, |x, _| image::Luma([if x < 4 { 0 } else { 255 }])).save(&path).unwrap();
+        let map = read(&path, Size { height: 8, width: 16 }).unwrap().unwrap();
+        assert_eq!((map.at(0, 0), map.at(7, 15)), (0.0, 1.0));
+        let error = read(&path, Size { height: 16, width: 16 }).unwrap_err().to_string();
+        assert!(error.contains("a.png") && error.contains("aspect"), "{error}");
+        std::fs::write(&path, "no picture").unwrap();
+        assert!(read(&path, Size { height: 8, width: 16 }).is_err());
+    }
+}

@@ -1,0 +1,5 @@
+//! The frozen VGG trunk: backbone weights, forward and backward.
+
+pub mod backbone;
+pub mod tensors;
+pub mod trunk;

@@ -1,0 +1,83 @@
+//! The bars that letterboxing leaves around a picture.
+
+use crate::nst::picture::geometry::Inner;
+use crate::nst::picture::pixels::Pixels;
+
+/// The colours that bars have, 0..1: black of players and exporters, 114 of 255 of YOLO's letterbox.
+const BARS: [f32; 2] = [0.0, 114.0 / 255.0];
+
+/// How far a line's mean and 1 % of its values may be from that, after JPEG.
+const MEAN: f32 = 0.02;
+
+const SINGLE: f32 = 0.1;
+
+/// The part of `pixels` without bars; all of it where the rest would be less than a quarter of a side.
+pub fn inner(pixels: &Pixels) -> Inner {
+    let size = pixels.size();
+    let whole = Inner::whole(size);
+    for colour in BARS {
+        let bar = |values: &mut dyn Iterator<Item = &[f32]>| {
+            let (mut count, mut sum, mut off) = (0, 0.0, 0);
+            for rgb in values {
+                let distance = rgb.iter().fold(0.0, |top: f32, v| top.max((v - colour).abs()));
+                (count, sum, off) = (count + 1, sum + distance, off + (distance > SINGLE) as usize);
+            }
+            sum <= MEAN * count as f32 && off * 100 <= count
+        };
+        let row = |y: usize| bar(&mut pixels.data()[y * size.width * 3..][..size.width * 3].chunks_exact(3));
+        let top = (0..size.height).take_while(|&y| row(y)).count();
+        let bottom = (0..size.height - top).take_while(|&n| row(size.height - 1 - n)).count();
+        let height = size.height - top - bottom;
+        if height * 4 < size.height {
+            continue;
+        }
+        let column = |x: usize| bar(&mut (top..top + height).map(|y| &pixels.data()[(y * size.width + x) * 3..][..3]));
+        let left = (0..size.width).take_while(|&x| column(x)).count();
+        let right = (0..size.width - left).take_while(|&n| column(size.width - 1 - n)).count();
+        let width = size.width - left - right;
+        let found = Inner { top, left, height, width };
+        if width * 4 >= size.width && found != whole {
+            return found;
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::picture::geometry::Size;
+    use crate::nst::testing::Random;
+
+    fn framed(height: usize, width: usize, inside: Inner, bar: f32) -> Pixels {
+        let mut random = Random(2);
+        let data = (0..height * width).flat_map(|n| {
+            let (y, x) = (n / width, n % width);
+            let inner = (inside.top..inside.top + inside.height).contains(&y)
+                && (inside.left..inside.left + inside.width).contains(&x);
+            std::array::from_fn::<f32, 3, _>(|_| if inner { random.uniform() } else { bar + 0.01 * random.uniform() })
+        });
+        Pixels::new(Size { height, width }, data.collect())
+    }
+
+    #[test]
+    fn black_and_grey_bars_are_found_on_any_side() {
+        for bar in [0.0, 114.0 / 255.0] {
+            for (top, left, height, width) in [(10, 0, 40, 64), (0, 7, 60, 50), (3, 5, 50, 40), (20, 0, 40, 64)] {
+                let inside = Inner { top, left, height, width };
+                assert_eq!(inner(&framed(60, 64, inside, bar)), inside, "{bar}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_without_bars_and_one_that_is_nothing_but_bars_stay_whole() {
+        let whole = Inner { top: 0, left: 0, height: 60, width: 64 };
+        assert_eq!(inner(&framed(60, 64, whole, 0.0)), whole);
+        assert_eq!(inner(&Pixels::new(Size { height: 60, width: 64 }, vec![0.0; 60 * 64 * 3])), whole);
+        let sliver = Inner { top: 30, left: 0, height: 4, width: 64 };
+        assert_eq!(inner(&framed(60, 64, sliver, 0.0)), whole);
+        let white = Inner { top: 20, left: 0, height: 40, width: 64 };
+        assert_eq!(inner(&framed(60, 64, white, 1.0)), whole, "an overexposed sky is no bar");
+    }
+}

@@ -1,0 +1,140 @@
+//! One value per pixel: masks, depths and the filters that they share with the render.
+
+use crate::nst::picture::filter::{Border, bilinear, box_mean};
+use crate::nst::picture::geometry::{Inner, Size};
+use crate::nst::picture::luma::luma;
+use crate::nst::picture::pixels::Pixels;
+
+/// A picture of one value per pixel, `[height][width]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plane {
+    size: Size,
+    data: Vec<f32>,
+}
+
+impl Plane {
+    /// # Panics
+    /// When `data` is not `height * width` long.
+    pub fn new(size: Size, data: Vec<f32>) -> Self {
+        assert_eq!(data.len(), size.pixels(), "a plane must fill its size");
+        Self { size, data }
+    }
+
+    /// The value `at(y, x)` everywhere.
+    pub fn from_fn(size: Size, mut at: impl FnMut(usize, usize) -> f32) -> Self {
+        let data = (0..size.height).flat_map(|y| (0..size.width).map(move |x| (y, x))).map(|(y, x)| at(y, x)).collect();
+        Self { size, data }
+    }
+
+    /// The luma of Rec. 601, 0..1.
+    pub fn luma(pixels: &Pixels) -> Self {
+        Self { size: pixels.size(), data: pixels.data().chunks_exact(3).map(luma).collect() }
+    }
+
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    pub fn data(&self) -> &[f32] {
+        &self.data
+    }
+
+    pub fn data_mut(&mut self) -> &mut [f32] {
+        &mut self.data
+    }
+
+    pub fn at(&self, y: usize, x: usize) -> f32 {
+        self.data[y * self.size.width + x]
+    }
+
+    pub fn mean(&self) -> f64 {
+        self.data.iter().map(|&v| v as f64).sum::<f64>() / self.data.len() as f64
+    }
+
+    /// Of one value.
+    pub fn filled(size: Size, value: f32) -> Self {
+        Self { size, data: vec![value; size.pixels()] }
+    }
+
+    /// The mean of each 2x2 window, as a pool of the network sees it.
+    pub fn pooled(&self) -> Self {
+        let at = |y: usize, x: usize| self.at(2 * y, 2 * x) + self.at(2 * y, 2 * x + 1);
+        let other = |y: usize, x: usize| self.at(2 * y + 1, 2 * x) + self.at(2 * y + 1, 2 * x + 1);
+        Self::from_fn(self.size.pooled(), |y, x| (at(y, x) + other(y, x)) / 4.0)
+    }
+
+    /// The part that `inner` cuts out.
+    pub fn cropped(&self, inner: Inner) -> Self {
+        let size = Size { height: inner.height, width: inner.width };
+        Self::from_fn(size, |y, x| self.at(inner.top + y, inner.left + x))
+    }
+
+    /// The mean of a square window, cut off at the border.
+    pub fn blurred(&self, radius: usize) -> Self {
+        Self { size: self.size, data: box_mean::<1>(&self.data, self.size, radius, Border::Cut) }
+    }
+
+    /// Resized bilinearly.
+    pub fn resized(&self, size: Size) -> Self {
+        if size == self.size {
+            return self.clone();
+        }
+        Self { size, data: bilinear::<1>(&self.data, self.size, size) }
+    }
+
+    /// This plane with the edges of `guide` (the guided filter: He, Sun and Tang 2010, section 3.1).
+    pub fn guided(&self, guide: &Self, radius: usize, eps: f32) -> Self {
+        assert_eq!(self.size, guide.size, "a guide has the size of what it guides");
+        let moments: Vec<f32> = self.data.iter().zip(&guide.data).flat_map(|(&p, &i)| [i, p, i * i, i * p]).collect();
+        let moments = box_mean::<4>(&moments, self.size, radius, Border::Cut);
+        let lines: Vec<f32> = moments
+            .chunks_exact(4)
+            .flat_map(|m| {
+                let factor = (m[3] - m[0] * m[1]) / (m[2] - m[0] * m[0] + eps);
+                [factor, m[1] - factor * m[0]]
+            })
+            .collect();
+        let lines = box_mean::<2>(&lines, self.size, radius, Border::Cut);
+        let data = lines.chunks_exact(2).zip(&guide.data).map(|(line, i)| line[0] * i + line[1]).collect();
+        Self { size: self.size, data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_cut_off_at_the_border_or_wrap() {
+        let size = Size { height: 3, width: 20 };
+        let data: Vec<f32> = (0..60).map(|i| (i % 20) as f32).collect();
+        let around = box_mean::<1>(&data, size, 6, Border::Around);
+        assert!((around[0] - (0..=6).chain(14..20).sum::<i32>() as f32 / 13.0).abs() < 1e-5, "the mean around 0");
+        let mean = box_mean::<1>(&data, size, 6, Border::Cut);
+        assert!((mean[0] - 3.0).abs() < 1e-6, "the mean of 0..=6");
+        assert!((mean[10] - 10.0).abs() < 1e-6);
+        assert!((mean[59] - 16.0).abs() < 1e-6, "the mean of 13..=19");
+    }
+
+    #[test]
+    fn a_guided_mask_takes_the_edges_of_its_guide() {
+        let size = Size { height: 40, width: 60 };
+        // The mask's edge lies three pixels beside the guide's.
+        let guide = Plane::from_fn(size, |_, x| if x < 30 { 0.2 } else { 0.8 });
+        let mask = Plane::from_fn(size, |_, x| if x < 33 { 1.0 } else { 0.0 });
+        let guided = mask.guided(&guide, 8, 1e-4);
+        assert!(guided.at(20, 28) > 0.9 && guided.at(20, 32) < 0.4, "{} {}", guided.at(20, 28), guided.at(20, 32));
+        assert!(mask.guided(&Plane::filled(size, 0.5), 8, 1e-4).at(20, 32) > 0.4, "a flat guide only blurs");
+    }
+
+    #[test]
+    fn pooling_and_resizing_keep_the_mean() {
+        let plane = Plane::from_fn(Size { height: 32, width: 48 }, |y, x| (y * 48 + x) as f32);
+        assert!((plane.pooled().mean() - plane.mean()).abs() < 1e-3);
+        assert!((plane.resized(Size { height: 64, width: 96 }).mean() - plane.mean()).abs() < 1e-1);
+        assert_eq!(
+            Plane::filled(Size { height: 5, width: 7 }, 0.5).pooled(),
+            Plane::filled(Size { height: 2, width: 3 }, 0.5)
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! From the optimized picture to the result: the local affine render, the guard and precipitation.
+
+pub mod guard;
+pub mod photoreal;
+pub mod precipitation;

@@ -1,0 +1,209 @@
+//! Finds the sky of an outdoor frame without a trained network: what lies above the first strong edge of each column
+//! (Shen and Wang 2013, "Sky region detection in a single image for autonomous ground robot navigation").
+
+use crate::nst::picture::filter::{Border, box_mean};
+use crate::nst::picture::geometry::Size;
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::plane::Plane;
+use crate::nst::picture::statistics::{ColourStatistics, eigen};
+
+/// Slopes of luma, 0..1 per pixel, that are tried as the first strong edge.
+const EDGES: [f32; 16] =
+    [0.012, 0.016, 0.02, 0.025, 0.03, 0.036, 0.043, 0.05, 0.06, 0.07, 0.08, 0.095, 0.11, 0.13, 0.16, 0.2];
+
+/// The least share of a picture that is worth being called its sky.
+const LEAST_SHARE: f64 = 0.03;
+
+/// Rows at the top on which a letterbox bar may have left its edge.
+const MARGIN: usize = 4;
+
+/// Columns to either side that a column's border is held against.
+const NEAR: usize = 8;
+
+/// Times that a found sky takes in its surroundings, and how far in RGB these may be from the sky's colour near by.
+const GROWTHS: usize = 3;
+
+const TOLERANCE: f32 = 0.14;
+
+/// How much of each pixel is sky, 0..1, its edges those of the picture; `None` where there is none to speak of.
+///
+/// Meant for pictures of a few hundred pixels, without letterbox bars.
+pub fn find(pixels: &Pixels) -> Option<Plane> {
+    let luma = Plane::luma(pixels);
+    let slopes = slopes(&luma);
+    let sums = ColumnSums::of(pixels);
+    let tried = EDGES.iter().map(|&edge| border(&slopes, edge)).filter_map(|border| {
+        let (sky, ground) = sums.split(&border)?;
+        // Among twigs the most even split may take in a wall; only splits whose upper part can be a sky compete.
+        is_sky(&sky, &ground).then(|| (energy(&sky, &ground), border))
+    });
+    let (_, border) = tried.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let share = border.iter().sum::<usize>() as f64 / luma.size().pixels() as f64;
+    (share >= LEAST_SHARE).then(|| soften(pixels, &luma, &border))
+}
+
+/// Whether a colour distribution over another is that of a sky: even, and lighter than the ground, or blue, or night.
+fn is_sky(sky: &ColourStatistics, ground: &ColourStatistics) -> bool {
+    let light = |of: &ColourStatistics| of.mean.iter().sum::<f64>() / 3.0;
+    let even = spread2(sky) < 0.3 * 0.3;
+    let blue = sky.mean[2] > sky.mean[0] + 0.08;
+    even && (light(sky) > light(ground) + 0.05 || light(sky) < 0.12 || blue)
+}
+
+/// The variance of all three colours together.
+fn spread2(of: &ColourStatistics) -> f64 {
+    (0..3).map(|i| of.covariance[i][i]).sum()
+}
+
+/// Half the length of the steps from neighbour to neighbour, across and down.
+fn slopes(luma: &Plane) -> Plane {
+    let Size { height, width } = luma.size();
+    Plane::from_fn(luma.size(), |y, x| {
+        let across = luma.at(y, (x + 1).min(width - 1)) - luma.at(y, x.saturating_sub(1));
+        let down = luma.at((y + 1).min(height - 1), x) - luma.at(y.saturating_sub(1), x);
+        across.hypot(down) / 2.0
+    })
+}
+
+/// For each column, the first row whose slope is above `edge`: where its sky would end.
+fn border(slopes: &Plane, edge: f32) -> Vec<usize> {
+    let Size { height, width } = slopes.size();
+    let first = |x: usize| match (MARGIN.min(height)..height).find(|&y| slopes.at(y, x) > edge) {
+        Some(y) if y <= MARGIN => 0,
+        Some(y) => y,
+        None => height,
+    };
+    let first: Vec<usize> = (0..width).map(first).collect();
+    // A column whose edge is too faint runs down into the road; its neighbours know better.
+    let limit = |x: usize| {
+        let mut near = first[x.saturating_sub(NEAR)..(x + NEAR + 1).min(width)].to_vec();
+        near.sort_unstable();
+        near[near.len() / 2] + height / 32
+    };
+    (0..width).map(|x| first[x].min(limit(x))).collect()
+}
+
+/// Running sums down each column, so that the statistics above and below any border take one look a column.
+struct ColumnSums {
+    size: Size,
+    /// `[height + 1][width]`: count, three colours, and their six products.
+    sums: Vec<[f64; 10]>,
+}
+
+impl ColumnSums {
+    fn of(pixels: &Pixels) -> Self {
+        let size = pixels.size();
+        let mut sums = vec![[0.0; 10]; (size.height + 1) * size.width];
+        for (n, rgb) in pixels.data().chunks_exact(3).enumerate() {
+            let [r, g, b] = [rgb[0] as f64, rgb[1] as f64, rgb[2] as f64];
+            let own = [1.0, r, g, b, r * r, r * g, r * b, g * g, g * b, b * b];
+            sums[n + size.width] = std::array::from_fn(|i| sums[n][i] + own[i]);
+        }
+        Self { size, sums }
+    }
+
+    /// The colours above and below `border`; `None` where one side is next to nothing.
+    fn split(&self, border: &[usize]) -> Option<(ColourStatistics, ColourStatistics)> {
+        let Size { height, width } = self.size;
+        let (mut sky, mut all) = ([0.0; 10], [0.0; 10]);
+        for (x, &row) in border.iter().enumerate() {
+            for i in 0..10 {
+                sky[i] += self.sums[row * width + x][i];
+                all[i] += self.sums[height * width + x][i];
+            }
+        }
+        let ground = std::array::from_fn(|i| all[i] - sky[i]);
+        let least = all[0] * LEAST_SHARE / 2.0;
+        (sky[0] > least && ground[0] > least).then(|| (statistics(sky), statistics(ground)))
+    }
+}
+
+fn statistics(sums: [f64; 10]) -> ColourStatistics {
+    let moments = sums.map(|sum| sum / sums[0]);
+    let mean = [moments[1], moments[2], moments[3]];
+    const PRODUCT: [[usize; 3]; 3] = [[4, 5, 6], [5, 7, 8], [6, 8, 9]];
+    let covariance = std::array::from_fn(|i| std::array::from_fn(|j| moments[PRODUCT[i][j]] - mean[i] * mean[j]));
+    ColourStatistics { mean, covariance }
+}
+
+/// High where both sides of the border are of one colour each (the paper's equation 3, on its scale of 0 to 255).
+fn energy(sky: &ColourStatistics, ground: &ColourStatistics) -> f64 {
+    /// How much more the sky's evenness counts than the ground's.
+    const SKY: f64 = 2.0;
+    let spread = |of: &ColourStatistics| {
+        let values = eigen(&of.covariance).0.map(|v| v * 255.0 * 255.0);
+        values.iter().product::<f64>().abs() + values.iter().fold(0.0, |top: f64, v| top.max(v.abs()))
+    };
+    1.0 / (SKY * spread(sky) + spread(ground))
+}
+
+/// The border's sky, grown over what is of its colour near by, between branches and down to the horizon's haze; along the
+/// picture's own edges.
+fn soften(pixels: &Pixels, luma: &Plane, border: &[usize]) -> Plane {
+    let Size { height, width } = pixels.size();
+    let mut sorted = border.to_vec();
+    sorted.sort_unstable();
+    let low = sorted[width * 49 / 50] + height / 12;
+    let mut mask = Plane::from_fn(pixels.size(), |y, x| (y < border[x]) as u8 as f32);
+    for _ in 0..GROWTHS {
+        let near = sky_near(pixels, &mask, height / 16 + 1);
+        let grown = |y: usize, x: usize| {
+            let [r, g, b, share] = near[y * width + x];
+            let rgb = &pixels.data()[(y * width + x) * 3..][..3];
+            let distance2: f32 = rgb.iter().zip([r, g, b]).map(|(v, sum)| (v - sum / share).powi(2)).sum();
+            y < low && share > 0.05 && distance2 < TOLERANCE * TOLERANCE
+        };
+        mask = Plane::from_fn(pixels.size(), |y, x| if grown(y, x) { 1.0 } else { mask.at(y, x) });
+    }
+    let mut soft = mask.guided(luma, 4, 1e-3);
+    // The filter leaves a haze of small values behind; and rather a rim of sky on an object than a rim of day in the sky.
+    soft.data_mut().iter_mut().for_each(|v| *v = ((*v - 0.1) / 0.6).clamp(0.0, 1.0));
+    soft
+}
+
+/// For every pixel the sky's colour around it, times the sky's share there, and this share.
+fn sky_near(pixels: &Pixels, mask: &Plane, radius: usize) -> Vec<[f32; 4]> {
+    let weighted = pixels.data().chunks_exact(3).zip(mask.data());
+    let weighted: Vec<f32> = weighted.flat_map(|(rgb, m)| [rgb[0] * m, rgb[1] * m, rgb[2] * m, *m]).collect();
+    box_mean::<4>(&weighted, pixels.size(), radius, Border::Cut).as_chunks().0.to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::testing::Random;
+
+    const SIZE: Size = Size { height: 108, width: 192 };
+
+    /// A noisy street under a plain sky of `colour` that ends at row 40, behind a tower up to row 15 in columns 60 to 90.
+    fn street(colour: [f32; 3]) -> Pixels {
+        let mut random = Random(3);
+        let data = (0..SIZE.pixels()).flat_map(|n| {
+            let (y, x) = (n / SIZE.width, n % SIZE.width);
+            let solid = y >= 40 || (y >= 15 && (60..90).contains(&x));
+            let grey = 0.15 + 0.3 * random.uniform();
+            if solid { [grey, grey * 0.9, grey * 0.8] } else { colour.map(|v| v - 0.001 * y as f32) }
+        });
+        Pixels::new(SIZE, data.collect())
+    }
+
+    #[test]
+    fn a_light_a_blue_and_a_night_sky_are_found_above_the_roofs() {
+        for colour in [[0.9, 0.92, 0.95], [0.25, 0.4, 0.7], [0.05, 0.05, 0.08]] {
+            let sky = find(&street(colour)).unwrap_or_else(|| panic!("no sky of {colour:?}"));
+            assert!(sky.at(10, 20) > 0.95 && sky.at(30, 150) > 0.95 && sky.at(5, 75) > 0.95, "{colour:?}");
+            assert!(sky.at(70, 20) < 0.05 && sky.at(100, 100) < 0.05 && sky.at(30, 75) < 0.1, "{colour:?}");
+        }
+    }
+
+    #[test]
+    fn noise_a_flat_picture_and_a_dark_ceiling_have_no_sky() {
+        let mut random = Random(8);
+        let noise = Pixels::new(SIZE, (0..SIZE.pixels() * 3).map(|_| random.uniform()).collect());
+        assert!(find(&noise).is_none());
+        assert!(find(&Pixels::new(SIZE, vec![0.5; SIZE.pixels() * 3])).is_none());
+        assert!(find(&street([0.22, 0.21, 0.2])).is_none(), "no lighter than the street");
+        let tiny = Size { height: 16, width: 16 };
+        assert!(find(&Pixels::new(tiny, vec![0.5; 768])).is_none());
+    }
+}

@@ -1,0 +1,158 @@
+//! Copies of COCO annotations for the new images.
+
+use crate::dataset::Dataset;
+use crate::dataset::coco::{Coco, Edit, Index};
+use crate::dataset::split::Split;
+use crate::error::{Error, Result};
+use crate::files::atomic;
+use crate::plan::Plan;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// What came of a dataset's annotation files.
+#[derive(Debug, Default)]
+pub struct Copies {
+    /// In the output folder.
+    pub written: Vec<PathBuf>,
+    /// Files that should have a copy and have none, each with the reason.
+    pub left: Vec<String>,
+}
+
+/// Writes the copies of the dataset's annotation files into the output `folder`: `annotations/x.json` becomes
+/// `annotations/x__fog-1.json`, and so on for each variant.
+///
+/// A copy holds the images of its variant whose output `is_done`, under their new names, and the annotations of these;
+/// the rest of the text is as it was. A file none of whose images are there has no copy. `plan` is that of the whole
+/// dataset, whatever part of it this run does.
+///
+/// # Errors
+/// [`Error::Io`] where a copy cannot be written. A file that cannot be read is no error but a part of the answer.
+pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl Fn(&str) -> bool) -> Result<Copies> {
+    let mut copies = Copies::default();
+    let mut variants: Variants = BTreeMap::new();
+    for job in &plan.jobs {
+        let outputs = variants.entry(job.variant).or_default();
+        if is_done(&job.output) {
+            outputs.insert(job.frame, &job.output);
+        }
+    }
+    for path in &dataset.annotations {
+        let name = dataset.identity(path);
+        let split = Split::named_in(&name);
+        let frames = plan.frames.iter().enumerate().filter(|(_, frame)| split.is_none_or(|split| frame.split == split));
+        let index = Index::new(frames.map(|(number, frame)| (number, &*frame.relative)));
+        if index.by_name.is_empty() {
+            continue; // Another split's than those asked for.
+        }
+        let text = fs::read_to_string(path).map_err(Error::io(path, "read it"));
+        match text.as_ref().map_err(Error::to_string).and_then(|text| frames_in(text, path, &name, &index)) {
+            Err(reason) => copies.left.push(reason),
+            Ok(None) => {}
+            Ok(Some((coco, frames))) => {
+                let place = |variant| folder.join(copy_name(&name, plan.condition, variant));
+                copies.written.append(&mut write_variants(&coco, &frames, &variants, place)?);
+            }
+        }
+    }
+    Ok(copies)
+}
+
+/// What is done of each variant: the output of each frame, by its number.
+type Variants<'p> = BTreeMap<u32, HashMap<usize, &'p str>>;
+
+/// An annotation file and, for each of its images, the number of the frame, if that is one.
+type Matched<'t> = (Coco<'t>, Vec<Option<usize>>);
+
+/// `None` for other JSON, or the reason why a file should have a copy and cannot.
+fn frames_in<'t>(text: &'t str, path: &Path, name: &str, index: &Index) -> Result<Option<Matched<'t>>, String> {
+    let parsed = Coco::parse(text).map_err(|error| format!("{}: it is no JSON: {error}", path.display()))?;
+    let Some(coco) = parsed else { return Ok(None) };
+    let frames = index.find(&coco.images, name);
+    if frames.iter().all(Option::is_none) && !frames.is_empty() {
+        return Err(format!(
+            "{}: no `file_name` in it leads to a frame, from no folder of the dataset",
+            path.display()
+        ));
+    }
+    Ok(Some((coco, frames)))
+}
+
+/// Writes a copy for each variant of which anything is done, and removes what is there of others.
+fn write_variants(
+    coco: &Coco,
+    frames: &[Option<usize>],
+    variants: &Variants,
+    place: impl Fn(u32) -> PathBuf,
+) -> Result<Vec<PathBuf>> {
+    let mut written = Vec::new();
+    for (&variant, outputs) in variants {
+        let new: Vec<Option<&str>> = frames.iter().map(|frame| outputs.get(&(*frame)?).copied()).collect();
+        let place = place(variant);
+        if new.iter().any(Option::is_some) {
+            atomic::write_file_with(&place, |writer| coco.write(&new, writer))?;
+            written.push(place);
+        } else {
+            atomic::remove_file(&place)?;
+        }
+    }
+    Ok(written)
+}
+
+fn copy_name(name: &str, condition: &str, variant: u32) -> String {
+    format!("{}__{condition}-{variant}.json", name.strip_suffix(".json").unwrap_or(name))
+}
+
+impl<'t> Coco<'t> {
+    /// Writes the text with only those images that have a new path, called after it, and only their annotations.
+    pub(crate) fn write(&self, new: &[Option<&str>], writer: &mut dyn Write) -> io::Result<()> {
+        let images = || self.images.iter().zip(new).filter_map(|(image, &new)| Some((image, new?)));
+        let kept: HashSet<&str> = images().filter_map(|(image, _)| image.id).collect();
+        let image_places = self.images.iter().zip(new).map(|(image, new)| (&image.place, new.is_some()));
+        let annotation_places = self
+            .annotations
+            .iter()
+            .map(|annotation| (&annotation.place, annotation.image.is_none_or(|image| kept.contains(image))));
+        let mut edits = [cuts(image_places), cuts(annotation_places)].concat();
+        let names = images().filter_map(|(image, new)| Some((image.name.as_ref()?, new)));
+        edits.extend(names.map(|(name, new)| (name.place.clone(), renamed(&name.text, new))));
+        edits.sort_unstable_by_key(|(place, _)| place.start);
+        let mut at = 0;
+        for (place, text) in edits {
+            writer.write_all(&self.text.as_bytes()[at..place.start])?;
+            writer.write_all(text.as_bytes())?;
+            at = place.end;
+        }
+        writer.write_all(&self.text.as_bytes()[at..])
+    }
+}
+
+/// What takes those elements of an array out that are not to be kept, each with the comma that it no longer needs.
+fn cuts<'p>(elements: impl Iterator<Item = (&'p Range<usize>, bool)>) -> Vec<Edit> {
+    let mut cuts = Vec::new();
+    let (mut any_kept, mut start, mut end) = (false, None, 0);
+    for (place, keep) in elements {
+        let begin = *start.get_or_insert(place.start);
+        match (keep, any_kept) {
+            (true, false) if begin < place.start => cuts.push(begin..place.start),
+            (false, true) => cuts.push(end..place.end),
+            _ => {}
+        }
+        any_kept |= keep;
+        end = place.end;
+    }
+    match start {
+        Some(start) if !any_kept => cuts.push(start..end),
+        _ => {}
+    }
+    cuts.into_iter().map(|place| (place, String::new())).collect()
+}
+
+/// The file name `old` for the picture at `new`, in JSON: what stands before its last part stays.
+fn renamed(old: &str, new: &str) -> String {
+    let folder = &old[..old.rfind(['/', '\\']).map_or(0, |slash| slash + 1)];
+    let name = new.rsplit('/').next().unwrap_or(new);
+    serde_json::Value::from(format!("{folder}{name}")).to_string()
+}

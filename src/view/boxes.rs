@@ -1,0 +1,110 @@
+//! Labelled objects and what is left of each, as people look at them.
+
+use crate::dataset::labels::{Labelled, Labels, Schema};
+use crate::nst::render::guard::EDGES_FLOOR;
+use crate::output::row::{BoxRow, Row};
+use serde::Serialize;
+use std::path::Path;
+
+/// `edges` that each level but the last stays below, the worst first. The last begins where the guard holds boxes.
+pub const LEVELS: [f64; 3] = [0.5, 0.8, EDGES_FLOOR];
+
+/// `contrast` below which a box is of the worst level whatever its edges. These compare shapes whatever their strength,
+/// so that an object that all but fades away shows in its contrast alone.
+pub const FAINT: f64 = 0.15;
+
+/// A labelled object, its sides as shares of the picture.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LabelledBox {
+    pub left: f64,
+    pub top: f64,
+    pub right: f64,
+    pub bottom: f64,
+    /// By name where the dataset names it.
+    pub class: String,
+    /// As in [`crate::manifest::BoxRow`]; `None` where they were not measured.
+    pub edges: Option<f64>,
+    pub contrast: Option<f64>,
+    pub eased: Option<String>,
+}
+
+impl LabelledBox {
+    /// How well it is kept, from 0, the worst, to `LEVELS.len()`; `None` where that was not measured.
+    pub fn level(&self) -> Option<usize> {
+        let edges = self.edges?;
+        let faint = self.contrast.is_some_and(|contrast| contrast < FAINT);
+        Some(if faint { 0 } else { LEVELS.iter().take_while(|&&below| edges >= below).count() })
+    }
+}
+
+/// The boxes of a row of the output `folder`; none where its label cannot be read.
+pub fn of(row: &Row, folder: &Path, schema: &Schema) -> Vec<LabelledBox> {
+    row.label.as_ref().map_or_else(Vec::new, |label| read(&folder.join(label), row.boxes.as_deref(), schema))
+}
+
+/// The boxes of a label with the figures that the guard noted, if these are of the same boxes.
+fn read(label: &Path, figures: Option<&[BoxRow]>, schema: &Schema) -> Vec<LabelledBox> {
+    let boxes = Labels::read(label, schema.keypoints).map(|labels| labels.boxes).unwrap_or_default();
+    // Objects outside the stylized part have none.
+    let mut figures = figures.filter(|figures| figures.len() == boxes.len()).into_iter().flatten();
+    let measured = |Labelled { class, area }: Labelled| {
+        let figures = figures.next();
+        LabelledBox {
+            left: area.left,
+            top: area.top,
+            right: area.right,
+            bottom: area.bottom,
+            class: schema.name(&class).to_string(),
+            edges: figures.map(|figures| figures.edges),
+            contrast: figures.map(|figures| figures.contrast),
+            eased: figures.and_then(|figures| figures.eased.clone()),
+        }
+    };
+    boxes.into_iter().map(measured).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn figures_go_with_boxes_only_if_there_is_one_for_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let label = folder.path().join("a.txt");
+        fs::write(&label, "0 .5 .5 .2 .2\n1 .2 .2 .1 .1\n").unwrap();
+        fs::write(folder.path().join("data.yaml"), "names: {1: bird}\n").unwrap();
+        let schema = Schema::read(&folder.path().join("data.yaml"));
+        let figure = |edges| BoxRow { edges, contrast: 0.5, eased: None };
+        let edges = |figures: Option<&[BoxRow]>| {
+            read(&label, figures, &schema).iter().map(|one| (one.class.clone(), one.edges)).collect::<Vec<_>>()
+        };
+        let both = |first, second| vec![("0".to_string(), first), ("bird".to_string(), second)];
+        assert_eq!(edges(Some(&[figure(0.9), figure(0.8)])), both(Some(0.9), Some(0.8)));
+        assert_eq!(edges(Some(&[figure(0.9)])), both(None, None));
+        assert_eq!(edges(None), both(None, None));
+        assert!(read(&folder.path().join("none.txt"), None, &schema).is_empty());
+    }
+
+    #[test]
+    fn a_box_that_fades_away_is_of_the_worst_level_whatever_its_edges() {
+        let level = |edges, contrast| {
+            let none = LabelledBox {
+                left: 0.0,
+                top: 0.0,
+                right: 1.0,
+                bottom: 1.0,
+                class: "0".into(),
+                edges,
+                contrast,
+                eased: None,
+            };
+            none.level()
+        };
+        assert_eq!(
+            [0.1, 0.5, 0.8, 0.92].map(|edges| level(Some(edges), Some(1.0))),
+            [Some(0), Some(1), Some(2), Some(3)]
+        );
+        assert_eq!((level(Some(1.0), Some(0.1)), level(Some(1.0), None), level(None, None)), (Some(0), Some(3), None));
+    }
+}
