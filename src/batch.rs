@@ -9,19 +9,19 @@ pub mod stop;
 pub mod styles;
 pub mod worker;
 
-use crate::batch::pending::Sorted;
-use crate::batch::pool::Note;
-use crate::batch::progress::{Event, Failure, Header, Observer, Summary};
-use crate::batch::provenance::{Engine, Stamp};
+use crate::batch::pending::Pending;
+use crate::batch::pool::WorkerEvent;
+use crate::batch::progress::{Event, FailedFrame, Header, Observer, Summary};
+use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::stop::Stop;
-use crate::batch::styles::Workshop;
+use crate::batch::styles::JobContext;
 use crate::batch::worker::Step;
 use crate::config::values::{Config, Pairing};
 use crate::dataset::data_yaml::root_of;
 use crate::dataset::split::Split;
 use crate::dataset::{Dataset, Layout};
 use crate::error::{Error, Result};
-use crate::nst::backend::Machine;
+use crate::nst::backend::device::Device;
 use crate::nst::stylizer::Stylizer;
 use crate::output::manifest::{self, Manifest};
 use crate::output::row::{Row, Status};
@@ -40,12 +40,12 @@ const MOST_FAILURES: usize = 100;
 
 /// What the command line says of a run, besides what is done with each frame.
 #[derive(Clone, Debug, Default)]
-pub struct Order {
+pub struct RunOptions {
     /// `None` lets it lie beside the dataset.
     pub output: Option<PathBuf>,
     pub limit: Option<usize>,
     pub shard: Option<Shard>,
-    /// `None` lets the machine decide.
+    /// `None` lets the device decide.
     pub frames_at_once: Option<usize>,
     /// Do again what is done.
     pub force: bool,
@@ -59,14 +59,14 @@ pub struct Batch {
     dataset: Dataset,
     styles: Vec<Style>,
     pub(crate) output: PathBuf,
-    order: Order,
+    order: RunOptions,
     /// Whether a run ends with a sheet; who previews draws one of all that there is.
     sheet: bool,
 }
 
 /// What a run has come to.
 #[derive(Default)]
-struct Tally {
+struct Counts {
     done: usize,
     failed: usize,
     reduced: usize,
@@ -76,7 +76,7 @@ struct Tally {
 impl Batch {
     /// # Errors
     /// When the dataset or the styles cannot be read; see [`Dataset::open`] and [`plan::find_styles`].
-    pub fn open(config: Config, dataset: &Path, order: Order) -> Result<Self> {
+    pub fn open(config: Config, dataset: &Path, order: RunOptions) -> Result<Self> {
         let output = match &order.output {
             Some(output) => output.clone(),
             None => folder::default_folder(&root_of(dataset)?, &config.condition)?,
@@ -91,7 +91,7 @@ impl Batch {
     /// styles are blended, once.
     pub fn preview(mut self, count: usize) -> Self {
         let frames = std::mem::take(&mut self.dataset.frames);
-        let chosen = plan::spread(&frames, count, self.config.seed);
+        let chosen = plan::sample_frames(&frames, count, self.config.seed);
         self.dataset.frames = chosen.into_iter().map(|index| frames[index].clone()).collect();
         // Nobody trains on a preview.
         self.dataset.annotations.clear();
@@ -143,12 +143,12 @@ impl Batch {
     ///
     /// # Errors
     /// See [`backbone::open`].
-    pub fn engine(&self, weights: Option<&str>, machine: Machine) -> Result<Engine> {
-        Ok(Engine { backbone: locate::open(weights, &self.config.backbone, &self.config.stylize)?, machine })
+    pub fn engine(&self, weights: Option<&str>, device: Device) -> Result<Engine> {
+        Ok(Engine { backbone: locate::open(weights, &self.config.backbone, &self.config.stylize)?, device })
     }
 
     fn stylizer(&self, engine: &Engine) -> Result<Stylizer> {
-        Stylizer::new(&engine.backbone, self.config.stylize.clone(), engine.machine.clone()).map_err(Error::Run)
+        Stylizer::new(&engine.backbone, self.config.stylize.clone(), engine.device.clone()).map_err(Error::Run)
     }
 
     /// Does what of the plan is not done yet, until `stop` says so. A frame that fails becomes a failed row, and the next
@@ -161,22 +161,22 @@ impl Batch {
         let whole = Plan::new(&self.config, &self.dataset.frames, &self.styles)?;
         folder::check_folder(&self.output, &whole.jobs)?;
         let mut manifest = Manifest::open(&self.output, self.order.shard)?;
-        if let Some(text) = self.strays(&whole, &manifest) {
+        if let Some(text) = self.unplanned_outputs(&whole, &manifest) {
             observer.event(Event::Warning(&text));
         }
         let plan = self.part(whole);
-        let stamp = Stamp::new(&self.config, engine);
-        let sorted = self.sort(&plan, &stamp, &manifest);
+        let provenance = Provenance::new(&self.config, engine);
+        let pending = self.sort(&plan, &provenance, &manifest);
         if manifest.damaged() > 0 {
             let text =
                 format!("{} rows of the manifest cannot be read; their frames are done again", manifest.damaged());
             observer.event(Event::Warning(&text));
         }
-        let header = self.header(engine, &plan, &sorted);
+        let header = self.header(engine, &plan, &pending);
         observer.event(Event::Begin(&header));
-        let tally = match sorted.todo.is_empty() {
-            true => Tally::default(),
-            false => self.work(engine, &plan, &stamp, &sorted.todo, &mut manifest, stop, observer)?,
+        let counts = match pending.todo.is_empty() {
+            true => Counts::default(),
+            false => self.work(engine, &plan, &provenance, &pending.todo, &mut manifest, stop, observer)?,
         };
         // Shards that end at one moment write one after the other, and the last knows all rows.
         let gate = self.order.shard.is_some().then(|| manifest.pass_gate()).transpose()?;
@@ -191,7 +191,7 @@ impl Batch {
         // In a flat output, as in a folder of images to train on, every picture is one of them.
         let sheet = self.sheet && self.dataset.layout != Layout::Flat && !self.is_trained_on();
         if sheet
-            && tally.done > 0
+            && counts.done > 0
             && let Err(error) = self.write_sheet(&header, plan.condition, &manifest)
         {
             // The frames are what counts; they are done.
@@ -200,21 +200,21 @@ impl Batch {
         let failures = failures(&plan, &manifest)?;
         manifest.close()?;
         let seconds = begun.elapsed().as_secs_f64();
-        let left = sorted.todo.len() - tally.done - tally.failed;
+        let left = pending.todo.len() - counts.done - counts.failed;
         Ok(Summary {
             jobs: header.jobs,
-            done: tally.done,
-            failed: tally.failed,
-            failed_before: sorted.failed,
-            skipped: sorted.done,
+            done: counts.done,
+            failed: counts.failed,
+            failed_before: pending.failed,
+            skipped: pending.done,
             left,
-            reduced: tally.reduced,
-            several: tally.several,
+            reduced: counts.reduced,
+            several: counts.several,
             // A wish that came with the last frame changed nothing.
             stopped: stop.reason().filter(|_| left > 0),
             failures,
             seconds,
-            frames_per_second: tally.done as f64 / seconds,
+            frames_per_second: counts.done as f64 / seconds,
             manifest: self.output.join(manifest::FILE_NAME),
             output: self.output.clone(),
             data_yaml,
@@ -242,33 +242,33 @@ impl Batch {
         &self,
         engine: &Engine,
         plan: &Plan,
-        stamp: &Stamp,
+        provenance: &Provenance,
         todo: &[&Job],
         manifest: &mut Manifest,
         stop: &Stop,
         observer: &mut dyn Observer,
-    ) -> Result<Tally> {
+    ) -> Result<Counts> {
         let stylizer = self.stylizer(engine)?;
         let crew = self.crew(&stylizer, plan, todo)?;
         let keypoints = self.dataset.schema().keypoints;
-        let shop = Workshop::new(plan, stylizer, &self.output, self.config.quality, keypoints);
-        let mut tally = Tally::default();
-        let empty = |job: &Job| stamp.row(plan, job, &self.config.stylize);
-        crew.run(&shop, todo, empty, stop, |note| {
+        let context = JobContext::new(plan, stylizer, &self.output, self.config.quality, keypoints);
+        let mut counts = Counts::default();
+        let empty = |job: &Job| provenance.row(plan, job, &self.config.stylize);
+        crew.run(&context, todo, empty, stop, |note| {
             match note {
-                Note::Frame(job) => observer.event(Event::Frame { name: &plan.frame(job).relative }),
-                Note::Evaluated(job, Step { evaluation, of, loss }) => observer.event(Event::Evaluated {
+                WorkerEvent::Frame(job) => observer.event(Event::Frame { name: &plan.frame(job).relative }),
+                WorkerEvent::Evaluated(job, Step { evaluation, of, loss }) => observer.event(Event::Evaluated {
                     name: &plan.frame(job).relative,
                     evaluation,
                     of,
                     loss: loss.total,
                 }),
-                Note::Row(row) => {
+                WorkerEvent::Row(row) => {
                     manifest.append(&row)?;
-                    tally.add(&row);
+                    counts.add(&row);
                     observer.event(Event::Row(&row));
                 }
-                Note::Broken(error) => {
+                WorkerEvent::Broken(error) => {
                     let help = match error {
                         Error::Run(_) => "what is done stays done; give the same command again, or add --device cpu",
                         _ => "what is done stays done; make room there and give the same command again",
@@ -278,27 +278,27 @@ impl Batch {
             }
             Ok(())
         })?;
-        Ok(tally)
+        Ok(counts)
     }
 
-    fn header(&self, engine: &Engine, plan: &Plan, sorted: &Sorted) -> Header {
-        let stale = sorted.stale.iter().map(|(change, count)| format!("{count} for {change}"));
+    fn header(&self, engine: &Engine, plan: &Plan, pending: &Pending) -> Header {
+        let stale = pending.stale.iter().map(|(change, count)| format!("{count} for {change}"));
         Header {
             backbone: engine.backbone.name().into(),
             backbone_digest: engine.backbone.digest().into(),
-            device: format!("{}, {} threads", engine.machine, rayon::current_num_threads()),
+            device: format!("{}, {} threads", engine.device, rayon::current_num_threads()),
             output: self.output.clone(),
             jobs: plan.jobs.len(),
-            todo: sorted.todo.len(),
-            skipped: sorted.done,
-            failed_before: sorted.failed,
+            todo: pending.todo.len(),
+            skipped: pending.done,
+            failed_before: pending.failed,
             done_again: stale.collect(),
             styles: self.styles.len(),
         }
     }
 }
 
-impl Tally {
+impl Counts {
     fn add(&mut self, row: &Row) {
         match row.status {
             Status::Done => self.done += 1,
@@ -310,7 +310,7 @@ impl Tally {
 }
 
 /// The first of the plan's jobs that have failed, now or before, with their reasons.
-fn failures(plan: &Plan, manifest: &Manifest) -> Result<Vec<Failure>> {
+fn failures(plan: &Plan, manifest: &Manifest) -> Result<Vec<FailedFrame>> {
     let failed =
         plan.jobs.iter().map(|job| &*job.output).filter(|output| manifest.status(output) == Some(Status::Failed));
     let outputs: Vec<&str> = failed.take(MOST_FAILURES).collect();
@@ -318,5 +318,5 @@ fn failures(plan: &Plan, manifest: &Manifest) -> Result<Vec<Failure>> {
         return Ok(Vec::new());
     }
     let rows = manifest.rows(&outputs)?.into_iter();
-    Ok(rows.map(|row| Failure { source: row.source, error: row.error.unwrap_or_default() }).collect())
+    Ok(rows.map(|row| FailedFrame { source: row.source, error: row.error.unwrap_or_default() }).collect())
 }

@@ -4,7 +4,7 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let Cli { verb, batch: args, machine } = Cli::parse();
+    let Cli { verb, batch: args, compute } = Cli::parse();
     let done = match (verb, args) {
         (Some(Verb::Preview(args)), _) => preview::preview(args),
         (Some(Verb::Report(args)), _) => report::report(&args),
@@ -16,13 +16,13 @@ fn main() -> ExitCode {
         (Some(Verb::Man(args)), _) => manuals::man(&args),
         (Some(Verb::Merge(args)), _) => batch::merge(&args),
         (Some(Verb::Weights(args)), _) => weights::weights(args),
-        (None, Some(args)) => batch::batch(args, machine),
+        (None, Some(args)) => batch::batch(args, compute),
         (None, None) => Cli::command().error(ErrorKind::MissingRequiredArgument, "a dataset is missing").exit(),
     };
     match done {
         Ok(code) => code.into(),
         Err(error) => {
-            terminal::tell(&format!("error: {error}"));
+            terminal::print_err(&format!("error: {error}"));
             error.exit_code().into()
         }
     }

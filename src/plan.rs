@@ -20,7 +20,7 @@ use crate::files::digest::short_digest;
 use crate::files::paths::label_path;
 use crate::plan::draws::Draws;
 use crate::plan::names::{distinct_names, parts, with_slashes};
-use crate::plan::pairing::{Part, pick_styles};
+use crate::plan::pairing::{StyleShare, pick_styles};
 use crate::plan::shard::Shard;
 use crate::plan::styles::Style;
 use crate::units::Rough;
@@ -44,7 +44,7 @@ pub struct Job {
     /// Which copy of the frame this is, from 1.
     pub variant: u32,
     /// The styles of this picture, at least one; the main one, which has the largest share, first.
-    pub styles: Vec<Part>,
+    pub styles: Vec<StyleShare>,
     /// For whatever is random in the making of this picture; below 2^53.
     pub seed: u64,
     /// Path of the image below the output folder, with `/`.
@@ -204,7 +204,7 @@ impl<'a> Plan<'a> {
 }
 
 /// Indices of up to `count` of `frames`, one drawn by `seed` from each of that many equal parts.
-pub fn spread(frames: &[Frame], count: usize, seed: u64) -> Vec<usize> {
+pub fn sample_frames(frames: &[Frame], count: usize, seed: u64) -> Vec<usize> {
     let count = count.min(frames.len());
     let part = |n: usize| n * frames.len() / count..(n + 1) * frames.len() / count;
     let drawn = |n| part(n).min_by_key(|&index| Draws { seed, path: &frames[index].relative }.number("preview", 0));
@@ -388,7 +388,7 @@ mod tests {
         let (frames, styles) = (many(2), styles(&[1.0, 3.0, 1.0]));
         let config = Config { pairing: Pairing::Blend, ..config() };
         let plan = Plan::new(&config, &frames, &styles).unwrap();
-        let part = |style, share| Part { style, share };
+        let part = |style, share| StyleShare { style, share };
         assert_eq!(plan.jobs[1].styles, [part(1, 0.6), part(0, 0.2), part(2, 0.2)]);
         assert!(plan.summary(None).contains("+ 1.png 60 %, 0.png 20 %, 2.png 20 % ->"), "{}", plan.summary(None));
         let digest = plan.style_digest(&plan.jobs[0]);
@@ -499,11 +499,11 @@ mod tests {
     #[test]
     fn a_spread_takes_one_frame_of_each_part_by_the_seed() {
         let frames = many(100);
-        let parts = |seed| spread(&frames, 10, seed).iter().map(|index| index / 10).collect::<Vec<_>>();
+        let parts = |seed| sample_frames(&frames, 10, seed).iter().map(|index| index / 10).collect::<Vec<_>>();
         assert_eq!(parts(1), (0..10).collect::<Vec<_>>());
-        assert_ne!(spread(&frames, 10, 1), spread(&frames, 10, 2));
-        assert_eq!(spread(&frames[..3], 10, 1), [0, 1, 2]);
-        assert_eq!(spread(&[], 10, 1), [0; 0]);
+        assert_ne!(sample_frames(&frames, 10, 1), sample_frames(&frames, 10, 2));
+        assert_eq!(sample_frames(&frames[..3], 10, 1), [0, 1, 2]);
+        assert_eq!(sample_frames(&[], 10, 1), [0; 0]);
     }
 
     #[test]

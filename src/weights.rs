@@ -17,10 +17,10 @@ pub mod watch;
 use crate::error::{Error, Result};
 use crate::files::atomic;
 use crate::nst::layers::Tap;
-use crate::weights::check::Report;
+use crate::weights::check::WeightsReport;
 use crate::weights::digests::Sums;
 use crate::weights::file::Weights;
-use crate::weights::hub::{Failure, Remote, Repo};
+use crate::weights::hub::{Remote, RemoteError, Repo};
 use crate::weights::watch::Watch;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ impl Watch for () {
 
 /// What holds for every way to install weights.
 #[derive(Debug, Default)]
-pub struct Order {
+pub struct InstallOptions {
     /// Replace other weights in the cache.
     pub force: bool,
     /// Digests that someone vouches for.
@@ -52,7 +52,7 @@ const TORCHVISION: &str = "dcbb9e9d";
 ///
 /// # Errors
 /// When they cannot be had, are not what they should be, or other weights are there and must not be replaced.
-pub fn pull(repo: &Repo, through: Tap, order: &Order, watch: &mut dyn Watch) -> Result<Report> {
+pub fn pull(repo: &Repo, through: Tap, order: &InstallOptions, watch: &mut dyn Watch) -> Result<WeightsReport> {
     let target = target()?;
     if let Some(report) = already(&target, repo, through, order)? {
         watch.note("they are there already");
@@ -78,8 +78,8 @@ pub fn pull(repo: &Repo, through: Tap, order: &Order, watch: &mut dyn Watch) -> 
     let expected = order.given.clone().unwrap_or_default();
     let (found, partial) =
         download::download(&mut remote, &target, through, &expected, watch).map_err(|e| match e {
-            Failure::Final(error) => error,
-            Failure::Passing { why, .. } => remote.fail(format!("{why}{}", by_hand(repo, &target))),
+            RemoteError::Final(error) => error,
+            RemoteError::Passing { why, .. } => remote.fail(format!("{why}{}", by_hand(repo, &target))),
         })?;
     let report = installed(Weights::new(found, BTreeMap::new()), remote.revision())?;
     partial.remove();
@@ -98,7 +98,7 @@ fn by_hand(repo: &Repo, target: &Path) -> String {
 }
 
 /// What is at `target`, if it is what a pull would bring. Anything else there is in its way.
-fn already(target: &Path, repo: &Repo, through: Tap, order: &Order) -> Result<Option<Report>> {
+fn already(target: &Path, repo: &Repo, through: Tap, order: &InstallOptions) -> Result<Option<WeightsReport>> {
     if order.force || fs::symlink_metadata(target).is_err() {
         return Ok(None);
     }
@@ -137,7 +137,7 @@ fn in_hub_cache(repo: &Repo, through: Tap) -> Option<Result<(PathBuf, String, We
 ///
 /// # Errors
 /// When the file cannot be used, is not what it should be, or other weights are there and must not be replaced.
-pub fn import(path: &Path, order: &Order) -> Result<Report> {
+pub fn import(path: &Path, order: &InstallOptions) -> Result<WeightsReport> {
     let from = path.display().to_string();
     let own = Weights::read(path, Tap::LAST).ok().filter(|weights| check::noted(weights).names().next().is_some());
     if let Some(weights) = own {
@@ -182,7 +182,7 @@ fn file_digest(path: &Path) -> Result<String> {
 }
 
 /// Writes weights to the cache, once they are what they should be and nothing else is lost.
-fn install(weights: &Weights, from: &str, target: &Path, order: &Order) -> Result<Report> {
+fn install(weights: &Weights, from: &str, target: &Path, order: &InstallOptions) -> Result<WeightsReport> {
     let report = check::check(target, weights, order.given.as_ref());
     if let Some(first) = report.faults.first() {
         let more = match report.faults.len() - 1 {
@@ -212,7 +212,7 @@ fn target() -> Result<PathBuf> {
 ///
 /// # Errors
 /// When there is none, or it cannot be read.
-pub fn verify(file: Option<&Path>, given: Option<&Sums>) -> Result<Report> {
+pub fn verify(file: Option<&Path>, given: Option<&Sums>) -> Result<WeightsReport> {
     let path = match (file, locate::automatic().0) {
         (Some(file), _) => file.to_path_buf(),
         (None, Some(path)) => path,

@@ -1,7 +1,7 @@
 //! How many frames fit into memory at once, and how long a plan takes.
 
 use crate::batch::Batch;
-use crate::batch::pool::Crew;
+use crate::batch::pool::WorkerPool;
 use crate::batch::provenance::Engine;
 use crate::error::{Error, Result};
 use crate::imageio::decode;
@@ -54,13 +54,13 @@ impl Batch {
         let work = |size: &Size| size.pixels() as f64 * schedule::cost(&stylizer.scales(*size));
         let mean = sizes.iter().map(work).sum::<f64>() / sizes.len() as f64;
         let evaluation =
-            stylizer.workbench(first).seconds_per_evaluation(2).map_err(|why| Error::Run(why.to_string()))?;
+            stylizer.evaluators(first).seconds_per_evaluation(2).map_err(|why| Error::Run(why.to_string()))?;
         let seconds = evaluation * mean / first.pixels() as f64 * plan.jobs.len() as f64;
         Ok(Some(Duration::from_secs_f64(seconds)))
     }
 
     /// As many frames at once as [`crew::most_frames`] says, if memory allows.
-    pub(crate) fn crew(&self, stylizer: &Stylizer, plan: &Plan, todo: &[&Job]) -> Result<Crew> {
+    pub(crate) fn crew(&self, stylizer: &Stylizer, plan: &Plan, todo: &[&Job]) -> Result<WorkerPool> {
         let threads = rayon::current_num_threads();
         let sample = todo.iter().step_by(todo.len().div_ceil(SAMPLE).max(1));
         let sizes = sample.filter_map(|job| decode::dimensions(&plan.frame(job).path).ok());
@@ -72,6 +72,6 @@ impl Batch {
             let bytes = sizes.iter().map(|&full| bytes_per_frame(full, &stylizer.scales(stylizer.working_size(full))));
             frames_that_fit(most, bytes.max().unwrap_or(0))
         });
-        Crew::new(frames.min(most).min(todo.len()), threads)
+        WorkerPool::new(frames.min(most).min(todo.len()), threads)
     }
 }

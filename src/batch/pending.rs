@@ -1,7 +1,7 @@
 //! Which jobs of a plan are still to be done.
 
 use crate::batch::Batch;
-use crate::batch::provenance::Stamp;
+use crate::batch::provenance::Provenance;
 use crate::error::Result;
 use crate::output::manifest::Manifest;
 use crate::output::resume::{Change, State};
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 /// The jobs of a plan by what is known of them.
-pub struct Sorted<'p> {
+pub struct Pending<'p> {
     pub(crate) todo: Vec<&'p Job>,
     pub(crate) done: usize,
     /// Failed before and left so.
@@ -34,27 +34,28 @@ impl Batch {
     }
 
     /// Which jobs are left to do. Looks at every file of every job that was done before.
-    pub(crate) fn sort<'p>(&self, plan: &'p Plan, stamp: &Stamp, manifest: &Manifest) -> Sorted<'p> {
+    pub(crate) fn sort<'p>(&self, plan: &'p Plan, provenance: &Provenance, manifest: &Manifest) -> Pending<'p> {
         let settings = &self.config.stylize;
-        let state = |job: &'p Job| (job, manifest.state(&stamp.work(plan, job, settings, &plan.style_digest(job))));
+        let state =
+            |job: &'p Job| (job, manifest.state(&provenance.work(plan, job, settings, &plan.style_digest(job))));
         let states: Vec<(&Job, State)> = plan.jobs.par_iter().map(state).collect();
-        let mut sorted = Sorted { todo: Vec::new(), done: 0, failed: 0, stale: BTreeMap::new() };
+        let mut pending = Pending { todo: Vec::new(), done: 0, failed: 0, stale: BTreeMap::new() };
         for (job, state) in states {
             match state {
-                State::Done if !self.order.force => sorted.done += 1,
-                State::Failed if !self.order.force && !self.order.retry_failed => sorted.failed += 1,
-                State::New | State::Done | State::Failed => sorted.todo.push(job),
+                State::Done if !self.order.force => pending.done += 1,
+                State::Failed if !self.order.force && !self.order.retry_failed => pending.failed += 1,
+                State::New | State::Done | State::Failed => pending.todo.push(job),
                 State::Stale(change) => {
-                    *sorted.stale.entry(change).or_default() += 1;
-                    sorted.todo.push(job);
+                    *pending.stale.entry(change).or_default() += 1;
+                    pending.todo.push(job);
                 }
             }
         }
-        sorted
+        pending
     }
 
     /// Says if there are pictures of this dataset and condition that the plan does not have: they would train along.
-    pub(crate) fn strays(&self, whole: &Plan, manifest: &Manifest) -> Option<String> {
+    pub(crate) fn unplanned_outputs(&self, whole: &Plan, manifest: &Manifest) -> Option<String> {
         let planned: HashSet<&str> = whole.jobs.iter().map(|job| &*job.output).collect();
         let mark = format!("__{}-", self.config.condition);
         let is_stray = |&(source, output): &(&str, &str)| {

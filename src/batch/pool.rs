@@ -2,7 +2,7 @@
 //! thread waits for another and files are read and written meanwhile; it takes a workbench for each.
 
 use crate::batch::stop::Stop;
-use crate::batch::styles::Workshop;
+use crate::batch::styles::JobContext;
 use crate::batch::worker::{Step, Worker};
 use crate::error::{Error, Result};
 use crate::output::row::{Row, Status};
@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Instant;
 
 /// What a worker says of its work.
-pub enum Note<'a> {
+pub enum WorkerEvent<'a> {
     /// It began a job.
     Frame(&'a Job),
     /// It made an evaluation of it.
@@ -28,9 +28,9 @@ pub enum Note<'a> {
 }
 
 /// Thread pools, one for each frame that is worked on at once.
-pub struct Crew(Vec<ThreadPool>);
+pub struct WorkerPool(Vec<ThreadPool>);
 
-impl Crew {
+impl WorkerPool {
     /// `threads` dealt out to `workers`, both at least 1. Where there are more workers, which mostly wait for a device, each
     /// has one.
     ///
@@ -53,11 +53,11 @@ impl Crew {
     /// What `listen` says.
     pub fn run<'a>(
         &self,
-        shop: &'a Workshop<'a>,
+        context: &'a JobContext<'a>,
         jobs: &[&'a Job],
         empty: impl Fn(&Job) -> Row + Sync,
         stop: &Stop,
-        mut listen: impl FnMut(Note<'a>) -> Result<()>,
+        mut listen: impl FnMut(WorkerEvent<'a>) -> Result<()>,
     ) -> Result<()> {
         let (next, broken) = (AtomicUsize::new(0), AtomicBool::new(false));
         let (notes, heard) = channel();
@@ -65,7 +65,7 @@ impl Crew {
             for pool in &self.0 {
                 let (notes, empty, next, broken) = (notes.clone(), &empty, &next, &broken);
                 scope.spawn(move || {
-                    let mut worker = Worker::new(shop);
+                    let mut worker = Worker::new(context);
                     while !stop.asked()
                         && !broken.load(Ordering::Relaxed)
                         && let Some(&job) = jobs.get(next.fetch_add(1, Ordering::Relaxed))
@@ -91,20 +91,20 @@ fn job_note<'a>(
     worker: &mut Worker,
     job: &'a Job,
     mut row: Row,
-    notes: &Sender<Note<'a>>,
+    notes: &Sender<WorkerEvent<'a>>,
     stop: &Stop,
-) -> Option<Note<'a>> {
+) -> Option<WorkerEvent<'a>> {
     let begun = Instant::now();
-    let _ = notes.send(Note::Frame(job));
+    let _ = notes.send(WorkerEvent::Frame(job));
     let on_step = |step| {
-        let _ = notes.send(Note::Evaluated(job, step));
+        let _ = notes.send(WorkerEvent::Evaluated(job, step));
         if stop.overdue() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     // A decoder's panic over one file is that frame's failure.
     match catch_unwind(AssertUnwindSafe(|| worker.work(job, &mut row, on_step))) {
         Ok(Ok(true)) => row.status = Status::Done,
         Ok(Ok(false)) => return None,
-        Ok(Err(error)) if error.ends_run() => return Some(Note::Broken(error)),
+        Ok(Err(error)) if error.ends_run() => return Some(WorkerEvent::Broken(error)),
         Ok(Err(error)) => row.error = Some(error.to_string()),
         Err(_) => {
             worker.reset();
@@ -113,12 +113,12 @@ fn job_note<'a>(
     }
     if row.status == Status::Failed {
         if let Err(error) = worker.clear(job) {
-            return Some(Note::Broken(error));
+            return Some(WorkerEvent::Broken(error));
         }
         stop.count_failure();
     }
     row.seconds = begun.elapsed().as_secs_f64();
-    Some(Note::Row(Box::new(row)))
+    Some(WorkerEvent::Row(Box::new(row)))
 }
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn threads_are_dealt_out_and_none_is_left() {
         for (workers, threads) in [(1, 4), (3, 8), (8, 8), (9, 2), (0, 2)] {
-            let Crew(pools) = Crew::new(workers, threads).unwrap();
+            let WorkerPool(pools) = WorkerPool::new(workers, threads).unwrap();
             assert_eq!(pools.len(), workers.max(1));
             assert_eq!(pools.iter().map(ThreadPool::current_num_threads).sum::<usize>(), threads.max(workers));
         }

@@ -58,7 +58,7 @@ pub struct Summary {
     /// Why the run ended before all was tried.
     pub stopped: Option<Reason>,
     /// The first hundred of what failed, now or before.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<FailedFrame>,
     pub seconds: f64,
     /// Frames written per second; 0 when none was.
     pub frames_per_second: f64,
@@ -94,7 +94,7 @@ fn lossy_list<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, 
 
 /// A frame that came to nothing.
 #[derive(Clone, Debug, Serialize)]
-pub struct Failure {
+pub struct FailedFrame {
     /// Absolute path of the frame.
     pub source: String,
     pub error: String,

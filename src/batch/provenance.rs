@@ -3,7 +3,7 @@
 use crate::config::values::Config;
 use crate::dataset::{Frame, masks};
 use crate::files::fingerprint::Fingerprint;
-use crate::nst::backend::Machine;
+use crate::nst::backend::device::Device;
 use crate::nst::network::backbone::Backbone;
 use crate::nst::settings::Settings;
 use crate::output::resume::Work;
@@ -15,20 +15,20 @@ use std::path::PathBuf;
 /// The engine's parts that a batch runs on.
 pub struct Engine {
     pub backbone: Backbone,
-    pub machine: Machine,
+    pub device: Device,
 }
 
 /// What all rows of a run share.
-pub struct Stamp {
+pub struct Provenance {
     device: String,
     config_digest: String,
     backbone: row::Backbone,
 }
 
-impl Stamp {
+impl Provenance {
     pub(crate) fn new(config: &Config, engine: &Engine) -> Self {
         Self {
-            device: engine.machine.to_string(),
+            device: engine.device.to_string(),
             config_digest: config.digest(),
             backbone: row::Backbone { name: engine.backbone.name().into(), digest: engine.backbone.digest().into() },
         }
@@ -59,7 +59,7 @@ impl Stamp {
     pub(crate) fn row(&self, plan: &Plan, job: &Job, settings: &Settings) -> Row {
         let (frame, style) = (plan.frame(job), plan.style(job));
         let part =
-            |(style, weight): (&Style, f64)| row::Part { path: style.path.to_string_lossy().into_owned(), weight };
+            |(style, weight): (&Style, f64)| row::StyleRow { path: style.path.to_string_lossy().into_owned(), weight };
         Row {
             status: Status::Failed,
             source: frame.path.to_string_lossy().into_owned(),

@@ -3,9 +3,9 @@
 use crate::dataset::masks;
 use crate::error::{Error, Result};
 use crate::imageio::decode;
-use crate::nst::failure::Failure;
+use crate::nst::failure::StylizeError;
 use crate::nst::layers::Padding;
-use crate::nst::picture::geometry::Inner;
+use crate::nst::picture::geometry::Crop;
 use crate::nst::picture::letterbox;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::settings::Settings;
@@ -23,7 +23,7 @@ const LEAST_SIZE: usize = 96;
 const STYLE_BYTES: usize = 1 << 30;
 
 /// What all workers of a batch share.
-pub struct Workshop<'a> {
+pub struct JobContext<'a> {
     pub(crate) plan: &'a Plan<'a>,
     /// As asked, then at half the working size and so on, for frames that memory is too short for.
     pub(crate) engines: Vec<Stylizer>,
@@ -37,7 +37,7 @@ pub struct Workshop<'a> {
     kept: Mutex<VecDeque<usize>>,
 }
 
-impl<'a> Workshop<'a> {
+impl<'a> JobContext<'a> {
     pub fn new(
         plan: &'a Plan<'a>,
         stylizer: Stylizer,
@@ -69,7 +69,7 @@ impl<'a> Workshop<'a> {
             Some(style) => style.clone(),
             None => {
                 let path = &self.plan.styles[index].path;
-                let (picture, _, _) = self.picture(path, decode::decode(path)?.image, letterbox::inner)?;
+                let (picture, _, _) = self.picture(path, decode::decode(path)?.image, letterbox::find)?;
                 let style = self.engines[engine].style(&picture);
                 let style = style.map_err(|failure| refused(path, &failure))?;
                 place.insert(Arc::new(style)).clone()
@@ -103,10 +103,10 @@ impl<'a> Workshop<'a> {
     }
 
     /// The part of a frame that is stylized: what tiles does so with all that is in it.
-    pub(crate) fn inner(&self, whole: &Pixels) -> Inner {
+    pub(crate) fn inner(&self, whole: &Pixels) -> Crop {
         match self.settings().padding {
-            Padding::Wrap => Inner::whole(whole.size()),
-            Padding::Zero | Padding::Replicate => letterbox::inner(whole),
+            Padding::Wrap => Crop::whole(whole.size()),
+            Padding::Zero | Padding::Replicate => letterbox::find(whole),
         }
     }
 
@@ -115,8 +115,8 @@ impl<'a> Workshop<'a> {
         &self,
         path: &Path,
         image: RgbImage,
-        inner: impl FnOnce(&Pixels) -> Inner,
-    ) -> Result<(Picture, Pixels, Inner)> {
+        inner: impl FnOnce(&Pixels) -> Crop,
+    ) -> Result<(Picture, Pixels, Crop)> {
         let whole = Pixels::from_rgb8(&image);
         let inner = inner(&whole);
         let read = |path: &PathBuf| Ok(masks::read(path, whole.size())?.map(|map| map.cropped(inner)));
@@ -128,9 +128,9 @@ impl<'a> Workshop<'a> {
 }
 
 /// A failure over the picture at `path`, or what will be said of every other too.
-pub fn refused(path: &Path, failure: &Failure) -> Error {
+pub fn refused(path: &Path, failure: &StylizeError) -> Error {
     match failure {
-        Failure::Lost(_) => Error::Run(format!("{}: {failure}", path.display())),
+        StylizeError::Lost(_) => Error::Run(format!("{}: {failure}", path.display())),
         _ => Error::bad_file(path, failure.to_string()),
     }
 }

@@ -1,20 +1,20 @@
 //! One frame: decode, stylize, write. Several workers do this at once; they share the styles.
 
 use crate::batch::capacity;
-use crate::batch::styles::{Workshop, refused};
+use crate::batch::styles::{JobContext, refused};
 use crate::dataset::Frame;
 use crate::dataset::labels::{Labelled, Labels};
 use crate::error::{Error, Result};
 use crate::files::fingerprint::Fingerprint;
 use crate::imageio::decode::{self, Decoded};
-use crate::nst::failure::Failure;
+use crate::nst::failure::StylizeError;
 use crate::nst::loss::Loss;
-use crate::nst::picture::geometry::{Area, Inner, Size};
+use crate::nst::picture::geometry::{Area, Crop, Size};
 use crate::nst::picture::pixels::Pixels;
-use crate::nst::render::guard::{Easing, Report};
+use crate::nst::render::guard::{Easing, GuardReport};
 use crate::nst::schedule;
 use crate::nst::settings::{Init, Optimizer, Settings};
-use crate::nst::stylizer::{self, Picture, Stylized, Workbench};
+use crate::nst::stylizer::{self, Evaluators, Picture, Stylized};
 use crate::output::folder;
 use crate::output::row::{BoxRow, GuardRow, Row};
 use crate::plan::Job;
@@ -35,14 +35,14 @@ pub struct Step {
 
 /// One thread's workplace.
 pub struct Worker<'a> {
-    shop: &'a Workshop<'a>,
+    context: &'a JobContext<'a>,
     /// For the engine and size of the last frame; datasets mostly have one.
-    bench: Option<(usize, Size, Workbench<'a>)>,
+    bench: Option<(usize, Size, Evaluators<'a>)>,
 }
 
 impl<'a> Worker<'a> {
-    pub fn new(shop: &'a Workshop<'a>) -> Self {
-        Self { shop, bench: None }
+    pub fn new(context: &'a JobContext<'a>) -> Self {
+        Self { context, bench: None }
     }
 
     /// Forgets what a panic may have left half done.
@@ -57,23 +57,23 @@ impl<'a> Worker<'a> {
     /// When the frame, its style or a map cannot be read, nothing can be made of it, memory is too short even for a
     /// smaller working size, or the output cannot be written.
     pub fn work(&mut self, job: &Job, row: &mut Row, mut on_step: impl FnMut(Step) -> ControlFlow<()>) -> Result<bool> {
-        let shop = self.shop;
-        let frame = shop.plan.frame(job);
+        let context = self.context;
+        let frame = context.plan.frame(job);
         let Decoded { image, profile, first_of_several } = decode::decode(&frame.path)?;
         row.first_of_several = first_of_several;
-        let (mut picture, mut whole, inner) = shop.picture(&frame.path, image, |whole| shop.inner(whole))?;
+        let (mut picture, mut whole, inner) = context.picture(&frame.path, image, |whole| context.inner(whole))?;
         (row.width, row.height) = (Some(whole.size().width as u32), Some(whole.size().height as u32));
         picture.boxes = self.boxes(frame, row, whole.size(), inner);
         let engine = self.prepare(frame, whole.size(), picture.pixels.size())?;
-        let (engine, made) = first_that_fits(engine..shop.engines.len(), |engine| {
-            let size = shop.engines[engine].working_size(picture.pixels.size());
+        let (engine, made) = first_that_fits(engine..context.engines.len(), |engine| {
+            let size = context.engines[engine].working_size(picture.pixels.size());
             if self.bench.as_ref().is_none_or(|(other, _, _)| *other != engine) {
-                self.furnish(engine, size);
+                self.allocate(engine, size);
             }
-            let style = shop.style_of(engine, job)?;
+            let style = context.style_of(engine, job)?;
             Ok(self.stylize(engine, &picture, &style, job, row, &mut on_step))
         })?;
-        row.reduced_size = (engine > 0).then_some(shop.engines[engine].settings().size as u32);
+        row.reduced_size = (engine > 0).then_some(context.engines[engine].settings().size as u32);
         let made = made.map_err(|failure| refused(&frame.path, &failure))?;
         let Some(made) = made else { return Ok(false) };
         row.evals = Some(made.evals as u32);
@@ -85,7 +85,7 @@ impl<'a> Worker<'a> {
         }
         whole.paste(&made.pixels, inner);
         self.write(frame, job, &whole, profile.as_deref())?;
-        let files = folder::files(shop.output, &job.output, job.label_output.as_deref());
+        let files = folder::files(context.output, &job.output, job.label_output.as_deref());
         row.made_files = Some(Fingerprint::of(&files));
         Ok(true)
     }
@@ -95,13 +95,13 @@ impl<'a> Worker<'a> {
     /// # Errors
     /// See [`output::clear`].
     pub fn clear(&self, job: &Job) -> Result<()> {
-        folder::clear(self.shop.output, &job.output)
+        folder::clear(self.context.output, &job.output)
     }
 
     /// Makes room for a frame of the size `full`, of which `inner` is stylized, and says with which engine: the first
     /// whose needs memory meets.
     fn prepare(&mut self, frame: &Frame, full: Size, inner: Size) -> Result<usize> {
-        let sizes: Vec<Size> = self.shop.engines.iter().map(|engine| engine.working_size(inner)).collect();
+        let sizes: Vec<Size> = self.context.engines.iter().map(|engine| engine.working_size(inner)).collect();
         if let Some((engine, size, _)) = &self.bench
             && sizes[*engine] == *size
             && capacity::bytes_per_frame(full, &[]) <= memory::free()
@@ -112,7 +112,7 @@ impl<'a> Worker<'a> {
         self.bench = None;
         let free = memory::free();
         let needs =
-            |engine: &usize| capacity::bytes_per_frame(full, &self.shop.engines[*engine].scales(sizes[*engine]));
+            |engine: &usize| capacity::bytes_per_frame(full, &self.context.engines[*engine].scales(sizes[*engine]));
         let Some(engine) = (0..sizes.len()).find(|engine| needs(engine) <= free) else {
             let (least, free) = (units::gigabytes(needs(&(sizes.len() - 1))), units::gigabytes(free));
             let message = format!(
@@ -121,14 +121,14 @@ impl<'a> Worker<'a> {
             );
             return Err(Error::bad_file(&frame.path, message));
         };
-        self.furnish(engine, sizes[engine]);
+        self.allocate(engine, sizes[engine]);
         Ok(engine)
     }
 
     /// Makes room for pictures that `engine` works on at `size`; the old room goes before the new one comes.
-    fn furnish(&mut self, engine: usize, size: Size) {
+    fn allocate(&mut self, engine: usize, size: Size) {
         self.bench = None;
-        self.bench = Some((engine, size, self.shop.engines[engine].workbench(size)));
+        self.bench = Some((engine, size, self.context.engines[engine].evaluators(size)));
     }
 
     /// The stylized picture, or `None` if `on_step` ended it. Where the losses are no numbers, Adam tries once more from
@@ -141,9 +141,9 @@ impl<'a> Worker<'a> {
         job: &Job,
         row: &mut Row,
         on_step: &mut impl FnMut(Step) -> ControlFlow<()>,
-    ) -> std::result::Result<Option<Stylized>, Failure> {
+    ) -> std::result::Result<Option<Stylized>, StylizeError> {
         let Some((_, size, bench)) = &mut self.bench else { unreachable!("there is room for the frame") };
-        let asked = &self.shop.engines[engine];
+        let asked = &self.context.engines[engine];
         let of = schedule::evaluations(&asked.scales(*size));
         let safe = Settings { init: Init::Content, optimizer: Optimizer::Adam, ..asked.settings().clone() };
         let safe = (safe != *asked.settings()).then(|| asked.with(safe));
@@ -155,9 +155,11 @@ impl<'a> Worker<'a> {
             };
             match stylizer.stylize(bench, picture, style, job.seed, step) {
                 Ok(made) => return Ok(Some(made)),
-                Err(Failure::Stopped) => return Ok(None),
+                Err(StylizeError::Stopped) => return Ok(None),
                 // Other settings would not change the device's mind.
-                Err(failure @ (Failure::Device(_) | Failure::Memory(_) | Failure::Lost(_))) => return Err(failure),
+                Err(failure @ (StylizeError::Device(_) | StylizeError::Memory(_) | StylizeError::Lost(_))) => {
+                    return Err(failure);
+                }
                 Err(failure) if row.restarted || safe.is_none() => return Err(failure),
                 Err(_) => row.restarted = true,
             }
@@ -166,12 +168,12 @@ impl<'a> Worker<'a> {
     }
 
     /// The labelled objects as shares of the inner picture; none where the guard is off.
-    fn boxes(&self, frame: &Frame, row: &mut Row, whole: Size, inner: Inner) -> Vec<Area> {
-        let Some(path) = frame.label.as_ref().filter(|_| self.shop.settings().guard) else {
+    fn boxes(&self, frame: &Frame, row: &mut Row, whole: Size, inner: Crop) -> Vec<Area> {
+        let Some(path) = frame.label.as_ref().filter(|_| self.context.settings().guard) else {
             return Vec::new();
         };
         // A label that cannot be read fails where it is copied, with its own message.
-        let Ok(labels) = Labels::read(path, self.shop.keypoints) else { return Vec::new() };
+        let Ok(labels) = Labels::read(path, self.context.keypoints) else { return Vec::new() };
         row.malformed_labels = (labels.malformed > 0).then_some(labels.malformed as u32);
         let x = |v: f64| ((v * whole.width as f64 - inner.left as f64) / inner.width as f64).clamp(0.0, 1.0);
         let y = |v: f64| ((v * whole.height as f64 - inner.top as f64) / inner.height as f64).clamp(0.0, 1.0);
@@ -185,24 +187,24 @@ impl<'a> Worker<'a> {
     }
 
     fn write(&self, frame: &Frame, job: &Job, pixels: &Pixels, profile: Option<&[u8]>) -> Result<()> {
-        let folder = self.shop.output;
+        let folder = self.context.output;
         folder::clear(folder, &job.output)?;
         if let (Some(label), Some(to)) = (&frame.label, &job.label_output) {
             folder::copy_label(label, &folder.join(to))?;
         }
-        folder::write_image(&folder.join(&job.output), &pixels.to_rgb8(), profile, self.shop.quality)
+        folder::write_image(&folder.join(&job.output), &pixels.to_rgb8(), profile, self.context.quality)
     }
 }
 
 /// The first of `engines` whose pictures fit into the device's memory, or the last, and what came of it.
 fn first_that_fits<T>(
     engines: Range<usize>,
-    mut run: impl FnMut(usize) -> Result<std::result::Result<T, Failure>>,
-) -> Result<(usize, std::result::Result<T, Failure>)> {
+    mut run: impl FnMut(usize) -> Result<std::result::Result<T, StylizeError>>,
+) -> Result<(usize, std::result::Result<T, StylizeError>)> {
     let last = engines.end.saturating_sub(1);
     for engine in engines {
         match run(engine)? {
-            Err(Failure::Memory(_)) if engine < last => {}
+            Err(StylizeError::Memory(_)) if engine < last => {}
             made => return Ok((engine, made)),
         }
     }
@@ -214,7 +216,7 @@ fn five_digits(value: f64) -> f64 {
     format!("{value:.4e}").parse().unwrap_or(value)
 }
 
-fn record(report: &Report, row: &mut Row) {
+fn record(report: &GuardReport, row: &mut Row) {
     let rounded = |v: f64| (v * 1e4).round() / 1e4;
     let boxes = report.boxes.iter().map(|one| BoxRow {
         edges: rounded(one.edges),
@@ -242,7 +244,7 @@ mod tests {
             let made = first_that_fits(engines, |engine| {
                 tried.push(engine);
                 Ok(if engine < least {
-                    Err(Failure::Memory("CUDA_ERROR_OUT_OF_MEMORY".into()))
+                    Err(StylizeError::Memory("CUDA_ERROR_OUT_OF_MEMORY".into()))
                 } else {
                     Ok("a picture")
                 })
@@ -253,8 +255,8 @@ mod tests {
         assert_eq!(fits_from(2, 0..3), (Some((2, Ok("a picture"))), vec![0, 1, 2]));
         assert_eq!(fits_from(1, 1..3).1, [1]);
         let (made, tried) = fits_from(9, 0..3);
-        assert!(matches!(made, Some((2, Err(Failure::Memory(_))))) && tried == [0, 1, 2]);
-        let refused = first_that_fits(0..3, |_| Ok(Err::<(), _>(Failure::Device("the bus fell off".into()))));
-        assert!(matches!(refused, Ok((0, Err(Failure::Device(_))))));
+        assert!(matches!(made, Some((2, Err(StylizeError::Memory(_))))) && tried == [0, 1, 2]);
+        let refused = first_that_fits(0..3, |_| Ok(Err::<(), _>(StylizeError::Device("the bus fell off".into()))));
+        assert!(matches!(refused, Ok((0, Err(StylizeError::Device(_))))));
     }
 }

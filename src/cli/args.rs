@@ -1,6 +1,6 @@
 //! The command line, as clap reads it.
 
-use crate::cli::device::Numbers;
+use crate::cli::device::PrecisionArg;
 use crate::config::preset::Preset;
 use crate::nst::layers::Tap;
 use crate::nst::picture::geometry::Size;
@@ -20,10 +20,10 @@ pub struct Cli {
     #[command(subcommand)]
     pub verb: Option<Verb>,
     #[command(flatten)]
-    pub batch: Option<Batch>,
+    pub batch: Option<BatchArgs>,
     /// Beside the batch and not in it: an optional group of arguments cannot hold another.
     #[command(flatten)]
-    pub machine: Machine,
+    pub compute: ComputeArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -45,30 +45,30 @@ Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 finished but
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Stylize a few frames under every style and show them on one page, with boxes, figures and the time for all.
-    Preview(Preview),
+    Preview(PreviewArgs),
     /// Show what finished or running outputs hold on one page: figures, failures, the worst boxes first.
-    Report(Report),
+    Report(ReportArgs),
     /// Measure seconds per evaluation and per frame on this machine.
-    Bench(Bench),
+    Bench(BenchArgs),
     /// Write a commented config to start from, with its style pictures.
-    Init(Init),
+    Init(InitArgs),
     /// Say what this machine computes with, how long a frame takes, and what would make it faster.
-    Doctor(Doctor),
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of the config, for editors.
     Schema,
     /// Print a script that completes commands: augment completions bash > /etc/bash_completion.d/augment
-    Completions(Completions),
+    Completions(CompletionsArgs),
     /// Print the manual page, of augment or of one verb: augment man | man -l -
-    Man(Man),
+    Man(ManArgs),
     /// Bring the outputs of shards that ran on machines of their own together in one.
-    Merge(Merge),
+    Merge(MergeArgs),
     /// Fetch, check, find or import the backbone's weights.
-    Weights(Weights),
+    Weights(WeightsArgs),
 }
 
 /// With what to compute, and what to change of the config for it.
 #[derive(Debug, Args)]
-pub struct Machine {
+pub struct ComputeArgs {
     /// VGG19 weights: a .safetensors file with torchvision's names, `builtin`, or `auto`
     #[arg(long, value_name = "PATH|builtin|auto")]
     pub weights: Option<String>,
@@ -77,7 +77,7 @@ pub struct Machine {
     pub device: String,
     /// In what numbers a GPU keeps activations; f32 unless said
     #[arg(long, value_name = "NUMBERS")]
-    pub precision: Option<Numbers>,
+    pub precision: Option<PrecisionArg>,
     /// Override a config key, e.g. stylize.steps=60; the value is YAML; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
@@ -90,7 +90,7 @@ pub struct Machine {
 }
 
 #[derive(Debug, Args)]
-pub struct Batch {
+pub struct BatchArgs {
     /// The YAML config
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
@@ -134,12 +134,12 @@ pub struct Batch {
 Examples:
   augment preview --config fog.yaml datasets/drive --open
   augment preview --config night.yaml datasets/drive --frames 12 --set stylize.strength=0.8")]
-pub struct Preview {
+pub struct PreviewArgs {
     /// The YAML config
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
     #[command(flatten)]
-    pub machine: Machine,
+    pub compute: ComputeArgs,
     /// The dataset: a folder in YOLO layout, its data.yaml, or a flat folder of images
     pub dataset: PathBuf,
     /// Frames to look at, spread over the dataset by the seed
@@ -164,7 +164,7 @@ pub struct Preview {
 Examples:
   augment report datasets/drive-fog --open
   augment report datasets/drive-fog datasets/drive-night --output all.html")]
-pub struct Report {
+pub struct ReportArgs {
     /// Output folders, any number of shards and conditions
     #[arg(required = true, value_name = "OUT")]
     pub outputs: Vec<PathBuf>,
@@ -180,12 +180,12 @@ pub struct Report {
 #[command(after_help = "\
 Example:
   augment bench --config fog.yaml --size 1280 --height 720 --weights builtin")]
-pub struct Bench {
+pub struct BenchArgs {
     /// The YAML config
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
     #[command(flatten)]
-    pub machine: Machine,
+    pub compute: ComputeArgs,
     /// Width to measure at; by default the config's `stylize.size`
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(16..=8192))]
     pub size: Option<u16>,
@@ -201,7 +201,7 @@ pub struct Bench {
 #[command(after_help = "\
 Example:
   augment init fog && augment preview --config fog.yaml datasets/drive --open")]
-pub struct Init {
+pub struct InitArgs {
     /// What to start from
     pub preset: Preset,
     /// Where to write PRESET.yaml, styles/PRESET/ and the schema; by default here
@@ -214,12 +214,12 @@ pub struct Init {
 Examples:
   augment doctor
   augment doctor --config configs/fog.yaml --weights vgg19.safetensors --size 1920x1080")]
-pub struct Doctor {
+pub struct DoctorArgs {
     /// The YAML config; without one, what a bare config would do
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     #[command(flatten)]
-    pub machine: Machine,
+    pub compute: ComputeArgs,
     /// Size of the frames
     #[arg(long, default_value = "1280x720", value_name = "WIDTHxHEIGHT", value_parser = frame_size)]
     pub size: Size,
@@ -233,13 +233,13 @@ fn frame_size(text: &str) -> Result<Size, String> {
 }
 
 #[derive(Debug, Args)]
-pub struct Completions {
+pub struct CompletionsArgs {
     /// The shell that shall complete
     pub shell: Shell,
 }
 
 #[derive(Debug, Args)]
-pub struct Man {
+pub struct ManArgs {
     /// A verb, such as preview
     pub verb: Option<String>,
 }
@@ -248,7 +248,7 @@ pub struct Man {
 #[command(after_help = "\
 Example, after --shard 1/2 and --shard 2/2 on two machines:
   augment merge drive-fog part-1 part-2")]
-pub struct Merge {
+pub struct MergeArgs {
     /// The output that gets everything; made if need be
     pub into: PathBuf,
     /// Outputs whose pictures, labels and rows are copied
@@ -260,7 +260,7 @@ pub struct Merge {
 }
 
 #[derive(Debug, Args)]
-pub struct Weights {
+pub struct WeightsArgs {
     #[command(subcommand)]
     pub verb: WeightsVerb,
 }
@@ -268,17 +268,17 @@ pub struct Weights {
 #[derive(Debug, Subcommand)]
 pub enum WeightsVerb {
     /// Fetch the convolutions of ImageNet's VGG19 into the cache: 80 MB, and on from where an earlier try broke off.
-    Pull(Pull),
+    Pull(PullArgs),
     /// Check the file that a run takes, tensor by tensor, and say what it is.
-    Verify(Verify),
+    Verify(VerifyArgs),
     /// Print the path of the file that a run takes, or `builtin`.
-    Path(WeightsPath),
+    Path(WeightsPathArgs),
     /// Install weights of PyTorch (.pth, .pt), Keras (.h5) or a .safetensors file into the cache.
-    Import(Import),
+    Import(ImportArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct Pull {
+pub struct PullArgs {
     /// Whose model.safetensors to take, with torchvision's names
     #[arg(long, value_name = "OWNER/NAME[@REVISION]", default_value = DEFAULT_REPO)]
     pub repo: Repo,
@@ -286,7 +286,7 @@ pub struct Pull {
     #[arg(long, value_name = "LAYER", default_value = "relu5_4")]
     pub through: Tap,
     #[command(flatten)]
-    pub install: Install,
+    pub install: InstallArgs,
     /// No progress, only errors and the last lines
     #[arg(short, long)]
     pub quiet: bool,
@@ -294,9 +294,9 @@ pub struct Pull {
 
 /// What every verb that installs weights knows.
 #[derive(Debug, Args)]
-pub struct Install {
+pub struct InstallArgs {
     #[command(flatten)]
-    pub check: WeightsCheck,
+    pub check: WeightsCheckArgs,
     /// Replace other weights that are in the cache
     #[arg(long)]
     pub force: bool,
@@ -304,7 +304,7 @@ pub struct Install {
 
 /// How weights are checked and told of.
 #[derive(Debug, Args)]
-pub struct WeightsCheck {
+pub struct WeightsCheckArgs {
     /// Accept only tensors with the SHA-256 in this file, lines as `augment weights verify` prints them
     #[arg(long, value_name = "FILE")]
     pub digests: Option<PathBuf>,
@@ -314,24 +314,24 @@ pub struct WeightsCheck {
 }
 
 #[derive(Debug, Args)]
-pub struct Verify {
+pub struct VerifyArgs {
     /// A .safetensors file with torchvision's names; by default the one that a run takes
     pub file: Option<PathBuf>,
     #[command(flatten)]
-    pub check: WeightsCheck,
+    pub check: WeightsCheckArgs,
 }
 
 #[derive(Debug, Args)]
-pub struct WeightsPath {
+pub struct WeightsPathArgs {
     /// Print it as JSON, with the reason
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
-pub struct Import {
+pub struct ImportArgs {
     /// torchvision's or another .pth or .pt of PyTorch, Keras' .h5, or .safetensors with the names of either
     pub file: PathBuf,
     #[command(flatten)]
-    pub install: Install,
+    pub install: InstallArgs,
 }

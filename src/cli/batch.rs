@@ -16,9 +16,9 @@ use std::path::Path;
 const SOME_FAILED: u8 = 3;
 
 /// `augment --config … DATASET`
-pub fn batch(args: args::Batch, machine: args::Machine) -> Result<u8> {
-    let (place, config) = set_up(&args.config, &machine, args.seed)?;
-    let order = batch::Order {
+pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
+    let (device, config) = set_up(&args.config, &compute, args.seed)?;
+    let order = batch::RunOptions {
         output: args.output,
         limit: args.limit,
         shard: args.shard,
@@ -27,21 +27,21 @@ pub fn batch(args: args::Batch, machine: args::Machine) -> Result<u8> {
         retry_failed: args.retry_failed,
     };
     let batch = Batch::open(config, &args.dataset, order)?;
-    let engine = batch.engine(machine.weights.as_deref(), place)?;
+    let engine = batch.engine(compute.weights.as_deref(), device)?;
     if args.dry_run {
         let plan = batch.plan()?;
         let estimate = batch.estimate(&plan, &engine)?;
-        match machine.json {
+        match compute.json {
             true => print_json(&plan.outline(estimate)),
-            false => terminal::say(&plan.summary(estimate)),
+            false => terminal::print_out(&plan.summary(estimate)),
         }
         return Ok(0);
     }
     let stop = Stop::after_failures(args.max_failures.map(|count| count as usize));
     stop.on_signals()?;
     let summary = batch.run(&engine, &stop, terminal::observer(args.quiet).as_mut())?;
-    terminal::tell(&terminal::summary_lines(&summary));
-    if machine.json {
+    terminal::print_err(&terminal::summary_lines(&summary));
+    if compute.json {
         print_json(&summary);
     }
     Ok(exit_code(&summary))
@@ -56,9 +56,9 @@ pub fn exit_code(summary: &Summary) -> u8 {
 }
 
 /// `augment merge INTO PART…`
-pub fn merge(args: &args::Merge) -> Result<u8> {
+pub fn merge(args: &args::MergeArgs) -> Result<u8> {
     let merged = merge::merge(&args.into, &args.parts)?;
-    terminal::tell(&format!(
+    terminal::print_err(&format!(
         "{} pictures and {} failures came into {}, {} rows were known; run augment on the dataset with this --output to \
          check that nothing is missing and to write its data.yaml",
         merged.copied,
@@ -80,7 +80,7 @@ impl Batch {
     pub(crate) fn write_sheet(&self, header: &Header, condition: &str, manifest: &Manifest) -> Result<()> {
         let mut done: Vec<&str> = manifest.done().map(|(_, output)| output).collect();
         done.sort_unstable();
-        let mut rows = manifest.rows(&sheet::spread(&done, SHEET_ROWS))?;
+        let mut rows = manifest.rows(&sheet::evenly_spaced(&done, SHEET_ROWS))?;
         // A row names its frame as text; a name that is none leads nowhere.
         rows.retain(|row| Path::new(&row.source).exists());
         let title = format!("{condition}: {} of {} pictures", rows.len(), done.len());

@@ -12,9 +12,9 @@ use crate::nst::stylizer::Stylizer;
 use crate::weights::locate;
 
 /// `augment bench --config …`
-pub fn bench(args: args::Bench) -> Result<u8> {
-    let args::Bench { config, machine, size, height, evals } = args;
-    let (place, config) = set_up(&config, &machine, None)?;
+pub fn bench(args: args::BenchArgs) -> Result<u8> {
+    let args::BenchArgs { config, compute, size, height, evals } = args;
+    let (device, config) = set_up(&config, &compute, None)?;
     let steps = config.stylize.steps;
     let width = size.map_or(config.stylize.size, usize::from);
     let size = Size { height: height.map_or(width, usize::from), width };
@@ -22,8 +22,8 @@ pub fn bench(args: args::Bench) -> Result<u8> {
     let asked = Settings { size: long, ..config.stylize };
     let per_frame = schedule::cost(&schedule::scales(&asked, asked.working_size(size)));
     let settings = Settings { steps: usize::from(evals) + 1, scales: Some(1), ..asked };
-    let backbone = locate::open(machine.weights.as_deref(), &config.backbone, &settings)?;
-    let stylizer = Stylizer::new(&backbone, settings, place.clone()).map_err(Error::Run)?;
+    let backbone = locate::open(compute.weights.as_deref(), &config.backbone, &settings)?;
+    let stylizer = Stylizer::new(&backbone, settings, device.clone()).map_err(Error::Run)?;
     let (seconds, rest) = measure::measure(&stylizer, size).map_err(Error::Run)?;
     let median = measure::median(&seconds);
     let measured = Measured {
@@ -39,15 +39,15 @@ pub fn bench(args: args::Bench) -> Result<u8> {
         width: size.width,
         threads: rayon::current_num_threads(),
         batch: stylizer.batch(stylizer.working_size(size)).unwrap_or(1),
-        device: place.to_string(),
+        device: device.to_string(),
         backbone: backbone.name().into(),
         backbone_digest: backbone.digest().into(),
         peak_memory_mb: memory::peak().map(|bytes| bytes as f64 / 1e6),
     };
-    if machine.json {
+    if compute.json {
         print_json(&measured);
     } else {
-        terminal::say(&bench_lines(&measured));
+        terminal::print_out(&bench_lines(&measured));
     }
     Ok(0)
 }

@@ -6,7 +6,7 @@ use crate::cli::{args, terminal};
 use crate::config::values::{BackboneChoice, Config};
 use crate::error::{Error, Result};
 use crate::memory;
-use crate::nst::backend::Machine;
+use crate::nst::backend::device::Device;
 use crate::nst::kernels::simd::Isa;
 use crate::nst::picture::geometry::Size;
 use crate::nst::schedule;
@@ -20,18 +20,18 @@ use std::path::Path;
 use std::{fmt, thread};
 
 /// `augment doctor`
-pub fn doctor(args: args::Doctor) -> Result<u8> {
-    let args::Doctor { config: path, machine, size } = args;
-    use_threads(machine.threads)?;
-    let place = choose_device(&machine)?;
-    if path.is_none() && !machine.sets.is_empty() {
+pub fn doctor(args: args::DoctorArgs) -> Result<u8> {
+    let args::DoctorArgs { config: path, compute, size } = args;
+    use_threads(compute.threads)?;
+    let device = choose_device(&compute)?;
+    if path.is_none() && !compute.sets.is_empty() {
         return Err(Error::Usage("--set changes a config, and none is given; add --config FILE".into()));
     }
-    let config = path.as_ref().map(|path| Config::load(path, &machine.sets)).transpose()?;
-    let found = examine(config.as_ref(), machine.weights.as_deref(), &place, size)?;
-    match machine.json {
+    let config = path.as_ref().map(|path| Config::load(path, &compute.sets)).transpose()?;
+    let found = examine(config.as_ref(), compute.weights.as_deref(), &device, size)?;
+    match compute.json {
         true => print_json(&found),
-        false => terminal::say(&found.lines(path.as_deref())),
+        false => terminal::print_out(&found.lines(path.as_deref())),
     }
     Ok(0)
 }
@@ -73,20 +73,20 @@ pub struct Diagnosis {
 ///
 /// # Errors
 /// What would end a run as well: weights that cannot be read, styles that are no pictures.
-pub fn examine(config: Option<&Config>, weights: Option<&str>, machine: &Machine, full: Size) -> Result<Diagnosis> {
+pub fn examine(config: Option<&Config>, weights: Option<&str>, device: &Device, full: Size) -> Result<Diagnosis> {
     let settings = config.map_or_else(Settings::default, |config| config.stylize.clone());
     let choice = config.map_or(&BackboneChoice::Auto, |config| &config.backbone);
     let styles = config.map(|config| styles::find_styles(&config.styles, &settings)).transpose()?;
     let backbone = locate::open(weights, choice, &settings)?;
-    let stylizer = Stylizer::new(&backbone, settings, machine.clone()).map_err(Error::Run)?;
+    let stylizer = Stylizer::new(&backbone, settings, device.clone()).map_err(Error::Run)?;
     let size = stylizer.working_size(full);
     let scales = stylizer.scales(size);
     let (threads, free) = (rayon::current_num_threads(), memory::free());
     let seconds_per_evaluation =
-        stylizer.workbench(size).seconds_per_evaluation(EVALUATIONS).map_err(|why| Error::Run(why.to_string()))?;
+        stylizer.evaluators(size).seconds_per_evaluation(EVALUATIONS).map_err(|why| Error::Run(why.to_string()))?;
     let mut found = Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
-        device: machine.to_string(),
+        device: device.to_string(),
         instruction_sets: Isa::available().iter().map(Isa::to_string).collect(),
         cores: thread::available_parallelism().map_or(1, usize::from),
         threads,
@@ -107,21 +107,21 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, machine: &Machine
         seconds_per_frame: seconds_per_evaluation * schedule::cost(&scales),
         advice: Vec::new(),
     };
-    found.advice = found.advise(&stylizer, machine)?;
+    found.advice = found.advise(&stylizer, device)?;
     Ok(found)
 }
 
 impl Diagnosis {
-    fn advise(&self, stylizer: &Stylizer, machine: &Machine) -> Result<Vec<String>> {
+    fn advise(&self, stylizer: &Stylizer, device: &Device) -> Result<Vec<String>> {
         let mut advice = Vec::new();
         if cfg!(debug_assertions) {
             advice.push("this is a debug build; `cargo build --release` is many times faster".to_string());
         }
-        match *machine {
-            Machine::Cpu(isa) if isa != Isa::available()[0] => {
+        match *device {
+            Device::Cpu(isa) if isa != Isa::available()[0] => {
                 advice.push(format!("AUGMENT_ISA holds it to {isa}; without it {} is used", self.instruction_sets[0]));
             }
-            Machine::Cpu(Isa::Portable) if cfg!(target_arch = "x86_64") => {
+            Device::Cpu(Isa::Portable) if cfg!(target_arch = "x86_64") => {
                 advice.push("this processor has neither AVX2 nor AVX-512, which are several times faster".into());
             }
             _ => {}
@@ -148,7 +148,7 @@ impl Diagnosis {
             ));
         }
         if self.backbone != "builtin" {
-            advice.extend(self.narrower(stylizer, machine)?);
+            advice.extend(self.narrower(stylizer, device)?);
         }
         let (half, now) = (settings.size * 2 / 3, Size { height: self.working_height, width: self.working_width });
         if half >= 128 && now.height.max(now.width) > half {
@@ -158,14 +158,14 @@ impl Diagnosis {
     }
 
     /// What the built-in backbone would gain where another is taken.
-    fn narrower(&self, stylizer: &Stylizer, machine: &Machine) -> Result<Option<String>> {
+    fn narrower(&self, stylizer: &Stylizer, device: &Device) -> Result<Option<String>> {
         let settings = stylizer.settings().clone();
         // It ends at relu5_1, so a config may ask for more than it has.
         let Ok(builtin) = locate::open(Some("builtin"), &BackboneChoice::Auto, &settings) else { return Ok(None) };
         let size = Size { height: self.working_height, width: self.working_width };
-        let narrow = Stylizer::new(&builtin, settings, machine.clone()).map_err(Error::Run)?;
+        let narrow = Stylizer::new(&builtin, settings, device.clone()).map_err(Error::Run)?;
         let seconds =
-            narrow.workbench(size).seconds_per_evaluation(EVALUATIONS).map_err(|why| Error::Run(why.to_string()))?;
+            narrow.evaluators(size).seconds_per_evaluation(EVALUATIONS).map_err(|why| Error::Run(why.to_string()))?;
         let share = seconds / self.seconds_per_evaluation * 100.0;
         Ok(Some(format!("`--weights builtin` takes {share:.0} % of the time; pictures move less toward their style")))
     }

@@ -5,8 +5,8 @@ use crate::config::preset;
 use crate::error::Result;
 
 /// `augment init PRESET`
-pub fn init(args: &args::Init) -> Result<u8> {
+pub fn init(args: &args::InitArgs) -> Result<u8> {
     let config = preset::write(args.preset, &args.folder)?;
-    terminal::tell(&format!("{0}; next: augment preview --config {0} DATASET --open", config.display()));
+    terminal::print_err(&format!("{0}; next: augment preview --config {0} DATASET --open", config.display()));
     Ok(0)
 }

@@ -7,20 +7,20 @@ use clap::CommandFactory;
 
 /// `augment schema`
 pub fn schema() -> Result<u8> {
-    terminal::say(config::schema::schema_text().trim_end());
+    terminal::print_out(config::schema::schema_text().trim_end());
     Ok(0)
 }
 
 /// `augment completions SHELL`
-pub fn completions(args: &args::Completions) -> Result<u8> {
+pub fn completions(args: &args::CompletionsArgs) -> Result<u8> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut args::Cli::command(), "augment", &mut script);
-    terminal::say(String::from_utf8_lossy(&script).trim_end());
+    terminal::print_out(String::from_utf8_lossy(&script).trim_end());
     Ok(0)
 }
 
 /// `augment man [VERB]`
-pub fn man(args: &args::Man) -> Result<u8> {
+pub fn man(args: &args::ManArgs) -> Result<u8> {
     let mut command = args::Cli::command();
     command.build();
     let page = match &args.verb {
@@ -33,6 +33,6 @@ pub fn man(args: &args::Man) -> Result<u8> {
     };
     let mut text = Vec::new();
     clap_mangen::Man::new(page).render(&mut text).map_err(|error| Error::Run(format!("the manual page: {error}")))?;
-    terminal::say(String::from_utf8_lossy(&text).trim_end());
+    terminal::print_out(String::from_utf8_lossy(&text).trim_end());
     Ok(0)
 }

@@ -44,7 +44,7 @@ pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), Strin
     let content = drawn(size, 5.0).into();
     let at_once = stylizer.batch(stylizer.working_size(size)).unwrap_or(1);
     let stylize = || {
-        let mut bench = stylizer.workbench(stylizer.working_size(size));
+        let mut bench = stylizer.evaluators(stylizer.working_size(size));
         let mut ends = Vec::new();
         let made = stylizer.stylize(&mut bench, &content, &style, 0, |_, _| {
             ends.push(Instant::now());

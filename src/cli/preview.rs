@@ -21,24 +21,27 @@ use std::time::Duration;
 const SHEET_ROWS: usize = 40;
 
 /// `augment preview --config … DATASET`
-pub fn preview(args: args::Preview) -> Result<u8> {
-    let args::Preview { config: path, machine, dataset, frames, output, seed, open, quiet } = args;
-    let (place, config) = set_up(&path, &machine, seed)?;
+pub fn preview(args: args::PreviewArgs) -> Result<u8> {
+    let args::PreviewArgs { config: path, compute, dataset, frames, output, seed, open, quiet } = args;
+    let (device, config) = set_up(&path, &compute, seed)?;
     let folder = match output {
         Some(folder) => folder,
         None => folder::default_folder(&data_yaml::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
     };
     let title = format!("{} over {}", config.condition, name_of(&data_yaml::root_of(&dataset)?));
-    let batch =
-        Batch::open(config, &dataset, batch::Order { output: Some(folder.clone()), ..batch::Order::default() })?;
-    let engine = batch.engine(machine.weights.as_deref(), place)?;
+    let batch = Batch::open(
+        config,
+        &dataset,
+        batch::RunOptions { output: Some(folder.clone()), ..batch::RunOptions::default() },
+    )?;
+    let engine = batch.engine(compute.weights.as_deref(), device)?;
     let whole = batch.plan()?;
     let (jobs, estimate) = (whole.jobs.len(), batch.estimate(&whole, &engine)?);
     let batch = batch.preview(frames.into());
     let stop = Stop::after_failures(None);
     stop.on_signals()?;
     let summary = batch.run(&engine, &stop, terminal::observer(quiet).as_mut())?;
-    terminal::tell(&terminal::summary_lines(&summary));
+    terminal::print_err(&terminal::summary_lines(&summary));
     let rows = batch.rows()?;
     let mut facts = vec![
         whole_dataset(jobs, estimate, &summary),
@@ -52,7 +55,7 @@ pub fn preview(args: args::Preview) -> Result<u8> {
     }
     let rows = page::cards(rows, &folder, &folder, page::Pictures::Inside)?;
     show(&Page { kind: page::Kind::Preview, title, facts, rows }, &folder.join("preview.html"), open)?;
-    if machine.json {
+    if compute.json {
         print_json(&summary);
     }
     Ok(exit_code(&summary))
@@ -60,12 +63,12 @@ pub fn preview(args: args::Preview) -> Result<u8> {
 
 /// Draws what of `rows` fits on one picture and says where it is.
 fn draw_sheet(folder: &Path, title: &str, facts: &[(String, String)], rows: &[Row]) -> Result<()> {
-    let shown = sheet::spread(rows, SHEET_ROWS);
+    let shown = sheet::evenly_spaced(rows, SHEET_ROWS);
     let title = match shown.len() {
         all if all == rows.len() => title.to_string(),
         some => format!("{title}: {some} of {} pictures; preview.html has all", rows.len()),
     };
-    terminal::tell(&sheet::write(folder, &title, facts, &shown)?.display().to_string());
+    terminal::print_err(&sheet::write(folder, &title, facts, &shown)?.display().to_string());
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// `augment report OUT…`
-pub fn report(args: &args::Report) -> Result<u8> {
+pub fn report(args: &args::ReportArgs) -> Result<u8> {
     let path = args.output.clone().unwrap_or_else(|| args.outputs[0].join("report.html"));
     let beside = path.parent().map(Path::to_path_buf).unwrap_or_default();
     let (mut cards, mut made_by) = (Vec::new(), BTreeSet::new());
@@ -38,7 +38,7 @@ pub fn report(args: &args::Report) -> Result<u8> {
 /// Writes a page, says where it is, and opens it if that is asked for.
 pub fn show(page: &Page, path: &Path, open: bool) -> Result<()> {
     page.write(path)?;
-    terminal::tell(&path.display().to_string());
+    terminal::print_err(&path.display().to_string());
     if open { open::that_detached(path).map_err(Error::io(path, "open it in a browser")) } else { Ok(()) }
 }
 

@@ -17,7 +17,7 @@ impl Stop {
         let stop = self.clone();
         let handler = move || {
             if stop.ask(Reason::Interrupted) {
-                terminal::tell("\nstopping: the frames in hand are finished first (again: stop at once)");
+                terminal::print_err("\nstopping: the frames in hand are finished first (again: stop at once)");
             } else {
                 std::process::exit(INTERRUPTED.into());
             }

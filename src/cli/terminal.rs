@@ -190,17 +190,17 @@ impl Observer for Lines {
     fn event(&mut self, event: Event) {
         match event {
             Event::Begin(header) => {
-                tell(&header_line(header));
-                done_again_line(header).iter().for_each(|line| tell(line));
+                print_err(&header_line(header));
+                done_again_line(header).iter().for_each(|line| print_err(line));
                 self.left = header.todo;
                 self.begun = Instant::now();
             }
             Event::Frame { .. } => {}
             Event::Evaluated { loss, .. } => self.loss = loss,
-            Event::Warning(text) => tell(&format!("warning: {text}")),
+            Event::Warning(text) => print_err(&format!("warning: {text}")),
             Event::Row(row) => {
                 if row.status == Status::Failed {
-                    tell(&failure_line(&row.source, row.error.as_deref().unwrap_or_default()));
+                    print_err(&failure_line(&row.source, row.error.as_deref().unwrap_or_default()));
                 }
                 self.finished += 1;
                 self.left = self.left.saturating_sub(1);
@@ -212,18 +212,18 @@ impl Observer for Lines {
                 let loss = if self.loss.is_nan() { String::new() } else { format!("  loss {:.3}", self.loss) };
                 let left = duration(self.left as f64 / rate);
                 let all = self.finished + self.left;
-                tell(&format!("{}/{all} frames  {rate:.2}/s  {left} left{loss}", self.finished));
+                print_err(&format!("{}/{all} frames  {rate:.2}/s  {left} left{loss}", self.finished));
             }
         }
     }
 }
 
 /// Says something on standard error. A terminal that was closed, or a full disk behind it, stops nothing.
-pub fn tell(text: &str) {
+pub fn print_err(text: &str) {
     let _ = writeln!(stderr(), "{text}");
 }
 
 /// Prints on standard output. A reader that has heard enough, such as `head`, is no error.
-pub fn say(text: &str) {
+pub fn print_out(text: &str) {
     let _ = writeln!(stdout(), "{text}");
 }

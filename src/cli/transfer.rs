@@ -1,6 +1,6 @@
 //! Progress of a download.
 
-use crate::cli::terminal::{Lines, tell};
+use crate::cli::terminal::{Lines, print_err};
 use crate::units::{duration, megabytes};
 use crate::weights::watch::Watch;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -43,7 +43,7 @@ impl Watch for TransferBar {
     }
 
     fn note(&mut self, text: &str) {
-        self.bar.suspend(|| tell(text));
+        self.bar.suspend(|| print_err(text));
     }
 }
 
@@ -75,10 +75,15 @@ impl Watch for TransferLines {
         self.said = Instant::now();
         let rate = bytes.saturating_sub(before) as f64 / self.begun.elapsed().as_secs_f64().max(1e-9);
         let left = duration(self.size.saturating_sub(bytes) as f64 / rate.max(1.0));
-        tell(&format!("{} of {}  {}/s  {left} left", megabytes(bytes), megabytes(self.size), megabytes(rate as u64)));
+        print_err(&format!(
+            "{} of {}  {}/s  {left} left",
+            megabytes(bytes),
+            megabytes(self.size),
+            megabytes(rate as u64)
+        ));
     }
 
     fn note(&mut self, text: &str) {
-        tell(text);
+        print_err(text);
     }
 }

@@ -5,22 +5,22 @@ use crate::cli::setup::print_json;
 use crate::cli::{terminal, transfer};
 use crate::error::Result;
 use crate::units::megabytes;
-use crate::weights::check::{Report, State, Verdict};
+use crate::weights::check::{State, Verdict, WeightsReport};
 use crate::weights::digests::Sums;
 use crate::weights::{self, locate};
 
 /// `augment weights …`
-pub fn weights(args: args::Weights) -> Result<u8> {
+pub fn weights(args: args::WeightsArgs) -> Result<u8> {
     match args.verb {
         WeightsVerb::Pull(args) => {
-            let order = order(&args.install)?;
+            let order = install_options(&args.install)?;
             let report = weights::pull(&args.repo, args.through, &order, transfer::transfer(args.quiet).as_mut())?;
             tell_weights(&report, &args.install.check, args.quiet);
             tell_if_unused(&report);
             Ok(0)
         }
         WeightsVerb::Import(args) => {
-            let report = weights::import(&args.file, &order(&args.install)?)?;
+            let report = weights::import(&args.file, &install_options(&args.install)?)?;
             tell_weights(&report, &args.install.check, false);
             tell_if_unused(&report);
             Ok(0)
@@ -35,32 +35,32 @@ pub fn weights(args: args::Weights) -> Result<u8> {
             if args.json {
                 print_json(&serde_json::json!({ "path": path, "why": why }));
             } else {
-                terminal::say(&path);
-                terminal::tell(&format!("{why}; --weights and `stylize.backbone` of a config come before it"));
+                terminal::print_out(&path);
+                terminal::print_err(&format!("{why}; --weights and `stylize.backbone` of a config come before it"));
             }
             Ok(0)
         }
     }
 }
 
-pub fn order(install: &args::Install) -> Result<weights::Order> {
-    Ok(weights::Order { force: install.force, given: given(&install.check)? })
+pub fn install_options(install: &args::InstallArgs) -> Result<weights::InstallOptions> {
+    Ok(weights::InstallOptions { force: install.force, given: given(&install.check)? })
 }
 
-fn tell_weights(report: &Report, check: &args::WeightsCheck, quiet: bool) {
+fn tell_weights(report: &WeightsReport, check: &args::WeightsCheckArgs, quiet: bool) {
     if check.json {
         print_json(report);
     } else if !quiet {
-        terminal::say(&digest_lines(report));
+        terminal::print_out(&digest_lines(report));
     }
-    terminal::tell(&weights_lines(report));
+    terminal::print_err(&weights_lines(report));
 }
 
 /// Says so where the environment sends runs past what was just installed.
-fn tell_if_unused(report: &Report) {
+fn tell_if_unused(report: &WeightsReport) {
     let (path, why) = automatic();
     if path != report.path.display().to_string() {
-        terminal::tell(&format!("a run takes {path} all the same: {why}"));
+        terminal::print_err(&format!("a run takes {path} all the same: {why}"));
     }
 }
 
@@ -70,18 +70,18 @@ fn automatic() -> (String, &'static str) {
     (path.map_or_else(|| "builtin".into(), |path| path.display().to_string()), why)
 }
 
-fn given(check: &args::WeightsCheck) -> Result<Option<Sums>> {
+fn given(check: &args::WeightsCheckArgs) -> Result<Option<Sums>> {
     check.digests.as_deref().map(Sums::read).transpose()
 }
 
 /// The digests of all tensors, one a line, for `--digests`.
-pub fn digest_lines(report: &Report) -> String {
+pub fn digest_lines(report: &WeightsReport) -> String {
     let lines: Vec<String> = report.tensors.iter().map(|row| format!("{}  {}", row.sha256, row.name)).collect();
     lines.join("\n")
 }
 
 /// What weights are: their faults, what is known of them, and last one line with the place.
-pub fn weights_lines(report: &Report) -> String {
+pub fn weights_lines(report: &WeightsReport) -> String {
     let mut lines = report.faults.clone();
     let count = |state: State| report.tensors.iter().filter(|row| row.state == state).count();
     let all = report.tensors.len();

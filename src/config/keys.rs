@@ -1,6 +1,6 @@
 //! The config's keys: names, bounds and choices, each said once.
 
-use crate::config::values::Rest;
+use crate::config::values::Defaults;
 use crate::config::wire::{EXPOSURE, FORMATS, KINDS, NAME, REGIONS, SCALES, SHARE, SPLITS, WEIGHT, WIND};
 use crate::nst::layers::Tap;
 use crate::nst::settings::{Range, Settings, Term};
@@ -68,7 +68,7 @@ pub(super) fn term_default(term: &Term) -> Value {
 }
 
 pub(super) fn output_default() -> Value {
-    let Rest { format, quality, .. } = Rest::default();
+    let Defaults { format, quality, .. } = Defaults::default();
     json!({ "format": name_of(&FORMATS, &format), "quality": quality })
 }
 

@@ -5,17 +5,17 @@
 //! whole picture (are there styles? do these files exist?) is checked once at the end.
 
 use crate::config::keys::Names;
-use crate::config::values::{BackboneChoice, Config, Pairing, Rest, StyleSource};
+use crate::config::values::{BackboneChoice, Config, Defaults, Pairing, StyleSource};
 use crate::config::wire::{
     CHROMAS, EXPOSURE, FORMATS, INITS, KINDS, MIX, OPTIMIZERS, PADDINGS, PAIRINGS, POOLS, QUALITY, REGIONS, RENDERS,
-    SCALES, SHARE, SIZE, SPLITS, STEPS, VARIANTS, WEATHERS, WEIGHT, WIND, WireConfig, WireFalling, WireOutput,
+    SCALES, SHARE, SIZE, SPLITS, STEPS, VARIANTS, WEATHERS, WEIGHT, WIND, WireConfig, WireOutput, WirePrecipitation,
     WireStyle, WireStylize, WireTerm,
 };
 use crate::dataset::scan::{image_files, is_image};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::nst::layers::Tap;
-use crate::nst::settings::{FallingRange, Range, RegionKind, Term};
+use crate::nst::settings::{PrecipitationRange, Range, RegionKind, Term};
 use crate::yaml::{self, Fault, Pairs, Yaml};
 use serde_yaml::{Location, Spanned};
 use std::fmt::Display;
@@ -178,7 +178,7 @@ struct Draft {
     styles: Option<Placed<Vec<Placed<StyleSource>>>>,
     backbone: Option<Placed<String>>,
     backbone_path: PathBuf,
-    rest: Rest,
+    rest: Defaults,
     mix_place: Option<String>,
     content_place: Option<String>,
     style_place: Option<String>,
@@ -360,7 +360,7 @@ impl Draft {
                 return Err(Error::Config { place: place.clone().unwrap_or(first_line(path)), message, help });
             }
         }
-        let Rest { pairing, mix, variants, fraction, splits, seed, format, quality, stylize } = rest;
+        let Defaults { pairing, mix, variants, fraction, splits, seed, format, quality, stylize } = rest;
         Ok(Config {
             condition,
             styles,
@@ -378,7 +378,7 @@ impl Draft {
     }
 }
 
-impl Rest {
+impl Defaults {
     fn apply_output(&mut self, wire: WireOutput, origin: &Origin) -> Result<()> {
         if let Some(format) = wire.format {
             self.format = origin.choice(&format, &FORMATS, "format")?;
@@ -458,7 +458,7 @@ fn apply_term(target: &mut Term, place: &mut Option<String>, wire: WireTerm, ori
     Ok(())
 }
 
-fn apply_falling(target: &mut FallingRange, wire: WireFalling, origin: &Origin) -> Result<()> {
+fn apply_falling(target: &mut PrecipitationRange, wire: WirePrecipitation, origin: &Origin) -> Result<()> {
     if let Some(kind) = wire.kind {
         target.kind = origin.choice(&kind, &KINDS, "kind")?;
     }
@@ -538,7 +538,7 @@ fn check_backbone(backbone: Option<Placed<String>>, path: PathBuf) -> Result<Bac
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nst::render::precipitation::Kind;
+    use crate::nst::render::precipitation::PrecipitationKind;
     use crate::nst::settings::Settings;
     use std::fs;
     use tempfile::TempDir;
@@ -664,7 +664,7 @@ stylize:
         let config = load(text, &["stylize.falling={kind: snow, density: 0.4}"]).unwrap();
         assert_eq!(config.stylize.strength, Range { low: 0.5, high: 1.0 });
         assert_eq!(config.stylize.regions, RegionKind::Masks(vec!["sky".into(), "road".into()]));
-        assert_eq!(config.stylize.falling.kind, Some(Kind::Snow));
+        assert_eq!(config.stylize.falling.kind, Some(PrecipitationKind::Snow));
         assert_eq!(config.stylize.falling.density, Range::from(0.4));
         for (text, what) in [
             ("stylize: {strength: [1]}", "fog.yaml:2:21: `strength` must be a number or a list of two"),

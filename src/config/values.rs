@@ -69,7 +69,7 @@ pub enum BackboneChoice {
 }
 
 /// The keys that are complete as soon as they are read.
-pub struct Rest {
+pub struct Defaults {
     pub(crate) pairing: Pairing,
     pub(crate) mix: u32,
     pub(crate) variants: u32,
@@ -81,7 +81,7 @@ pub struct Rest {
     pub(crate) stylize: Settings,
 }
 
-impl Default for Rest {
+impl Default for Defaults {
     fn default() -> Self {
         Self {
             pairing: Pairing::Random,

@@ -7,10 +7,10 @@ use crate::config::keys::{
     Names, density, exposure, falling_default, layers, name_of, names, output_default, range_default, regions, scales,
     splits, strength, term_default, wind,
 };
-use crate::config::values::{OutputFormat, Pairing, Rest};
+use crate::config::values::{Defaults, OutputFormat, Pairing};
 use crate::dataset::split::Split;
 use crate::nst::layers::{Padding, Pool};
-use crate::nst::render::precipitation::Kind;
+use crate::nst::render::precipitation::PrecipitationKind;
 use crate::nst::settings::{Chroma, Init, Optimizer, RegionKind, Render, Settings, Weather};
 use crate::yaml::{Pairs, Yaml};
 use schemars::JsonSchema;
@@ -58,8 +58,8 @@ pub(super) const WEATHERS: Names<Weather, 2> = [("fog", Weather::Fog), ("night",
 pub(super) const REGIONS: Names<RegionKind, 3> =
     [("none", RegionKind::None), ("bands", RegionKind::Bands), ("scene", RegionKind::Scene)];
 
-pub(super) const KINDS: Names<Option<Kind>, 3> =
-    [("none", None), ("rain", Some(Kind::Rain)), ("snow", Some(Kind::Snow))];
+pub(super) const KINDS: Names<Option<PrecipitationKind>, 3> =
+    [("none", None), ("rain", Some(PrecipitationKind::Rain)), ("snow", Some(PrecipitationKind::Snow))];
 
 pub(super) const POOLS: Names<Pool, 2> = [("max", Pool::Max), ("avg", Pool::Avg)];
 
@@ -85,22 +85,22 @@ pub(super) struct WireConfig {
     pub styles: Value<Vec<Spanned<WireStyle>>>,
     /// random: weighted draw per frame. cycle: variants go through the styles in turn. blend: all styles in every
     /// picture, by their weights.
-    #[schemars(with = "String", extend("enum" = names(&PAIRINGS), "default" = name_of(&PAIRINGS, &Rest::default().pairing)))]
+    #[schemars(with = "String", extend("enum" = names(&PAIRINGS), "default" = name_of(&PAIRINGS, &Defaults::default().pairing)))]
     pub pairing: Value<String>,
     /// Different styles drawn into one picture, with drawn shares.
-    #[schemars(with = "i64", range(min = *MIX.start(), max = *MIX.end()), extend("default" = Rest::default().mix))]
+    #[schemars(with = "i64", range(min = *MIX.start(), max = *MIX.end()), extend("default" = Defaults::default().mix))]
     pub mix: Value<i64>,
     /// Stylized copies per frame.
-    #[schemars(with = "i64", range(min = *VARIANTS.start(), max = *VARIANTS.end()), extend("default" = Rest::default().variants))]
+    #[schemars(with = "i64", range(min = *VARIANTS.start(), max = *VARIANTS.end()), extend("default" = Defaults::default().variants))]
     pub variants: Value<i64>,
     /// Share of the frames that is stylized, above 0.
-    #[schemars(with = "f64", extend("exclusiveMinimum" = 0, "maximum" = 1, "default" = Rest::default().fraction))]
+    #[schemars(with = "f64", extend("exclusiveMinimum" = 0, "maximum" = 1, "default" = Defaults::default().fraction))]
     pub fraction: Value<f64>,
     /// Splits that are stylized.
     #[schemars(schema_with = "splits", extend("default" = ["train"]))]
     pub splits: Value<Vec<Spanned<String>>>,
     /// Seed of the pairing, of drawn numbers and of noise.
-    #[schemars(with = "u64", extend("default" = Rest::default().seed))]
+    #[schemars(with = "u64", extend("default" = Defaults::default().seed))]
     pub seed: Value<i128>,
     /// The files that are written.
     #[schemars(with = "WireOutput", extend("default" = output_default()))]
@@ -128,10 +128,10 @@ pub(super) struct WireStyle {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct WireOutput {
     /// Format of the new images; same: that of the source.
-    #[schemars(with = "String", extend("enum" = names(&FORMATS), "default" = name_of(&FORMATS, &Rest::default().format)))]
+    #[schemars(with = "String", extend("enum" = names(&FORMATS), "default" = name_of(&FORMATS, &Defaults::default().format)))]
     pub format: Value<String>,
     /// Quality of JPEG.
-    #[schemars(with = "i64", range(min = *QUALITY.start(), max = *QUALITY.end()), extend("default" = Rest::default().quality))]
+    #[schemars(with = "i64", range(min = *QUALITY.start(), max = *QUALITY.end()), extend("default" = Defaults::default().quality))]
     pub quality: Value<i64>,
 }
 
@@ -197,14 +197,14 @@ pub(super) struct WireStylize {
     #[schemars(with = "bool", extend("default" = Settings::default().keep_colours))]
     pub keep_colours: Value<bool>,
     /// Rain or snow in the air; each number may be a range that is drawn from for each frame.
-    #[schemars(with = "WireFalling", extend("default" = falling_default()))]
-    pub falling: Option<WireFalling>,
+    #[schemars(with = "WirePrecipitation", extend("default" = falling_default()))]
+    pub falling: Option<WirePrecipitation>,
 }
 
 /// Rain or snow in the air.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct WireFalling {
+pub(super) struct WirePrecipitation {
     /// What falls.
     #[schemars(with = "String", extend("enum" = names(&KINDS), "default" = name_of(&KINDS, &Settings::default().falling.kind)))]
     pub kind: Value<String>,

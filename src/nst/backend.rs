@@ -1,52 +1,27 @@
 //! The two back ends behind one face: the CPU's own kernels, and Candle's tensors in batches.
 
 pub mod batcher;
+pub mod cuda;
+pub mod device;
 
-use crate::nst::backend::batcher::{Batcher, Room};
-use crate::nst::kernels::simd::Isa;
+use crate::nst::backend::batcher::Batcher;
+use crate::nst::backend::device::Device;
 use crate::nst::layers::{Padding, Tap};
 use crate::nst::loss::slices::{self, ContentTarget};
 use crate::nst::loss::{self, Guides, Loss, StyleTarget};
 use crate::nst::network::backbone::Backbone;
-use crate::nst::network::tensors::{Precision, TensorTrunk};
+use crate::nst::network::tensors::TensorTrunk;
 use crate::nst::network::trunk::Trunk;
-use crate::nst::optim::{self, Descent, Failure, metric};
+use crate::nst::optim::{self, Descent, OptimError, metric};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::render::photoreal::AffineField;
 use crate::nst::settings::Settings;
-use candle_core::Device;
-use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// On what a network runs.
-#[derive(Clone, Debug)]
-pub enum Machine {
-    /// Kernels of this instruction set; each evaluation on the threads that ask for it.
-    Cpu(Isa),
-    /// A device of Candle's, which works on as many pictures at once as there is `room` for.
-    Tensors { device: Device, name: String, precision: Precision, room: Arc<Room> },
-}
-
-impl From<Isa> for Machine {
-    fn from(isa: Isa) -> Self {
-        Self::Cpu(isa)
-    }
-}
-
-impl fmt::Display for Machine {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::Cpu(isa) => write!(f, "cpu {isa}"),
-            Self::Tensors { name, precision: Precision::F32, .. } => write!(f, "{name} f32"),
-            Self::Tensors { name, precision: Precision::Bf16, .. } => write!(f, "{name} bf16"),
-        }
-    }
-}
-
-/// The frozen network on its machine.
+/// The frozen network on its device.
 #[derive(Clone)]
 pub enum Network {
     Cpu(Arc<Trunk>),
@@ -68,14 +43,14 @@ pub enum Goal<'a> {
 impl Network {
     /// # Errors
     /// When the backbone ends before the deepest tap of the settings, or the device refuses.
-    pub fn new(backbone: &Backbone, settings: &Settings, machine: &Machine) -> Result<Self, String> {
+    pub fn new(backbone: &Backbone, settings: &Settings, device: &Device) -> Result<Self, String> {
         let deepest: Tap = loss::deepest_tap(settings)?;
-        match machine {
-            Machine::Cpu(isa) => Trunk::new(backbone, deepest, settings.pool, *isa).map(Arc::new).map(Self::Cpu),
-            Machine::Tensors { device, precision, room, .. } => {
+        match device {
+            Device::Cpu(isa) => Trunk::new(backbone, deepest, settings.pool, *isa).map(Arc::new).map(Self::Cpu),
+            Device::Tensors { device, precision, limit, .. } => {
                 let (backbone, pool, device, precision) = (backbone.clone(), settings.pool, device.clone(), *precision);
                 let make = move || TensorTrunk::new(&backbone, deepest, pool, &device, precision);
-                Batcher::new(make, room.clone()).map(Self::Tensors)
+                Batcher::new(make, limit.clone()).map(Self::Tensors)
             }
         }
     }
@@ -175,7 +150,7 @@ impl Evaluator<'_> {
     /// hears of every evaluation and may end it.
     ///
     /// # Errors
-    /// See [`Failure`].
+    /// See [`OptimError`].
     ///
     /// # Panics
     /// When `goal` is another back end's.
@@ -185,7 +160,7 @@ impl Evaluator<'_> {
         descent: Descent,
         x: &mut Pixels,
         mut on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
-    ) -> Result<(Loss, Loss), Failure> {
+    ) -> Result<(Loss, Loss), OptimError> {
         let size = x.size();
         let (data, losses) = match (self, goal) {
             (Self::Cpu(evaluator), Goal::Cpu(content, style, guides)) => {

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Why a picture could not be stylized.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum StylizeError {
     /// The loss was no number from the start.
     LossNotFinite,
     /// The result holds values that are no numbers.
@@ -20,7 +20,7 @@ pub enum Failure {
     Lost(String),
 }
 
-impl Failure {
+impl StylizeError {
     pub(crate) fn device(words: String) -> Self {
         match () {
             () if is_memory(&words) => Self::Memory(words),
@@ -30,7 +30,7 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for StylizeError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
             Self::Device(why) => return write!(f, "the device refuses: {why}"),

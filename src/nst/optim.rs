@@ -56,7 +56,7 @@ pub struct Descent {
 
 /// Why an optimization ended without a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum OptimError {
     /// The loss of the start, or a gradient, is not a number.
     NotFinite,
     /// Whoever hears of the steps asked for no more.
@@ -66,7 +66,7 @@ pub enum Failure {
 }
 
 /// The losses of the start and of the best point seen.
-pub type Outcome = Result<(Loss, Loss), Failure>;
+pub type Outcome = Result<(Loss, Loss), OptimError>;
 
 /// A number for each remembered pair, 0 where there is none.
 pub type Factors = [f64; SLOTS];
@@ -172,12 +172,12 @@ pub fn minimize<V: Vectors>(
 struct Walk {
     first: Loss,
     here: Loss,
-    ended: Option<Result<(), Failure>>,
+    ended: Option<Result<(), OptimError>>,
 }
 
 impl Walk {
     fn new(first: Loss) -> Self {
-        let ended = (!first.is_finite()).then_some(Err(Failure::NotFinite));
+        let ended = (!first.is_finite()).then_some(Err(OptimError::NotFinite));
         Self { first, here: first, ended }
     }
 
@@ -188,7 +188,7 @@ impl Walk {
     /// Ends where `told` says so, unless it has ended by itself.
     fn heed(&mut self, told: ControlFlow<()>) {
         if told.is_break() {
-            self.ended.get_or_insert(Err(Failure::Stopped));
+            self.ended.get_or_insert(Err(OptimError::Stopped));
         }
     }
 
@@ -271,7 +271,7 @@ impl Lbfgs {
             return None;
         }
         if !falls {
-            self.walk.ended = Some(if self.slope == 0.0 { Ok(()) } else { Err(Failure::NotFinite) });
+            self.walk.ended = Some(if self.slope == 0.0 { Ok(()) } else { Err(OptimError::NotFinite) });
             return Some(Move::default());
         }
         // Without memory the length of the gradient means nothing; begin with a step that the eye would not see.
@@ -405,7 +405,7 @@ mod tests {
         precondition: impl Fn(Vec<f32>, &[f32]) -> Vec<f32>,
         evaluate: impl FnMut(&[f32], &mut [f32]) -> Result<Loss, String>,
         on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
-    ) -> Result<(Loss, Loss), Failure> {
+    ) -> Result<(Loss, Loss), OptimError> {
         let (best, losses) = slices::minimize(optimizer, steps, x.clone(), evaluate, precondition, on_step)?;
         *x = best;
         Ok(losses)
@@ -503,7 +503,7 @@ mod tests {
                 ControlFlow::Continue(())
             };
             let ended = minimize(optimizer, 9, &mut vec![0.0; 3], plain, nowhere, on_step);
-            assert_eq!((ended, heard), (Err(Failure::NotFinite), 1));
+            assert_eq!((ended, heard), (Err(OptimError::NotFinite), 1));
             let cliff = |x: &[f32], gradient: &mut [f32]| match x[0] {
                 ..0.6 => valley(x, gradient),
                 _ => {
@@ -526,7 +526,7 @@ mod tests {
                 heard = n;
                 if n < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             };
-            assert_eq!(minimize(optimizer, 9, &mut vec![0.0; 3], plain, valley, on_step), Err(Failure::Stopped));
+            assert_eq!(minimize(optimizer, 9, &mut vec![0.0; 3], plain, valley, on_step), Err(OptimError::Stopped));
             assert_eq!(heard, 3);
         }
     }
@@ -540,7 +540,7 @@ mod tests {
                 if left > 0 { valley(x, gradient) } else { Err("unplugged".into()) }
             };
             let ended = minimize(optimizer, 9, &mut vec![0.0; 3], plain, unplugged, |_, _| ControlFlow::Continue(()));
-            assert_eq!(ended, Err(Failure::Evaluation("unplugged".into())));
+            assert_eq!(ended, Err(OptimError::Evaluation("unplugged".into())));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What one stylization is asked to do: plain validated values, no files and no YAML.
 
 use crate::nst::layers::{Padding, Pool, Tap};
-use crate::nst::render::precipitation::{Falling, Kind};
+use crate::nst::render::precipitation::{Precipitation, PrecipitationKind};
 use serde::{Deserialize, Serialize};
 
 /// How the pixels are updated.
@@ -66,25 +66,25 @@ impl Range {
     }
 }
 
-/// What falls in front of the finished picture; see [`Falling`] for the units.
+/// What falls in front of the finished picture; see [`Precipitation`] for the units.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct FallingRange {
-    pub kind: Option<Kind>,
+pub struct PrecipitationRange {
+    pub kind: Option<PrecipitationKind>,
     pub density: Range,
     pub wind: Range,
     pub exposure: Range,
 }
 
-impl FallingRange {
+impl PrecipitationRange {
     /// One job's, by three `uniform` numbers of 0..1.
-    pub fn draw(&self, mut uniform: impl FnMut() -> f64) -> Option<Falling> {
+    pub fn draw(&self, mut uniform: impl FnMut() -> f64) -> Option<Precipitation> {
         let Self { kind, density, wind, exposure } = *self;
         let [density, wind, exposure] = [density, wind, exposure].map(|range| range.at(uniform()));
-        Some(Falling { kind: kind?, density, wind, exposure })
+        Some(Precipitation { kind: kind?, density, wind, exposure })
     }
 }
 
-impl Default for FallingRange {
+impl Default for PrecipitationRange {
     fn default() -> Self {
         let range = |low: f64, high: f64| Range { low, high };
         Self { kind: None, density: range(0.3, 0.7), wind: range(-2.0, 2.0), exposure: range(0.004, 0.016) }
@@ -153,7 +153,7 @@ pub struct Settings {
     pub strength: Range,
     /// Whether labelled objects are kept visible.
     pub guard: bool,
-    pub falling: FallingRange,
+    pub falling: PrecipitationRange,
     /// Whether only luma is stylized, and the content's chroma stays.
     pub keep_colours: bool,
 }
@@ -180,7 +180,7 @@ impl Default for Settings {
             chroma: Chroma::Style,
             strength: Range::from(1.0),
             guard: true,
-            falling: FallingRange::default(),
+            falling: PrecipitationRange::default(),
             keep_colours: false,
         }
     }

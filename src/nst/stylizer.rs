@@ -1,7 +1,8 @@
 //! Stylizes pictures with one backbone and one group of settings.
 
-use crate::nst::backend::{Evaluator, Goal, Machine, Network};
-use crate::nst::failure::Failure;
+use crate::nst::backend::device::Device;
+use crate::nst::backend::{Evaluator, Goal, Network};
+use crate::nst::failure::StylizeError;
 use crate::nst::layers::Padding;
 use crate::nst::loss::{Guides, Loss, StyleTarget};
 use crate::nst::network::backbone::Backbone;
@@ -13,14 +14,14 @@ use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::ColourStatistics;
 use crate::nst::random::Random;
-use crate::nst::render::guard::{self, Report};
+use crate::nst::render::guard::{self, GuardReport};
 use crate::nst::render::precipitation;
 use crate::nst::scene::Scene;
 use crate::nst::scene::regions::Regions;
 use crate::nst::schedule::{self, Scale};
 use crate::nst::settings::{Chroma, Init, RegionKind, Render, Settings};
 use crate::nst::start::transfer;
-use crate::nst::start::weather::{self, Climate};
+use crate::nst::start::weather::{self, WeatherStatistics};
 use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::ops::{ControlFlow, Deref};
@@ -54,7 +55,7 @@ pub struct Style {
     targets: Vec<StyleTarget>,
     /// By region.
     colours: Vec<ColourStatistics>,
-    climate: Climate,
+    climate: WeatherStatistics,
 }
 
 impl Style {
@@ -82,24 +83,24 @@ impl Style {
     }
 }
 
-/// Room for pictures of one working size, one evaluator for each of its scales, by how often that size was halved; made
+/// BatchLimit for pictures of one working size, one evaluator for each of its scales, by how often that size was halved; made
 /// once and used for all of them.
-pub struct Workbench<'a>(Vec<Evaluator<'a>>);
+pub struct Evaluators<'a>(Vec<Evaluator<'a>>);
 
-impl Workbench<'_> {
+impl Evaluators<'_> {
     /// The mean wall time that an evaluation at the working size costs, over `count` of them, on a grey picture; where the
-    /// machine works in batches, of one in a full batch.
+    /// device works in batches, of one in a full batch.
     ///
     /// # Errors
-    /// [`Failure::Device`], [`Failure::Memory`].
-    pub fn seconds_per_evaluation(&mut self, count: usize) -> Result<f64, Failure> {
+    /// [`StylizeError::Device`], [`StylizeError::Memory`].
+    pub fn seconds_per_evaluation(&mut self, count: usize) -> Result<f64, StylizeError> {
         let evaluator = &mut self.0[0];
         let grey = vec![0.5; evaluator.size().pixels() * 3];
         let whole = Regions::whole(evaluator.size());
         // The targets' forward passes warm up memory and caches.
-        let style = evaluator.style_target(&grey, Guides::new(&whole)).map_err(Failure::device)?;
-        let goal = evaluator.goal(&grey, &style, Guides::new(&whole)).map_err(Failure::device)?;
-        evaluator.seconds_per_evaluation(&goal, &grey, count).map_err(Failure::device)
+        let style = evaluator.style_target(&grey, Guides::new(&whole)).map_err(StylizeError::device)?;
+        let goal = evaluator.goal(&grey, &style, Guides::new(&whole)).map_err(StylizeError::device)?;
+        evaluator.seconds_per_evaluation(&goal, &grey, count).map_err(StylizeError::device)
     }
 }
 
@@ -116,7 +117,7 @@ pub struct Stylized {
     /// The blend that was drawn, see [`Settings::strength`].
     pub strength: f64,
     /// What became of the labelled objects; `None` where the guard is off.
-    pub guard: Option<Report>,
+    pub guard: Option<GuardReport>,
 }
 
 /// A content as the network sees it at one of its sizes, and what is where in it.
@@ -140,8 +141,8 @@ struct Optimized {
 impl Stylizer {
     /// # Errors
     /// When the settings name a tap that the backbone does not reach, or no tap at all.
-    pub fn new(backbone: &Backbone, settings: Settings, machine: impl Into<Machine>) -> Result<Self, String> {
-        let network = Network::new(backbone, &settings, &machine.into())?;
+    pub fn new(backbone: &Backbone, settings: Settings, device: impl Into<Device>) -> Result<Self, String> {
+        let network = Network::new(backbone, &settings, &device.into())?;
         Ok(Self { network, settings })
     }
 
@@ -154,7 +155,7 @@ impl Stylizer {
         &self.settings
     }
 
-    /// Pictures that the machine works on at once, optimized at `size`; `None` where each has the threads that ask for it.
+    /// Pictures that the device works on at once, optimized at `size`; `None` where each has the threads that ask for it.
     pub fn batch(&self, size: Size) -> Option<usize> {
         self.network.batch(size)
     }
@@ -173,10 +174,10 @@ impl Stylizer {
         schedule::scales(&self.settings, size)
     }
 
-    /// Room for pictures that are optimized at `size`.
-    pub fn workbench(&self, size: Size) -> Workbench<'_> {
+    /// BatchLimit for pictures that are optimized at `size`.
+    pub fn evaluators(&self, size: Size) -> Evaluators<'_> {
         let scales = self.scales(size);
-        Workbench(scales.iter().rev().map(|scale| self.evaluator(scale.size)).collect())
+        Evaluators(scales.iter().rev().map(|scale| self.evaluator(scale.size)).collect())
     }
 
     fn evaluator(&self, size: Size) -> Evaluator<'_> {
@@ -186,8 +187,8 @@ impl Stylizer {
     /// Measures a style picture, at the sizes that contents are worked on.
     ///
     /// # Errors
-    /// [`Failure::Device`], [`Failure::Memory`].
-    pub fn style(&self, picture: &Picture) -> Result<Style, Failure> {
+    /// [`StylizeError::Device`], [`StylizeError::Memory`].
+    pub fn style(&self, picture: &Picture) -> Result<Style, StylizeError> {
         let size = self.working_size(picture.pixels.size());
         let small = picture.pixels.resized(size);
         let scene = self.scene(&small, picture);
@@ -201,11 +202,13 @@ impl Stylizer {
             let evaluator = self.evaluator(small.size());
             // Few styles tile, and the step between their sides would count as a part of the style.
             let mut evaluator = if self.wraps() { evaluator.padded(Padding::Replicate) } else { evaluator };
-            evaluator.style_target(small.data(), Guides::new(&regions.resized(small.size()))).map_err(Failure::device)
+            evaluator
+                .style_target(small.data(), Guides::new(&regions.resized(small.size())))
+                .map_err(StylizeError::device)
         };
         let targets = (0..schedule::most(&self.settings)).map(target).collect::<Result<_, _>>()?;
         let colours = regions.parts().flatten().map(|part| ColourStatistics::of(&small, part)).collect();
-        Ok(Style { targets, colours, climate: Climate::of(&small, &scene) })
+        Ok(Style { targets, colours, climate: WeatherStatistics::of(&small, &scene) })
     }
 
     /// What is where in `small`, if anything asks for it.
@@ -224,18 +227,18 @@ impl Stylizer {
     /// [`Init::Noise`] and where in their ranges drawn settings lie.
     ///
     /// # Errors
-    /// See [`Failure`].
+    /// See [`StylizeError`].
     ///
     /// # Panics
     /// When `bench` is for another size.
     pub fn stylize(
         &self,
-        bench: &mut Workbench,
+        bench: &mut Evaluators,
         content: &Picture,
         style: &Style,
         seed: u64,
         mut on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
-    ) -> Result<Stylized, Failure> {
+    ) -> Result<Stylized, StylizeError> {
         let small = self.resized(&content.pixels, self.working_size(content.pixels.size()));
         assert_eq!(small.size(), bench.0[0].size(), "a workbench is for one working size");
         // Skies are known by their colours, whether these are stylized or not.
@@ -250,14 +253,14 @@ impl Stylizer {
         let falling = self.settings.falling.draw(|| random.uniform());
         // At full size, and mostly nobody asks for it.
         let plain = LazyCell::new(|| self.render(&content.pixels, &view.pixels, &start));
-        let plain = || (*plain).as_ref().map_err(Failure::clone);
+        let plain = || (*plain).as_ref().map_err(StylizeError::clone);
         let mut pixels = self.render(&content.pixels, &view.pixels, &optimized)?;
         if (self.settings.render, self.settings.chroma) == (Render::Photoreal, Chroma::Start) {
             luma::take_chroma(&mut pixels, plain()?);
         }
         blend(&mut pixels, &content.pixels, strength as f32);
         if !pixels.is_finite() {
-            return Err(Failure::PixelsNotFinite);
+            return Err(StylizeError::PixelsNotFinite);
         }
         let mut guard = None;
         if self.settings.guard && !content.boxes.is_empty() {
@@ -275,12 +278,12 @@ impl Stylizer {
     /// Optimizes `finest` at its own size, and where it has several scales before that at the coarser ones.
     fn optimize(
         &self,
-        Workbench(evaluators): &mut Workbench,
+        Evaluators(evaluators): &mut Evaluators,
         finest: &View,
         style: &Style,
         seed: u64,
         on_step: &mut impl FnMut(usize, Loss) -> ControlFlow<()>,
-    ) -> Result<Optimized, Failure> {
+    ) -> Result<Optimized, StylizeError> {
         let scales = self.scales(finest.pixels.size());
         let Some((last_scale, coarser)) = scales.split_last() else { unreachable!("every picture has a scale") };
         let mut evals = 0;
@@ -290,22 +293,22 @@ impl Stylizer {
         };
         let goal = |evaluator: &mut Evaluator, view: &View, level: usize| {
             let (style, guides) = (&style.targets[level], Guides::new(&view.regions));
-            evaluator.goal(view.pixels.data(), style, guides).map_err(Failure::device)
+            evaluator.goal(view.pixels.data(), style, guides).map_err(StylizeError::device)
         };
         // Contrasts depend on the size, and the style's were taken at the working size: all scales share these.
-        let climate = LazyCell::new(|| Climate::of(&finest.pixels, &finest.scene));
+        let climate = LazyCell::new(|| WeatherStatistics::of(&finest.pixels, &finest.scene));
         let target = goal(&mut evaluators[0], finest, 0)?;
         let start = self.start(finest, &climate, style, seed);
         let mut x = start.clone();
         let mut first = None;
         if !coarser.is_empty() {
             // Losses at two sizes do not compare, so the start is judged where the result will be.
-            let loss = evaluators[0].loss(&target, x.data()).map_err(Failure::device)?;
+            let loss = evaluators[0].loss(&target, x.data()).map_err(StylizeError::device)?;
             if !loss.is_finite() {
-                return Err(Failure::LossNotFinite);
+                return Err(StylizeError::LossNotFinite);
             }
             if count(loss).is_break() {
-                return Err(Failure::Stopped);
+                return Err(StylizeError::Stopped);
             }
             first = Some(loss);
             let mut change: Option<Pixels> = None;
@@ -350,7 +353,7 @@ impl Stylizer {
         steps: usize,
         x: &mut Pixels,
         count: &mut impl FnMut(Loss) -> ControlFlow<()>,
-    ) -> Result<(Loss, Loss), Failure> {
+    ) -> Result<(Loss, Loss), StylizeError> {
         let border = if self.wraps() { Border::Around } else { Border::Mirrored };
         let descent = Descent {
             optimizer: self.settings.optimizer,
@@ -361,14 +364,20 @@ impl Stylizer {
             grey: self.settings.keep_colours,
         };
         evaluator.minimize(goal, descent, x, |_, loss| count(loss)).map_err(|failure| match failure {
-            optim::Failure::NotFinite => Failure::LossNotFinite,
-            optim::Failure::Stopped => Failure::Stopped,
-            optim::Failure::Evaluation(why) => Failure::device(why),
+            optim::OptimError::NotFinite => StylizeError::LossNotFinite,
+            optim::OptimError::Stopped => StylizeError::Stopped,
+            optim::OptimError::Evaluation(why) => StylizeError::device(why),
         })
     }
 
     /// What the optimizer starts from; `climate` is the content's own.
-    fn start(&self, content: &View, climate: &impl Deref<Target = Climate>, style: &Style, seed: u64) -> Pixels {
+    fn start(
+        &self,
+        content: &View,
+        climate: &impl Deref<Target = WeatherStatistics>,
+        style: &Style,
+        seed: u64,
+    ) -> Pixels {
         let View { pixels, scene, regions } = content;
         match self.settings.init {
             Init::Colour => transfer::transfer(pixels, regions, &style.colours),
@@ -391,12 +400,12 @@ impl Stylizer {
     /// the network saw of the content.
     ///
     /// # Errors
-    /// [`Failure::Device`], [`Failure::Memory`].
-    fn render(&self, content: &Pixels, small: &Pixels, optimized: &Pixels) -> Result<Pixels, Failure> {
+    /// [`StylizeError::Device`], [`StylizeError::Memory`].
+    fn render(&self, content: &Pixels, small: &Pixels, optimized: &Pixels) -> Result<Pixels, StylizeError> {
         let mut out = match self.settings.render {
             Render::Photoreal => {
                 let seen = self.seen(content).into_owned();
-                self.network.photoreal(small, optimized, seen, self.settings.padding).map_err(Failure::device)?
+                self.network.photoreal(small, optimized, seen, self.settings.padding).map_err(StylizeError::device)?
             }
             Render::Pixels => self.resized(optimized, content.size()),
         };
@@ -452,9 +461,9 @@ mod tests {
         Pixels::new(Size { height, width }, data.collect())
     }
 
-    fn run(stylizer: &Stylizer, content: &Pixels, seed: u64) -> Result<Stylized, Failure> {
+    fn run(stylizer: &Stylizer, content: &Pixels, seed: u64) -> Result<Stylized, StylizeError> {
         let style = stylizer.style(&picture(40, 60, 9).into()).unwrap();
-        let mut bench = stylizer.workbench(stylizer.working_size(content.size()));
+        let mut bench = stylizer.evaluators(stylizer.working_size(content.size()));
         stylizer.stylize(&mut bench, &content.clone().into(), &style, seed, |_, _| ControlFlow::Continue(()))
     }
 
@@ -570,7 +579,7 @@ mod tests {
         let content: Picture = picture(40, 50, 6).into();
         let (a, b) =
             (stylizer.style(&picture(40, 60, 9).into()).unwrap(), stylizer.style(&picture(50, 40, 14).into()).unwrap());
-        let mut bench = stylizer.workbench(stylizer.working_size(content.pixels.size()));
+        let mut bench = stylizer.evaluators(stylizer.working_size(content.pixels.size()));
         let mut made =
             |style: &Style| stylizer.stylize(&mut bench, &content, style, 0, |_, _| ControlFlow::Continue(())).unwrap();
         let (own, half) = (made(&a).pixels, made(&Style::blend(&[(&a, 0.5), (&b, 0.5)])).pixels);
@@ -632,7 +641,7 @@ mod tests {
                 let [a, b] = style.each_ref().map(|style| stylizer.style(style).unwrap());
                 let both = Style::blend(&[(&a, 0.6), (&b, 0.4)]);
                 assert_eq!(both.colours.len(), a.colours.len());
-                let mut bench = stylizer.workbench(stylizer.working_size(content.pixels.size()));
+                let mut bench = stylizer.evaluators(stylizer.working_size(content.pixels.size()));
                 let mut made = |style: &Style| {
                     stylizer.stylize(&mut bench, &content, style, 0, |_, _| ControlFlow::Continue(())).unwrap()
                 };
@@ -649,14 +658,14 @@ mod tests {
         let content = street(90, 160, [0.85, 0.9, 0.95], 6);
         let area = Area { left: 0.2, top: 0.5, right: 0.8, bottom: 0.9 };
         let picture = Picture { boxes: vec![area], ..content.clone().into() };
-        let falling = settings::FallingRange {
-            kind: Some(precipitation::Kind::Snow),
+        let falling = settings::PrecipitationRange {
+            kind: Some(precipitation::PrecipitationKind::Snow),
             density: 1.0.into(),
-            ..settings::FallingRange::default()
+            ..settings::PrecipitationRange::default()
         };
         let stylizer = stylizer(Settings { falling, ..settings() });
         let style = stylizer.style(&street(60, 80, [0.6, 0.55, 0.5], 9).into()).unwrap();
-        let mut bench = stylizer.workbench(stylizer.working_size(content.size()));
+        let mut bench = stylizer.evaluators(stylizer.working_size(content.size()));
         let made = stylizer.stylize(&mut bench, &picture, &style, 1, |_, _| ControlFlow::Continue(())).unwrap();
         let [report] = &made.guard.unwrap().boxes[..] else { panic!("one box") };
         let measured = figures::figures(&content, &made.pixels, &[area])[0];
@@ -681,7 +690,7 @@ mod tests {
             let settings = Settings { render, init, chroma: chroma_of, strength, keep_colours: true, ..settings() };
             let stylizer = stylizer(settings);
             let style = stylizer.style(&street(60, 80, [0.6, 0.55, 0.5], 9).into()).unwrap();
-            let mut bench = stylizer.workbench(stylizer.working_size(content.size()));
+            let mut bench = stylizer.evaluators(stylizer.working_size(content.size()));
             let made = stylizer.stylize(&mut bench, &picture, &style, 1, |_, _| ControlFlow::Continue(())).unwrap();
             testing::assert_close(&chroma(&made.pixels), &chroma(&content), 1e-5, "chroma");
             let eased = made.guard.unwrap().boxes.iter().any(|one| one.easing != guard::Easing::None);
@@ -705,7 +714,7 @@ mod tests {
         let deepest: Tap = "relu5_1".parse().unwrap();
         let damaged = Backbone::random([16; 5], deepest).with_first_bias(f32::NAN);
         let stylizer = Stylizer::new(&damaged, settings, Isa::available()[0]).unwrap();
-        assert!(matches!(run(&stylizer, &picture(40, 50, 5), 0), Err(Failure::LossNotFinite)));
+        assert!(matches!(run(&stylizer, &picture(40, 50, 5), 0), Err(StylizeError::LossNotFinite)));
     }
 
     /// The contract of the two back ends: pictures within 2/255 on average, losses within 1 %.
@@ -727,11 +736,11 @@ mod tests {
         let tiles = Settings { padding: Padding::Wrap, keep_colours: true, pool, steps: 6, ..settings() };
         for settings in [Settings { steps: 12, ..settings() }, everything, adam, metric, tiles] {
             let backbone = Backbone::random([16; 5], loss::deepest_tap(&settings).unwrap());
-            let tensors = Machine::Tensors {
+            let tensors = Device::Tensors {
                 device: candle_core::Device::Cpu,
                 name: "cpu".into(),
                 precision: tensors::Precision::F32,
-                room: Arc::new(batcher::Room::new(2, usize::MAX)),
+                limit: Arc::new(batcher::BatchLimit::new(2, usize::MAX)),
             };
             let cpu = Stylizer::new(&backbone, settings.clone(), Isa::available()[0]).unwrap();
             let tensors = Stylizer::new(&backbone, settings, tensors).unwrap();

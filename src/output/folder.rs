@@ -259,7 +259,7 @@ kpt_shape: [17, 3]
         let job = |output: &str| Job {
             frame: 0,
             variant: 1,
-            styles: vec![crate::plan::pairing::Part { style: 0, share: 1.0 }],
+            styles: vec![crate::plan::pairing::StyleShare { style: 0, share: 1.0 }],
             seed: 0,
             output: output.into(),
             label_output: Some("l.txt".into()),

@@ -321,7 +321,7 @@ fn take(line: &[u8], records: &mut HashMap<Box<str>, Record>) -> serde_json::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::row::{Backbone, Part};
+    use crate::output::row::{Backbone, StyleRow};
 
     fn row(output: &str, status: Status) -> Row {
         Row {
@@ -423,7 +423,7 @@ mod tests {
     fn several_styles_survive_reopening_and_one_is_written_as_ever() {
         let one = row("a.jpg", Status::Done);
         assert!(!serde_json::to_string(&one).unwrap().contains("\"styles\""));
-        let part = |path: &str, weight| Part { path: path.into(), weight };
+        let part = |path: &str, weight| StyleRow { path: path.into(), weight };
         let two = Row { styles: vec![part("/a.png", 0.75), part("/b.png", 0.25)], ..one.clone() };
         let read =
             serde_json::from_str::<Row>(&serde_json::to_string(&Row { style_loss: None, ..two.clone() }).unwrap());

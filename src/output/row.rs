@@ -20,7 +20,7 @@ pub struct Backbone {
 
 /// One of several styles of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Part {
+pub struct StyleRow {
     /// Absolute path of the style picture.
     pub path: String,
     /// Its share, above 0; those of one job sum to 1.
@@ -40,7 +40,7 @@ pub struct Row {
     pub style: String,
     /// All styles, that one first, where there are more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub styles: Vec<Part>,
+    pub styles: Vec<StyleRow>,
     /// Digest of the style picture's bytes, of several one of all digests and weights.
     pub style_digest: String,
     /// The image written, relative to the manifest, with `/`.

@@ -6,7 +6,7 @@ use crate::plan::styles::Style;
 
 /// A style's part in one picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Part {
+pub struct StyleShare {
     /// Index into the plan's styles.
     pub style: usize,
     /// Above 0; those of one picture sum to 1.
@@ -14,11 +14,11 @@ pub struct Part {
 }
 
 /// The styles of one picture, the main one first, with shares that fall and sum to 1.
-pub fn pick_styles(config: &Config, styles: &[Style], draws: Draws, variant: u32) -> Vec<Part> {
+pub fn pick_styles(config: &Config, styles: &[Style], draws: Draws, variant: u32) -> Vec<StyleShare> {
     if config.pairing == Pairing::Blend {
         let total: f64 = styles.iter().map(|style| style.weight).sum();
-        let part = |(style, own): (usize, &Style)| Part { style, share: own.weight / total };
-        let mut parts: Vec<Part> = styles.iter().enumerate().map(part).collect();
+        let part = |(style, own): (usize, &Style)| StyleShare { style, share: own.weight / total };
+        let mut parts: Vec<StyleShare> = styles.iter().enumerate().map(part).collect();
         // A stable sort: of equal shares the first style is the main one.
         parts.sort_by(|a, b| b.share.total_cmp(&a.share));
         return parts;
@@ -38,7 +38,7 @@ pub fn pick_styles(config: &Config, styles: &[Style], draws: Draws, variant: u32
         });
     }
     let shares = draw_shares(picked.len(), |n| draws.share(&numbered("mix", n), variant));
-    picked.into_iter().zip(shares).map(|(style, share)| Part { style, share }).collect()
+    picked.into_iter().zip(shares).map(|(style, share)| StyleShare { style, share }).collect()
 }
 
 /// The purpose of the draw number `n` of its kind; the first has the kind's own name.

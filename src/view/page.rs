@@ -6,7 +6,7 @@ use crate::dataset::labels::Schema;
 use crate::error::{Error, Result};
 use crate::files::atomic;
 use crate::output::data_yaml;
-use crate::output::row::{GuardRow, Part, Row, Status};
+use crate::output::row::{GuardRow, Row, Status, StyleRow};
 use crate::view::boxes::{self, LabelledBox};
 use crate::view::thumbnail::{inside, kept_thumbnail, thumbnail};
 use rayon::prelude::*;
@@ -59,7 +59,7 @@ pub struct Card {
     output: String,
     label: Option<String>,
     style: String,
-    styles: Vec<Part>,
+    styles: Vec<StyleRow>,
     condition: String,
     variant: u32,
     status: Status,

@@ -54,7 +54,7 @@ const COLOURS: [Rgb888; LEVELS.len() + 1] = [
 const UNMEASURED: Rgb888 = Rgb888::new(0xd9, 0xdd, 0xe2);
 
 /// Up to `most` of the items, spread over all of them.
-pub fn spread<T: Clone>(items: &[T], most: usize) -> Vec<T> {
+pub fn evenly_spaced<T: Clone>(items: &[T], most: usize) -> Vec<T> {
     let count = items.len().min(most);
     (0..count).map(|n| items[n * items.len() / count].clone()).collect()
 }
@@ -357,9 +357,9 @@ mod tests {
     #[test]
     fn items_are_spread_over_all_of_them() {
         let items: Vec<usize> = (0..10).collect();
-        assert_eq!(spread(&items, 5), [0, 2, 4, 6, 8]);
-        assert_eq!(spread(&items, 99), items);
-        assert!(spread::<usize>(&[], 5).is_empty());
+        assert_eq!(evenly_spaced(&items, 5), [0, 2, 4, 6, 8]);
+        assert_eq!(evenly_spaced(&items, 99), items);
+        assert!(evenly_spaced::<usize>(&[], 5).is_empty());
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub struct Row {
 
 /// What `augment weights verify` finds.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct WeightsReport {
     pub path: PathBuf,
     pub verdict: Verdict,
     /// The known set.
@@ -99,7 +99,7 @@ pub fn noted(weights: &Weights) -> Sums {
 }
 
 /// Looks at every tensor of the file at `path`; `given` are digests that someone vouches for.
-pub fn check(path: &Path, weights: &Weights, given: Option<&Sums>) -> Report {
+pub fn check(path: &Path, weights: &Weights, given: Option<&Sums>) -> WeightsReport {
     let mut sums = Sums::default();
     weights.tensors.iter().for_each(|tensor| sums.insert(&tensor.name, &digests::sha256(&tensor.bytes)));
     let noted = noted(weights);
@@ -124,7 +124,7 @@ pub fn check(path: &Path, weights: &Weights, given: Option<&Sums>) -> Report {
         None if rows.iter().all(|row| noted.get(&row.name).is_some()) => Verdict::Unchanged,
         None => Verdict::Unknown,
     };
-    Report {
+    WeightsReport {
         path: path.into(),
         verdict,
         known,

@@ -6,8 +6,8 @@ use crate::nst::layers::Tap;
 use crate::units::megabytes;
 use crate::weights::digests::{self, Sums};
 use crate::weights::file;
-use crate::weights::header::{self, Header, Part};
-use crate::weights::hub::{Failure, Remote};
+use crate::weights::header::{self, Header, TensorEntry};
+use crate::weights::hub::{Remote, RemoteError};
 use crate::weights::tensors::{self, Named};
 use crate::weights::watch::Watch;
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ pub fn download(
     through: Tap,
     expected: &Sums,
     watch: &mut dyn Watch,
-) -> Result<(Vec<Named>, Partial), Failure> {
+) -> Result<(Vec<Named>, Partial), RemoteError> {
     let mut patience = Patience::default();
     let header = patience.until_done(remote, watch, |remote, _, _| read_header(remote))?;
     let all = header.all();
@@ -78,7 +78,7 @@ pub fn download(
     Ok((tensors, fetch.partial))
 }
 
-fn read_header(remote: &mut Remote) -> Result<Header, Failure> {
+fn read_header(remote: &mut Remote) -> Result<Header, RemoteError> {
     let mut first = [0; header::LENGTH];
     fill(remote, 0, FIRST, &mut first)?;
     let length = header::length(first).map_err(|why| remote.fail(why))?;
@@ -88,7 +88,7 @@ fn read_header(remote: &mut Remote) -> Result<Header, Failure> {
 }
 
 /// Fills `buffer` from byte `from` on, asking for bytes up to `to` if need be.
-fn fill(remote: &mut Remote, from: u64, to: u64, buffer: &mut [u8]) -> Result<(), Failure> {
+fn fill(remote: &mut Remote, from: u64, to: u64, buffer: &mut [u8]) -> Result<(), RemoteError> {
     let mut done = 0;
     while done < buffer.len() {
         let at = from + done as u64;
@@ -110,17 +110,17 @@ impl Patience {
         &mut self,
         remote: &mut Remote,
         watch: &mut dyn Watch,
-        mut once: impl FnMut(&mut Remote, &mut dyn Watch, &mut u64) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        mut once: impl FnMut(&mut Remote, &mut dyn Watch, &mut u64) -> Result<T, RemoteError>,
+    ) -> Result<T, RemoteError> {
         loop {
             let mut gained = 0;
             let (why, wait) = match once(remote, watch, &mut gained) {
-                Err(Failure::Passing { why, wait }) => (why, wait),
+                Err(RemoteError::Passing { why, wait }) => (why, wait),
                 done => return done,
             };
             self.failed = if gained >= STEP { 1 } else { self.failed + 1 };
             if self.failed >= TRIES {
-                return Err(Failure::Passing { why: format!("{why}; given up after {TRIES} tries"), wait: None });
+                return Err(RemoteError::Passing { why: format!("{why}; given up after {TRIES} tries"), wait: None });
             }
             let wait = wait.unwrap_or(WAIT * (1 << (self.failed - 1))).min(LONGEST_WAIT);
             watch.note(&format!("{why}; trying again in {:.1} s", wait.as_secs_f64()));
@@ -139,13 +139,13 @@ struct Fetch<'a> {
 
 impl Fetch<'_> {
     /// Reads what is missing, as far as the connection lasts; counts what it gains.
-    fn round(&mut self, remote: &mut Remote, watch: &mut dyn Watch, gained: &mut u64) -> Result<(), Failure> {
+    fn round(&mut self, remote: &mut Remote, watch: &mut dyn Watch, gained: &mut u64) -> Result<(), RemoteError> {
         let done = self.read_on(remote, watch, gained);
         (0..self.partial.parts.len()).try_for_each(|n| self.partial.note(n))?;
         done
     }
 
-    fn read_on(&mut self, remote: &mut Remote, watch: &mut dyn Watch, gained: &mut u64) -> Result<(), Failure> {
+    fn read_on(&mut self, remote: &mut Remote, watch: &mut dyn Watch, gained: &mut u64) -> Result<(), RemoteError> {
         let mut buffer = vec![0; 256 << 10];
         while let Some(n) = self.partial.next() {
             let part = self.partial.parts[n].clone();
@@ -163,7 +163,7 @@ impl Fetch<'_> {
     }
 
     /// Looks at a tensor that is complete; one that is wrong is fetched again once.
-    fn judge(&mut self, n: usize, remote: &Remote, watch: &mut dyn Watch) -> Result<(), Failure> {
+    fn judge(&mut self, n: usize, remote: &Remote, watch: &mut dyn Watch) -> Result<(), RemoteError> {
         let tensor = self.partial.tensor(n)?;
         let sum = digests::sha256(&tensor.bytes);
         let wrong = match self.expected.get(&tensor.name) {
@@ -195,7 +195,7 @@ pub struct Partial {
     /// Held and locked.
     file: File,
     journal: File,
-    parts: Vec<Part>,
+    parts: Vec<TensorEntry>,
     got: Vec<Got>,
     found: Found,
 }
@@ -219,7 +219,7 @@ enum Line {
 
 impl Partial {
     /// What is there of `parts` of the file that `identity` stands for. Bytes without their digest count as missing.
-    fn open(target: &Path, identity: &str, parts: Vec<Part>) -> Result<Self> {
+    fn open(target: &Path, identity: &str, parts: Vec<TensorEntry>) -> Result<Self> {
         let path = hidden(target, "part");
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(Error::io(folder, "make the folder"))?;
@@ -376,10 +376,10 @@ mod tests {
     use super::*;
     use safetensors::Dtype;
 
-    fn parts() -> Vec<Part> {
+    fn parts() -> Vec<TensorEntry> {
         let part = |name: &str, start: u64, slot: u64| {
             let (name, shape) = (name.to_string(), vec![3]);
-            Part { name, dtype: Dtype::F32, shape, start, len: 12, slot }
+            TensorEntry { name, dtype: Dtype::F32, shape, start, len: 12, slot }
         };
         vec![part("a", 100, 0), part("b", 112, 12), part("c", 200, 36)]
     }

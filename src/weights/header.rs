@@ -21,7 +21,7 @@ pub struct Header {
 
 /// One tensor's place in a file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Part {
+pub struct TensorEntry {
     pub name: String,
     pub dtype: Dtype,
     pub shape: Vec<usize>,
@@ -66,21 +66,21 @@ impl Header {
     }
 
     /// All tensors with their place, in the file's order.
-    pub fn all(&self) -> Vec<Part> {
+    pub fn all(&self) -> Vec<TensorEntry> {
         let part = |name: String| {
             let info = self.metadata.info(&name)?;
             let (start, end) = info.data_offsets;
             let (start, len) = (self.data + start as u64, (end - start) as u64);
-            Some(Part { name, dtype: info.dtype, shape: info.shape.clone(), start, len, slot: 0 })
+            Some(TensorEntry { name, dtype: info.dtype, shape: info.shape.clone(), start, len, slot: 0 })
         };
         self.metadata.offset_keys().into_iter().filter_map(part).collect()
     }
 
     /// The convolutions with torchvision's names as far as `through`, in the file's order.
-    pub fn convolutions(&self, through: Tap) -> Vec<Part> {
+    pub fn convolutions(&self, through: Tap) -> Vec<TensorEntry> {
         let (every, wanted) = (tensors::names(Tap::LAST), tensors::names(through));
         let mut slot = 0;
-        let mut parts: Vec<Part> = self.all().into_iter().filter(|part| every.contains(&part.name)).collect();
+        let mut parts: Vec<TensorEntry> = self.all().into_iter().filter(|part| every.contains(&part.name)).collect();
         for part in &mut parts {
             part.slot = slot;
             slot += part.len;
@@ -90,7 +90,7 @@ impl Header {
     }
 }
 
-impl Part {
+impl TensorEntry {
     /// With its bytes.
     pub fn with(self, bytes: Vec<u8>) -> Named {
         Named { name: self.name, dtype: self.dtype, shape: self.shape, bytes }

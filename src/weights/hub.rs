@@ -124,14 +124,14 @@ pub fn offline() -> bool {
 
 /// Why bytes did not come.
 #[derive(Debug)]
-pub enum Failure {
+pub enum RemoteError {
     /// It would fail again.
     Final(Error),
     /// Another try may help, after some time if the server names one.
     Passing { why: String, wait: Option<Duration> },
 }
 
-impl From<Error> for Failure {
+impl From<Error> for RemoteError {
     fn from(error: Error) -> Self {
         Self::Final(error)
     }
@@ -185,8 +185,8 @@ impl Remote {
     /// byte `to`. Reading on where the last call stopped costs no new request.
     ///
     /// # Errors
-    /// [`Failure`]; the next call begins with a new request.
-    pub fn read(&mut self, from: u64, to: u64, buffer: &mut [u8]) -> Result<usize, Failure> {
+    /// [`RemoteError`]; the next call begins with a new request.
+    pub fn read(&mut self, from: u64, to: u64, buffer: &mut [u8]) -> Result<usize, RemoteError> {
         let mut answer = match self.open.take() {
             Some(answer) if answer.leads_to(from) => answer,
             _ => self.request(from, to)?,
@@ -203,7 +203,7 @@ impl Remote {
     }
 
     /// Asks for bytes `from` up to `to`, through redirects. The token goes to the first server alone.
-    fn request(&mut self, from: u64, to: u64) -> Result<Answer, Failure> {
+    fn request(&mut self, from: u64, to: u64) -> Result<Answer, RemoteError> {
         let first = self.url.parse::<Uri>().map_err(|e| self.fail(format!("is no address: {e}")))?;
         let mut uri = first.clone();
         let mut identity = None;
@@ -234,7 +234,7 @@ impl Remote {
         Err(self.fail(format!("the server redirects more than {MOST_REDIRECTS} times")).into())
     }
 
-    fn ask(&self, uri: &Uri, token: Option<&str>, from: u64, to: u64) -> Result<Response<Body>, Failure> {
+    fn ask(&self, uri: &Uri, token: Option<&str>, from: u64, to: u64) -> Result<Response<Body>, RemoteError> {
         let agent: Agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -262,7 +262,7 @@ impl Remote {
     }
 
     /// Makes sure that the answer holds byte `from`.
-    fn accept(&self, response: Response<Body>, from: u64) -> Result<Answer, Failure> {
+    fn accept(&self, response: Response<Body>, from: u64) -> Result<Answer, RemoteError> {
         let headers = response.headers();
         let (at, end, whole) = if response.status().as_u16() == 206 {
             let range = text(headers, "content-range").unwrap_or_default();
@@ -283,7 +283,7 @@ impl Remote {
         Ok(Answer { reader: response.into_body().into_reader(), at, end, whole })
     }
 
-    fn redirect(&self, from: &Uri, to: Option<String>) -> Result<Uri, Failure> {
+    fn redirect(&self, from: &Uri, to: Option<String>) -> Result<Uri, RemoteError> {
         let to = to.ok_or_else(|| self.fail("the server redirects to nowhere".into()))?;
         let uri = resolve(from, &to).ok_or_else(|| self.fail(format!("the server redirects to `{to}`, no address")))?;
         if from.scheme_str() == Some("https") && uri.scheme_str() != Some("https") {
@@ -293,7 +293,7 @@ impl Remote {
     }
 
     /// What an answer without bytes means.
-    fn refusal(&self, code: u16, headers: &HeaderMap) -> Failure {
+    fn refusal(&self, code: u16, headers: &HeaderMap) -> RemoteError {
         let with_token = self.token.is_some();
         let why = match code {
             401 | 403 if with_token => "HF_TOKEN may not read it, or it does not exist",
@@ -302,7 +302,7 @@ impl Remote {
             408 | 429 | 500..=599 => {
                 let seconds = text(headers, "retry-after").and_then(|seconds| seconds.parse().ok());
                 let wait = seconds.map(Duration::from_secs);
-                return Failure::Passing { why: format!("the server answers {code}"), wait };
+                return RemoteError::Passing { why: format!("the server answers {code}"), wait };
             }
             416 => "the file is shorter than its header says",
             _ => "the server does not give it",
@@ -328,7 +328,7 @@ impl Answer {
         (self.at..self.end).contains(&from) && (self.whole || from - self.at <= SKIP)
     }
 
-    fn skip_to(&mut self, from: u64) -> Result<(), Failure> {
+    fn skip_to(&mut self, from: u64) -> Result<(), RemoteError> {
         let gap = from - self.at;
         let skipped = io::copy(&mut self.reader.by_ref().take(gap), &mut io::sink()).map_err(broken)?;
         self.at = from;
@@ -336,11 +336,11 @@ impl Answer {
     }
 }
 
-fn passing(why: impl Into<String>) -> Failure {
-    Failure::Passing { why: why.into(), wait: None }
+fn passing(why: impl Into<String>) -> RemoteError {
+    RemoteError::Passing { why: why.into(), wait: None }
 }
 
-fn broken(error: io::Error) -> Failure {
+fn broken(error: io::Error) -> RemoteError {
     passing(format!("the connection broke off: {error}"))
 }
 

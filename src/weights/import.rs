@@ -174,7 +174,7 @@ fn keras_tap(word: &str) -> Option<Tap> {
 struct Safetensors {
     path: std::path::PathBuf,
     file: File,
-    parts: Vec<super::header::Part>,
+    parts: Vec<super::header::TensorEntry>,
 }
 
 impl Safetensors {

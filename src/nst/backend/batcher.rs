@@ -11,7 +11,7 @@ use crate::nst::loss::{Guides, Loss, StyleTarget};
 use crate::nst::network::tensors::{TensorTrunk, download};
 use crate::nst::optim::metric::tensors::Metric;
 use crate::nst::optim::tensors::Tensors;
-use crate::nst::optim::{self, Descent, Failure, Outcome};
+use crate::nst::optim::{self, Descent, OptimError, Outcome};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::render::photoreal;
@@ -34,17 +34,17 @@ const GATHER: Duration = Duration::from_millis(5);
 #[derive(Clone)]
 pub struct Batcher {
     thread: Arc<Thread>,
-    room: Arc<Room>,
+    room: Arc<BatchLimit>,
 }
 
 /// The device's thread, which ends with the last handle; whoever drops that waits, or the program could end under it.
 struct Thread {
-    tickets: Option<Sender<Ticket>>,
+    tickets: Option<Sender<Request>>,
     joins: Option<JoinHandle<()>>,
 }
 
 impl Thread {
-    fn ask(&self, ticket: Ticket) -> Result<(), String> {
+    fn ask(&self, ticket: Request) -> Result<(), String> {
         self.tickets.as_ref().and_then(|tickets| tickets.send(ticket).ok()).ok_or_else(|| GONE.into())
     }
 }
@@ -72,20 +72,20 @@ impl Goal {
 impl Drop for Goal {
     fn drop(&mut self) {
         let tensors = self.tensors.take();
-        let _ = self.thread.ask(Ticket::Once(Box::new(move |_| drop(tensors))));
+        let _ = self.thread.ask(Request::Once(Box::new(move |_| drop(tensors))));
     }
 }
 
 /// What a batch may hold, by the memory that was free at the start.
 #[derive(Debug)]
-pub struct Room {
+pub struct BatchLimit {
     /// Pictures at most.
     pictures: usize,
     /// Pixels of all pictures together at most; fewer whenever the device's memory was too short.
     pixels: AtomicUsize,
 }
 
-impl Room {
+impl BatchLimit {
     /// For at least one picture, of any size.
     pub fn new(pictures: usize, pixels: usize) -> Self {
         Self { pictures: pictures.max(1), pixels: AtomicUsize::new(pixels) }
@@ -101,7 +101,7 @@ impl Room {
     }
 }
 
-enum Ticket {
+enum Request {
     Optimize(Box<Optimization>),
     /// Something that is done by itself.
     Once(Box<dyn FnOnce(&TensorTrunk) + Send>),
@@ -159,7 +159,7 @@ impl Batcher {
     /// What `make` says.
     pub fn new(
         make: impl FnOnce() -> Result<TensorTrunk, String> + Send + 'static,
-        room: Arc<Room>,
+        room: Arc<BatchLimit>,
     ) -> Result<Self, String> {
         let (tickets, waiting) = channel();
         let (ready, heard) = channel();
@@ -216,7 +216,7 @@ impl Batcher {
         let work = move |trunk: &TensorTrunk| {
             let _ = answer.send(unharmed(|| work(trunk)).map_err(words));
         };
-        self.thread.ask(Ticket::Once(Box::new(work)))?;
+        self.thread.ask(Request::Once(Box::new(work)))?;
         heard.recv().unwrap_or_else(|_| Err(GONE.into()))
     }
 }
@@ -276,9 +276,9 @@ impl Evaluator {
         descent: Descent,
         start: &[f32],
         on_step: &mut impl FnMut(usize, Loss) -> ControlFlow<()>,
-    ) -> Result<(Vec<f32>, (Loss, Loss)), Failure> {
+    ) -> Result<(Vec<f32>, (Loss, Loss)), OptimError> {
         let (notes, heard) = channel();
-        let ticket = Ticket::Optimize(Box::new(Optimization {
+        let ticket = Request::Optimize(Box::new(Optimization {
             settings: self.settings.clone(),
             descent,
             size: self.size,
@@ -288,16 +288,16 @@ impl Evaluator {
             notes,
             told: AtomicUsize::new(0),
         }));
-        let gone = || Failure::Evaluation(GONE.into());
-        self.batcher.thread.ask(ticket).map_err(Failure::Evaluation)?;
+        let gone = || OptimError::Evaluation(GONE.into());
+        self.batcher.thread.ask(ticket).map_err(OptimError::Evaluation)?;
         loop {
             match heard.recv().map_err(|_| gone())? {
                 Note::Evaluated(evaluation, loss) if on_step(evaluation, loss).is_break() => {
-                    return Err(Failure::Stopped);
+                    return Err(OptimError::Stopped);
                 }
                 Note::Evaluated(..) => {}
                 Note::Ended(result) => {
-                    let (x, outcome) = result.map_err(Failure::Evaluation)?;
+                    let (x, outcome) = result.map_err(OptimError::Evaluation)?;
                     return outcome.map(|losses| (x, losses));
                 }
             }
@@ -331,7 +331,7 @@ impl Evaluator {
 }
 
 /// Does what is asked until nobody can ask any more.
-fn serve(trunk: &TensorTrunk, waiting: &Receiver<Ticket>, room: &Room) {
+fn serve(trunk: &TensorTrunk, waiting: &Receiver<Request>, room: &BatchLimit) {
     let mut queue: Vec<Optimization> = Vec::new();
     loop {
         if queue.is_empty() {
@@ -370,10 +370,10 @@ fn serve(trunk: &TensorTrunk, waiting: &Receiver<Ticket>, room: &Room) {
     }
 }
 
-fn accept(trunk: &TensorTrunk, ticket: Ticket, queue: &mut Vec<Optimization>) {
+fn accept(trunk: &TensorTrunk, ticket: Request, queue: &mut Vec<Optimization>) {
     match ticket {
-        Ticket::Optimize(optimization) => queue.push(*optimization),
-        Ticket::Once(work) => work(trunk),
+        Request::Optimize(optimization) => queue.push(*optimization),
+        Request::Once(work) => work(trunk),
     }
 }
 
@@ -452,7 +452,7 @@ mod tests {
     #[test]
     fn a_batch_too_large_for_memory_is_done_in_halves_from_then_on() {
         let size = Size { height: 20, width: 10 };
-        let room = Room::new(8, 1700);
+        let room = BatchLimit::new(8, 1700);
         assert_eq!((room.pictures(size), room.pictures(Size { height: 50, width: 100 })), (8, 1));
         let shrink = |pictures: usize| room.shrink(pictures, size);
         let run = |batch: &[u32]| match batch.len() {
@@ -493,11 +493,11 @@ mod tests {
     fn a_panic_on_the_devices_thread_is_one_answer_and_not_its_end() {
         let backbone = Backbone::random([16; 5], "relu1_1".parse().unwrap());
         let trunk = TensorTrunk::new(&backbone, "relu1_1".parse().unwrap(), Pool::Max, &Device::Cpu, Precision::F32);
-        let batcher = Batcher::new(|| trunk, Arc::new(Room::new(1, 1))).unwrap();
+        let batcher = Batcher::new(|| trunk, Arc::new(BatchLimit::new(1, 1))).unwrap();
         let failed = batcher.once(|_| -> candle_core::Result<()> { panic!("a bug") });
         assert!(failed.unwrap_err().contains("panicked"));
         assert_eq!(batcher.once(|_| Ok(7)), Ok(7));
-        let missing = Batcher::new(|| Err("no such device".into()), Arc::new(Room::new(1, 1)));
+        let missing = Batcher::new(|| Err("no such device".into()), Arc::new(BatchLimit::new(1, 1)));
         assert_eq!(missing.err().unwrap(), "no such device");
     }
 
@@ -517,7 +517,7 @@ mod tests {
         let backbone = Backbone::random([16, 32, 32, 48, 32], deepest);
         let fast = Trunk::new(&backbone, deepest, settings.pool, Isa::available()[0]).unwrap();
         let slow = TensorTrunk::new(&backbone, deepest, settings.pool, &Device::Cpu, precision);
-        let batcher = Batcher::new(|| slow, Arc::new(Room::new(3, usize::MAX))).unwrap();
+        let batcher = Batcher::new(|| slow, Arc::new(BatchLimit::new(3, usize::MAX))).unwrap();
         let mut random = Random(3);
         let mut picture = || -> Vec<f32> {
             let level = random.uniform();

@@ -128,7 +128,7 @@ impl Trunk {
         }
     }
 
-    /// Room for pictures of `size`, both sides at least [`MIN_SIDE`], keeping the activations of `taps`.
+    /// BatchLimit for pictures of `size`, both sides at least [`MIN_SIDE`], keeping the activations of `taps`.
     ///
     /// Under [`Padding::Wrap`] a plane wraps where its pools end, so sides should be multiples of [`MIN_SIDE`].
     pub fn workspace(&self, size: Size, padding: Padding, taps: &[Tap]) -> Workspace {

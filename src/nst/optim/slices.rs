@@ -2,7 +2,7 @@
 
 use crate::nst::kernels::sums::{add_sum, axpy, dot, dots, norm2};
 use crate::nst::loss::Loss;
-use crate::nst::optim::{ADAM_RATE, BETA, Bend, Bent, Factors, Failure, Move, Remembered, SLOTS, Vectors};
+use crate::nst::optim::{ADAM_RATE, BETA, Bend, Bent, Factors, Move, OptimError, Remembered, SLOTS, Vectors};
 use crate::nst::settings::Optimizer;
 use std::array;
 use std::ops::ControlFlow;
@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 /// at the point it is at. `on_step(evaluation, loss)` hears of each, counted from 1, and may end it all.
 ///
 /// # Errors
-/// See [`Failure`].
+/// See [`OptimError`].
 pub fn minimize(
     optimizer: Optimizer,
     steps: usize,
@@ -22,10 +22,10 @@ pub fn minimize(
     evaluate: impl FnMut(&[f32], &mut [f32]) -> Result<Loss, String>,
     precondition: impl Fn(Vec<f32>, &[f32]) -> Vec<f32>,
     mut on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
-) -> Result<(Vec<f32>, (Loss, Loss)), Failure> {
+) -> Result<(Vec<f32>, (Loss, Loss)), OptimError> {
     let mut vectors = Slices::new(start, evaluate, precondition);
     let outcomes = super::minimize(optimizer, steps, &mut vectors, |_, evaluation, loss| on_step(evaluation, loss));
-    let losses = outcomes.map_err(Failure::Evaluation)?.pop().unwrap_or(Err(Failure::NotFinite))?;
+    let losses = outcomes.map_err(OptimError::Evaluation)?.pop().unwrap_or(Err(OptimError::NotFinite))?;
     Ok((vectors.x, losses))
 }
 

@@ -183,7 +183,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nst::optim::{Failure, Outcome, minimize, slices};
+    use crate::nst::optim::{OptimError, Outcome, minimize, slices};
     use crate::nst::settings::Optimizer;
     use crate::nst::testing::assert_close;
     use candle_core::Device;
@@ -304,7 +304,7 @@ mod tests {
                         assert_close(&places[n], &x, 1e-2, "the place");
                     }
                     Err(failure) => {
-                        assert_eq!((outcomes[n].clone(), failure), (Err(Failure::NotFinite), Failure::NotFinite))
+                        assert_eq!((outcomes[n].clone(), failure), (Err(OptimError::NotFinite), OptimError::NotFinite))
                     }
                 }
             }
@@ -326,7 +326,7 @@ mod tests {
                 _ => ControlFlow::Continue(()),
             };
             let outcomes = minimize(optimizer, STEPS, &mut vectors, on_step).unwrap();
-            assert_eq!(outcomes[0], Err(Failure::Stopped));
+            assert_eq!(outcomes[0], Err(OptimError::Stopped));
             let (first, last) = outcomes[1].clone().unwrap();
             assert!(last.total < 0.9 * first.total, "{optimizer:?}: {first:?} {last:?}");
         }

@@ -2,14 +2,14 @@
 
 /// The picture inside its bars, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Inner {
+pub struct Crop {
     pub top: usize,
     pub left: usize,
     pub height: usize,
     pub width: usize,
 }
 
-impl Inner {
+impl Crop {
     /// All of a picture of `size`.
     pub fn whole(size: Size) -> Self {
         Self { top: 0, left: 0, height: size.height, width: size.width }

@@ -1,6 +1,6 @@
 //! The bars that letterboxing leaves around a picture.
 
-use crate::nst::picture::geometry::Inner;
+use crate::nst::picture::geometry::Crop;
 use crate::nst::picture::pixels::Pixels;
 
 /// The colours that bars have, 0..1: black of players and exporters, 114 of 255 of YOLO's letterbox.
@@ -12,9 +12,9 @@ const MEAN: f32 = 0.02;
 const SINGLE: f32 = 0.1;
 
 /// The part of `pixels` without bars; all of it where the rest would be less than a quarter of a side.
-pub fn inner(pixels: &Pixels) -> Inner {
+pub fn find(pixels: &Pixels) -> Crop {
     let size = pixels.size();
-    let whole = Inner::whole(size);
+    let whole = Crop::whole(size);
     for colour in BARS {
         let bar = |values: &mut dyn Iterator<Item = &[f32]>| {
             let (mut count, mut sum, mut off) = (0, 0.0, 0);
@@ -35,7 +35,7 @@ pub fn inner(pixels: &Pixels) -> Inner {
         let left = (0..size.width).take_while(|&x| column(x)).count();
         let right = (0..size.width - left).take_while(|&n| column(size.width - 1 - n)).count();
         let width = size.width - left - right;
-        let found = Inner { top, left, height, width };
+        let found = Crop { top, left, height, width };
         if width * 4 >= size.width && found != whole {
             return found;
         }
@@ -49,7 +49,7 @@ mod tests {
     use crate::nst::picture::geometry::Size;
     use crate::nst::testing::Random;
 
-    fn framed(height: usize, width: usize, inside: Inner, bar: f32) -> Pixels {
+    fn framed(height: usize, width: usize, inside: Crop, bar: f32) -> Pixels {
         let mut random = Random(2);
         let data = (0..height * width).flat_map(|n| {
             let (y, x) = (n / width, n % width);
@@ -64,20 +64,20 @@ mod tests {
     fn black_and_grey_bars_are_found_on_any_side() {
         for bar in [0.0, 114.0 / 255.0] {
             for (top, left, height, width) in [(10, 0, 40, 64), (0, 7, 60, 50), (3, 5, 50, 40), (20, 0, 40, 64)] {
-                let inside = Inner { top, left, height, width };
-                assert_eq!(inner(&framed(60, 64, inside, bar)), inside, "{bar}");
+                let inside = Crop { top, left, height, width };
+                assert_eq!(find(&framed(60, 64, inside, bar)), inside, "{bar}");
             }
         }
     }
 
     #[test]
     fn a_picture_without_bars_and_one_that_is_nothing_but_bars_stay_whole() {
-        let whole = Inner { top: 0, left: 0, height: 60, width: 64 };
-        assert_eq!(inner(&framed(60, 64, whole, 0.0)), whole);
-        assert_eq!(inner(&Pixels::new(Size { height: 60, width: 64 }, vec![0.0; 60 * 64 * 3])), whole);
-        let sliver = Inner { top: 30, left: 0, height: 4, width: 64 };
-        assert_eq!(inner(&framed(60, 64, sliver, 0.0)), whole);
-        let white = Inner { top: 20, left: 0, height: 40, width: 64 };
-        assert_eq!(inner(&framed(60, 64, white, 1.0)), whole, "an overexposed sky is no bar");
+        let whole = Crop { top: 0, left: 0, height: 60, width: 64 };
+        assert_eq!(find(&framed(60, 64, whole, 0.0)), whole);
+        assert_eq!(find(&Pixels::new(Size { height: 60, width: 64 }, vec![0.0; 60 * 64 * 3])), whole);
+        let sliver = Crop { top: 30, left: 0, height: 4, width: 64 };
+        assert_eq!(find(&framed(60, 64, sliver, 0.0)), whole);
+        let white = Crop { top: 20, left: 0, height: 40, width: 64 };
+        assert_eq!(find(&framed(60, 64, white, 1.0)), whole, "an overexposed sky is no bar");
     }
 }

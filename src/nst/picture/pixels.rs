@@ -1,7 +1,7 @@
 //! Pictures as the engine sees them.
 
 use crate::nst::picture::filter::{Border, bilinear, box_mean};
-use crate::nst::picture::geometry::{Inner, Size};
+use crate::nst::picture::geometry::{Crop, Size};
 use image::imageops::{self, FilterType};
 use image::{Rgb32FImage, RgbImage};
 use rayon::prelude::*;
@@ -58,14 +58,14 @@ impl Pixels {
     }
 
     /// The part that `inner` cuts out.
-    pub fn cropped(&self, inner: Inner) -> Self {
+    pub fn cropped(&self, inner: Crop) -> Self {
         let row = |y: usize| &self.data[((inner.top + y) * self.size.width + inner.left) * 3..][..inner.width * 3];
         let data = (0..inner.height).flat_map(|y| row(y).iter().copied()).collect();
         Self { size: Size { height: inner.height, width: inner.width }, data }
     }
 
     /// Puts `part` where `inner` was cut out.
-    pub fn paste(&mut self, part: &Self, inner: Inner) {
+    pub fn paste(&mut self, part: &Self, inner: Crop) {
         for (y, row) in part.data.chunks_exact(inner.width * 3).enumerate() {
             let at = ((inner.top + y) * self.size.width + inner.left) * 3;
             self.data[at..at + row.len()].copy_from_slice(row);

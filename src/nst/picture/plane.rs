@@ -1,7 +1,7 @@
 //! One value per pixel: masks, depths and the filters that they share with the render.
 
 use crate::nst::picture::filter::{Border, bilinear, box_mean};
-use crate::nst::picture::geometry::{Inner, Size};
+use crate::nst::picture::geometry::{Crop, Size};
 use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
 
@@ -64,7 +64,7 @@ impl Plane {
     }
 
     /// The part that `inner` cuts out.
-    pub fn cropped(&self, inner: Inner) -> Self {
+    pub fn cropped(&self, inner: Crop) -> Self {
         let size = Size { height: inner.height, width: inner.width };
         Self::from_fn(size, |y, x| self.at(inner.top + y, inner.left + x))
     }

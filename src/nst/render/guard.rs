@@ -69,11 +69,11 @@ pub struct BoxReport {
 
 /// What became of the boxes, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
+pub struct GuardReport {
     pub boxes: Vec<BoxReport>,
 }
 
-impl Report {
+impl GuardReport {
     /// Takes the boxes' figures anew from `result`, which has changed since.
     pub fn measure(&mut self, content: &Pixels, result: &Pixels) {
         let areas: Vec<Area> = self.boxes.iter().map(|report| report.area).collect();
@@ -134,18 +134,18 @@ pub fn protect<E>(
     stages: impl FnOnce(&Pixels) -> Result<[Pixels; 2], E>,
     result: &mut Pixels,
     boxes: &[Area],
-) -> Result<Report, E> {
+) -> Result<GuardReport, E> {
     let size = content.size();
     assert_eq!(size, result.size(), "pictures must be of one size");
     if boxes.is_empty() || size.pixels() == 0 {
         let nothing = |&area| BoxReport { area, contrast: 1.0, edges: 1.0, easing: Easing::None };
-        return Ok(Report { boxes: boxes.iter().map(nothing).collect() });
+        return Ok(GuardReport { boxes: boxes.iter().map(nothing).collect() });
     }
     let (before, after) = (lumas(content), lumas(result));
     let mut objects: Vec<_> = boxes.par_iter().map(|&area| Object::new(area, size, &before, &after)).collect();
     let mut failing = below(&objects, 0..objects.len());
     if failing.is_empty() {
-        return Ok(Report { boxes: objects.iter().map(Object::report).collect() });
+        return Ok(GuardReport { boxes: objects.iter().map(Object::report).collect() });
     }
     let [plain, last] = stages(result)?;
     let mut blend = Blend::new(before, &plain, &last, result);
@@ -167,7 +167,7 @@ pub fn protect<E>(
     }
     let shares = blend.shares;
     write(&last, &plain, result, &shares);
-    Ok(Report { boxes: objects.iter().map(Object::report).collect() })
+    Ok(GuardReport { boxes: objects.iter().map(Object::report).collect() })
 }
 
 /// Those of the objects `among` that are below a floor and can be eased further.
@@ -391,7 +391,7 @@ mod tests {
     use std::convert::Infallible;
 
     /// With both stages at hand.
-    fn protect(content: &Pixels, stages: [&Pixels; 2], result: &mut Pixels, boxes: &[Area]) -> Report {
+    fn protect(content: &Pixels, stages: [&Pixels; 2], result: &mut Pixels, boxes: &[Area]) -> GuardReport {
         let Ok(report) = super::protect(content, |_| Ok::<_, Infallible>(stages.map(Pixels::clone)), result, boxes);
         report
     }
@@ -454,7 +454,7 @@ mod tests {
 
     /// What must hold whatever the pictures: floors, the report's truth, and no pixel touched that no box asked for.
     #[track_caller]
-    fn assert_protected(content: &Pixels, plain: &Pixels, result: &Pixels, boxes: &[Area], case: &str) -> Report {
+    fn assert_protected(content: &Pixels, plain: &Pixels, result: &Pixels, boxes: &[Area], case: &str) -> GuardReport {
         let mut after = result.clone();
         let report = protect(content, [plain, content], &mut after, boxes);
         let measured = figures(content, &after, boxes);
@@ -536,7 +536,7 @@ mod tests {
         let report = protect(&content, [&veil(&content, 0.9), &content], &mut after, &boxes);
         assert!(report.boxes.iter().all(|report| report.easing == Easing::None));
         assert!(!changed(&result, &after).contains(&true));
-        assert_eq!(protect(&content, [&result, &content], &mut after, &[]), Report::default());
+        assert_eq!(protect(&content, [&result, &content], &mut after, &[]), GuardReport::default());
         assert_eq!(report.eased_to_plain() + report.eased_to_content(), 0);
     }
 
@@ -695,7 +695,7 @@ mod tests {
             let report = assert_protected(&content, &black, &black, &areas(&mut Random(11), 4), &format!("{size:?}"));
             assert_eq!((report.edges_min(), report.contrast_min()), (Some(1.0), Some(1.0)));
         }
-        assert_eq!(Report::default().edges_min(), None);
+        assert_eq!(GuardReport::default().edges_min(), None);
     }
 
     #[test]

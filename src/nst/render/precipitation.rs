@@ -1,4 +1,4 @@
-//! Falling rain and snow: particles in front of the camera, blended into a finished picture.
+//! Precipitation rain and snow: particles in front of the camera, blended into a finished picture.
 //!
 //! The render maps colours, so it can wet a road but not hang a drop in the air. Here drops and flakes are drawn from
 //! their measured size distributions (Marshall and Palmer 1948; Gunn and Marshall 1958), fall at their terminal speeds
@@ -56,15 +56,15 @@ const BAND: usize = 32;
 /// What falls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum PrecipitationKind {
     Rain,
     Snow,
 }
 
 /// How it falls.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Falling {
-    pub kind: Kind,
+pub struct Precipitation {
+    pub kind: PrecipitationKind,
     /// 0..1: the share of a downpour of 100 mm/h, or of a blizzard of 5 mm/h of melted snow, goes with the square.
     /// Sensible: 0.4..0.9 for rain, where 0.1 is a drizzle that no camera sees, and 0.3..0.7 for snow.
     pub density: f64,
@@ -80,7 +80,7 @@ pub struct Falling {
 ///
 /// The same particles fall in a picture of any size with the same sides' ratio. The result depends on the arguments
 /// alone.
-pub fn add(pixels: &mut Pixels, falling: &Falling, seed: u64) {
+pub fn add(pixels: &mut Pixels, falling: &Precipitation, seed: u64) {
     let Size { height, width } = pixels.size();
     if pixels.data().is_empty() || falling.density <= 0.0 {
         return;
@@ -142,7 +142,7 @@ struct Body {
     speed: f64,
 }
 
-impl Kind {
+impl PrecipitationKind {
     /// How many particles of each diameter (of the drop, or the melted flake, in millimetres) are in a cubic metre, per
     /// millimetre of diameter: `concentration * exp(-slope * diameter)`.
     fn spectrum(self, density: f64) -> (f64, f64) {
@@ -226,7 +226,7 @@ impl Camera {
     }
 
     /// All particles that can be made out.
-    fn streaks(&self, falling: &Falling, seed: u64) -> Vec<Streak> {
+    fn streaks(&self, falling: &Precipitation, seed: u64) -> Vec<Streak> {
         const CLASS: f64 = 0.1;
         let kind = falling.kind;
         let (concentration, slope) = kind.spectrum(falling.density);
@@ -250,7 +250,7 @@ impl Camera {
     }
 
     /// Metres to where such a particle, in a picture of the judged size, can no longer be made out.
-    fn farthest(body: &Body, falling: &Falling) -> f64 {
+    fn farthest(body: &Body, falling: &Precipitation) -> f64 {
         let visible = falling.kind.visible();
         let (mut near, mut far) = (NEAREST, FARTHEST);
         for _ in 0..20 {
@@ -264,7 +264,7 @@ impl Camera {
     }
 
     /// Puts a particle at the depth `z` somewhere in the picture.
-    fn place(&self, body: &Body, z: f64, falling: &Falling, random: &mut Random, to: &mut Vec<Streak>) {
+    fn place(&self, body: &Body, z: f64, falling: &Precipitation, random: &mut Random, to: &mut Vec<Streak>) {
         let (scale, flutter) = (self.focal / z, falling.kind.flutter());
         let sideways = falling.wind + flutter * random.normal();
         let down = body.speed + flutter * random.normal();
@@ -284,7 +284,7 @@ impl Camera {
             // No two particles see the same surroundings.
             let particle = Particle { middle: [x, y], way, radius, hidden, glow: 0.7 + 0.6 * random.uniform() };
             // A smear longer than the flake hides its shape.
-            if falling.kind == Kind::Snow && radius > LUMPY_RADIUS && way[0].hypot(way[1]) < radius {
+            if falling.kind == PrecipitationKind::Snow && radius > LUMPY_RADIUS && way[0].hypot(way[1]) < radius {
                 to.extend(particle.lumps(random).map(|lump| lump.streak(self.short)));
             } else {
                 to.push(particle.streak(self.short));
@@ -404,9 +404,11 @@ mod tests {
 
     const SIZE: Size = Size { height: 180, width: 320 };
 
-    const RAIN: Falling = Falling { kind: Kind::Rain, density: 0.7, wind: 0.0, exposure: 1.0 / 250.0 };
+    const RAIN: Precipitation =
+        Precipitation { kind: PrecipitationKind::Rain, density: 0.7, wind: 0.0, exposure: 1.0 / 250.0 };
 
-    const SNOW: Falling = Falling { kind: Kind::Snow, density: 0.5, wind: 0.0, exposure: 1.0 / 125.0 };
+    const SNOW: Precipitation =
+        Precipitation { kind: PrecipitationKind::Snow, density: 0.5, wind: 0.0, exposure: 1.0 / 125.0 };
 
     /// An overcast sky over a dark road.
     fn street(size: Size) -> Pixels {
@@ -419,14 +421,14 @@ mod tests {
         Pixels::new(size, (0..size.pixels() * 3).map(|_| random.uniform().powi(3) as f32).collect())
     }
 
-    fn fallen(on: &Pixels, falling: &Falling, seed: u64) -> Pixels {
+    fn fallen(on: &Pixels, falling: &Precipitation, seed: u64) -> Pixels {
         let mut pixels = on.clone();
         add(&mut pixels, falling, seed);
         pixels
     }
 
     /// What the green of a picture gained, `[height][width]`.
-    fn gain(on: &Pixels, falling: &Falling) -> Vec<f32> {
+    fn gain(on: &Pixels, falling: &Precipitation) -> Vec<f32> {
         let fallen = fallen(on, falling, 1);
         fallen.data().iter().zip(on.data()).skip(1).step_by(3).map(|(a, b)| a - b).collect()
     }
@@ -467,7 +469,7 @@ mod tests {
     fn more_falls_at_a_higher_density_and_nothing_at_none() {
         for falling in [RAIN, SNOW] {
             let changed = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0].map(|density| {
-                let gain = gain(&street(SIZE), &Falling { density, ..falling });
+                let gain = gain(&street(SIZE), &Precipitation { density, ..falling });
                 gain.iter().filter(|gain| gain.abs() > 1.0 / 255.0).count()
             });
             assert_eq!(changed[0], 0);
@@ -481,7 +483,7 @@ mod tests {
         for falling in [RAIN, SNOW] {
             let across_over_down = [500.0, 200.0, 80.0].map(|speed| {
                 let [across, _, down] =
-                    structure(&gain(&street(size), &Falling { exposure: 1.0 / speed, ..falling }), size);
+                    structure(&gain(&street(size), &Precipitation { exposure: 1.0 / speed, ..falling }), size);
                 across / down
             });
             assert!(across_over_down.is_sorted_by(|a, b| 1.15 * a < *b), "{falling:?}: {across_over_down:?}");
@@ -492,10 +494,10 @@ mod tests {
     fn streaks_lean_by_the_wind_over_the_speed_of_fall() {
         let size = Size { height: 360, width: 480 };
         // Drops of 2 mm fall at 6.5 m/s, and large flakes at 1 m/s.
-        for (falling, speed) in [(RAIN, 6.5), (Falling { exposure: 1.0 / 50.0, ..SNOW }, 1.0)] {
+        for (falling, speed) in [(RAIN, 6.5), (Precipitation { exposure: 1.0 / 50.0, ..SNOW }, 1.0)] {
             for lean in [-0.4_f64, 0.0, 0.4] {
                 let wind = speed * lean;
-                let [xx, xy, yy] = structure(&gain(&street(size), &Falling { wind, ..falling }), size);
+                let [xx, xy, yy] = structure(&gain(&street(size), &Precipitation { wind, ..falling }), size);
                 // Gradients stand across the streaks: to the right and up on those that fall to the right.
                 let seen = -0.5 * f64::from(2.0 * xy).atan2((xx - yy).into());
                 assert!((seen - lean.atan()).abs() < 0.09, "{falling:?}: {} for {}", seen, lean.atan());
@@ -525,11 +527,11 @@ mod tests {
     #[test]
     fn values_stay_in_range_at_any_size_and_setting() {
         for (height, width) in [(1, 1), (3, 500), (500, 3), (1, 90), (33, 64)] {
-            for kind in [Kind::Rain, Kind::Snow] {
+            for kind in [PrecipitationKind::Rain, PrecipitationKind::Snow] {
                 for (density, wind, exposure) in
                     [(0.01, -8.0, 0.1), (1.0, 8.0, 1.0 / 30.0), (1.0, 0.0, 1e-4), (0.5, 0.0, 0.0)]
                 {
-                    let falling = Falling { kind, density, wind, exposure };
+                    let falling = Precipitation { kind, density, wind, exposure };
                     let made = fallen(&noise(Size { height, width }), &falling, 1);
                     assert!(made.data().iter().all(|v| (0.0..=1.0).contains(v)), "{height}x{width}: {falling:?}");
                 }
@@ -544,7 +546,7 @@ mod tests {
         let size = Size { height: 720, width: 1280 };
         let on = Pixels::new(size, (0..size.pixels() * 3).map(|n| (n / 3 / 20 % 2) as f32).collect());
         for (falling, least, most) in [(RAIN, 0.25, 0.33), (SNOW, 0.6, 0.84)] {
-            let fallen = fallen(&on, &Falling { density: 1.0, exposure: 1e-4, ..falling }, 1);
+            let fallen = fallen(&on, &Precipitation { density: 1.0, exposure: 1e-4, ..falling }, 1);
             // Linear light moves by the opacity times a difference of at most 1.
             let moved = fallen.data().iter().zip(on.data()).map(|(a, b)| (a * a - b * b).abs()).fold(0.0, f32::max);
             assert!((least..most).contains(&moved), "{falling:?}: {moved}");
@@ -591,7 +593,7 @@ mod tests {
     fn nothing_is_large_enough_to_be_an_object() {
         let size = Size { height: 720, width: 1280 };
         for falling in [RAIN, SNOW] {
-            let streaks = Camera::of(size).streaks(&Falling { density: 1.0, ..falling }, 1);
+            let streaks = Camera::of(size).streaks(&Precipitation { density: 1.0, ..falling }, 1);
             assert!(streaks.iter().all(|streak| streak.radius <= 0.0125 * 720.0 + 1.3));
         }
     }

@@ -45,13 +45,13 @@ pub fn find(pixels: &Pixels) -> Option<Plane> {
 /// Whether a colour distribution over another is that of a sky: even, and lighter than the ground, or blue, or night.
 fn is_sky(sky: &ColourStatistics, ground: &ColourStatistics) -> bool {
     let light = |of: &ColourStatistics| of.mean.iter().sum::<f64>() / 3.0;
-    let even = spread2(sky) < 0.3 * 0.3;
+    let even = variance(sky) < 0.3 * 0.3;
     let blue = sky.mean[2] > sky.mean[0] + 0.08;
     even && (light(sky) > light(ground) + 0.05 || light(sky) < 0.12 || blue)
 }
 
 /// The variance of all three colours together.
-fn spread2(of: &ColourStatistics) -> f64 {
+fn variance(of: &ColourStatistics) -> f64 {
     (0..3).map(|i| of.covariance[i][i]).sum()
 }
 

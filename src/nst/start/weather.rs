@@ -14,7 +14,7 @@ const DENSITY: RangeInclusive<f32> = 0.05..=0.2;
 
 /// What a picture says about its air and light.
 #[derive(Clone, Debug)]
-pub struct Climate {
+pub struct WeatherStatistics {
     /// Typical linear RGB of the sky, or of the upper part where no sky is found.
     sky: [f32; 3],
     /// Typical linear RGB of the rest.
@@ -23,7 +23,7 @@ pub struct Climate {
     contrast: [f32; BANDS],
 }
 
-impl Climate {
+impl WeatherStatistics {
     pub fn of(pixels: &Pixels, scene: &Scene) -> Self {
         let size = pixels.size();
         let sky = match &scene.sky {
@@ -79,7 +79,13 @@ fn contrast(pixels: &Pixels, ground: &Plane) -> [f32; BANDS] {
 }
 
 /// `pixels`, whose climate is `own`, in the `reference`'s weather, in 0..1.
-pub fn render(weather: Weather, pixels: &Pixels, scene: &Scene, own: &Climate, reference: &Climate) -> Pixels {
+pub fn render(
+    weather: Weather,
+    pixels: &Pixels,
+    scene: &Scene,
+    own: &WeatherStatistics,
+    reference: &WeatherStatistics,
+) -> Pixels {
     match weather {
         Weather::Fog => fog(pixels, scene, own, reference),
         Weather::Night => night(pixels, scene, own, reference),
@@ -88,7 +94,7 @@ pub fn render(weather: Weather, pixels: &Pixels, scene: &Scene, own: &Climate, r
 
 /// Koschmieder's law (1924), `J t + A (1 - t)` with `t = exp(-density * depth)`: the air light `A` is the colour of the
 /// reference's sky, the density such that as much contrast is left as in the reference.
-fn fog(pixels: &Pixels, scene: &Scene, own: &Climate, reference: &Climate) -> Pixels {
+fn fog(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Pixels {
     let density = density(scene, own, reference);
     // The light that the air scatters is the light that falls on the scene.
     let light = (luminance(reference.sky) / luminance(own.sky).max(0.3)).clamp(0.15, 1.0);
@@ -103,7 +109,7 @@ fn fog(pixels: &Pixels, scene: &Scene, own: &Climate, reference: &Climate) -> Pi
 }
 
 /// The least-squares fit of `-ln(contrast left) = density * depth` over the bands.
-fn density(scene: &Scene, own: &Climate, reference: &Climate) -> f32 {
+fn density(scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> f32 {
     let (mut above, mut below) = (0.0, 0.0);
     let size = scene.depth.size();
     for band in 0..BANDS {
@@ -119,7 +125,7 @@ fn density(scene: &Scene, own: &Climate, reference: &Climate) -> f32 {
 
 /// Exposure and white balance of the reference: the ground gets its typical light, the sky its sky's. The brightest of
 /// the ground falls less: it shines where a lamp finds it.
-fn night(pixels: &Pixels, scene: &Scene, own: &Climate, reference: &Climate) -> Pixels {
+fn night(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Pixels {
     /// Exposures that references may ask for: a darker one would be black in 8 bits, a lighter one no night.
     const GAIN: RangeInclusive<f32> = 0.025..=0.3;
     /// How far a channel may lie from grey light.
@@ -208,7 +214,13 @@ mod tests {
 
     fn rendered(weather: Weather, content: &Pixels, reference: &Pixels) -> Pixels {
         let (scene, other) = (Scene::of(content, None), Scene::of(reference, None));
-        render(weather, content, &scene, &Climate::of(content, &scene), &Climate::of(reference, &other))
+        render(
+            weather,
+            content,
+            &scene,
+            &WeatherStatistics::of(content, &scene),
+            &WeatherStatistics::of(reference, &other),
+        )
     }
 
     fn deviation(pixels: &Pixels, rows: std::ops::Range<usize>) -> f32 {
@@ -263,7 +275,8 @@ mod tests {
         let sky = Plane::from_fn(SIZE, |y, x| (y < horizon && !tree(y, x)) as u8 as f32);
         let scene = Scene { sky: Some(sky), depth: Plane::filled(SIZE, 1.0) };
         let reference = street([0.04, 0.04, 0.08], 0.2, 0.2);
-        let (own, other) = (Climate::of(&content, &scene), Climate::of(&reference, &Scene::of(&reference, None)));
+        let (own, other) =
+            (WeatherStatistics::of(&content, &scene), WeatherStatistics::of(&reference, &Scene::of(&reference, None)));
         let night = render(Weather::Night, &content, &scene, &own, &other);
         let brightest = |rows: std::ops::Range<usize>| {
             let rows = &night.data()[rows.start * SIZE.width * 3..rows.end * SIZE.width * 3];

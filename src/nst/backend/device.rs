@@ -1,0 +1,41 @@
+//! What a network runs on.
+
+use crate::nst::backend::batcher::BatchLimit;
+use crate::nst::kernels::simd::Isa;
+use crate::nst::network::tensors::Precision;
+use std::fmt;
+use std::sync::Arc;
+
+/// On what a network runs.
+#[derive(Clone, Debug)]
+pub enum Device {
+    /// Kernels of this instruction set; each evaluation on the threads that ask for it.
+    Cpu(Isa),
+    /// A device of Candle's, which works on as many pictures at once as `limit` allows.
+    Tensors { device: candle_core::Device, name: String, precision: Precision, limit: Arc<BatchLimit> },
+}
+
+impl From<Isa> for Device {
+    fn from(isa: Isa) -> Self {
+        Self::Cpu(isa)
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Cpu(isa) => write!(f, "cpu {isa}"),
+            Self::Tensors { name, precision: Precision::F32, .. } => write!(f, "{name} f32"),
+            Self::Tensors { name, precision: Precision::Bf16, .. } => write!(f, "{name} bf16"),
+        }
+    }
+}
+
+impl Device {
+    /// Candle's own operations on the processor: slow, to compare with.
+    pub fn candle(precision: Precision) -> Self {
+        // Larger batches gain nothing on a processor.
+        let limit = Arc::new(BatchLimit::new(2, usize::MAX));
+        Self::Tensors { device: candle_core::Device::Cpu, name: "candle cpu".into(), precision, limit }
+    }
+}
