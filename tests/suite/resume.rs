@@ -1,10 +1,6 @@
 //! Starting again, stopping, failing and sharing: what is on disk is right, and nothing is done twice.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod place;
-
-use place::{Place, RUN, expect};
+use crate::place::{Place, RUN, expect};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;

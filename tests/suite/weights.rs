@@ -1,14 +1,10 @@
 //! `augment weights` as people use it, against servers that tests run on this machine.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod place;
-
+use crate::place::{Place, RUN, expect};
 use augment::nst::settings::Tap;
 use augment::weights::check;
 use augment::weights::digests::sha256;
 use augment::weights::tensors::{Named, Weights};
-use place::{Place, RUN, expect};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

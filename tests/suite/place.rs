@@ -1,7 +1,5 @@
 //! A dataset, styles and a config of one test, and the program run on them as people run it.
 
-#![allow(dead_code, reason = "no test file uses all of it")]
-
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -4,8 +4,6 @@
 //! `weights/golden_64.safetensors` (`input`, normalised, and what follows from it: `relu1_1` …, whose values are stored
 //! channels-last whatever their shape says, and `gram_relu1_1` …).
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use augment::backbone;
 use augment::config::BackboneChoice;
 use augment::nst::conv::Size;

@@ -1,11 +1,7 @@
 //! The program from outside: what people type, what they get, and what happens to bad input.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod place;
-
+use crate::place::{CONFIG, Place, RUN, expect, picture};
 use image::Rgb;
-use place::{CONFIG, Place, RUN, expect, picture};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,10 +1,6 @@
 //! `augment preview` and `augment report` as people use them; the pages are read back by the data in them.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod place;
-
-use place::{Place, RUN, expect};
+use crate::place::{Place, RUN, expect};
 use serde_json::Value;
 use std::fs;
 

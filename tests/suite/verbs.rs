@@ -1,10 +1,6 @@
 //! The small verbs from outside: what they give to people, shells and editors, and what they say to mistakes.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod place;
-
-use place::{Place, expect};
+use crate::place::{Place, expect};
 use serde_json::Value;
 use std::fs;
 use std::process::Output;

@@ -3,8 +3,6 @@
 //! `scripts/make_corpus.py` makes `tests/corpus` and says in its `expected.tsv` what must come of each file. Files whose
 //! names some systems cannot hold are made here.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::Value;
 use std::collections::HashMap;

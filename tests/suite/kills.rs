@@ -1,11 +1,7 @@
 //! Killed at fifty moments and started again, a batch ends as if nothing had happened.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod place;
-
+use crate::place::{Place, RUN, expect};
 use augment::nst::random::Random;
-use place::{Place, RUN, expect};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
