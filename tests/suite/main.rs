@@ -10,6 +10,7 @@ mod corpus;
 mod fuzz_seeds;
 mod kills;
 mod look;
+mod old_outputs;
 mod place;
 mod properties;
 mod reference_data;
