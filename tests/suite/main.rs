@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod architecture;
 mod coco;
 mod command_line;
 mod corpus;
