@@ -72,7 +72,11 @@ mod tests {
         assert!(!other.asked() && !other.overdue());
         assert!(stop.ask(Reason::Interrupted) && !stop.ask(Reason::TooManyFailures));
         assert_eq!(other.reason(), Some(Reason::Interrupted));
-        assert!(!other.overdue());
+        let asked =
+            |at: Instant| Stop(Arc::new(Shared { asked: (at, Reason::Interrupted).into(), ..Shared::default() }));
+        // Times that no delay of this test can bring to the other side of the limit.
+        assert!(!asked(Instant::now() + Duration::from_secs(3600)).overdue());
+        assert!(asked(Instant::now() - 2 * GRACE).overdue());
     }
 
     #[test]

@@ -115,6 +115,7 @@ mod tests {
     #[test]
     fn every_layer_of_a_term_is_known_to_both() {
         let layers = &schema()["properties"]["stylize"]["properties"]["style"]["properties"]["layers"];
+        assert_eq!(layers["properties"].as_object().unwrap().len(), 16);
         for tap in layers["properties"].as_object().unwrap().keys() {
             assert!(takes("stylize", "style", &json!({ "layers": { tap: 1 } })), "{tap}");
         }
@@ -127,11 +128,14 @@ mod tests {
         let kept = std::fs::read_to_string(configs.join(FILE_NAME)).unwrap();
         assert_eq!(kept, schema_text(), "make it anew: augment schema > configs/{FILE_NAME}");
         let line = format!("# yaml-language-server: $schema={FILE_NAME}\n");
+        let mut found = 0;
         for entry in std::fs::read_dir(configs).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "yaml") {
                 assert!(std::fs::read_to_string(&path).unwrap().starts_with(&line), "{}", path.display());
+                found += 1;
             }
         }
+        assert!(found >= 6, "{found} configs");
     }
 }

@@ -511,13 +511,21 @@ mod tests {
     #[test]
     fn a_shard_that_comes_while_another_tidies_waits() {
         let folder = tempfile::tempdir().unwrap();
-        drop(open(folder.path()).unwrap());
+        let folder = folder.path();
+        drop(open(folder).unwrap());
         std::thread::scope(|scope| {
-            let gate = pass_gate(folder.path()).unwrap();
-            let all = open_lock(&folder.path().join(LOCK_NAME)).unwrap();
+            let gate = pass_gate(folder).unwrap();
+            let all = open_lock(&folder.join(LOCK_NAME)).unwrap();
             all.lock().unwrap();
-            let other = scope.spawn(|| Manifest::open(folder.path(), shard("1/2")).map(drop));
+            let (comes, came) = std::sync::mpsc::channel();
+            let other = scope.spawn(move || {
+                comes.send(()).unwrap();
+                Manifest::open(folder, shard("1/2")).map(drop)
+            });
+            came.recv().unwrap();
+            // Some time in which it would be refused if it did not wait. That it waits holds at any time.
             std::thread::sleep(std::time::Duration::from_millis(100));
+            assert!(!other.is_finished());
             drop((all, gate));
             other.join().unwrap().unwrap();
         });

@@ -1,11 +1,7 @@
 //! The program from outside: what people type, what they get, and what happens to bad input.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod place;
-
+use crate::place::{CONFIG, Place, RUN, expect, picture};
 use image::Rgb;
-use place::{CONFIG, Place, RUN, expect, picture};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -87,7 +83,9 @@ fn several_styles_in_one_picture_stand_in_its_row_and_their_shares_are_work_to_d
     let weights =
         |one: f64| format!(r#"styles=[{{"path":"styles/one.jpg","weight":{one}}},{{"path":"styles/two.png"}}]"#);
     expect(&place.augment(&format!("{blend} {}", weights(3.0))), 0, &[]);
-    for row in place.rows("data-fog") {
+    let rows = place.rows("data-fog");
+    assert_eq!(rows.len(), 2);
+    for row in rows {
         let styles = row["styles"].as_array().unwrap();
         assert_eq!((&styles[0]["path"], &styles[0]["weight"]), (&row["style"], &0.75.into()));
         assert_eq!(
@@ -312,6 +310,7 @@ fn frames_in_batches_on_candles_tensors_are_those_of_the_cpu() {
         rows.sort_by_key(|row| row["output"].to_string());
         rows
     };
+    assert_eq!((rows("cpu").len(), rows("candle").len()), (2, 2));
     for (cpu, candle) in rows("cpu").iter().zip(rows("candle")) {
         assert_eq!((&cpu["output"], &cpu["evals"]), (&candle["output"], &candle["evals"]));
         assert!(candle["device"].as_str().unwrap().contains("candle cpu f32"));

@@ -3,11 +3,10 @@
 //! `scripts/make_corpus.py` makes `tests/corpus` and says in its `expected.tsv` what must come of each file. Files whose
 //! names some systems cannot hold are made here.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
+use crate::place::skipped;
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -110,6 +109,9 @@ fn every_file_of_the_corpus_comes_out_as_it_looks_or_fails_alone_with_its_reason
     let place = place();
     let table = fs::read_to_string(corpus().join("expected.tsv")).unwrap();
     let lines: Vec<Vec<&str>> = table.lines().map(|line| line.splitn(3, '\t').collect()).collect();
+    let files = fs::read_dir(corpus()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let files: BTreeSet<String> = files.filter(|name| name != "expected.tsv").collect();
+    assert_eq!(files, lines.iter().map(|line| line[0].to_string()).collect(), "every file has its line");
     for name in lines.iter().map(|line| line[0]) {
         let path = place.path().join("data");
         fs::copy(corpus().join(name), path.join("images/train").join(name)).unwrap();
@@ -146,7 +148,9 @@ fn a_profile_goes_with_its_picture() {
         fs::copy(corpus().join(name), images.join(name)).unwrap();
     }
     assert_eq!(augment(&place, &[]).status.code(), Some(0));
-    for (name, row) in rows(&place) {
+    let rows = rows(&place);
+    assert_eq!(rows.len(), profiled.len());
+    for (name, row) in rows {
         let made = place.path().join("data-same").join(row["output"].as_str().unwrap());
         let (made, source) = (
             augment::imageio::decode::decode(&made).unwrap(),
@@ -208,8 +212,15 @@ fn names_that_few_systems_can_hold_are_names_like_all_others() {
 fn a_frame_of_48_megapixels_comes_out_at_its_size() {
     let place = place();
     gradient(8000, 6000).save(place.path().join("data/images/train/large.jpg")).unwrap();
+    let free = augment::memory::free();
     let output = augment(&place, &[]);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr);
+    // What it takes and a little, and as much again for whatever else the machine does.
+    if output.status.code() == Some(3) && said.contains("of memory and") && free < 12_000_000_000 {
+        skipped("a frame of 48 megapixels", &format!("this machine has not the memory for it: {said}"));
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0), "{said}");
     let row = &rows(&place)["large.jpg"];
     let made = place.path().join("data-same").join(row["output"].as_str().unwrap());
     assert_eq!(image::image_dimensions(made).unwrap(), (8000, 6000));

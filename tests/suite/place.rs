@@ -1,13 +1,14 @@
 //! A dataset, styles and a config of one test, and the program run on them as people run it.
 
-#![allow(dead_code, reason = "no test file uses all of it")]
-
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A dataset, styles and a config of one test, in a folder of its own.
@@ -71,6 +72,24 @@ impl Place {
         command
     }
 
+    /// How many rows a run that may still be at work has finished so far.
+    pub fn rows_so_far(&self, output: &str) -> usize {
+        let bytes = fs::read(self.path(output).join("manifest.jsonl")).unwrap_or_default();
+        bytes.iter().filter(|&&byte| byte == b'\n').count()
+    }
+
+    /// Waits until `run` has finished that many rows.
+    #[track_caller]
+    pub fn wait_for_rows(&self, run: &mut Child, output: &str, count: usize) {
+        wait_until(&format!("{count} rows in {output}"), || {
+            // Asked first: the last rows may come while this looks.
+            let ended = run.try_wait().unwrap();
+            let come = self.rows_so_far(output) >= count;
+            assert!(come || ended.is_none(), "the run ended before {count} rows came: {ended:?}");
+            come
+        });
+    }
+
     pub fn rows(&self, output: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.path(output).join("manifest.jsonl")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -87,6 +106,13 @@ impl Place {
     }
 }
 
+/// The data of a page that `preview` or `report` made.
+pub fn page(place: &Place, name: &str) -> Value {
+    let text = fs::read_to_string(place.path(name)).unwrap();
+    let data = text.split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
+    serde_json::from_str(data).unwrap()
+}
+
 #[track_caller]
 pub fn expect(output: &Output, code: i32, said: &[&str]) {
     let error = String::from_utf8_lossy(&output.stderr);
@@ -97,3 +123,22 @@ pub fn expect(output: &Output, code: i32, said: &[&str]) {
 }
 
 pub const RUN: &str = "--config fog.yaml data";
+
+/// How long a test waits for what must come. It says nothing about speed: only what hangs takes so long, however much else
+/// the machine has to do.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Waits until `come` says that what is waited for is there.
+#[track_caller]
+pub fn wait_until(what: &str, mut come: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !come() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        sleep(Duration::from_millis(1));
+    }
+}
+
+/// Says what is not tested here, and why. The test harness shows what a test prints only if that fails, so this goes past it.
+pub fn skipped(what: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {what}: {why}");
+}

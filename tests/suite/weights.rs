@@ -1,15 +1,11 @@
 //! `augment weights` as people use it, against servers that tests run on this machine.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod place;
-
+use crate::place::{Place, RUN, expect, skipped};
 use augment::nst::layers::Tap;
 use augment::weights::check;
 use augment::weights::digests::sha256;
 use augment::weights::file::Weights;
 use augment::weights::tensors::Named;
-use place::{Place, RUN, expect};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -374,6 +370,7 @@ fn a_redirect_is_followed_and_the_token_stays_at_home() {
     let tokens = |server: &Server| -> Vec<Option<String>> {
         server.seen().iter().map(|request| request.headers.get("authorization").cloned()).collect()
     };
+    assert_eq!(hub.seen()[0].line, "GET /someone/narrow/resolve/main/model.safetensors HTTP/1.1");
     assert!(tokens(&hub).iter().all(|token| token.as_deref() == Some("Bearer secret")), "{:?}", tokens(&hub));
     assert!(!tokens(&cdn).is_empty() && tokens(&cdn).iter().all(Option::is_none), "{:?}", tokens(&cdn));
     assert_eq!(cdn.seen()[0].line, "GET /blob?signed=1 HTTP/1.1");
@@ -456,8 +453,8 @@ fn without_a_network_it_says_what_to_do() {
         "augment weights import",
         INSTALLED,
     ];
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    expect(&run(&place, &format!("http://{closed}"), &format!("pull --repo {REPO}")), 1, &help);
+    // No server of another test can come to listen there.
+    expect(&run(&place, "http://127.0.0.1:1", &format!("pull --repo {REPO}")), 1, &help);
     let server = Server::new(|_, _| Vec::new());
     let output =
         command(&place, &server.url(), &format!("pull --repo {REPO}")).env("HF_HUB_OFFLINE", "1").output().unwrap();
@@ -755,7 +752,7 @@ fn what_cannot_be_imported_is_named_with_the_reason() {
 #[test]
 fn the_real_weights_are_known_and_the_default_repository_works() {
     let Some(data) = std::env::var_os("AUGMENT_TEST_DATA").map(PathBuf::from) else {
-        eprintln!("skipped: AUGMENT_TEST_DATA names no folder with real weights");
+        skipped("augment weights with the real weights of VGG19", "AUGMENT_TEST_DATA names no folder that has them");
         return;
     };
     let path = data.join("weights/vgg19_features.safetensors");

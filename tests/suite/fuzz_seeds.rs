@@ -1,11 +1,9 @@
 //! What fuzzing began with, and what it found: every seed of `tests/fuzz` through its target.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::fs;
 use std::path::Path;
 
-#[path = "fuzz/targets.rs"]
+#[path = "../fuzz/targets.rs"]
 mod targets;
 
 /// How many files of a folder were put through the target.

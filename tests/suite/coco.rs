@@ -1,10 +1,6 @@
 //! Datasets with COCO annotations: which frames they divide into splits, and what their copies say.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod place;
-
-use place::{Place, expect};
+use crate::place::{Place, expect};
 use serde_json::Value;
 use std::fs;
 

@@ -1,10 +1,6 @@
 //! The small verbs from outside: what they give to people, shells and editors, and what they say to mistakes.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod place;
-
-use place::{Place, expect};
+use crate::place::{Place, expect};
 use serde_json::Value;
 use std::fs;
 use std::process::Output;
@@ -71,16 +67,18 @@ fn the_doctor_says_what_there_is_and_what_would_be_faster() {
         (&"builtin".into(), &2.into(), &40.into())
     );
     assert_eq!((&found["working_width"], &found["working_height"]), (&64.into(), &36.into()));
-    assert!(found["seconds_per_frame"].as_f64().unwrap() > 0.0 && found["free_memory_mb"].as_f64().unwrap() > 0.0);
-    assert!(found["advice"][0].as_str().unwrap().contains("stylize.steps: 15"), "{found}");
+    assert!(found["seconds_per_frame"].as_f64().unwrap() > 0.0 && found["free_memory_mb"].is_number());
+    // There may be other advice before, such as to free memory.
+    let advice = found["advice"].as_array().unwrap();
+    assert!(advice.iter().any(|one| one.as_str().unwrap().contains("`stylize.steps: 15`")), "{found}");
 
     let output =
         place.command("doctor --config fog.yaml --weights builtin").env("AUGMENT_ISA", "portable").output().unwrap();
     let text = said(&output);
     assert!(text.contains("builtin") && text.contains("2 styles") && text.contains("portable"), "{text}");
-    if augment::nst::kernels::simd::Isa::available().len() > 1 {
-        assert!(text.contains("AUGMENT_ISA holds it to portable"), "{text}");
-    }
+    // Where the processor has nothing better, nothing is held back.
+    let has_better = augment::nst::kernels::simd::Isa::available().len() > 1;
+    assert_eq!(text.contains("AUGMENT_ISA holds it to portable"), has_better, "{text}");
 }
 
 #[test]

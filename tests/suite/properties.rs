@@ -1,7 +1,5 @@
 //! What must hold of any dataset, whatever its layout and its names.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use augment::config::values::Config;
 use augment::dataset::Dataset;
 use augment::dataset::split::Split;
@@ -141,7 +139,7 @@ impl Tree {
         }
         for (name, frame) in frames {
             let path = self.path(name);
-            let png = include_bytes!("corpus/size_3x5.png");
+            let png = include_bytes!("../corpus/size_3x5.png");
             put(&path, &png[..if frame.sound { png.len() } else { png.len() / 2 }]);
             // Two frames may share a label, such as those of a.jpg and a.png.
             if let Some(label) = &frame.label {

@@ -1,21 +1,10 @@
 //! `augment preview` and `augment report` as people use them; the pages are read back by the data in them.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod place;
-
-use place::{Place, RUN, expect};
+use crate::place::{Place, RUN, expect, page};
 use serde_json::Value;
 use std::fs;
 
 const PREVIEW: &str = "preview --config fog.yaml data";
-
-/// The data of a page.
-fn page(place: &Place, name: &str) -> Value {
-    let text = fs::read_to_string(place.path(name)).unwrap();
-    let data = text.split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
-    serde_json::from_str(data).unwrap()
-}
 
 fn rows(page: &Value) -> &[Value] {
     page["rows"].as_array().unwrap()
@@ -26,6 +15,10 @@ fn a_preview_shows_frames_under_every_style_with_boxes_and_the_time_for_all() {
     let place = Place::new();
     for n in 0..6 {
         place.image(&format!("data/images/train/more{n}.png"), n, 70, 50);
+    }
+    // Whichever frames are shown, they are labelled.
+    for name in ["a", "b", "more0", "more1", "more2", "more3", "more4", "more5"] {
+        place.text(&format!("data/labels/train/{name}.txt"), "0 0.5 0.5 0.25 0.25\n");
     }
     let before = place.files("data");
     expect(&place.augment(&format!("{PREVIEW} --frames 3 --set variants=5 --set fraction=0.1")), 0, &["preview.html"]);
@@ -47,11 +40,9 @@ fn a_preview_shows_frames_under_every_style_with_boxes_and_the_time_for_all() {
         for picture in ["content", "result", "style_picture"] {
             assert!(row[picture].as_str().unwrap().starts_with("data:image/jpeg;base64,/9j/"), "{picture}");
         }
-    }
-    let labelled = rows.iter().find(|row| !row["boxes"].as_array().unwrap().is_empty());
-    if let Some(row) = labelled {
-        let first = &row["boxes"][0];
-        assert!((first["left"].as_f64().unwrap() - 0.375).abs() < 1e-9 && first["edges"].is_number(), "{first}");
+        let boxes = row["boxes"].as_array().unwrap();
+        let [only] = &boxes[..] else { panic!("{boxes:?}") };
+        assert!((only["left"].as_f64().unwrap() - 0.375).abs() < 1e-9 && only["edges"].is_number(), "{only}");
     }
     let sheet = sheet(&place, "data-fog-preview");
     assert_eq!(sheet.0, 1472, "three pictures beside each other");
