@@ -14,9 +14,9 @@ use crate::nst::network::backbone::Backbone;
 use crate::nst::picture::geometry::Size;
 
 /// ImageNet's mean and standard deviation of RGB in 0..1, which VGG19 was trained behind.
-pub(super) const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 
-pub(super) const STD: [f32; 3] = [0.229, 0.224, 0.225];
+pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// The smallest side that leaves a pixel behind all four pools before block 5.
 pub const MIN_SIDE: usize = 1 << (BLOCKS.len() - 1);
