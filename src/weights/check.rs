@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 use crate::nst::layers::Tap;
 use crate::weights::digests::{self, Checksums, KnownSet};
 use crate::weights::file::Weights;
-use crate::weights::{locate, tensors};
+use crate::weights::locate;
+use crate::weights::tensors;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 

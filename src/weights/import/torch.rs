@@ -15,6 +15,8 @@ pub const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50
 /// The longest pickle that is read, in bytes. One of names and shapes is far shorter.
 const LONGEST_PICKLE: u64 = 64 << 20;
 
+const BIG_ENDIAN: &str = "was written on a big-endian machine; such files are not read";
+
 /// One tensor as the pickle describes it: a strided view of a storage.
 #[derive(Clone, Debug, PartialEq)]
 struct StridedView {
@@ -94,16 +96,15 @@ impl Pickled {
             let width = views.iter().find(|view| view.storage == key).map_or(4, |view| view.dtype.bitsize() as u64 / 8);
             let mut count = [0; 8];
             file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut count)).map_err(cut_off)?;
-            let bytes = u64::from_le_bytes(count).checked_mul(width).filter(|bytes| at + 8 + bytes <= length);
-            let bytes = bytes.ok_or("is cut off or damaged: a storage ends after the file")?;
-            ranges.insert(key, (at + 8, bytes));
-            at += 8 + bytes;
+            let (start, bytes) = (at + 8, u64::from_le_bytes(count).checked_mul(width));
+            let end = bytes.and_then(|bytes| start.checked_add(bytes)).filter(|&end| end <= length);
+            let end = end.ok_or("is cut off or damaged: a storage ends after the file")?;
+            ranges.insert(key, (start, end - start));
+            at = end;
         }
         Ok(Self { views, storages: Storages::InFile { file, ranges } })
     }
 }
-
-const BIG_ENDIAN: &str = "was written on a big-endian machine; such files are not read";
 
 fn cut_off(error: std::io::Error) -> String {
     format!("is cut off or damaged: {error}")
@@ -360,6 +361,10 @@ mod tests {
         for end in [LEGACY.len() + 2, 60, 150, whole.len() - 30, whole.len() - 1] {
             assert!(legacy(&whole[..end]).is_err(), "{end}");
         }
+        let mut endless = whole.clone();
+        let count = whole.len() - 6 * 4 - 8;
+        endless[count..count + 8].copy_from_slice(&(u64::MAX / 4).to_le_bytes());
+        assert!(legacy(&endless).err().unwrap().contains("ends after the file"));
         let mut small = legacy(&first_release(&[0.0; 3])).unwrap();
         assert!(small.values("features.0.bias").unwrap_err().contains("larger than its storage"));
         assert!(plain_pickle(&mut &b"\x80\x02X\xff\xff\xff\xffabc."[..]).is_err());
