@@ -4,9 +4,9 @@
     pip install numpy pillow
     python3 scripts/draw_streets.py [--out tests/fixtures/streets] [--seed 0]
 
-The boxes come from the renderer: each encloses the visible pixels of its object. An object gets no box if less than 30 %
-of it is visible, or if it is only a few pixels large. One training frame shows no object and has no label file: in YOLO's
-layout this is a background frame. The same seed draws the same dataset.
+The boxes come from the renderer: each encloses the visible pixels of its object. An object gets no box if less than
+30 % of it is visible, or if it is only a few pixels large. One training frame shows no object and has no label file: in
+YOLO's layout this is a background frame. The same seed draws the same dataset.
 """
 
 import argparse

@@ -121,7 +121,7 @@ def draw_dead_leaves(rng, side):
 
 
 def draw_street(rng, side):
-    """A road to a vanishing point under a sky, lane marks, and boxes like houses and cars. By day, in haze, or at night."""
+    """A road to a vanishing point under a sky, lane marks, boxes like houses and cars. By day, in haze or at night."""
     x, y = unit_grid(side)
     horizon, vanish = rng.uniform(0.35, 0.6), rng.uniform(0.3, 0.7)
     height = np.clip(y / horizon, 0, 1)[..., None]
@@ -250,7 +250,7 @@ def principal_pairs(patches, width):
 
 
 def build(rng):
-    """All tensors. Each layer comes from patches of what the layers before it, as stored (f16), make of the pictures."""
+    """All tensors. Each layer comes from patches of what the layers before it, as stored in f16, make of pictures."""
     maps = (draw_pictures(rng, PICTURES, SIDE) - IMAGENET_MEAN) / IMAGENET_STD
     tensors, index = {}, 0
     for block, (convolutions, width) in enumerate(zip(BLOCKS, WIDTHS)):
