@@ -3,7 +3,7 @@ FROM rust:1-slim-bookworm AS build
 WORKDIR /source
 COPY Cargo.toml Cargo.lock ./
 COPY src src
-# The program holds the presets, and Cargo.toml names the benchmark.
+# The presets are compiled into the program. Cargo.toml names the benchmark.
 COPY configs configs
 COPY styles styles
 COPY tests/bench tests/bench
@@ -14,7 +14,7 @@ FROM debian:bookworm-slim
 COPY --from=build /built/bin/augment /usr/local/bin/augment
 COPY configs /presets/configs
 COPY styles /presets/styles
-# Whoever it runs as needs no home and writes nowhere but here.
+# Any user can run it: it needs no home folder and writes only here.
 WORKDIR /data
 USER 1000:1000
 ENTRYPOINT ["augment"]

@@ -3,7 +3,7 @@
 _default:
     @just --list
 
-# What CI runs: format, the main job on the sample, tests, lint, documentation
+# Everything that CI runs: format, the main job on the sample, tests, pages, lint, documentation
 ci:
     .ci/run
 
@@ -12,24 +12,24 @@ lint:
     cargo fmt --check
     cargo clippy --release --all-targets -- -D warnings
 
-# The same with CUDA, whether this computer has it or not
+# Clippy on the build for GPUs; works without CUDA
 lint-cuda:
     scripts/check_cuda
 
 test:
     cargo test --release
 
-# The pages of preview and report in a headless Chromium (needs node, npm and chromium; CHROMIUM names another one)
+# Check the pages of preview and report in a browser (needs node, npm and Chromium; CHROMIUM names another browser)
 check-pages:
     cargo build --release
     npm ci --prefix tests/pages --no-audit --no-fund
     node tests/pages/check.mjs target/release/augment target/pages
 
-# Licences and sources of all dependencies, where cargo-deny is installed
+# Check the licences and sources of all dependencies (needs cargo-deny)
 deny:
     cargo deny check bans licenses sources
 
-# The main job on the sample that the repository holds
+# The main job on the sample in the repository
 demo:
     cargo run --release -- --config configs/fog.yaml tests/fixtures/streets
 
@@ -37,23 +37,23 @@ demo:
 augment CONFIG DATASET *FLAGS:
     cargo run --release -- --config {{ CONFIG }} {{ DATASET }} {{ FLAGS }}
 
-# A few frames under every style, on one page: just preview configs/night.yaml ~/datasets/drive --open
+# Stylize a few frames under every style, onto one page: just preview configs/night.yaml ~/datasets/drive --open
 preview CONFIG DATASET *FLAGS:
     cargo run --release -- preview --config {{ CONFIG }} {{ DATASET }} {{ FLAGS }}
 
-# What outputs hold, on one page: just report ~/datasets/drive-night --open
+# Show outputs on one page: just report ~/datasets/drive-night --open
 report *OUTPUTS:
     cargo run --release -- report {{ OUTPUTS }}
 
-# Seconds per evaluation and per frame on this machine
+# Measure seconds per evaluation and per frame on this computer
 bench *FLAGS:
     cargo run --release -- bench --config configs/fog.yaml {{ FLAGS }}
 
-# How far outputs moved and what they kept: just evaluate vgg19.safetensors datasets/drive-fog --sheet drive-fog.png
+# How far frames moved and what they kept: just evaluate vgg19.safetensors datasets/drive-fog --sheet drive-fog.png
 evaluate WEIGHTS *OUTPUTS:
     python3 scripts/evaluate.py --weights {{ WEIGHTS }} {{ OUTPUTS }}
 
-# Has Ultralytics read and train on outputs, or on the sample: just check-ultralytics datasets/drive-fog
+# Let Ultralytics read and train on outputs, or on an output of the sample: just check-ultralytics datasets/drive-fog
 check-ultralytics *OUTPUTS:
     test -x target/ultralytics/bin/python || python3 -m venv target/ultralytics
     target/ultralytics/bin/pip install --quiet --requirement scripts/requirements-ultralytics.txt

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""How long planning and resuming take, and how much memory, when a dataset is large and all of it is done.
+"""Measures the time and peak memory of planning and resuming for a large dataset whose frames are all done.
 
     cargo build --release
     python3 scripts/bench_scale.py [--frames 200000]
 
-Makes a tree of tiny frames with labels in a temporary folder, has augment stylize the first few, and then writes for all
-others what a finished run would have left: outputs, labels and rows. The fingerprints and seeds of these rows are
-computed here anew, as src/plan.rs and src/fingerprint.rs document them. Timed are a dry run (planning) and a run that
-finds nothing to do (planning and resuming).
+Makes a dataset of tiny frames with labels in a temporary folder. augment stylizes the first frame. For all others this
+script writes what a finished run would have left: images, labels and rows. It computes the seeds of these rows as
+src/plan/draws.rs does, and their fingerprints as src/files/fingerprint.rs does. Then it times a dry run (planning) and
+a run that finds nothing to do (planning and resuming).
 """
 import argparse
 import hashlib
@@ -23,7 +23,7 @@ p.add_argument("--frames", type=int, default=200_000)
 a = p.parse_args()
 
 SETTINGS = ["stylize.size=32", "stylize.steps=1", "stylize.content.layers={relu1_1: 1}", "stylize.style.layers={relu1_1: 1}"]
-# A binary picture of 16x16 pixels, 8 bits a colour, as BMP: the smallest that every decoder reads.
+# A BMP of 16x16 pixels, 8 bits a colour.
 PIXELS = bytes((x * 16, y * 16, 128)[c] for y in range(16) for x in range(16) for c in range(3))
 BMP = b"BM" + (54 + len(PIXELS)).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little")
 BMP += (40).to_bytes(4, "little") + (16).to_bytes(4, "little") * 2 + b"\1\0\x18\0" + bytes(24) + PIXELS
@@ -42,13 +42,13 @@ def run(folder, *flags):
 
 
 def seed_of(relative):
-    """The job's number of src/plan.rs for seed 0 and variant 1, of which JSON gets 53 bits."""
+    """The seed of a job: the hash of src/plan/draws.rs for seed 0 and variant 1, cut to 53 bits, which JSON holds."""
     data = b"augment 1\0" + b"job" + b"\0" + bytes(8) + (1).to_bytes(4, "little") + relative.encode()
     return int.from_bytes(hashlib.sha256(data).digest()[:8], "little") >> 11
 
 
 def times(stats):
-    """Lengths and times in one number, as src/fingerprint.rs has it."""
+    """Lengths and times in one number, as src/files/fingerprint.rs computes it."""
     all = 0
     for value in (v for s in stats for v in (s.st_size, s.st_mtime_ns)):
         all = (all * 0x9E3779B97F4A7C15 + value) % 2**64

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times one evaluation (loss and gradient to the pixels) here and in PyTorch: the same network, losses and picture.
+"""Times one evaluation (the loss and its gradient with respect to the pixels) in augment and in PyTorch.
 
     pip install torch numpy pillow safetensors
     cargo build --release
@@ -7,10 +7,11 @@
     cargo build --release --features cuda
     python3 scripts/bench_vs_torch.py --weights vgg19.safetensors --device cuda --size 384 --height 216 --evals 60
 
-The programs take turns (PyTorch in f32, PyTorch under bf16 autocast, augment; on a GPU augment in f32 and in bf16), each in a
-process of its own, so that a machine whose speed drifts is fair to all. On a GPU they work on as many pictures at once as
-augment does, and a second is that of one picture. Ratios are taken within a turn; medians over the turns are printed, and
-the first style loss of both, which must agree within 1 %.
+Both use the same network, losses and picture. They take turns, each in a process of its own, so that a drift of the
+machine's speed affects both. A turn on the CPU is augment in f32, PyTorch in f32, PyTorch with bf16 autocast. A turn on
+a GPU is augment and PyTorch in f32, then both in bf16; each works on a batch of the size that augment chooses, and
+times are per picture. Ratios are computed within a turn. Printed are their medians over the turns, and the first style
+loss of both programs, which must agree within 1 %.
 """
 import argparse
 import json
@@ -64,7 +65,7 @@ def load_trunk(path):
 
 
 def torch_worker(a):
-    """Prints seconds per evaluation and picture and the first style loss as JSON."""
+    """Prints JSON: seconds per evaluation and picture, memory, and the first style loss."""
     import torch
     import torch.nn.functional as F
 
@@ -92,7 +93,7 @@ def torch_worker(a):
         return rows @ rows.transpose(1, 2) / rows.shape[2]
 
     def off(found, target):
-        """The relative squared distance of every picture."""
+        """The relative squared distance, for each picture of the batch."""
         return ((found.float() - target) ** 2).flatten(1).sum(1) / (target**2).flatten(1).sum(1)
 
     content, style = read(a.content), read(a.style)
@@ -101,7 +102,7 @@ def torch_worker(a):
         grams = {name: gram(value) for name, value in taps(style).items() if name in STYLE}
     x = content.clone().requires_grad_(True)
     seconds, first = [], None
-    # The first two choose kernels and warm memory up.
+    # The first two evaluations choose kernels and allocate memory; they do not count.
     for _ in range(a.evals + 2):
         begun = time.perf_counter()
         x.grad = None
@@ -128,7 +129,7 @@ def torch_turn(a, precision, batch):
 
 
 class GpuMemory(threading.Thread):
-    """Asks the driver what this process' GPU holds, as long as a program runs."""
+    """Asks the driver every 50 ms how much memory of GPU 0 is in use, and keeps the maximum."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -162,7 +163,7 @@ def augment_turn(a, config, precision):
 
 
 def augment_first_loss(a, folder, config):
-    """The style loss of the unchanged content, from a one-step run over it."""
+    """The style loss of the content picture itself, from a run of one step."""
     output = os.path.join(folder, "out")
     command = [a.binary, "--config", config, os.path.join(folder, "data"), "--output", output, "--quiet"]
     subprocess.run(command + ["--weights", a.weights, "--device", a.device], check=True, capture_output=True)
@@ -174,7 +175,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--weights", required=True)
     p.add_argument("--size", type=int, default=512, help="width of the picture")
-    p.add_argument("--height", type=int, help="height of the picture, as its width unless said")
+    p.add_argument("--height", type=int, help="height of the picture; by default its width")
     p.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     p.add_argument("--runs", type=int, default=3)
     p.add_argument("--evals", type=int, default=8)
@@ -198,7 +199,7 @@ def main():
         with open(config, "w", encoding="utf-8") as file:
             long = max(a.size, a.height)
             file.write(f"styles: [{{path: style.png}}]\nstylize: {{size: {long}, steps: 1, init: content}}\n")
-        # What the processor has is compared with both; on a GPU like is compared with like.
+        # For each precision of augment, those of PyTorch that it is compared with.
         pairs = {"f32": ["f32"], "bf16": ["bf16"]} if a.device == "cuda" else {"f32": ["f32", "bf16"]}
         ratios = {}
         for turn in range(1, a.runs + 1):

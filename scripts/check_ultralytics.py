@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Has Ultralytics read outputs of augment, counts what it finds there, and trains on them for an epoch.
+"""Checks outputs of augment with Ultralytics: what it counts in them, and that it can train on them.
 
     just check-ultralytics [OUT ...]
 
-OUT is a finished output with a data.yaml. Without one, the sample is stylized into fog and night, into one output. For each
-OUT the images and instances of every split are counted twice, by Ultralytics' own scan and from the files, and must be the
-same, without any that are corrupt; `train` must be originals and all pictures that the manifest knows to be done, with
-their originals' labels. Then a small model is trained from scratch on the CPU. Nothing is fetched from the network.
-Ultralytics leaves its caches (*.cache) beside the labels, as it always does.
+OUT is a finished output with a data.yaml. Without one, the script stylizes the sample into fog and night, into one
+output.
+
+For each OUT it counts the images and instances of every split twice: with Ultralytics' own scan, and from the files.
+Both must agree, and nothing may be corrupt. `train` must hold originals and all new images that are done by the
+manifest, with the labels of their originals. Then it trains a small model from scratch for one epoch on the CPU. It
+uses no network. Ultralytics leaves its caches (*.cache) beside the labels, as it always does.
 """
 import argparse
 import collections
@@ -24,7 +26,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PLACE = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 WORK = PLACE / "check-ultralytics"
-# Before the import, which reads them.
+# Ultralytics reads these when it is imported.
 os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false", YOLO_CONFIG_DIR=str(WORK),
                   MPLCONFIGDIR=str(WORK / "mpl"))
 WORK.mkdir(parents=True, exist_ok=True)
@@ -44,7 +46,7 @@ def no_network(*_):
 
 
 class Scanned(YOLODataset):
-    """A dataset that is always scanned anew and remembers what Ultralytics said of it."""
+    """A dataset that is scanned without the cache, and that keeps the results and messages of the scan."""
 
     def get_cache_hash(self):
         return str(time.time_ns())
@@ -81,7 +83,7 @@ def lines_of(image):
 
 
 def from_files(images):
-    """The same counts without Ultralytics, which takes lines that stand twice once."""
+    """The same counts without Ultralytics. Like Ultralytics, it counts a repeated line once."""
     lines = [lines_of(image) for image in images]
     distinct = [{tuple(map(float, line)) for line in own} for own in lines]
     twice = sum(len(some) < len(own) for some, own in zip(distinct, lines))
@@ -89,7 +91,7 @@ def from_files(images):
 
 
 def check_new_images(out, train):
-    """Of each picture that is done: it is trained on, and its label is its original's. Returns how many there are."""
+    """Checks that each new image is trained on, with the label of its original. Returns the number of new images."""
     last = {}
     for row in map(json.loads, (out / "manifest.jsonl").read_text().splitlines()):
         last[row["output"]] = row
@@ -101,7 +103,7 @@ def check_new_images(out, train):
     assert sources & known, "no original is trained on"
     for row in trained:
         new, old = label_of((out / row["output"]).resolve()), label_of(pathlib.Path(row["source"]).resolve())
-        assert new.is_file() == old.is_file(), f"{new}: there and not beside its original, or the other way round"
+        assert new.is_file() == old.is_file(), f"{new}: new image and original must both have a label, or neither"
         assert not new.is_file() or new.read_bytes() == old.read_bytes(), f"{new}: is not its original's"
     return len(trained)
 
@@ -155,7 +157,7 @@ def main():
     args = parser.parse_args()
     socket.getaddrinfo = socket.socket.connect = no_network
     settings.update({"sync": False, "runs_dir": str(WORK / "runs"), "datasets_dir": str(WORK)})
-    # The one that it would fetch otherwise, to draw with.
+    # Ultralytics would download these fonts.
     font = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
     for name in ("Arial.ttf", "Arial.Unicode.ttf"):
         shutil.copy(font, pathlib.Path(settings.file).parent / name)

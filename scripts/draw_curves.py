@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Draws how the loss fell, evaluation by evaluation, from the manifests of finished outputs.
+"""Draws the loss by evaluation, from the manifests of finished outputs.
 
     pip install pillow
     python3 scripts/draw_curves.py OUT [OUT ...] --out curves.png
 
-One colour for each OUT: a thin line for each frame and a thick one for their median, as a share of the loss that the frame
-began with. Made for comparing settings over the same frames; with several scales the coarse ones come first, and their
-losses do not compare.
+Each OUT has a colour, with a thin line for each frame and a thick one for the median. A line is the loss as a share of
+the frame's first loss. Use it to compare settings over the same frames, with `scales: 1`: losses of different scales do
+not compare.
 """
 import argparse
 import json
@@ -23,14 +23,14 @@ COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 
 
 def curves(folder):
-    """The last row of each output: its losses over the first."""
+    """For each frame that is done: the lowest loss so far over the first loss, by evaluation."""
     last = {}
     with open(os.path.join(folder, "manifest.jsonl"), encoding="utf-8") as rows:
         for line in rows:
             row = json.loads(line)
             last[row["output"]] = row
     losses = [row["losses"] for row in last.values() if row["status"] == "done" and len(row.get("losses", [])) > 1]
-    # The line search may try a worse point; what counts is the best one so far.
+    # The line search may try a worse point. The best one so far counts.
     return [[min(curve[: n + 1]) / curve[0] for n in range(len(curve))] for curve in losses]
 
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Draws a small detection dataset in YOLO layout: clear-day streets with exact boxes, for tests and for a first try.
+"""Draws the sample: a small detection dataset in YOLO's layout, streets by day with exact boxes.
 
     pip install numpy pillow
     python3 scripts/draw_streets.py [--out tests/fixtures/streets] [--seed 0]
 
-Boxes are read off the renderer: each one encloses the pixels of its object that can be seen. An object of which more than
-70 % is hidden by others, or that is only a few pixels large, gets none. One training frame shows no object and has no
-label file, which is how YOLO marks a background frame. The same seed draws the same dataset.
+The boxes come from the renderer: each encloses the visible pixels of its object. An object gets no box if less than
+30 % of it is visible, or if it is only a few pixels large. One training frame shows no object and has no label file: in
+YOLO's layout this is a background frame. The same seed draws the same dataset.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from scene import Street, cars_ahead, country, highway, person, town
 
 NAMES = ["car", "truck", "pedestrian", "traffic light"]
 WIDTH, HEIGHT, SUPERSAMPLING = 640, 360, 2
-HIDDEN, SMALLEST = 0.7, 5  # share of the outline, pixels
+HIDDEN, SMALLEST = 0.7, 5  # the greatest hidden share of an object, the least side of a box in pixels
 
 
 @dataclass
@@ -78,8 +78,8 @@ def frames():
     ]
 
 
-def furnish(frame, rng):
-    """Everything that stands in a frame."""
+def items_of(frame, rng):
+    """Everything that a frame shows."""
     street, traffic = frame.street, []
     if frame.objects:
         traffic = cars_ahead(rng, street, frame.traffic, 9, 50)
@@ -94,7 +94,7 @@ def furnish(frame, rng):
 
 
 def boxes(g, labels):
-    """YOLO lines (class, centre x, centre y, width, height as shares of the frame) of what can be seen."""
+    """YOLO's lines for the visible objects: class, then centre x, centre y, width and height as shares of the frame."""
     h, w = g.ids.shape
     lines = []
     for ident, label in labels.items():
@@ -112,7 +112,7 @@ def boxes(g, labels):
 
 def draw(frame, rng):
     """The picture and its label lines."""
-    items = furnish(frame, rng)
+    items = items_of(frame, rng)
     g = GBuffer(Camera(WIDTH * SUPERSAMPLING, HEIGHT * SUPERSAMPLING, fov=frame.fov))
     labels = g.draw(items)
     light = illuminate(g, items, frame.sky, rng)

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Draws the style references that ship with the project: streets in fog, rain, snow, at night and at dusk, and paintings.
+"""Draws the style references in styles/: streets in fog, rain and snow, at night and at dusk, and paintings.
 
     pip install numpy pillow
     python3 scripts/draw_styles.py [--out styles] [--seed 0] [--only fog,rain]
 
-Every picture is rendered from nothing, so it may be used for anything. The same seed draws the same pictures. Neural
-style transfer reads from a reference its colours, its contrast and its textures at several scales, wherever they lie;
-so each one is a whole street seen from a car, with the depth that fog needs and the sky above the road where it belongs.
+Every picture is computed without photos, so anybody may use it for anything. The same seed draws the same pictures.
+Style transfer takes colours, contrast and textures at several scales from a reference. So each reference is a whole
+street seen from a car, with depth for fog, and with the sky above the road.
 """
 
 import argparse
@@ -43,7 +43,7 @@ FOG_LAYER = 250.0  # metres
 
 
 def render(rng, street, items, sky, wet=0.0, snow=0.0, visibility=None, airlight=None, headlights=False, **view):
-    """Linear light of a street under a sky, and its depth, at the size of the picture."""
+    """Linear light of a street under a sky, and the distance of each pixel in metres, at the size of the picture."""
     camera = Camera(WIDTH * SUPERSAMPLING, HEIGHT * SUPERSAMPLING, **view)
     g = GBuffer(camera)
     g.draw(items)
@@ -51,7 +51,7 @@ def render(rng, street, items, sky, wet=0.0, snow=0.0, visibility=None, airlight
     if snow:
         cover_with_snow(g, street, snow, rng)
     lamps = list(street.lamps)
-    if headlights:  # our own low beam, tilted down
+    if headlights:  # the low beam of the camera's car, tilted down
         lamps += [Lamp((x, 0.7, 0.2), (32, 30, 25), (0, -0.035, 1), 0.93) for x in (-0.6, 0.6)]
     mirror = wet_road(g, street, items, sky, wet, lamps, rng) if wet else None
     light = illuminate(g, items, sky, rng, lamps, mirror, background)
@@ -66,7 +66,7 @@ def fog(light, distance, visibility, airlight, camera, rng):
     a black object keeps 2 % of its contrast. The air drifts in banks, so b varies by some percent; the air light grows
     towards the sky, where less of the ground's darkness is scattered in."""
     banks = Texture(rng, 1, 1.8).sample(*np.meshgrid(np.arange(light.shape[1]) / 4, np.arange(light.shape[0]) / 2), 1)
-    # The depth of the layer bounds the way through it where there is only sky.
+    # The fog is a layer, so that towards the sky the way through it ends.
     up = np.maximum(camera.dy[:, None], 1e-3) / np.hypot(camera.dy[:, None], 1)
     way = np.minimum(distance, FOG_LAYER / up)
     depth = np.exp(-3.912 / visibility * way * np.exp(0.10 * banks))
@@ -76,8 +76,8 @@ def fog(light, distance, visibility, airlight, camera, rng):
 
 
 def wet_road(g, street, items, sky, wet, lamps, rng):
-    """Water darkens asphalt, because light that the film reflects inwards meets it again (Lekner and Dorf 1988), and
-    mirrors the street. Ripples and grain stretch the mirror image towards the viewer, hence the tall reflections."""
+    """Darkens the road and returns what it mirrors. Water darkens asphalt because its film reflects light back onto it
+    (Lekner and Dorf 1988). Ripples and grain stretch the mirror image towards the viewer, so reflections are tall."""
     points = g.points()
     x = points[..., 0] - street.bend * points[..., 2] ** 2
     road = (g.ids == GROUND) & (x > street.left() - street.pavement) & (x < street.right() + street.pavement)
@@ -95,7 +95,7 @@ def wet_road(g, street, items, sky, wet, lamps, rng):
 
 
 def cover_with_snow(g, street, depth, rng):
-    """Snow lies where surfaces face up; on the road traffic leaves dark, wet tracks in it."""
+    """Snow lies where surfaces face up. Traffic leaves dark, wet tracks on the road."""
     points = g.points()
     x = points[..., 0] - street.bend * points[..., 2] ** 2
     foot = np.minimum(g.depth, 400) / g.camera.focal * 2
@@ -140,7 +140,7 @@ def streaks(light, rng, count, length, strength, slant=0.06):
 
 
 def lens_drops(light, rng, count, size=(3, 11)):
-    """Drops on the windscreen: each is a small wide-angle lens that shows the scene upside down, darker at its rim."""
+    """Drops on the windscreen. Each is a wide-angle lens that shows the scene upside down and is darker at its rim."""
     h, w = light.shape[:2]
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     sx, sy, rim, soft = x.copy(), y.copy(), np.ones((h, w), np.float32), np.zeros((h, w), np.float32)
@@ -158,8 +158,8 @@ def lens_drops(light, rng, count, size=(3, 11)):
 
 
 def flakes(light, depth, rng, count, brightness):
-    """Falling snow: the number of flakes grows with the square of the distance, their size falls with it, and near
-    ones are blurred by the fall and out of focus. A flake behind an object is not seen."""
+    """Falling snow. The number of flakes grows with the square of the distance, and their size shrinks with it. Near
+    ones are blurred by the fall and out of focus. Objects hide the flakes behind them."""
     h, w = light.shape[:2]
     for near, far in ((1.2, 4), (4, 12), (12, 40)):
         image = Image.new("L", (w * 2, h * 2))
@@ -315,7 +315,7 @@ def draw_dusk(rng, k):
 
 
 def draw_painting(rng, k):
-    """Late light over a street, painted in strokes: broad first, then finer ones where the picture asks for them."""
+    """Late light over a street, painted in strokes: first broad ones, then finer ones where the picture needs them."""
     street = Street(pavement=0.8, season=["summer", "autumn", "summer"][k], bend=[0.0006, -0.0006, 0][k], lit=k == 2)
     items = [country, country, town][k](rng, street, cars_ahead(rng, street, 2, 12, 50, lights=k == 2))
     sky = [
@@ -340,14 +340,14 @@ def draw_painting(rng, k):
 
 
 def vivid(image, amount):
-    """Spreads colours away from grey, as a painter's palette does."""
+    """Makes colours more saturated, as in a painting."""
     grey = image @ np.array([0.299, 0.587, 0.114], np.float32)
     return np.clip(grey[..., None] + (image - grey[..., None]) * amount + 0.03, 0, 1)
 
 
 def flow_field(image, rng, swirl):
-    """Angle of the strokes: along edges where there are any (from the smoothed structure tensor), else with a slow
-    random field."""
+    """The angle of the strokes: along edges where there are any (by the smoothed structure tensor), elsewhere by a
+    smooth random field."""
     grey = image.mean(-1)
     gy, gx = np.gradient(grey)
     tensor = convolve(np.stack([gx * gx - gy * gy, 2 * gx * gy], -1), gaussian(4))
@@ -431,7 +431,7 @@ def main():
     args = options.parse_args()
     for condition in args.only.split(","):
         for k in range(3):
-            # A generator to each picture, so that one can be changed without changing the others.
+            # Each picture has a generator of its own, so that a change to one does not change the others.
             rng = np.random.default_rng([args.seed, list(CONDITIONS).index(condition), k])
             path = args.out / condition / f"{condition}_{k + 1}.jpg"
             save(CONDITIONS[condition](rng, k), path)

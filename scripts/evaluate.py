@@ -1,31 +1,34 @@
 #!/usr/bin/env python3
-"""Judges finished outputs by their manifests: how far the frames moved to their styles, and what they kept.
+"""Judges finished outputs: how far the frames moved towards their styles, and what they kept.
 
     pip install torch numpy pillow safetensors
     python3 scripts/evaluate.py OUT [OUT ...] --weights vgg19.safetensors [--sheet sheet.png] [--csv frames.csv] [--json]
 
-OUT is an output folder (or its manifest.jsonl); shards and other datasets go into the same row as long as the condition
-is the same, `--by out` gives each OUT its own. Nothing is written but the sheet and the CSV. A column of the table is
+OUT is an output folder or its manifest.jsonl. The table has a row for each condition, over all OUTs; with `--by out` it
+has a row for each OUT. The script writes nothing but the sheet and the CSV. The columns are:
 
-gap_left    style distance of the result over that of the frame: 1 = did not move, 0 = the style's own statistics. Mean over
-            relu1_1 to relu5_1 of ImageNet's VGG19 of |G-S|^2/|S|^2, long side 384. Median.
+gap_left    style distance of the result over that of the frame: 1 = did not move, 0 = the style's own statistics. The
+            distance is the mean of |G-S|^2/|S|^2 over relu1_1 to relu5_1 of ImageNet's VGG19, at a long side of 384.
+            Median.
 gap_inner   the same for the picture inside letterbox bars. Median.
-edges       correlation of the luma gradients of result and frame: 1 = each edge is where it was, as strong beside the
-            others as it was. Median.
-box_edges   the same inside the labelled boxes: the 5th percentile of all boxes with sides of 8 pixels or more, without
-            those that are flat in the frame (a contrast, see below, under 1/255).
-contrast    luma's deviation from its mean in a window of 1/40 of the long side, root mean square over a labelled box,
-            result over frame: the least of all boxes. 0 = the object is gone.
-sky         mean luma of the sky, frame > result, over the frames that have sky, and how many these are.
+edges       correlation of the luma gradients of result and frame: 1 = each edge is where it was, and as strong beside
+            the others as it was. Median.
+box_edges   the same inside the labelled boxes with sides of 8 pixels or more. The 5th percentile. Boxes that are flat
+            in the frame (a contrast, as below, under 1/255) do not count.
+contrast    how far luma is from its mean in a window of 1/40 of the long side: root mean square over a labelled box,
+            result over frame. 0 = the object is gone. The least of all boxes.
+sky         mean luma of the sky, frame > result, over the frames that have sky, and in brackets how many these are.
 seconds     wall time of a frame. Median.
 
-Bars are the outer rows and columns that are black (98 % of their pixels under luma 0.06). Sky is looked for in the frame,
-never in the result, shrunk to a long side of 256 without its bars: pixels that are bright (luma or blue over 0.5), smooth
-(luma's gradient under 0.03), in the upper 60 % and connected to the top row by such pixels, where they are 5 % of the
-picture or more. Pale ceilings, and roads seen from above, pass too; sky behind twigs, dark clouds and nights do not.
+Bars are the outer rows and columns that are black: 98 % of their pixels have a luma under 0.06.
 
-The sheet shows frame, style and result: first the frames whose worst box kept least (box_edges times contrast), taking
-conditions in turn, then as many others, spread evenly over gap_left. The worst box is red.
+Sky is searched in the frame, never in the result. The frame is first shrunk to a long side of 256 without its bars. Sky
+pixels are bright (luma or blue over 0.5) and smooth (gradient of luma under 0.03), lie in the upper 60 %, and are
+connected to the top row by such pixels. If they are less than 5 % of the picture, it has no sky. Pale ceilings, and
+roads seen from above, pass for sky. Sky behind twigs, dark clouds and night skies do not.
+
+The sheet shows frame, style and result. First come the frames whose worst box kept least (box_edges times contrast),
+from the rows of the table in turn. As many others follow, spread evenly over gap_left. The worst box is red.
 """
 import argparse
 import csv
@@ -50,7 +53,7 @@ Image.MAX_IMAGE_PIXELS = None  # frames may be large
 
 
 def read(path):
-    """The upright picture in RGB, as YOLO's loaders and augment see it."""
+    """The picture in RGB, turned upright, as YOLO's loaders and augment read it."""
     image = ImageOps.exif_transpose(Image.open(path))
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image, np.float32) / 257).round().clip(0, 255).astype(np.uint8))
@@ -62,7 +65,7 @@ def luma(image):
 
 
 def read_boxes(path, width, height):
-    """[(x0, y0, x1, y1)] in pixels. A line is a class and a box, or a class and a polygon, taken by its bounding box."""
+    """[(x0, y0, x1, y1)] in pixels. A line is a class and a box or polygon. Of a polygon, the bounding box counts."""
     boxes = []
     if not path or not os.path.isfile(path):
         return boxes
@@ -74,7 +77,7 @@ def read_boxes(path, width, height):
                 continue
             if len(v) < 4 or not np.isfinite(v).all():
                 continue
-            if len(v) <= 5:  # the fifth is a confidence
+            if len(v) <= 5:  # a fifth number is a confidence
                 x0, y0, x1, y1 = v[0] - v[2] / 2, v[1] - v[3] / 2, v[0] + v[2] / 2, v[1] + v[3] / 2
             else:
                 x, y = v[: len(v) // 2 * 2].reshape(-1, 2).T
@@ -93,7 +96,7 @@ def inner_box(y):
         light = np.flatnonzero(np.percentile(lines, 98, axis=1) >= 0.06)
         if len(light) == 0:
             return 0, 0, y.shape[1], y.shape[0]
-        first, last, trim = light[0], light[-1] + 1, len(lines) // 200  # what JPEG smears at the seam
+        first, last, trim = light[0], light[-1] + 1, len(lines) // 200  # JPEG smears the seam
         ends.append((first + trim if first else 0, last - trim if last < len(lines) else len(lines)))
     return int(ends[0][0]), int(ends[1][0]), int(ends[0][1]), int(ends[1][1])
 
@@ -130,7 +133,7 @@ def find_sky(small):
 
 
 class Judge:
-    """Style distances on the CPU by a frozen VGG19."""
+    """Computes style distances with VGG19 on the CPU."""
 
     def __init__(self, weights):
         import torch
@@ -148,7 +151,7 @@ class Judge:
                     weight = weight.contiguous(memory_format=torch.channels_last)
                     self.trunk.append((f"relu{block}_{conv}", weight, bias))
                     index += 2
-        # Rows come sorted by frame: its Grams are needed again at once or never, those of a style in any row.
+        # Rows come sorted by frame: its Gram matrices are needed again soon or never, those of a style at any time.
         self.of_style = functools.cache(lambda path: self.grams(read(path)))
         self.of_frame = functools.lru_cache(4)(lambda path, crop: self.grams(read(path).crop(crop)))
 
@@ -209,7 +212,7 @@ def measure(judge, row):
         part = np.s_[..., y0:y1, x0:x1]
         was, left = (float(np.sqrt((d[part] ** 2).mean())) for d in (dc, do))
         edges = correlation(c[part], o[part])
-        if was > 1 / 255:  # else there is nothing to lose
+        if was > 1 / 255:  # a flat box has no contrast to lose
             kept = edges * min(left / was, 1)
             found["boxes"].append({"box": (x0, y0, x1, y1), "edges": edges, "contrast": left / was, "kept": kept})
     small = shrink(source, inner)
@@ -272,7 +275,7 @@ def write_csv(path, frames):
 
 
 def choose(frames, groups, count):
-    """The worst `count` by boxes, groups in turn, and as many of the rest, spread evenly over gap_left."""
+    """The `count` frames with the worst boxes, from the groups in turn, and as many others, spread over gap_left."""
     queues = [sorted((f for f in group if f["worst"]), key=lambda f: f["worst"]["kept"]) for group in groups]
     turns = [queue[i] for i in range(max(map(len, queues))) for queue in queues if i < len(queue)]
     worst = turns[:count]
@@ -282,7 +285,7 @@ def choose(frames, groups, count):
 
 
 def tile(path, box, frame=None):
-    """The picture, as large as fits into `box`, with the frame's labels."""
+    """The picture, as large as fits into `box`, with the boxes of `frame` drawn."""
     image = read(path)
     size = image.size
     scale = min(box[0] / size[0], box[1] / size[1])
@@ -339,11 +342,11 @@ def write_sheet(path, frames):
 
 
 class Stop(Exception):
-    """What ends the program, in one line."""
+    """An error that ends the program; its message is one line."""
 
 
 def read_manifest(out):
-    """The rows that are done; the last row of an output counts."""
+    """The rows that are done. The last row of each image counts."""
     path = out if os.path.isfile(out) else os.path.join(out, "manifest.jsonl")
     if not os.path.isfile(path):
         raise Stop(f"{path}: no such manifest; OUT must be a finished output of augment")
@@ -355,7 +358,7 @@ def read_manifest(out):
                 kept = {k: row[k] for k in ("source", "style", "output", "condition", "seconds")}
                 rows[row["output"]] = (row.get("status"), row.get("label"), kept)
             except (ValueError, KeyError, TypeError):
-                continue  # cut off by a kill
+                continue  # a line that was cut off when the program was killed
     done = []
     for output, (status, label, kept) in rows.items():
         if status == "done":
@@ -383,7 +386,7 @@ def evaluate(a):
     for i, row in enumerate(sorted(rows, key=lambda r: (r["source"], r["out"], r["output"])), 1):
         try:
             frames.append(measure(judge, row))
-        except (OSError, ValueError, SyntaxError) as error:  # moved, deleted or broken since
+        except (OSError, ValueError, SyntaxError) as error:  # a file was moved, deleted or damaged
             print(f"skipped {row['output']}: {error}", file=sys.stderr)
         if sys.stderr.isatty():
             print(f"\r{i} of {len(rows)}", end="\n" if i == len(rows) else "", file=sys.stderr, flush=True)
@@ -411,7 +414,7 @@ def main():
     p.add_argument("--json", action="store_true", help="print the table as JSON")
     p.add_argument("--sheet", metavar="PATH", help="write a sheet of frames, styles and results")
     p.add_argument("--csv", metavar="PATH", help="write all figures of each frame")
-    p.add_argument("--rows", type=int, default=6, help="worst frames on the sheet, and as many others (6)")
+    p.add_argument("--rows", type=int, default=6, help="number of worst frames on the sheet, and of others (6)")
     a = p.parse_args()
     if a.rows < 1:
         p.error("--rows must be 1 or more")

@@ -1,35 +1,45 @@
 #!/usr/bin/env python3
-"""Makes `src/nst/builtin.safetensors`, the backbone that runs where no ImageNet weights are at hand.
+"""Makes `src/nst/builtin.safetensors`, the backbone that is used where no ImageNet weights are installed.
 
     pip install numpy safetensors
     python3 scripts/make_builtin.py [--out src/nst/builtin.safetensors] [--seed 0]
 
-It has VGG19's topology and input convention in narrow form and holds nothing learned from anybody's data: pictures drawn
-here, and for every convolution the principal components of the patches that reach it. Stacking them is PCANet (Chan et
-al. 2015). On one patch of natural statistics the components are what vision has in front (Hancock, Baddeley and Smith
-1992; Ruderman, Cronin and Chiao 1998): brightness, two opponent colours, then oriented derivatives of rising order.
+It is a narrow VGG19 with the same topology and input. Nothing in it was learned from anybody's data. This script draws
+pictures. The kernels of each convolution are the principal components of the patches that reach it. Stacking them is
+PCANet (Chan et al. 2015). On one patch of a natural picture the components are brightness, two opponent colours, and
+oriented derivatives of rising order, as in early vision (Hancock, Baddeley and Smith 1992; Ruderman, Cronin and Chiao
+1998).
 
 Why they carry style: a Gram matrix of such channels holds the means, contrasts and colour covariances of a picture, scale
-by scale, so matching it moves haze, darkness and the sharpness of detail. Why random filters do not: a random 3x3
-kernel answers mostly to the finest scale, so its Gram matrix is matched by adding fine colour noise. Components in order
-of variance are smooth before they are fine, and deeper layers keep only the smooth ones of a growing window. Spherical
-k-means on whitened patches (Coates and Ng 2011), the better choice for telling objects apart, weighs all scales alike
-and measured no better than random filters; rotated and independent components came close to the plain ones. Thresholds
-(a negative bias) gained little and made L-BFGS diverge on some pictures.
+by scale. Matching it moves haze, darkness and the sharpness of detail. Why random filters do not: a random 3x3 kernel
+answers mostly to the finest scale, so fine colour noise is enough to match its Gram matrix. Components in order of
+variance are smooth before they are fine, and deeper layers keep only the smooth ones of a growing window.
 
-What else was measured, on 16 pairs of real frames with fog and night at 256 pixels, as mean log of the style distance
-that is left, judged by ImageNet's VGG19 (this bank -1.94, ImageNet's own -2.03; below -1.94 is better, and .02 is
-noise): components scaled by the fourth root of their variance, the same, but edges worse by .04; twice the width, the
-same; components of the differences of the pairs below alone, the same under a photoreal render, .13 worse in pixels; a
-quarter or half of the components from the sums of the pairs below, -1.88 and -1.54; Fisher discriminants of places for
-a quarter to a half, -1.61; thresholds of .3 from block 3 on, -1.81; the first components at two or three thresholds,
--1.87 to -1.91. Trained, by telling drawn pictures and their blur, haze, exposure and tint apart: from random kernels
--1.69 (untrained -1.46), from this bank -1.82. Short runs of 11,000 and 14,000 crops; a longer one is what remains to
-be tried.
+Also tried: spherical k-means on whitened patches (Coates and Ng 2011), which tells objects apart better, weighs all
+scales alike and was no better than random filters. Rotated and independent components came close to the plain ones.
+Thresholds (a negative bias) gained little and made L-BFGS diverge on some pictures.
 
-The same seed gives the same file with AVX2 on one thread as with AVX-512 on two: pictures are rounded to 8 bits, kernels
-to 16, and in between everything is in double precision, whose last bits, which differ between processors and linear
-algebra libraries, are then too small to matter.
+Measured on 16 pairs of real frames with fog and night at 256 pixels: the mean log of the style distance that is left,
+judged by ImageNet's VGG19. Lower is better; 0.02 is noise.
+
+    ImageNet's own weights                                                  -2.03
+    this bank                                                               -1.94
+    components scaled by the fourth root of their variance                  the same, but edges worse by 0.04
+    twice the width                                                         the same
+    components of the differences of the pairs below alone                  the same; 0.13 worse with `render: pixels`
+    a quarter, a half of the components from the sums of the pairs below    -1.88, -1.54
+    Fisher discriminants of places for a quarter to a half                  -1.61
+    thresholds of 0.3 from block 3 on                                       -1.81
+    the first components at two or three thresholds                         -1.87 to -1.91
+    trained to tell drawn pictures from their blur, haze, exposure, tint:
+        from random kernels (untrained: -1.46)                              -1.69
+        from this bank                                                      -1.82
+
+Training was short, 11,000 and 14,000 crops. A longer one has not been tried.
+
+The same seed gives the same file with AVX2 on one thread and with AVX-512 on two. Pictures are rounded to 8 bits and
+kernels to 16. In between everything is in double precision. Its last bits differ between processors and linear algebra
+libraries, but are too small to matter after rounding.
 """
 
 import argparse
@@ -59,7 +69,7 @@ def power_law_noise(rng, side, slope):
 
 
 def draw_colour(rng):
-    """A grey with some tint: mostly muted, sometimes saturated, as paint, plants and stone are."""
+    """A grey with some tint: mostly muted, sometimes saturated, like paint, plants and stone."""
     return np.clip(rng.beta(1.5, 1.5) + rng.normal(0, 0.12, 3) * rng.choice([0.4, 1, 2]), 0, 1)
 
 
@@ -83,7 +93,7 @@ def draw_clouds(rng, side):
 
 
 def draw_leaf(rng, picture, texture, radius):
-    """One ellipse or rectangle, shaded across and textured, with a sharp or (a shadow, a blur) a soft rim."""
+    """One ellipse or rectangle, shaded and textured. Its rim is sharp, or soft like that of a shadow."""
     side = len(picture)
     cx, cy, angle, aspect = *(rng.random(2) * side), rng.uniform(0, np.pi), rng.uniform(0.25, 1)
     left, top = (int(max(0, c - 1.5 * radius)) for c in (cx, cy))
@@ -111,7 +121,7 @@ def draw_dead_leaves(rng, side):
 
 
 def draw_street(rng, side):
-    """A road to a vanishing point under a sky, lane marks, house and car like boxes; then by day, in haze, or at night."""
+    """A road to a vanishing point under a sky, lane marks, boxes like houses and cars. By day, in haze or at night."""
     x, y = unit_grid(side)
     horizon, vanish = rng.uniform(0.35, 0.6), rng.uniform(0.3, 0.7)
     height = np.clip(y / horizon, 0, 1)[..., None]
@@ -225,8 +235,8 @@ def principal_pairs(patches, width):
     """Weight (9 C, width) and bias of a layer that splits each of the first width/2 components into its two signs.
 
     With mean m and covariance V L V^T of the patches p, the channels are +-(p - m) V L^-1/2: each has unit variance
-    before the ReLU, so that no channel drowns the others in the Gram matrix. The pair after the ReLU keeps all that the
-    component says (relu(t) - relu(-t) = t; Shang et al. 2016).
+    before the ReLU, so that no channel outweighs the others in the Gram matrix. After the ReLU, the pair still holds
+    the whole component: relu(t) - relu(-t) = t (Shang et al. 2016).
     """
     mean = patches.mean(axis=0)
     centred = patches - mean
@@ -240,7 +250,7 @@ def principal_pairs(patches, width):
 
 
 def build(rng):
-    """Layer by layer: patches of what the layers so far (as stored, in f16) make of the pictures -> the next layer."""
+    """All tensors. Each layer comes from patches of what the layers before it, as stored in f16, make of pictures."""
     maps = (draw_pictures(rng, PICTURES, SIDE) - IMAGENET_MEAN) / IMAGENET_STD
     tensors, index = {}, 0
     for block, (convolutions, width) in enumerate(zip(BLOCKS, WIDTHS)):

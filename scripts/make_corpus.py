@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Makes the corpus of odd and broken image files that the tests read, and the table of what must come of each.
+"""Makes tests/corpus: odd and broken image files, and a table of the expected result for each.
 
     pip install numpy pillow
     python3 scripts/make_corpus.py [--out tests/corpus]
 
-Every sound file shows the same four quadrants, so that orientation, planes and palettes show in their mean colours. The
-table `expected.tsv` has a line per file: `picture`, width and height, and the mean colours of the quadrants from left to
-right and top to bottom; or `fails` and words of the error. Both are said here, not read off the program. The same
-versions of the libraries write the same bytes.
+Every file that can be read shows the same four quadrants. So a wrong orientation, plane or palette changes their mean
+colours. The table `expected.tsv` has a line for each file: `picture`, width, height and the mean colours of the
+quadrants from left to right and top to bottom; or `fails` and words of the error. This script knows both, and does not
+ask the program. The same versions of the libraries write the same bytes.
 """
 
 import argparse
@@ -27,7 +27,7 @@ FOREIGN = "no jpeg, png, webp, bmp or tiff"
 
 
 def quadrants(width=WIDTH, height=HEIGHT, colours=(RED, GREEN, BLUE, SAND), grain=6):
-    """Four colours with some grain, so that no coder gets away with nothing."""
+    """Four colours with some grain, so that every coder has detail to store."""
     y, x = np.mgrid[:height, :width]
     which = (y >= (height + 1) // 2) * 2 + (x >= (width + 1) // 2)
     noise = (x * 7919 + y * 104729) % (2 * grain + 1) - grain
@@ -35,7 +35,7 @@ def quadrants(width=WIDTH, height=HEIGHT, colours=(RED, GREEN, BLUE, SAND), grai
 
 
 def means(pixels):
-    """Mean colours of the quadrants; those of a picture a pixel wide may be empty."""
+    """Mean colours of the quadrants. `-` is a quadrant without pixels, in a picture one pixel wide or high."""
     pixels = np.atleast_3d(pixels)
     pixels = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[..., :3]
     y, x = (pixels.shape[0] + 1) // 2, (pixels.shape[1] + 1) // 2
@@ -90,7 +90,7 @@ def exif(orientation, endian="<", kind=3):
 
 
 def segments(jpeg):
-    """Position and code of every marker up to the scan."""
+    """The position and code of every marker up to the start of the scan."""
     at = 2
     while jpeg[at + 1] != 0xDA:
         yield at, jpeg[at + 1]
@@ -119,7 +119,7 @@ def without(jpeg, wanted):
 
 
 def turned(pixels, orientation):
-    """What a viewer shows of stored pixels."""
+    """The stored pixels as a viewer shows them under an EXIF orientation."""
     turn = {
         1: lambda p: p,
         2: lambda p: p[:, ::-1],
@@ -134,7 +134,7 @@ def turned(pixels, orientation):
 
 
 def of_cmyk(cmyk):
-    """RGB of inks as most JPEGs hold them and as OpenCV takes them always: 255 is no ink."""
+    """RGB from inks where 255 is no ink, as in most JPEGs; OpenCV always reads them so."""
     inks = cmyk.astype(int)
     return (inks[..., :3] * inks[..., 3:] // 255).astype(np.uint8)
 
@@ -152,7 +152,7 @@ def jpegs(corpus, rgb):
     corpus.picture("jpeg_low_quality.jpg", encode(rgb, "JPEG", quality=30), rgb)
 
     inks = np.concatenate([rgb, np.full_like(rgb[..., :1], 230)], axis=2)
-    # Pillow turns the inks of CMYK over for Adobe's marker.
+    # With Adobe's marker, Pillow inverts the inks of CMYK.
     adobe = encode(Image.fromarray(255 - inks, "CMYK"), "JPEG", quality=95, subsampling=0)
     corpus.picture("jpeg_cmyk_adobe.jpg", adobe, of_cmyk(inks))
     corpus.picture("jpeg_cmyk_bare.jpg", without(adobe, 0xEE), of_cmyk(inks))
@@ -226,7 +226,7 @@ def png(width, height, depth, colour, rows, *extra, interlace=0, level=9):
 
 
 def rows_of(samples, depth=8):
-    """Filter 0 and the samples of each row, packed."""
+    """Each row: the byte 0 (no filter) and the packed samples."""
     samples = samples.reshape(samples.shape[0], -1)
     if depth == 16:
         packed = samples.astype(">u2").view(np.uint8)
@@ -308,7 +308,7 @@ def pngs(corpus, rgb):
 
 
 def tiff(entries, data, endian="<", next_directory=0):
-    """A directory of (tag, type, values) behind the data, which begins at byte 8."""
+    """A file of one directory. The data begin at byte 8, and the directory of (tag, type, values) follows them."""
     kinds = {1: "B", 3: "H", 4: "I"}
     sizes = {1: 1, 3: 2, 4: 4}
     directory = 8 + len(data) + len(data) % 2
@@ -348,7 +348,7 @@ def tiffs(corpus, rgb):
         corpus.picture(name, encode(rgb, "TIFF", compression=compression), rgb)
     corpus.picture("tiff_predictor.tif", encode(rgb, "TIFF", compression="tiff_lzw", tiffinfo={317: 2}), rgb)
     corpus.picture("tiff_big_endian.tif", tiff(basic(WIDTH, HEIGHT) + in_one_strip(raw, HEIGHT), raw, ">"), rgb)
-    # The last row and column of tiles reach over the edge.
+    # The last row and column of tiles reach beyond the picture.
     side, over = 48, np.pad(rgb, ((0, 48 - HEIGHT), (0, 96 - WIDTH), (0, 0)))
     tiles = b"".join(over[:, x : x + side].tobytes() for x in (0, side))
     places = [8, 8 + side * side * 3]
@@ -415,7 +415,7 @@ def bmp(width, height, bits, data, compression=0, table=b"", size=40):
 
 
 def bottom_up(rows):
-    """Rows of bytes, the last first, each as long as a multiple of four."""
+    """Rows of bytes, the last one first, each padded to a multiple of four bytes."""
     return b"".join(row.tobytes() + bytes(-len(row.tobytes()) % 4) for row in rows[::-1])
 
 
@@ -479,7 +479,7 @@ def webps(corpus, rgb):
     corpus.fails("webp_cut.webp", lossless[: len(lossless) // 2], JPEG_CUT)
     corpus.fails("webp_lossy_cut.webp", lossy[: len(lossy) // 2], JPEG_CUT)
     corpus.fails("webp_animated_cut.webp", animated[: len(animated) // 5], JPEG_CUT)
-    # Nothing but trivial codes: a few bytes are a picture of any size.
+    # Every Huffman code has a single symbol, so a few bytes are a picture of any size.
     tiny = lossless[20:21] + struct.pack("<I", 16382 | 16382 << 14) + bytes([0x88, 0x88, 0x08] + [0] * 12)
     corpus.fails("webp_16383x16383.webp", riff((b"VP8L", tiny)), "134 megapixels")
     corpus.fails("webp_canvas_of_16384x16384.webp", extended(16384, 16384, 0, (b"VP8L", lossless[20:])), "134 megapixels")
@@ -491,7 +491,7 @@ def webps(corpus, rgb):
 
 
 def strangers(corpus, rgb):
-    """What is no image, what is one under another name, sizes and names."""
+    """Files that are no images, images with the extension of another format, extreme sizes, and odd names."""
     avif = struct.pack(">I", 28) + b"ftypavif\0\0\0\0avifmif1miaf" + bytes(40)
     corpus.fails("zero_bytes.jpg", b"", "the file is empty")
     corpus.fails("one_byte.png", b"\x89", FOREIGN)

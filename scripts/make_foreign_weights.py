@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Makes tests/fixtures/weights anew: VGG19s of 16 channels as PyTorch and Keras write them.
+"""Makes the files in tests/fixtures/weights: VGG19s of 16 channels as PyTorch and Keras write them.
 
-Needs torch and h5py. All kernels but the first share one storage, and so do all biases, to keep the files small.
+    pip install torch h5py
+    python3 scripts/make_foreign_weights.py
+
+All kernels but the first share one storage, and so do all biases. This keeps the files small.
 """
 
 from collections import OrderedDict
@@ -16,7 +19,7 @@ BLOCKS = [2, 2, 4, 4, 4]
 
 
 def numbers(*shape):
-    """Numbers that every float holds exactly."""
+    """Numbers that floats of 16 and 32 bits hold exactly."""
     n = np.arange(np.prod(shape))
     return ((n * 37 % 101) / 64 - 0.75).astype(np.float32).reshape(shape)
 
@@ -35,7 +38,7 @@ def state_dict(prefix, wrap):
 
 
 def keras(path):
-    """Keras' `notop` file, as far as block1_conv2: one group a layer, in the oldest format; one kernel is compressed."""
+    """A file like Keras' `notop` weights up to block1_conv2, in the oldest format. One of the kernels is compressed."""
     with h5py.File(path, "w", libver="earliest") as file:
         for name, inputs in [("block1_conv1", 3), ("block1_conv2", 16)]:
             kernel, bias = f"{name}_W_1:0", f"{name}_b_1:0"

@@ -1,8 +1,8 @@
 """A small deferred renderer in numpy: noise textures, a camera, a G-buffer, daylight, lamps and the sensor.
 
-World: x right, y up, z ahead, metres; the road is the plane y = 0. Light is linear and relative; only `develop` goes to
-sRGB. Surfaces are first written to a G-buffer (range, albedo, normal, gloss, glow) and lit afterwards, so that one street
-can be seen under any sky and every kind of weather can use depth and normals.
+World coordinates are metres: x to the right, y up, z ahead. The road is the plane y = 0. Light is linear and relative;
+only `develop` converts to sRGB. Surfaces are first written to a G-buffer (range, albedo, normal, gloss, glow) and lit
+afterwards. So one street can be drawn under any sky, and all weather can use depth and normals.
 """
 
 from collections.abc import Callable
@@ -28,8 +28,8 @@ def fractal(rng, size=512, exponent=1.0):
 
 
 class Texture:
-    """A noise tile with its halvings: sampled at the level that fits the footprint of a pixel, so that it never
-    aliases in the distance."""
+    """A noise tile at its full size and halved again and again. It is sampled at the level that fits the footprint of a
+    pixel, so that it does not alias in the distance."""
 
     def __init__(self, rng, texel, exponent=1.0, size=512):
         self.texel = texel  # metres
@@ -50,7 +50,7 @@ class Texture:
 
 
 def bilinear(tile, x, y):
-    """Values of a tile, repeated without end, at real coordinates."""
+    """Values of a tile, which repeats in both directions, at real coordinates."""
     x0, y0 = np.floor(x), np.floor(y)
     fx, fy = (x - x0).astype(np.float32), (y - y0).astype(np.float32)
     h, w = tile.shape
@@ -74,7 +74,7 @@ def mix(a, b, t):
 
 @dataclass
 class Surface:
-    """What a material says about n points; scalars and single colours stand for all of them."""
+    """The properties of a material at n points. A scalar or a single colour holds for all of them."""
 
     albedo: np.ndarray
     gloss: float = 0.0  # share of mirror reflection, to be scaled by Fresnel
@@ -120,7 +120,7 @@ class Puff:
 
 @dataclass
 class Item:
-    """Faces and puffs that belong together; `label` names the class where it is an object to detect."""
+    """Faces and puffs that belong together. `label` is the class if it is an object to detect."""
 
     parts: list = field(default_factory=list)
     label: str | None = None
@@ -129,7 +129,7 @@ class Item:
 
 @dataclass
 class Camera:
-    """A pinhole. `mirrored` sees what a flat road would reflect: the eye under the road, looking up."""
+    """A pinhole camera. With `mirrored` it sees what a flat road reflects: the eye is under the road, mirrored."""
 
     width: int
     height: int
@@ -154,7 +154,7 @@ class Camera:
         return x, y
 
     def window(self, points):
-        """Slices of the rows and columns that a convex shape with these corners can touch."""
+        """Slices of the rows and columns that a convex shape with these corners may cover."""
         if (points[:, 2] < NEAR).all():
             return slice(0, 0), slice(0, 0)
         if (points[:, 2] < NEAR).any():
@@ -180,7 +180,7 @@ class GBuffer:
         self.normal = np.zeros((*shape, 3), np.float32)
         self.glow = np.zeros((*shape, 3), np.float32)
         self.gloss = np.zeros(shape, np.float32)
-        self.outlines = {}  # identity -> mask of the object as if nothing stood before it
+        self.outlines = {}  # identity -> mask of the object as if nothing hid it
 
     def draw(self, items):
         """Draws items; returns {identity: label} of those that are objects."""
@@ -325,7 +325,7 @@ class Sky:
 
 @dataclass
 class Lamp:
-    """A point light, all around or a cone of `spread` (the cosine at its rim)."""
+    """A point light in all directions, or in a cone around `aim`. `spread` is the cosine at the rim of the cone."""
 
     position: tuple
     colour: tuple  # intensity
@@ -334,8 +334,8 @@ class Lamp:
 
 
 class ShadowMap:
-    """Shadows on the road: every face is projected along the sun on a map of the ground, and straight down on a second
-    one that holds how much of the sky is hidden under cars and along walls."""
+    """Shadows on the road. Every face is projected onto a map of the ground along the sun's rays. Objects are also
+    projected straight down onto a second map, which says how much of the sky they hide."""
 
     SCALE, WIDTH, LENGTH = 16, 64, 110  # texels per metre, metres
 
@@ -373,7 +373,7 @@ class ShadowMap:
 
 
 def illuminate(g, items, sky, rng, lamps=(), mirror=None, background=None):
-    """Light leaving every pixel. `mirror` is what the road reflects where it is wet, `background` the sky."""
+    """The light from every pixel. `mirror` is what a wet road reflects, `background` the sky."""
     points, n, sun = g.points(), g.normal, sky.direction()
     shadows = ShadowMap(items, sun)
     low = (points[..., 1] < 0.2) & (n[..., 1] > 0.5)
@@ -424,7 +424,7 @@ def reflection(g, sky, sun, direct, mirror):
 
 
 def shrink(image, factor):
-    """Averages blocks of pixels: what a sensor does, and what supersampling is for."""
+    """Averages blocks of pixels, as a sensor does."""
     h, w = image.shape[0] // factor, image.shape[1] // factor
     return image[: h * factor, : w * factor].reshape(h, factor, w, factor, -1).mean((1, 3))
 
@@ -447,14 +447,14 @@ def gaussian(sigma_x, sigma_y=None):
 
 
 def glare(image, share, core=2.0):
-    """Light that lenses and haze scatter around bright points, falling off about as the inverse cube of the angle
+    """Adds the light that lenses and haze scatter around bright points. It falls about as the inverse cube of the angle
     (the tail of Vos's disability glare function)."""
     halo = convolve(image, lambda x, y: (1 + (x * x + y * y) / core**2) ** -1.5)
     return image * (1 - share) + halo * share
 
 
 def develop(light, rng, exposure=1.0, blur=0.5, noise=0.012, vignette=0.12, bloom=0.04, tint=(1, 1, 1), sharpen=0.4):
-    """Lens blur and glare, exposure, a film curve, shot and read noise, the sharpening that every camera adds, sRGB."""
+    """Lens blur and glare, exposure, a film curve, shot and read noise, sharpening as in cameras, and sRGB."""
     image = np.maximum(glare(convolve(light, gaussian(blur)), bloom), 0) * exposure * np.array(tint, np.float32)
     h, w = image.shape[:2]
     r = np.hypot(np.linspace(-1, 1, h)[:, None], np.linspace(-1, 1, w)[None, :])

@@ -1,6 +1,6 @@
-"""Streets for `render.py`: road, pavements, buildings, trees, cars, trucks, people, traffic lights, and how they are set
-along a road. Traffic keeps right; the camera drives in the lane around x = 0. Everything random comes from the generator
-that is passed in."""
+"""Streets for `render.py`: road, pavements, buildings, trees, cars, trucks, people, traffic lights, and their places
+along a road. Traffic keeps right. The camera drives in the lane around x = 0. All random numbers come from the
+generator that is passed in."""
 
 from dataclasses import dataclass, field
 
@@ -42,7 +42,7 @@ RUBBER = plain((0.015, 0.015, 0.016))
 
 @dataclass
 class Street:
-    """A layout: what stands where, and which lamps are lit."""
+    """The layout of a street, and its lit lamps."""
 
     lanes_left: int = 1
     lanes_right: int = 0  # further lanes to the right of the camera's
@@ -91,7 +91,7 @@ def box(low, high, material, roof=None):
 
 
 def loft(rings, materials, closed=False):
-    """Skin over rings of points (rings, points, 3), smooth-shaded; materials(i, j) names each cell's."""
+    """A smooth-shaded skin over rings of points (rings, points, 3). `materials(i, j)` is the material of a cell."""
     if closed:
         rings = np.concatenate([rings, rings[:, :1]], 1)
     normal = np.cross(np.gradient(rings, axis=0), np.gradient(rings, axis=1))
@@ -234,7 +234,7 @@ def dice(u, v, seed):
 
 
 def facade(rng, wall, storey, bay, lit, shop):
-    """Wall with a grid of windows: frames, sills, glass, some of them lit, and a band of shops at street level."""
+    """A wall with a grid of windows with frames and sills, some of them lit, and perhaps shops at street level."""
     stain, brick = Texture(rng, 0.05, 1.3), Texture(rng, 0.03, 0.3)
     seed = int(rng.integers(1 << 30))
     shop_colour = rng.uniform(0.05, 0.5, 3)
@@ -263,7 +263,7 @@ def facade(rng, wall, storey, bay, lit, shop):
         albedo = mix(albedo, albedo * 1.35 + 0.03, (sill | ledge)[:, None])
         albedo = mix(albedo, shop_colour.astype(np.float32), (street_level & (v > 0.74) & (v < 0.93))[:, None])
         curtain = 0.03 + 0.12 * (chance[:, None] > 0.6) * vec(1, 0.95, 0.85)
-        # Behind the glass of a shop stand goods of all sizes, in shelves.
+        # A shop window shows shelves with goods of all sizes.
         goods = (
             dice(along / 0.55, up / 0.4, seed)
             * dice(along / 0.17, up / 0.13, seed + 1)
@@ -407,7 +407,7 @@ def street_lamp(street, x, z, colour=(1.0, 0.55, 0.18)):
 
 
 def traffic_light(street, x, z, state=0, height=2.6):
-    """Pole and housing; only the housing is the object. `state`: 0 green, 1 amber, 2 red."""
+    """Pole and housing. Only the housing is a labelled object. `state`: 0 green, 1 amber, 2 red."""
     foot, black = street.at(x, z), plain((0.02, 0.022, 0.02))
     base = foot + vec(0, height, 0)
     pole = Item(tube(foot, base + vec(0, 0.1, 0), 0.07, 0.06, plain((0.05, 0.06, 0.05))))
@@ -494,7 +494,7 @@ BODIES = {
 
 
 def car_rings(profile, width):
-    """Cross sections of a car: sills, doors, waist, then in towards the roof where there is a cabin."""
+    """Cross sections of a car: sills, doors and waist, and narrower towards the roof where there is a cabin."""
     rings = []
     length = profile[-1][0]
     for z, top in profile:
@@ -517,7 +517,7 @@ def car_rings(profile, width):
 
 
 def car(rng, street, x, z, oncoming=False, kind=None, paint=None, braking=False, lights=False, turn=0.0):
-    """Lofted body with glass, wheels, lamps and plate, seen from behind or, oncoming, from ahead."""
+    """A car with glass, wheels, lamps and plate, seen from behind, or from the front if it is oncoming."""
     kind = kind or rng.choice(list(BODIES))
     profile, width = BODIES[kind], rng.uniform(1.74, 1.86)
     paint = np.array(paint or CAR_PAINTS[rng.integers(len(CAR_PAINTS))])
@@ -760,7 +760,7 @@ def highway(rng, street, traffic, reach=120):
 
 
 def cars_ahead(rng, street, count, near=9, far=60, lights=False, braking=False):
-    """Traffic in the camera's direction and towards it, thinning out with distance, one vehicle to a stretch of lane."""
+    """Traffic in both directions, sparser with distance. Two vehicles in a lane keep 10 m apart."""
     items, taken = [], []
     lanes = [(k * street.lane, False) for k in range(street.lanes_right + 1)]
     lanes += [(-(k + 1) * street.lane, True) for k in range(street.lanes_left)]

@@ -91,7 +91,8 @@ fn cpu(numbers: Option<PrecisionArg>) -> Result<Device> {
     if numbers == Some(PrecisionArg::Bf16) {
         return Err(Error::Usage(ONLY_F32.into()));
     }
-    Isa::from_env().map(Device::Cpu).map_err(Error::Usage)
+    let name = std::env::var("AUGMENT_ISA").ok();
+    Isa::named(name.as_deref()).map(Device::Cpu).map_err(|why| Error::Usage(format!("AUGMENT_ISA: {why}")))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Progress of a download.
+//! Shows the progress of a download on standard error.
 
 use crate::cli::terminal::{Lines, print_err};
 use crate::units::{duration, megabytes};
@@ -7,12 +7,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
-/// Follows a download on standard error: a bar on a terminal, plain lines elsewhere, silence with `quiet`.
-pub fn transfer(quiet: bool) -> Box<dyn Watch> {
+/// A bar on a terminal, plain lines elsewhere, nothing with `quiet`.
+pub fn observer(quiet: bool) -> Box<dyn Watch> {
     match quiet {
         true => Box::new(()),
         false if stderr().is_terminal() => Box::new(TransferBar::new()),
-        false => Box::new(TransferLines { begun: Instant::now(), said: Instant::now(), before: None, size: 0 }),
+        false => Box::new(TransferLines::new()),
     }
 }
 
@@ -29,20 +29,20 @@ impl TransferBar {
 }
 
 impl Watch for TransferBar {
-    fn size(&mut self, bytes: u64) {
+    fn total(&mut self, bytes: u64) {
         self.bar.set_length(bytes);
         self.bar.enable_steady_tick(Duration::from_millis(200));
     }
 
-    fn at(&mut self, bytes: u64) {
-        // What an earlier download left says nothing about the speed of this one.
+    fn received(&mut self, bytes: u64) {
+        // The first call counts the bytes of an earlier download, which say nothing about the speed of this one.
         if self.bar.position() == 0 {
             self.bar.reset_eta();
         }
         self.bar.set_position(bytes);
     }
 
-    fn note(&mut self, text: &str) {
+    fn message(&mut self, text: &str) {
         self.bar.suspend(|| print_err(text));
     }
 }
@@ -53,37 +53,45 @@ impl Drop for TransferBar {
     }
 }
 
-/// A line every few seconds.
+/// Prints a line every few seconds.
 struct TransferLines {
-    begun: Instant,
-    said: Instant,
-    /// Bytes that were there when it began.
+    started: Instant,
+    /// When the last line was printed.
+    printed: Instant,
+    /// Bytes of an earlier download.
     before: Option<u64>,
-    size: u64,
+    total: u64,
+}
+
+impl TransferLines {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { started: now, printed: now, before: None, total: 0 }
+    }
 }
 
 impl Watch for TransferLines {
-    fn size(&mut self, bytes: u64) {
-        self.size = bytes;
+    fn total(&mut self, bytes: u64) {
+        self.total = bytes;
     }
 
-    fn at(&mut self, bytes: u64) {
+    fn received(&mut self, bytes: u64) {
         let before = *self.before.get_or_insert(bytes);
-        if self.said.elapsed() < Lines::EVERY {
+        if self.printed.elapsed() < Lines::EVERY {
             return;
         }
-        self.said = Instant::now();
-        let rate = bytes.saturating_sub(before) as f64 / self.begun.elapsed().as_secs_f64().max(1e-9);
-        let left = duration(self.size.saturating_sub(bytes) as f64 / rate.max(1.0));
+        self.printed = Instant::now();
+        let rate = bytes.saturating_sub(before) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let left = duration(self.total.saturating_sub(bytes) as f64 / rate.max(1.0));
         print_err(&format!(
             "{} of {}  {}/s  {left} left",
             megabytes(bytes),
-            megabytes(self.size),
+            megabytes(self.total),
             megabytes(rate as u64)
         ));
     }
 
-    fn note(&mut self, text: &str) {
+    fn message(&mut self, text: &str) {
         print_err(text);
     }
 }

@@ -1,39 +1,41 @@
-//! What weights are: whole or damaged, known or not, tensor by tensor.
+//! Checks weights tensor by tensor: are they complete, undamaged, and known to this program?
 
+use crate::error::{Error, Result};
 use crate::nst::layers::Tap;
-use crate::weights::digests::{self, Known, Sums};
+use crate::weights::digests::{self, Checksums, KnownSet};
 use crate::weights::file::Weights;
+use crate::weights::locate;
 use crate::weights::tensors;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// The note that says where an installed file came from.
+/// The key of the metadata that says where an installed file came from.
 pub const SOURCE: &str = "source";
 
-/// The note that says how far the installed file was meant to go.
+/// The key of the metadata that names the deepest layer that was installed.
 pub const THROUGH: &str = "through";
 
-/// Notes that begin so hold the SHA-256 that a tensor had when it was installed.
+/// Keys of the metadata with this prefix hold the SHA-256 that a tensor had when it was installed.
 const DIGEST: &str = "sha256:";
 
-/// The layer that the default config needs, and without which weights count as incomplete.
-pub fn least() -> Tap {
+/// The deepest layer that the default config reads, relu5_1. Weights that end before it are incomplete.
+pub fn minimum_layer() -> Tap {
     Tap::all().find(|tap| tap.block() == 4).unwrap_or(Tap::LAST)
 }
 
-/// What is known of one tensor.
+/// What the digest of one tensor says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum TensorState {
     /// It is that of a set that this program knows.
     Known,
-    /// It is that of the digests that were given.
+    /// It is the one that the caller gave.
     Given,
-    /// It is as it was when the file was installed.
+    /// It is the one that was recorded when the file was installed.
     Unchanged,
-    /// Nobody has said what it should be.
+    /// There is no digest to compare it with.
     Unknown,
-    /// It is not what it should be.
+    /// It is not the expected one.
     Differs,
 }
 
@@ -41,24 +43,25 @@ pub enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// A set that this program knows: every tensor whose digest is known has it.
+    /// A set that this program knows: every tensor that has a digest in the set has that digest.
     Known,
-    /// All tensors are those of the digests that were given.
+    /// All tensors have the digests that the caller gave.
     Given,
     /// All tensors are as they were when the file was installed.
     Unchanged,
-    /// Whole and usable, of unknown digests.
+    /// Complete and usable, but there are no digests to compare with.
     Unknown,
-    /// Not usable, or not what it should be.
+    /// Incomplete or unusable, or a digest is not the expected one.
     Damaged,
 }
 
+/// One tensor of a [`WeightsReport`].
 #[derive(Debug, Serialize)]
-pub struct Row {
+pub struct TensorReport {
     pub name: String,
     pub shape: Vec<usize>,
     pub sha256: String,
-    pub state: State,
+    pub state: TensorState,
 }
 
 /// What `augment weights verify` finds.
@@ -66,69 +69,94 @@ pub struct Row {
 pub struct WeightsReport {
     pub path: PathBuf,
     pub verdict: Verdict,
-    /// The known set.
+    /// The name of the known set that this is.
     pub known: Option<&'static str>,
-    /// Where the file says that it came from.
+    /// Where the file came from, by its metadata.
     pub source: Option<String>,
-    /// The last layer that it goes to, such as `relu5_4`.
+    /// The deepest layer in the file, such as `relu5_4`.
     pub reach: Option<String>,
-    /// Bytes of the tensors.
+    /// Bytes of all tensors.
     pub bytes: u64,
-    pub tensors: Vec<Row>,
-    /// What is wrong, one sentence each; empty unless damaged.
+    pub tensors: Vec<TensorReport>,
+    /// What is wrong, one sentence each. Empty unless damaged.
     pub faults: Vec<String>,
 }
 
-/// Notes for a file that is about to be installed: where `weights` came from and what their digests are.
-pub fn note(weights: &mut Weights, source: &str, through: Tap) {
-    weights.notes.clear();
-    weights.notes.insert(SOURCE.into(), source.into());
-    weights.notes.insert(THROUGH.into(), through.to_string());
+/// Replaces the metadata of `weights`: where they came from, how far they go, and the digest of each tensor.
+pub fn annotate(weights: &mut Weights, source: &str, through: Tap) {
+    weights.metadata.clear();
+    weights.metadata.insert(SOURCE.into(), source.into());
+    weights.metadata.insert(THROUGH.into(), through.to_string());
     for tensor in &weights.tensors {
-        weights.notes.insert(format!("{DIGEST}{}", tensor.name), digests::sha256(&tensor.bytes));
+        weights.metadata.insert(format!("{DIGEST}{}", tensor.name), digests::sha256(&tensor.bytes));
     }
 }
 
-/// What the file says that its tensors' digests are.
-pub fn noted(weights: &Weights) -> Sums {
-    let mut sums = Sums::default();
-    for (key, sum) in &weights.notes {
-        key.strip_prefix(DIGEST).into_iter().for_each(|name| sums.insert(name, sum));
+/// The digests that were recorded when the file was installed. Empty if this program did not install it.
+pub fn recorded_digests(weights: &Weights) -> Checksums {
+    let mut sums = Checksums::default();
+    for (key, sum) in &weights.metadata {
+        if let Some(name) = key.strip_prefix(DIGEST) {
+            sums.insert(name, sum);
+        }
     }
     sums
 }
 
-/// Looks at every tensor of the file at `path`; `given` are digests that someone vouches for.
-pub fn check(path: &Path, weights: &Weights, given: Option<&Sums>) -> WeightsReport {
-    let mut sums = Sums::default();
+/// Checks a `.safetensors` file with torchvision's names, by default the one that a run takes. With `given`, its tensors
+/// must have these digests.
+///
+/// # Errors
+/// When there is no such file, it cannot be read, or it has no tensors with these names.
+pub fn verify(file: Option<&Path>, given: Option<&Checksums>) -> Result<WeightsReport> {
+    let path = match (file, locate::automatic().0) {
+        (Some(file), _) => file.to_path_buf(),
+        (None, Some(path)) => path,
+        (None, None) => {
+            let why = "a run takes the built-in backbone, which is part of the program: there is no file to verify";
+            return Err(Error::Run(format!("{why}; {}", locate::HINT)));
+        }
+    };
+    let weights = Weights::read(&path, Tap::LAST)?;
+    if weights.tensors.is_empty() {
+        let why = "has no VGG19 with torchvision's names; `augment weights import` reads files of other programs";
+        return Err(Error::bad_file(&path, why));
+    }
+    Ok(check(&path, &weights, given))
+}
+
+/// Checks the weights that were read from `path`, or that are to be written there. With `given`, tensors must have these
+/// digests.
+pub fn check(path: &Path, weights: &Weights, given: Option<&Checksums>) -> WeightsReport {
+    let mut sums = Checksums::default();
     weights.tensors.iter().for_each(|tensor| sums.insert(&tensor.name, &digests::sha256(&tensor.bytes)));
-    let noted = noted(weights);
-    let set = digests::known().into_iter().find(|set| sums.against(&set.sums).0 > 0);
-    let mut faults = weights.faults(wanted(weights));
-    faults.extend(lost(weights, given.unwrap_or(&noted)));
+    let set = digests::known_sets().into_iter().find(|set| sums.compare(&set.sums).0 > 0);
+    let known = set.as_ref().filter(|set| sums.compare(&set.sums).1 == 0).map(|set| set.name);
+    let expected = Expected { given, recorded: recorded_digests(weights), set };
+    let mut faults = weights.faults(required_layer(weights));
+    faults.extend(missing_tensors(weights, given.unwrap_or(&expected.recorded)));
     let mut rows = Vec::new();
     for tensor in &weights.tensors {
         let sum = sums.get(&tensor.name).unwrap_or_default();
-        let state = judge(&tensor.name, sum, given, &noted, set.as_ref()).unwrap_or_else(|whose| {
-            faults.push(format!("`{}` has the SHA-256 {sum}, not the one {whose}", tensor.name));
-            State::Differs
+        let state = expected.state(&tensor.name, sum).unwrap_or_else(|which| {
+            faults.push(format!("`{}` has the SHA-256 {sum}, not the one {which}", tensor.name));
+            TensorState::Differs
         });
-        rows.push(Row { name: tensor.name.clone(), shape: tensor.shape.clone(), sha256: sum.into(), state });
+        rows.push(TensorReport { name: tensor.name.clone(), shape: tensor.shape.clone(), sha256: sum.into(), state });
     }
-    let known = set.filter(|set| sums.against(&set.sums).1 == 0).map(|set| set.name);
-    let all = |state: State| rows.iter().all(|row| row.state == state || row.state == State::Known);
+    let all_given = rows.iter().all(|row| [TensorState::Given, TensorState::Known].contains(&row.state));
     let verdict = match known {
         _ if !faults.is_empty() => Verdict::Damaged,
         Some(_) => Verdict::Known,
-        None if given.is_some() && all(State::Given) => Verdict::Given,
-        None if rows.iter().all(|row| noted.get(&row.name).is_some()) => Verdict::Unchanged,
+        None if given.is_some() && all_given => Verdict::Given,
+        None if rows.iter().all(|row| expected.recorded.get(&row.name).is_some()) => Verdict::Unchanged,
         None => Verdict::Unknown,
     };
     WeightsReport {
         path: path.into(),
         verdict,
         known,
-        source: weights.notes.get(SOURCE).cloned(),
+        source: weights.metadata.get(SOURCE).cloned(),
         reach: weights.reach().map(|tap| tap.to_string()),
         bytes: weights.bytes(),
         tensors: rows,
@@ -136,35 +164,55 @@ pub fn check(path: &Path, weights: &Weights, given: Option<&Sums>) -> WeightsRep
     }
 }
 
-/// What the digest `sum` of a tensor says; the error is whose digest it should be.
-fn judge(name: &str, sum: &str, given: Option<&Sums>, noted: &Sums, set: Option<&Known>) -> Result<State, String> {
-    let is = |sums: &Sums| sums.get(name).map(|wanted| wanted == sum);
-    match (given.and_then(is), is(noted), set.and_then(|set| is(&set.sums))) {
-        (Some(false), ..) => Err("that was given".into()),
-        (_, Some(false), _) => Err("that it had when it was installed".into()),
-        // Whoever installed other numbers than the known ones meant to.
-        (None, None, Some(false)) => {
-            let name = set.map_or("", |set| set.name);
-            Err(format!("of {name}, which others have (weights trained further look so too; import takes them)"))
+/// The digests that tensors are compared with.
+struct Expected<'a> {
+    /// From the caller.
+    given: Option<&'a Checksums>,
+    /// From the file's metadata.
+    recorded: Checksums,
+    /// The known set that the file shares tensors with.
+    set: Option<KnownSet>,
+}
+
+impl Expected<'_> {
+    /// Compares the digest `sum` of the tensor `name`.
+    ///
+    /// # Errors
+    /// Which of the expected digests it differs from.
+    fn state(&self, name: &str, sum: &str) -> Result<TensorState, String> {
+        let equals = |sums: &Checksums| sums.get(name).map(|expected| expected == sum);
+        let set = self.set.as_ref();
+        match (self.given.and_then(equals), equals(&self.recorded), set.and_then(|set| equals(&set.sums))) {
+            (Some(false), ..) => Err("that was given".into()),
+            (_, Some(false), _) => Err("that it had when it was installed".into()),
+            // A given or recorded digest that is equal overrules this: other numbers were installed on purpose.
+            (None, None, Some(false)) => {
+                let name = set.map_or("", |set| set.name);
+                let hint =
+                    "weights that were trained further look like this too, and `augment weights import` takes them";
+                Err(format!("of {name}, from which other tensors come; {hint}"))
+            }
+            (.., Some(true)) => Ok(TensorState::Known),
+            (Some(true), ..) => Ok(TensorState::Given),
+            (None, Some(true), _) => Ok(TensorState::Unchanged),
+            (None, None, None) => Ok(TensorState::Unknown),
         }
-        (.., Some(true)) => Ok(State::Known),
-        (Some(true), ..) => Ok(State::Given),
-        (None, Some(true), _) => Ok(State::Unchanged),
-        (None, None, None) => Ok(State::Unknown),
     }
 }
 
-/// Tensors that are missing beyond those that every such file needs.
-fn lost(weights: &Weights, sums: &Sums) -> Vec<String> {
-    let needed = tensors::names(wanted(weights));
-    let lost = sums.names().filter(|&name| weights.get(name).is_none() && !needed.iter().any(|other| other == name));
-    lost.map(|name| format!("`{name}` is missing")).collect()
+/// Tensors of `sums` that the file lacks. Those as far as [`required_layer`] are left out: [`Weights::faults`] names them.
+fn missing_tensors(weights: &Weights, sums: &Checksums) -> Vec<String> {
+    let required = tensors::names(required_layer(weights));
+    let missing =
+        sums.names().filter(|&name| weights.get(name).is_none() && !required.iter().any(|other| other == name));
+    missing.map(|name| format!("`{name}` is missing")).collect()
 }
 
-/// How far the file has to go: as it was meant to, or as the default config needs; without holes, as far as it goes.
-fn wanted(weights: &Weights) -> Tap {
-    let meant = weights.notes.get(THROUGH).and_then(|name| name.parse().ok()).unwrap_or(least());
-    weights.reach().map_or(meant, |reach| reach.max(meant))
+/// The layer that a complete file reaches: the one that was installed, by default [`minimum_layer`], or the deepest layer
+/// that the file has, if that is deeper.
+fn required_layer(weights: &Weights) -> Tap {
+    let installed = weights.metadata.get(THROUGH).and_then(|name| name.parse().ok()).unwrap_or(minimum_layer());
+    weights.reach().map_or(installed, |reach| reach.max(installed))
 }
 
 #[cfg(test)]
@@ -172,23 +220,23 @@ mod tests {
     use super::*;
     use crate::weights::file::testing::narrow;
 
-    fn verdict(weights: &Weights, given: Option<&Sums>) -> (Verdict, String) {
+    fn verdict(weights: &Weights, given: Option<&Checksums>) -> (Verdict, String) {
         let report = check(Path::new("some.safetensors"), weights, given);
         (report.verdict, report.faults.join("\n"))
     }
 
     #[test]
-    fn weights_without_notes_are_usable_and_unknown() {
+    fn weights_without_metadata_are_usable_and_unknown() {
         assert_eq!(verdict(&narrow("relu5_1"), None), (Verdict::Unknown, String::new()));
         let (verdict, faults) = verdict(&narrow("relu4_4"), None);
         assert!(verdict == Verdict::Damaged && faults.contains("`features.28.bias`"), "{faults}");
     }
 
     #[test]
-    fn installed_weights_are_as_they_were_or_damaged() {
+    fn installed_weights_are_unchanged_or_damaged() {
         let mut weights = narrow("relu4_1");
-        note(&mut weights, "a test", "relu4_1".parse().unwrap());
-        assert_eq!(verdict(&weights, None).0, Verdict::Unchanged, "meant to go no further");
+        annotate(&mut weights, "a test", "relu4_1".parse().unwrap());
+        assert_eq!(verdict(&weights, None).0, Verdict::Unchanged, "no deeper layer was installed");
         weights.tensors[2].bytes[0] ^= 1;
         let (damaged, faults) = verdict(&weights, None);
         assert!(damaged == Verdict::Damaged && faults.starts_with("`features.2.weight`"), "{faults}");
@@ -198,9 +246,9 @@ mod tests {
     }
 
     #[test]
-    fn given_digests_are_what_counts() {
+    fn tensors_must_have_the_digests_that_were_given() {
         let weights = narrow("relu5_4");
-        let mut sums = Sums::default();
+        let mut sums = Checksums::default();
         weights.tensors.iter().for_each(|tensor| sums.insert(&tensor.name, &digests::sha256(&tensor.bytes)));
         assert_eq!(verdict(&weights, Some(&sums)).0, Verdict::Given);
         sums.insert("features.34.bias", &digests::sha256(b"other"));

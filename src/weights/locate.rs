@@ -1,4 +1,4 @@
-//! Which backbone a run gets: the command line, then the config, the environment, the cache, the built-in bank.
+//! Which backbone a run takes: from the command line, else the config, the environment, the cache, or the program itself.
 
 use crate::config::values::BackboneChoice;
 use crate::error::{Error, Result};
@@ -12,18 +12,19 @@ use std::env;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Names a `.safetensors` file, or `builtin`, where neither the command line nor the config does.
+/// The environment variable with the path of a `.safetensors` file, or `builtin`. It counts where neither the command line
+/// nor the config names a backbone.
 pub const VARIABLE: &str = "AUGMENT_WEIGHTS";
 
-/// How to come by better weights.
+/// How to get better weights.
 pub const HINT: &str = "`augment weights pull` fetches ImageNet's VGG19";
 
-/// Opens the backbone as far as the layers of `settings` need it: `asked` on the command line, else what the config says, where `auto` is the
-/// first of [`VARIABLE`], the cache and the built-in bank.
+/// Opens the backbone up to the deepest layer of `settings`: `asked` on the command line, else what the config says. `auto`
+/// means the first of [`VARIABLE`], the cache and the built-in backbone.
 ///
 /// # Errors
-/// [`Error::Usage`] when `settings` name no layer; else when the chosen file cannot be read, lacks a layer or has one of the wrong shape. A file that was asked for is never
-/// replaced by another.
+/// [`Error::Usage`] when `settings` name no layer. Other errors when the chosen file cannot be read, lacks a layer, or has
+/// one of the wrong shape. A file that was asked for is never replaced by another.
 pub fn open(asked: Option<&str>, config: &BackboneChoice, settings: &Settings) -> Result<Backbone> {
     let deepest = loss::deepest_tap(settings).map_err(Error::Usage)?;
     let choice = match asked {
@@ -43,9 +44,11 @@ pub fn open(asked: Option<&str>, config: &BackboneChoice, settings: &Settings) -
     read(&path, deepest)
 }
 
-/// The file that `auto` means, `None` for the built-in bank, and why.
+/// The file that `auto` means, `None` for the built-in backbone; and why.
 pub fn automatic() -> (Option<PathBuf>, &'static str) {
-    match (env::var_os(VARIABLE).filter(|value| !value.is_empty()), cached().filter(|path| path.is_file())) {
+    let named = env::var_os(VARIABLE).filter(|value| !value.is_empty());
+    let installed = installed_path().filter(|path| path.is_file());
+    match (named, installed) {
         (Some(named), _) if named == "builtin" => (None, "AUGMENT_WEIGHTS says so"),
         (Some(named), _) => (Some(named.into()), "AUGMENT_WEIGHTS names it"),
         (None, Some(path)) => (Some(path), "it is in the cache"),
@@ -53,12 +56,12 @@ pub fn automatic() -> (Option<PathBuf>, &'static str) {
     }
 }
 
-/// `$XDG_CACHE_HOME/augment/vgg19.safetensors`, by default below `~/.cache`.
-pub fn cached() -> Option<PathBuf> {
+/// Where weights are installed: `$XDG_CACHE_HOME/augment/vgg19.safetensors`, by default below `~/.cache`.
+pub fn installed_path() -> Option<PathBuf> {
     Some(cache_folder()?.join("augment/vgg19.safetensors"))
 }
 
-/// Where programs of this user keep what can be had again.
+/// The folder for files of this user that can be made or downloaded again.
 pub fn cache_folder() -> Option<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))
@@ -74,12 +77,13 @@ fn read(path: &Path, deepest: Tap) -> Result<Backbone> {
         _ => Error::io(path, "read the weights")(error),
     })?;
     if !metadata.is_file() {
-        return Err(Error::bad_file(path, "weights must be a .safetensors file, and this is a folder"));
+        return Err(Error::bad_file(path, "weights must be a .safetensors file, and this is none"));
     }
-    // SAFETY: all tensors are copied out before this function returns. As with every mapped file, a program that
-    // truncates it in that time is at fault.
+    // SAFETY: the mapping ends with this function, which copies all tensors out of it. This program never changes weights
+    // in place: it renames a new file over the old one. Only another program could change the mapped bytes meanwhile.
     let tensors = unsafe { VarBuilder::from_mmaped_safetensors(&[path], DType::F32, &Device::Cpu) }
         .map_err(|e| Error::bad_file(path, format!("is no readable .safetensors file: {e}")))?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    Backbone::read(name, tensors, deepest).map_err(|message| Error::bad_file(path, message))
+    Backbone::read(name, tensors, deepest)
+        .map_err(|message| Error::bad_file(path, format!("{message}; is this a VGG19 with torchvision's names?")))
 }

@@ -1,11 +1,13 @@
 //! `augment weights` as people use it, against servers that tests run on this machine.
 
+#![cfg(all(feature = "download", feature = "import-keras"))]
+
 use crate::place::{Place, RUN, expect, skipped};
 use augment::nst::layers::Tap;
 use augment::weights::check;
 use augment::weights::digests::sha256;
 use augment::weights::file::Weights;
-use augment::weights::tensors::Named;
+use augment::weights::tensors::NamedTensor;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -128,15 +130,15 @@ fn narrow() -> Weights {
     for tap in Tap::all() {
         let [weight, bias] = tap.parameters();
         let inputs = if tap.index() == 0 { 3 } else { 16 };
-        tensors.push(Named::of_f32(weight, vec![16, inputs, 3, 3], &numbers(16 * inputs * 9)));
-        tensors.push(Named::of_f32(bias, vec![16], &numbers(16)));
+        tensors.push(NamedTensor::of_f32(weight, vec![16, inputs, 3, 3], &numbers(16 * inputs * 9)));
+        tensors.push(NamedTensor::of_f32(bias, vec![16], &numbers(16)));
     }
     Weights::new(tensors, BTreeMap::new())
 }
 
 /// The file of a repository: `weights`, and classifiers that nobody needs.
 fn published(mut weights: Weights) -> Vec<u8> {
-    let dense = Named::of_f32("head.fc.weight".into(), vec![1000, 1000], &numbers(1_000_000));
+    let dense = NamedTensor::of_f32("head.fc.weight".into(), vec![1000, 1000], &numbers(1_000_000));
     weights.tensors.push(dense);
     weights.encode().unwrap()
 }
@@ -173,7 +175,7 @@ fn pull(place: &Place, server: &Server, more: &str) -> Output {
 }
 
 #[track_caller]
-fn installed(place: &Place, tensors: &[Named]) {
+fn installed(place: &Place, tensors: &[NamedTensor]) {
     let found = Weights::read(&place.path(INSTALLED), Tap::LAST).unwrap();
     assert!(found.tensors == tensors, "{} tensors", found.tensors.len());
     let left: Vec<_> =
@@ -552,7 +554,7 @@ fn verify_says_what_a_file_is() {
     place.text("cut.safetensors", &bytes[..bytes.len() - 100]);
     expect(&verify("cut.safetensors"), 1, &["cut.safetensors", "is damaged"]);
     let mut kept = narrow();
-    check::note(&mut kept, "a shop", Tap::LAST);
+    check::annotate(&mut kept, "a shop", Tap::LAST);
     kept.tensors[31].bytes[0] ^= 1;
     place.text("kept.safetensors", kept.encode().unwrap());
     expect(&verify("kept.safetensors"), 1, &["`features.34.bias`", "when it was installed", "DAMAGED: 1 faults"]);
@@ -685,9 +687,10 @@ fn files_of_keras_are_imported_with_their_input_folded_in() {
         file.write(place.path(name)).unwrap();
     };
     let named = |weights: &[(String, Vec<usize>, Vec<f32>)]| {
-        let own =
-            weights.iter().map(|(name, shape, values)| Named::of_f32(name.replace('/', "."), shape.clone(), values));
-        Weights { tensors: own.collect(), notes: BTreeMap::new() }.encode().unwrap()
+        let own = weights
+            .iter()
+            .map(|(name, shape, values)| NamedTensor::of_f32(name.replace('/', "."), shape.clone(), values));
+        Weights { tensors: own.collect(), metadata: BTreeMap::new() }.encode().unwrap()
     };
     h5("flat.h5", &|name| format!("{}/{}:0", name.split('/').next().unwrap(), name.replace('/', "_")));
     place.text("keras.safetensors", named(&tensors));
@@ -727,7 +730,7 @@ fn what_cannot_be_imported_is_named_with_the_reason() {
     place.text("empty.pth", "");
     place.text("page.h5", "<html>");
     let mut normalised = narrow();
-    normalised.tensors.push(Named::of_f32("features.1.running_mean".into(), vec![16], &numbers(16)));
+    normalised.tensors.push(NamedTensor::of_f32("features.1.running_mean".into(), vec![16], &numbers(16)));
     place.text("bn.safetensors", normalised.encode().unwrap());
     let mut wide = narrow();
     wide.tensors[2].shape = vec![16, 48, 3, 1];
@@ -767,8 +770,8 @@ fn the_real_weights_are_known_and_the_default_repository_works() {
     expect(&run(&place, "", "verify damaged.safetensors"), 1, &["`features.2.weight`", "Oxford's VGG19", "DAMAGED: 1"]);
     // As the default repository has it, with ten times the bytes behind.
     let mut tail = real.tensors.clone();
-    tail.push(Named::of_f32("head.fc.weight".into(), vec![25_000_000], &vec![0.0; 25_000_000]));
-    let file = Weights { tensors: tail, notes: BTreeMap::new() }.encode().unwrap();
+    tail.push(NamedTensor::of_f32("head.fc.weight".into(), vec![25_000_000], &vec![0.0; 25_000_000]));
+    let file = Weights { tensors: tail, metadata: BTreeMap::new() }.encode().unwrap();
     let copy = file.clone();
     let server = Server::new(move |n, request| {
         let whole = part(&copy, request);

@@ -1,10 +1,11 @@
 //! The backbone's kernels, from tensors with torchvision's names or from the built-in bank.
 
-use crate::nst::kernels::simd::LANES;
 use crate::nst::layers::Tap;
+use crate::nst::network::shapes::shape_errors;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::fmt::Write;
 
 /// The filter bank in VGG19's shape that `scripts/make_builtin.py` makes.
@@ -53,18 +54,26 @@ impl Backbone {
 
     /// The convolutions up to `deepest` under torchvision's names (`features.0.weight`, …); other tensors are ignored.
     ///
-    /// Widths may differ from VGG19's, as long as each is a multiple of 16 and fits the layer before.
+    /// Widths may differ from VGG19's, see [`shape_errors`].
     ///
     /// # Errors
-    /// When a layer is missing or has the wrong shape; the message names it.
+    /// When a tensor is missing, has the wrong shape or cannot be read; the message names the first one.
     pub fn read(name: impl Into<String>, tensors: VarBuilder, deepest: Tap) -> Result<Self, String> {
-        let mut convs: Vec<Conv> = Vec::new();
-        let mut inputs = 3;
-        for tap in Tap::all().take_while(|&tap| tap <= deepest) {
-            let conv = Conv::read(&tensors, tap, inputs)?;
-            inputs = conv.outputs();
-            convs.push(conv);
+        let mut found = HashMap::new();
+        for parameter in Tap::all().take_while(|&tap| tap <= deepest).flat_map(Tap::parameters) {
+            if tensors.contains_tensor(&parameter) {
+                let tensor = tensors.get_unchecked(&parameter).map_err(|e| format!("`{parameter}`: {e}"))?;
+                found.insert(parameter, tensor);
+            }
         }
+        if let Some(first) = shape_errors(deepest, |parameter| found.get(parameter).map(Tensor::dims)).first() {
+            return Err(first.clone());
+        }
+        let conv = |tap: Tap| {
+            let [weight, bias] = tap.parameters();
+            Some(Conv { weight: found.remove(&weight)?, bias: found.remove(&bias)? })
+        };
+        let convs: Vec<Conv> = Tap::all().take_while(|&tap| tap <= deepest).filter_map(conv).collect();
         let digest = digest(&convs).map_err(|e| e.to_string())?;
         Ok(Self { name: name.into(), digest, convs })
     }
@@ -99,34 +108,6 @@ impl Backbone {
 }
 
 impl Conv {
-    fn read(tensors: &VarBuilder, tap: Tap, inputs: usize) -> Result<Self, String> {
-        let [weight_name, bias_name] = tap.parameters();
-        let get = |name: &str| {
-            if !tensors.contains_tensor(name) {
-                return Err(format!(
-                    "has no tensor `{name}` (the layer of {tap}); is this a VGG19 with torchvision's names?"
-                ));
-            }
-            tensors.get_unchecked(name).map_err(|e| format!("tensor `{name}`: {e}"))
-        };
-        let (weight, bias) = (get(&weight_name)?, get(&bias_name)?);
-        let outputs = weight.dims().first().copied().unwrap_or(0);
-        if weight.dims() != [outputs, inputs, 3, 3] || outputs == 0 || outputs % LANES != 0 {
-            return Err(format!(
-                "tensor `{weight_name}` ({tap}) has shape {:?}; needed is [n, {inputs}, 3, 3] with n a multiple of {LANES}",
-                weight.dims()
-            ));
-        }
-        if bias.dims() != [outputs] {
-            return Err(format!("tensor `{bias_name}` ({tap}) has shape {:?}; needed is [{outputs}]", bias.dims()));
-        }
-        Ok(Self { weight, bias })
-    }
-
-    fn outputs(&self) -> usize {
-        self.bias.elem_count()
-    }
-
     fn kernel(&self) -> candle_core::Result<Kernel3x3> {
         let (outputs, inputs, _, _) = self.weight.dims4()?;
         let weight = self.weight.flatten_all()?.to_vec1()?;
@@ -172,7 +153,7 @@ impl Backbone {
 
     /// The same with every bias of conv1_1 set to `value`.
     pub fn with_first_bias(mut self, value: f32) -> Self {
-        let bias = Tensor::full(value, self.convs[0].outputs(), &Device::Cpu).unwrap();
+        let bias = Tensor::full(value, self.convs[0].bias.elem_count(), &Device::Cpu).unwrap();
         self.convs[0].bias = bias;
         self
     }

@@ -1,12 +1,13 @@
-//! What the importers share.
+//! What all formats have in common.
 
 use crate::error::Result;
 
 /// A file that holds tensors under names of its own.
 pub trait Archive {
-    /// Names and shapes.
+    /// The name and shape of every tensor.
     fn list(&self) -> Vec<(String, Vec<usize>)>;
-    /// The numbers of one of them, the last index fastest.
+
+    /// The values of one tensor; the last index varies fastest.
     ///
     /// # Errors
     /// When they cannot be read or are no floats.

@@ -1,7 +1,7 @@
-//! PyTorch's files: a pickle that describes tensors, and the storages that hold their numbers.
+//! PyTorch's files: a pickle that describes tensors, and the storages that hold their values.
 
 use crate::weights::import::archive::Archive;
-use crate::weights::tensors::Named;
+use crate::weights::tensors::NamedTensor;
 use candle_core::pickle::{Object, Stack};
 use safetensors::Dtype;
 use std::collections::HashMap;
@@ -9,62 +9,67 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use zip::ZipArchive;
 
-/// How a file of PyTorch before 1.6 begins: the pickle of its magic number, `0x1950a86a20f9469cfc6c`.
+/// The first bytes of a file of PyTorch before 1.6: the pickle of its magic number, `0x1950a86a20f9469cfc6c`.
 pub const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
-/// No pickle of names and shapes is longer.
+/// The longest pickle that is read, in bytes. One of names and shapes is far shorter.
 const LONGEST_PICKLE: u64 = 64 << 20;
 
-/// One tensor as the pickle describes it.
+const BIG_ENDIAN: &str = "was written on a big-endian machine; such files are not read";
+
+/// One tensor as the pickle describes it: a strided view of a storage.
 #[derive(Clone, Debug, PartialEq)]
-struct View {
+struct StridedView {
     name: String,
     shape: Vec<usize>,
+    /// In elements, one for each dimension.
     strides: Vec<usize>,
-    /// In elements.
+    /// The first element.
     offset: usize,
+    /// The key of the storage.
     storage: String,
     dtype: Dtype,
 }
 
-/// Where a storage's bytes are.
+/// Where the bytes of the storages are.
 enum Storages {
-    /// Behind each other in the file itself, by first byte and length.
-    InFile { file: File, places: HashMap<String, (u64, u64)> },
-    /// Each an entry of an archive, below this folder.
+    /// In the file itself: the first byte and the length of each, by key.
+    InFile { file: File, ranges: HashMap<String, (u64, u64)> },
+    /// In an archive: each is an entry in the folder `data` of `folder`.
     InZip { zip: ZipArchive<BufReader<File>>, folder: String },
 }
 
-/// A state dict, or what holds one.
+/// The tensors of a state dict, which other dicts may contain.
 pub struct Pickled {
-    views: Vec<View>,
+    views: Vec<StridedView>,
     storages: Storages,
 }
 
 impl Pickled {
-    /// A file of PyTorch 1.6 and later: an archive.
+    /// Reads a file of PyTorch 1.6 or later, which is a zip archive.
     ///
     /// # Errors
-    /// When it holds no pickle of tensors.
+    /// When it is damaged, or has no pickle.
     pub fn of_zip(file: File) -> Result<Self, String> {
         let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| format!("is a damaged archive: {e}"))?;
         let names: Vec<String> = zip.file_names().flatten().map(|name| name.into_owned()).collect();
         let Some(name) = names.iter().find(|name| name.ends_with("data.pkl")) else {
             let keras = names.iter().any(|name| name == "model.weights.h5");
-            let hint = if keras { "; it is Keras' own: unpack it and import its model.weights.h5" } else { "" };
+            let hint = if keras { "; it is a file of Keras: unpack it and import its model.weights.h5" } else { "" };
             return Err(format!("is an archive without PyTorch's data.pkl{hint}"));
         };
         let folder = name.trim_end_matches("data.pkl").to_string();
-        let order = format!("{folder}byteorder");
-        if names.contains(&order) && entry(&mut zip, &order, 16)? != b"little" {
-            return Err("was written on a machine that puts the highest byte first; such files are not read".into());
+        let byte_order = format!("{folder}byteorder");
+        if names.contains(&byte_order) && entry(&mut zip, &byte_order, 16)? != b"little" {
+            return Err(BIG_ENDIAN.into());
         }
         let pickle = entry(&mut zip, name, LONGEST_PICKLE)?;
         let views = views(unpickle(&mut &pickle[..])?);
         Ok(Self { views, storages: Storages::InZip { zip, folder } })
     }
 
-    /// A file of PyTorch before 1.6: five pickles, then every storage behind its length.
+    /// Reads a file of PyTorch before 1.6: five pickles (the magic number, the version of the protocol, facts about the
+    /// machine, the state dict, and the keys of the storages), then each storage, with its length in front.
     ///
     /// # Errors
     /// When it is damaged.
@@ -72,12 +77,11 @@ impl Pickled {
         let length = file.metadata().map_err(cut_off)?.len();
         file.seek(SeekFrom::Start(LEGACY.len() as u64)).map_err(cut_off)?;
         let mut reader = BufReader::new(file);
-        // The version of the protocol, and what the machine was like.
         unpickle(&mut reader)?;
-        if let Object::Dict(system) = unpickle(&mut reader)? {
+        if let Object::Dict(machine) = unpickle(&mut reader)? {
             let big = (Object::Unicode("little_endian".into()), Object::Bool(false));
-            if system.contains(&big) {
-                return Err("was written on a machine that puts the highest byte first; such files are not read".into());
+            if machine.contains(&big) {
+                return Err(BIG_ENDIAN.into());
             }
         }
         let views = views(unpickle(&mut reader)?);
@@ -86,18 +90,19 @@ impl Pickled {
         };
         let mut at = reader.stream_position().map_err(cut_off)?;
         let mut file = reader.into_inner();
-        let mut places = HashMap::new();
+        let mut ranges = HashMap::new();
         for key in keys {
             let Object::Unicode(key) = key else { return Err("has a storage without a name".into()) };
             let width = views.iter().find(|view| view.storage == key).map_or(4, |view| view.dtype.bitsize() as u64 / 8);
             let mut count = [0; 8];
             file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut count)).map_err(cut_off)?;
-            let bytes = u64::from_le_bytes(count).checked_mul(width).filter(|bytes| at + 8 + bytes <= length);
-            let bytes = bytes.ok_or("is cut off or damaged: a storage ends after the file")?;
-            places.insert(key, (at + 8, bytes));
-            at += 8 + bytes;
+            let (start, bytes) = (at + 8, u64::from_le_bytes(count).checked_mul(width));
+            let end = bytes.and_then(|bytes| start.checked_add(bytes)).filter(|&end| end <= length);
+            let end = end.ok_or("is cut off or damaged: a storage ends after the file")?;
+            ranges.insert(key, (start, end - start));
+            at = end;
         }
-        Ok(Self { views, storages: Storages::InFile { file, places } })
+        Ok(Self { views, storages: Storages::InFile { file, ranges } })
     }
 }
 
@@ -105,7 +110,7 @@ fn cut_off(error: std::io::Error) -> String {
     format!("is cut off or damaged: {error}")
 }
 
-/// An entry of an archive, which must not be longer than `most`.
+/// The bytes of an entry of an archive, which must not be longer than `most` bytes.
 fn entry(zip: &mut ZipArchive<BufReader<File>>, name: &str, most: u64) -> Result<Vec<u8>, String> {
     let entry = zip.by_name(name).map_err(|e| format!("{name}: {e}"))?;
     let mut bytes = Vec::new();
@@ -125,9 +130,9 @@ impl Archive for Pickled {
         let (start, len) = ((view.offset * width) as u64, ((span - view.offset) * width) as u64);
         let mut bytes = Vec::new();
         match &mut self.storages {
-            Storages::InFile { file, places } => {
-                let &(at, have) = places.get(&view.storage).ok_or("has no storage")?;
-                if start + len > have {
+            Storages::InFile { file, ranges } => {
+                let &(at, length) = ranges.get(&view.storage).ok_or("has no storage")?;
+                if start + len > length {
                     return Err("is larger than its storage".into());
                 }
                 file.seek(SeekFrom::Start(at + start)).map_err(cut_off)?;
@@ -143,19 +148,20 @@ impl Archive for Pickled {
         if bytes.len() as u64 != len {
             return Err("is larger than its storage".into());
         }
-        let stored = Named { name: name.into(), dtype: view.dtype, shape: vec![span - view.offset], bytes }.values()?;
+        let shape = vec![span - view.offset];
+        let stored = NamedTensor { name: name.into(), dtype: view.dtype, shape, bytes }.values()?;
         Ok(view.indices().map(|at| stored[at]).collect())
     }
 }
 
-impl View {
-    /// Where the elements end in the storage, in elements.
+impl StridedView {
+    /// Where the elements end in the storage, in elements. `None` for a shape that no tensor of VGG19 has.
     fn span(&self) -> Option<usize> {
         let mut last = self.offset;
         for (&side, &stride) in self.shape.iter().zip(&self.strides) {
             last = last.checked_add(side.checked_sub(1)?.checked_mul(stride)?)?;
         }
-        // No tensor of VGG19 has more elements than its first dense layer.
+        // The largest tensor of VGG19, the kernel of its first dense layer, has 103 million elements.
         last.checked_add(1).filter(|&span| span <= 1 << 28 && self.elements() <= 1 << 28)
     }
 
@@ -163,7 +169,7 @@ impl View {
         self.shape.iter().fold(1, |product: usize, &side| product.saturating_mul(side))
     }
 
-    /// The place of every element after the first, the last index fastest.
+    /// How far each element lies behind the first one in the storage; the last index varies fastest.
     fn indices(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.elements()).map(|n| {
             let mut rest = n;
@@ -176,33 +182,33 @@ impl View {
     }
 }
 
-/// All tensors in a state dict, or in dicts in a dict.
-fn views(object: Object) -> Vec<View> {
-    fn walk(object: &Object, prefix: &str, depth: usize, found: &mut Vec<View>) {
+/// All tensors in a dict and in the dicts that it contains. Their names are joined by dots.
+fn views(object: Object) -> Vec<StridedView> {
+    fn collect(object: &Object, prefix: &str, depth: usize, found: &mut Vec<StridedView>) {
         let Object::Dict(entries) = object else { return };
         for (key, value) in entries {
             let Object::Unicode(key) = key else { continue };
             let name = format!("{prefix}{key}");
             match view(&name, value) {
                 Some(view) => found.push(view),
-                None if depth < 8 => walk(value, &format!("{name}."), depth + 1, found),
+                None if depth < 8 => collect(value, &format!("{name}."), depth + 1, found),
                 None => {}
             }
         }
     }
     let mut found = Vec::new();
-    walk(&object, "", 0, &mut found);
+    collect(&object, "", 0, &mut found);
     found
 }
 
-/// A tensor, or a parameter that is one.
-fn view(name: &str, object: &Object) -> Option<View> {
+/// A tensor, or the tensor in a parameter.
+fn view(name: &str, object: &Object) -> Option<StridedView> {
     let object = if let Object::Build { callable, .. } = object { callable } else { object };
     let Object::Reduce { callable, args } = object else { return None };
     let (Object::Class { class_name, .. }, Object::Tuple(args)) = (&**callable, &**args) else { return None };
     match class_name.as_str() {
         "_rebuild_tensor" | "_rebuild_tensor_v2" => {}
-        // The tensor is what it is made of; in the first releases too, where a parameter was a variable.
+        // A parameter is built from its tensor. In the first releases it was a variable.
         "_rebuild_parameter" | "_rebuild_parameter_with_state" | "Parameter" | "Variable" => {
             return view(name, args.first()?);
         }
@@ -223,7 +229,7 @@ fn view(name: &str, object: &Object) -> Option<View> {
     if shape.len() != strides.len() {
         return None;
     }
-    Some(View { name: name.into(), shape, strides, offset, storage: key.clone(), dtype })
+    Some(StridedView { name: name.into(), shape, strides, offset, storage: key.clone(), dtype })
 }
 
 fn number(object: &Object) -> Option<usize> {
@@ -248,34 +254,21 @@ fn unpickle(reader: &mut impl BufRead) -> Result<Object, String> {
     stack.finalize().map_err(bad)
 }
 
-/// One pickle up to its end, with the strings of Python 2 as those of Python 3, which is all that [`Stack`] knows, and no
-/// longer than what is there.
+/// One pickle up to its end, in the opcodes that [`Stack`] knows: strings of Python 2 become strings of Python 3.
+///
+/// Also checks the lengths in the pickle, so that no more memory is allocated than the file has bytes.
 fn plain_pickle(reader: &mut impl BufRead) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
-    let take = |reader: &mut dyn Read, count: u64| {
-        let mut bytes = Vec::new();
-        reader.take(count).read_to_end(&mut bytes).map_err(cut_off)?;
-        if bytes.len() as u64 == count { Ok(bytes) } else { Err("is cut off within a pickle".to_string()) }
-    };
     loop {
         if out.len() as u64 > LONGEST_PICKLE {
             return Err("has a pickle that is too long for the names and shapes of tensors".into());
         }
         let op = take(reader, 1)?[0];
-        // Bytes of the length that a string has before it, and then bytes of the argument.
-        let (counted, fixed) = match op {
-            b'X' | b'T' => (4, 0),
-            b'U' | 0x8c | 0x8a => (1, 0),
-            b'K' | b'q' | b'h' | 0x80 => (0, 1),
-            b'M' => (0, 2),
-            b'J' | b'r' | b'j' => (0, 4),
-            b'G' => (0, 8),
-            _ => (0, 0),
-        };
-        let mut length = take(reader, counted)?;
+        let (length_bytes, fixed) = argument_size(op);
+        let mut length = take(reader, length_bytes)?;
         length.resize(4, 0);
         let count = u64::from(u32::from_le_bytes([length[0], length[1], length[2], length[3]]));
-        if counted > 0 && (count > LONGEST_PICKLE || op == 0x8a && count > 8) {
+        if length_bytes > 0 && (count > LONGEST_PICKLE || op == 0x8a && count > 8) {
             return Err("has a pickle with a string or number that is too long".into());
         }
         let argument = match op {
@@ -289,7 +282,7 @@ fn plain_pickle(reader: &mut impl BufRead) -> Result<Vec<u8>, String> {
             }
             _ => {
                 out.push(op);
-                out.extend(&length[..counted as usize]);
+                out.extend(&length[..length_bytes as usize]);
             }
         }
         out.extend(argument);
@@ -297,6 +290,25 @@ fn plain_pickle(reader: &mut impl BufRead) -> Result<Vec<u8>, String> {
             return Ok(out);
         }
     }
+}
+
+/// What follows an opcode: how many bytes hold the length of a string or number, and how many bytes follow besides.
+fn argument_size(op: u8) -> (u64, u64) {
+    match op {
+        b'X' | b'T' => (4, 0),
+        b'U' | 0x8c | 0x8a => (1, 0),
+        b'K' | b'q' | b'h' | 0x80 => (0, 1),
+        b'M' => (0, 2),
+        b'J' | b'r' | b'j' => (0, 4),
+        b'G' => (0, 8),
+        _ => (0, 0),
+    }
+}
+
+fn take(reader: &mut impl BufRead, count: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    reader.take(count).read_to_end(&mut bytes).map_err(cut_off)?;
+    if bytes.len() as u64 == count { Ok(bytes) } else { Err("is cut off within a pickle".into()) }
 }
 
 fn line(reader: &mut impl BufRead) -> Result<Vec<u8>, String> {
@@ -310,7 +322,7 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    /// A state dict of one tensor `features.0.bias` in the pickles of Python 2 and the first PyTorch: strings of bytes,
+    /// A state dict with one tensor, `features.0.bias`, as Python 2 and the first PyTorch pickled it: strings of bytes,
     /// parameters that are built from a tensor, and tensors without hooks.
     fn first_release(values: &[f32]) -> Vec<u8> {
         let mut file = LEGACY.to_vec();
@@ -333,10 +345,14 @@ mod tests {
     }
 
     #[test]
-    fn files_of_the_first_release_are_read() {
+    fn files_of_the_first_pytorch_are_read() {
         let mut pickled = legacy(&first_release(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])).unwrap();
         assert_eq!(pickled.list(), [("features.0.bias".to_string(), vec![2])]);
-        assert_eq!(pickled.values("features.0.bias").unwrap(), [1.0, 3.0], "strided, from the second on");
+        assert_eq!(
+            pickled.values("features.0.bias").unwrap(),
+            [1.0, 3.0],
+            "every second value, from the second one on"
+        );
     }
 
     #[test]
@@ -345,6 +361,10 @@ mod tests {
         for end in [LEGACY.len() + 2, 60, 150, whole.len() - 30, whole.len() - 1] {
             assert!(legacy(&whole[..end]).is_err(), "{end}");
         }
+        let mut endless = whole.clone();
+        let count = whole.len() - 6 * 4 - 8;
+        endless[count..count + 8].copy_from_slice(&(u64::MAX / 4).to_le_bytes());
+        assert!(legacy(&endless).err().unwrap().contains("ends after the file"));
         let mut small = legacy(&first_release(&[0.0; 3])).unwrap();
         assert!(small.values("features.0.bias").unwrap_err().contains("larger than its storage"));
         assert!(plain_pickle(&mut &b"\x80\x02X\xff\xff\xff\xffabc."[..]).is_err());
