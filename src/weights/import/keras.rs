@@ -1,6 +1,7 @@
 //! Keras' weights: its HDF5 files, its layout and the normalisation that its VGG19 expects.
 
-use crate::nst::layers::{MEAN_F64, STD_F64, Tap};
+use crate::nst::Tap;
+use crate::nst::layers::{MEAN_F64, STD_F64};
 use crate::weights::import::archive::Archive;
 use crate::weights::tensors::Named;
 use hdf5_pure::{DType, File, Group};
