@@ -57,12 +57,14 @@ impl Rect {
 }
 
 /// `v` cut to 0..1, and 0 if it is not a number. Two instructions; `clamp` would take more, to keep NaN.
+#[inline]
 pub fn cut(v: f32) -> f32 {
     let v = if v > 0.0 { v } else { 0.0 };
     if v < 1.0 { v } else { 1.0 }
 }
 
 /// The luma (Rec. 601, 0..1) of a colour as it is written. What is not a number is black.
+#[inline]
 pub fn written_luma(rgb: &[f32; 3]) -> f32 {
     // From 2^23 on, a float has no fraction, so this rounds. A conversion to an integer and back would be five times as
     // slow.
