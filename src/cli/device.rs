@@ -2,9 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::nst::backend::cuda;
-use crate::nst::backend::device::Device;
-use crate::nst::kernels::simd::Isa;
-use crate::nst::network::tensors::Precision;
+use crate::nst::{Device, Isa, Precision};
 use clap::ValueEnum;
 
 /// In what numbers a GPU keeps activations.

@@ -10,7 +10,7 @@ pub const BLOCKS: [usize; 5] = [2, 2, 4, 4, 4];
 /// The smallest side, in pixels, that leaves a pixel behind all four pools before block 5.
 pub const MIN_SIDE: usize = 1 << (BLOCKS.len() - 1);
 
-/// ImageNet's mean of red, green and blue, 0..1. VGG19 was trained on `(rgb - mean) / deviation`, as torchvision has it.
+/// ImageNet's mean of red, green and blue, 0..1. VGG19 was trained on `(rgb - mean) / deviation`.
 pub const MEAN_F64: [f64; 3] = [0.485, 0.456, 0.406];
 
 /// ImageNet's standard deviation of red, green and blue, 0..1.
@@ -120,8 +120,8 @@ impl Padding {
         self == Self::Wrap
     }
 
-    /// The index, of `len` values, that is read at `at - 1`; `None` stands for a zero. `at` is 0 just before the first value
-    /// and `len + 1` just behind the last.
+    /// The index, of `len` values, that is read at `at - 1`; `None` stands for a zero. `at` is 0 just before the first
+    /// value and `len + 1` just behind the last.
     #[inline(always)]
     pub fn inside(self, at: usize, len: usize) -> Option<usize> {
         match self {

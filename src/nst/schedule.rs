@@ -1,7 +1,8 @@
 //! The sizes that a picture is optimized at, from coarse to fine, and the evaluations at each.
 //!
-//! At half the size, the network sees twice as far. Each scale hands the next one what it has changed. L-BFGS starts over at
-//! each scale: carrying its pairs over, resampled, moved the loss at equal cost by 0.3 % at most, to either side.
+//! At half the size, the network sees twice as far. Each scale hands the next one what it has changed. L-BFGS starts
+//! over at each scale: carrying its pairs over, resampled, moved the loss at equal cost by 0.3 % at most, to either
+//! side.
 
 use crate::nst::layers::MIN_SIDE;
 use crate::nst::picture::geometry::Size;
@@ -19,12 +20,13 @@ pub struct Scale {
     /// How often the working size was halved.
     pub level: usize,
     pub size: Size,
-    /// Evaluations of loss and gradient. Where there are coarser scales, the first one at the working size judges the start.
+    /// Evaluations of loss and gradient. Where there are coarser scales, the first one at the working size judges the
+    /// start.
     pub steps: usize,
 }
 
-/// `full`, shrunk to a long side of at most `long` pixels. Sides below `least` pixels, which the network needs, are stretched
-/// to it.
+/// `full`, shrunk to a long side of at most `long` pixels. Sides below `least` pixels, which the network needs, are
+/// stretched to it.
 pub fn working_size(full: Size, long: usize, least: usize) -> Size {
     let scale = (long as f64 / full.long() as f64).min(1.0);
     full.map(|side| ((side as f64 * scale).round() as usize).max(least))
@@ -74,8 +76,8 @@ pub fn cost(scales: &[Scale]) -> f64 {
 }
 
 impl Settings {
-    /// The working size, at which a picture of `full` is optimized last: see [`working_size`]. Where planes wrap, its sides
-    /// are multiples of [`MIN_SIDE`].
+    /// The working size, at which a picture of `full` is optimized last: see [`working_size`]. Where planes wrap, its
+    /// sides are multiples of [`MIN_SIDE`].
     pub fn working_size(&self, full: Size) -> Size {
         self.wrappable(working_size(full, self.size, MIN_SIDE))
     }

@@ -114,8 +114,8 @@ pub enum Render {
 pub enum Chroma {
     /// From the optimized picture.
     Style,
-    /// From the picture that the optimizer started from. Gram matrices hold no positions, so the optimizer may paint the
-    /// red of a tail lamp on a wall; the start's colours come from physics or from a whole region.
+    /// From the picture that the optimizer started from. Gram matrices hold no positions, so the optimizer may paint
+    /// the red of a tail lamp on a wall; the start's colours come from physics or from a whole region.
     Start,
 }
 

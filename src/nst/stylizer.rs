@@ -106,8 +106,8 @@ impl Stylizer {
         Style::measure(&self.network, &self.settings, picture)
     }
 
-    /// Stylizes `content` with `evaluators` for its working size. `on_step(evaluation, loss)` is called after each evaluation
-    /// and may end the work.
+    /// Stylizes `content` with `evaluators` for its working size. `on_step(evaluation, loss)` is called after each
+    /// evaluation and may end the work.
     ///
     /// The result depends on the arguments alone. `seed` decides what the settings leave to chance: the noise of
     /// [`Init::Noise`](crate::nst::settings::Init::Noise), the values of drawn settings within their ranges, and where
@@ -430,8 +430,8 @@ mod tests {
         };
         let adam = Settings { render: Render::Pixels, optimizer: Optimizer::Adam, ..settings() };
         let metric = Settings { render: Render::Pixels, steps: 8, ..settings() };
-        // Average pools: where a grey start is cut off at black, all values of a pool's window are equal except for rounding, and
-        // rounding would decide which of them gets the gradient of a maximum.
+        // Average pools: where a grey start is cut off at black, all values of a pool's window are equal except for
+        // rounding, and rounding would decide which of them gets the gradient of a maximum.
         let pool = Pool::Avg;
         let tiles = Settings { padding: Padding::Wrap, keep_colours: true, pool, steps: 6, ..settings() };
         for settings in [Settings { steps: 12, ..settings() }, everything, adam, metric, tiles] {

@@ -115,7 +115,7 @@ impl Checksums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nst::layers::Tap;
+    use crate::nst::Tap;
     use crate::weights::tensors;
 
     #[test]

@@ -4,8 +4,8 @@ use crate::nst::picture::geometry::Size;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// The two pixels of a row of `from` pixels between which pixel `at` of a row of `to` pixels lies, and its distance from
-/// the first in 0..1. Pixel centres lie at halves. A row that `wraps` goes on at its opposite side.
+/// The two pixels of a row of `from` pixels between which pixel `at` of a row of `to` pixels lies, and its distance
+/// from the first in 0..1. Pixel centres lie at halves. A row that `wraps` goes on at its opposite side.
 pub fn neighbours(at: usize, to: usize, from: usize, wraps: bool) -> (usize, usize, f32) {
     let centre = (at as f32 + 0.5) * from as f32 / to as f32 - 0.5;
     if wraps {

@@ -124,8 +124,8 @@ impl Pixels {
     }
 }
 
-/// For each of `to` pixels of a row that wraps, the pixels that it is made of, of a row of `from`, with weights that sum
-/// to 1.
+/// For each of `to` pixels of a row that wraps, the pixels that it is made of, of a row of `from`, with weights that
+/// sum to 1.
 fn lanczos_weights(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
     let ratio = from as f64 / to as f64;
     // A smaller result needs a wider window, or it would miss pixels.

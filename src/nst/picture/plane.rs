@@ -81,8 +81,9 @@ impl Plane {
         Self { size, data: bilinear::<1>(&self.data, self.size, size) }
     }
 
-    /// This plane with the edges of `guide` (the guided filter: He, Sun and Tang 2010, section 3.1). Windows reach `radius`
-    /// pixels to each side; `eps`, in the guide's units squared, is the variance below which a window counts as flat.
+    /// This plane with the edges of `guide` (the guided filter: He, Sun and Tang 2010, section 3.1). Windows reach
+    /// `radius` pixels to each side; `eps`, in the guide's units squared, is the variance below which a window counts
+    /// as flat.
     ///
     /// # Panics
     /// When the planes differ in size.

@@ -1,4 +1,4 @@
-//! Filters that work along columns and along rows, as one matrix for each: on a device, any such filter is two products.
+//! Filters along columns and rows, as one matrix for each: on a device, any such filter is two products.
 
 use crate::nst::picture::filter::{Border, neighbours, window};
 use crate::nst::picture::geometry::Size;
@@ -13,7 +13,7 @@ pub struct Separable {
 }
 
 impl Separable {
-    /// `weights(at, from, to)` lists for output `at`, of `to`, the inputs that it is the sum of, of `from`, with weights.
+    /// Output `at`, of `to`, is a weighted sum of inputs, of `from`; `weights(at, from, to)` lists them.
     fn new(
         from: Size,
         to: Size,

@@ -1,9 +1,10 @@
 //! Keeps labelled objects visible: where a style hides one, detail is blended back there, and nowhere else.
 //!
-//! A fog that hides an object while its label stays teaches a detector to see what is not there. So each box is measured
-//! against the original. A box that lost too much is blended, behind a soft mask, towards the plain closed-form start and, if
-//! that is not enough, towards the original. Only the detail of both is taken, on the light that the style gave to the place:
-//! blending whole pictures would show the outlines of the boxes, which no camera sees, and a detector would learn them.
+//! A fog that hides an object while its label stays teaches a detector to see what is not there. So each box is
+//! measured against the original. A box that lost too much is blended, behind a soft mask, towards the plain
+//! closed-form start and, if that is not enough, towards the original. Only the detail of both is taken, on the light
+//! that the style gave to the place: blending whole pictures would show the outlines of the boxes, which no camera
+//! sees, and a detector would learn them.
 //!
 //! Everything is measured on the 256 steps that are written in the end, since contrast below one step does not survive.
 //!
@@ -47,12 +48,12 @@ pub fn relight(pictures: [&Pixels; 2], result: &Pixels) -> [Pixels; 2] {
     })
 }
 
-/// Eases `result` where one of `boxes` is below a floor: towards the first of the pictures that `stages(result)` makes, then
-/// towards the second. If the second is the original, all boxes meet their floors afterwards. `stages` is called only if
-/// a box fails, which is rare.
+/// Eases `result` where one of `boxes` is below a floor: towards the first of the pictures that `stages(result)` makes,
+/// then towards the second. If the second is the original, all boxes meet their floors afterwards. `stages` is called
+/// only if a box fails, which is rare.
 ///
-/// Boxes are measured against the original, `content`. Pixels outside the soft masks of eased boxes keep their bits. Neither
-/// the order of the boxes nor the number of threads changes a pixel.
+/// Boxes are measured against the original, `content`. Pixels outside the soft masks of eased boxes keep their bits.
+/// Neither the order of the boxes nor the number of threads changes a pixel.
 ///
 /// # Errors
 /// Those of `stages`.
@@ -139,7 +140,8 @@ mod tests {
         a.data().chunks_exact(3).zip(b.data().chunks_exact(3)).map(|(a, b)| bits(a) != bits(b)).collect()
     }
 
-    /// What must hold for any pictures: the floors are met, the report is true, and no pixel outside the masks has changed.
+    /// What must hold for any pictures: the floors are met, the report is true, and no pixel outside the masks has
+    /// changed.
     #[track_caller]
     fn assert_protected(content: &Pixels, plain: &Pixels, result: &Pixels, boxes: &[Area], case: &str) -> GuardReport {
         let mut after = result.clone();

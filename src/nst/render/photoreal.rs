@@ -1,8 +1,8 @@
-//! The photoreal render: a smooth field of affine colour maps, fitted to the stylized picture and applied to the original.
+//! The photoreal render: affine colour maps, fitted to the stylized picture and applied to the original.
 //!
-//! In each window, the stylized colours are fitted as an affine function of the content's (the colour guided filter: He, Sun
-//! and Tang 2010, section 3.5). The maps vary slowly. So the edges of the original stay where they are, whatever the optimizer
-//! painted, and maps that were fitted at the working size can be applied at any size.
+//! In each window, the stylized colours are fitted as an affine function of the content's (the colour guided filter:
+//! He, Sun and Tang 2010, section 3.5). The maps vary slowly. So the edges of the original stay where they are,
+//! whatever the optimizer painted, and maps that were fitted at the working size can be applied at any size.
 //!
 //! - [`AffineField`]: on the CPU
 //! - [`tensors`]: on a device
@@ -24,8 +24,8 @@ pub const EPS: f64 = 1e-3;
 /// Numbers of one map: for each colour of the result, three factors and an offset.
 const NUMBERS: usize = 12;
 
-/// Moments of one window: the means of content and stylized colours, of the six products of two content colours, and of the
-/// nine products of a content and a stylized colour.
+/// Moments of one window: the means of content and stylized colours, of the six products of two content colours, and of
+/// the nine products of a content and a stylized colour.
 const MOMENTS: usize = 3 + 3 + 6 + 9;
 
 /// The index, among the six, of the product of content colours `i` and `j`.

@@ -1,10 +1,10 @@
 //! Rain and snow: particles in front of the camera, blended into a finished picture.
 //!
-//! The render maps colours, so it can make a road wet but put no drop into the air. Here drops and flakes are drawn from
-//! their measured size distributions (Marshall and Palmer 1948; Gunn and Marshall 1958), fall at their terminal speeds
-//! (Atlas, Srivastava and Sekhon 1973; Locatelli and Hobbs 1974), and are projected by a pinhole with a small aperture. A
-//! particle hides what is behind it in proportion to the share of the exposure that it spends there (Garg and Nayar 2007): a
-//! fast drop hides a few percent and never more, so streaks stay faint.
+//! The render maps colours, so it can make a road wet but put no drop into the air. Here drops and flakes are drawn
+//! from their measured size distributions (Marshall and Palmer 1948; Gunn and Marshall 1958), fall at their terminal
+//! speeds (Atlas, Srivastava and Sekhon 1973; Locatelli and Hobbs 1974), and are projected by a pinhole with a small
+//! aperture. A particle hides what is behind it in proportion to the share of the exposure that it spends there (Garg
+//! and Nayar 2007): a fast drop hides a few percent and never more, so streaks stay faint.
 //!
 //! Only particles that can be told apart are drawn. What the others do together is haze, which comes from the style.
 //!
@@ -31,8 +31,8 @@ const BAND: usize = 32;
 
 /// Adds rain or snow to `pixels`, in place; values in 0..1 stay there.
 ///
-/// Pictures of any size get the same particles, if the ratio of their sides is the same. The result depends on the arguments
-/// alone.
+/// Pictures of any size get the same particles, if the ratio of their sides is the same. The result depends on the
+/// arguments alone.
 pub fn add(pixels: &mut Pixels, precipitation: &Precipitation, seed: u64) {
     let Size { height, width } = pixels.size();
     if pixels.data().is_empty() || precipitation.density <= 0.0 {
@@ -56,7 +56,8 @@ pub fn add(pixels: &mut Pixels, precipitation: &Precipitation, seed: u64) {
 
 /// Puts a veil of this optical depth in front of a pixel; its light is `glow` times `light`, which is linear.
 ///
-/// The square stands for linear light. It is fast, and close enough to sRGB's exact curve for a veil of uncertain strength.
+/// The square stands for linear light. It is fast, and close enough to sRGB's exact curve for a veil of uncertain
+/// strength.
 fn blend(rgb: &mut [f32], depth: f32, glow: f32, light: [f32; 3]) {
     let alpha = 1.0 - (-depth).exp();
     for (v, light) in rgb.iter_mut().zip(light) {
@@ -65,11 +66,11 @@ fn blend(rgb: &mut [f32], depth: f32, glow: f32, light: [f32; 3]) {
     }
 }
 
-/// The linear light that particles send on: a share of `sky` from the brightest tenth of the picture, the rest from all of
-/// it.
+/// The linear light that particles send on: a share `sky` comes from the brightest tenth of the picture, the rest from all
+/// of it.
 ///
-/// A drop refracts a field of view of 165 degrees (Garg and Nayar 2007), and a flake scatters all light that reaches it. The
-/// picture is all that is known of these surroundings.
+/// A drop refracts a field of view of 165 degrees (Garg and Nayar 2007), and a flake scatters all light that reaches
+/// it. The picture is all that is known of these surroundings.
 fn environment(pixels: &Pixels, sky: f32) -> [f32; 3] {
     let Size { height, width } = pixels.size();
     // Some 40 000 pixels are enough.
@@ -117,7 +118,8 @@ mod tests {
         fallen.data().iter().zip(on.data()).skip(1).step_by(3).map(|(a, b)| a - b).collect()
     }
 
-    /// The structure tensor: sums of the products of the gradient across with itself, across with down, down with itself.
+    /// The structure tensor: sums of the products of the gradient across with itself, across with down, down with
+    /// itself.
     fn structure(plane: &[f32], size: Size) -> [f32; 3] {
         let mut sums = [0.0; 3];
         for (row, below) in plane.chunks_exact(size.width).zip(plane.chunks_exact(size.width).skip(1)) {

@@ -1,5 +1,5 @@
-//! Soft parts of a picture, each with statistics of its own, so that a sky is styled after a sky and a road after a road
-//! (the spatial control of Gatys et al. 2017, section 4).
+//! Soft parts of a picture, each with statistics of its own, so that a sky is styled after a sky and a road after a
+//! road (the spatial control of Gatys et al. 2017, section 4).
 
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::plane::Plane;
@@ -12,8 +12,8 @@ const LEAST_SHARE: f64 = 0.12;
 /// Horizontal bands of [`RegionKind::Bands`].
 const BANDS: usize = 3;
 
-/// The regions of one picture: for each, the share of each pixel that belongs to it, 0..1; `None` where the picture lacks
-/// it.
+/// The regions of one picture: for each, the share of each pixel that belongs to it, 0..1; `None` where the picture
+/// lacks it.
 pub struct Regions(Vec<Option<Plane>>);
 
 impl Regions {
@@ -22,8 +22,8 @@ impl Regions {
         Self(vec![Some(Plane::filled(size, 1.0))])
     }
 
-    /// The regions of a content of `size`; their shares of a pixel sum to 1. `masks` are those that [`RegionKind::Masks`]
-    /// names, in its order; the last region is the rest.
+    /// The regions of a content of `size`; their shares of a pixel sum to 1. `masks` are those that
+    /// [`RegionKind::Masks`] names, in its order; the last region is the rest.
     pub fn of(kind: &RegionKind, size: Size, scene: &Scene, masks: &[Option<Plane>]) -> Self {
         match kind {
             RegionKind::None => Self::whole(size),

@@ -36,7 +36,8 @@ pub fn find(pixels: &Pixels) -> Option<Plane> {
     let sums = ColumnSums::of(pixels);
     let tried = EDGES.iter().map(|&edge| border(&slopes, edge)).filter_map(|border| {
         let (sky, ground) = sums.split(&border)?;
-        // Among twigs, the most even split may count a wall as sky. So only splits compete whose upper part can be a sky.
+        // Among twigs, the most even split may count a wall as sky. So only splits compete whose upper part can be a
+        // sky.
         is_sky(&sky, &ground).then(|| (energy(&sky, &ground), border))
     });
     let (_, border) = tried.max_by(|a, b| a.0.total_cmp(&b.0))?;
@@ -44,7 +45,8 @@ pub fn find(pixels: &Pixels) -> Option<Plane> {
     (share >= LEAST_SHARE).then(|| soften(pixels, &luma, &border))
 }
 
-/// Whether the part above the border can be a sky: even in colour, and lighter than the ground, or blue, or dark as night.
+/// Whether the part above the border can be a sky: even in colour, and lighter than the ground, or blue, or dark as
+/// night.
 fn is_sky(sky: &ColourStatistics, ground: &ColourStatistics) -> bool {
     let light = |part: &ColourStatistics| part.mean.iter().sum::<f64>() / 3.0;
     let even = variance(sky) < 0.3 * 0.3;
@@ -76,7 +78,8 @@ fn border(slopes: &Plane, edge: f32) -> Vec<usize> {
         None => height,
     };
     let first: Vec<usize> = (0..width).map(first).collect();
-    // Where the edge of a column is too faint, its border runs down into the road; the median of its neighbours limits it.
+    // Where the edge of a column is too faint, its border runs down into the road; the median of its neighbours limits
+    // it.
     let limit = |x: usize| {
         let mut near = first[x.saturating_sub(NEAR)..(x + NEAR + 1).min(width)].to_vec();
         near.sort_unstable();
@@ -141,8 +144,8 @@ fn energy(sky: &ColourStatistics, ground: &ColourStatistics) -> f64 {
     1.0 / (SKY * variation(sky) + variation(ground))
 }
 
-/// The sky above the border, grown into pixels of its colour near by: between branches, and down to the haze of the horizon.
-/// Its edges are those of the picture.
+/// The sky above the border, grown into pixels of its colour near by: between branches, and down to the haze of the
+/// horizon. Its edges are those of the picture.
 fn soften(pixels: &Pixels, luma: &Plane, border: &[usize]) -> Plane {
     let Size { height, width } = pixels.size();
     let mut sorted = border.to_vec();
@@ -179,7 +182,8 @@ mod tests {
 
     const SIZE: Size = Size { height: 108, width: 192 };
 
-    /// A noisy street under a plain sky of `colour` that ends at row 40, behind a tower up to row 15 in columns 60 to 90.
+    /// A noisy street under a plain sky of `colour` that ends at row 40, behind a tower up to row 15 in columns 60 to
+    /// 90.
     fn street(colour: [f32; 3]) -> Pixels {
         let mut random = Random(3);
         let data = (0..SIZE.pixels()).flat_map(|n| {

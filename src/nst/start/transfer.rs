@@ -1,4 +1,5 @@
-//! The closed-form colour transfer: for each region, the linear map of RGB that gives it the mean and covariance of another.
+//! The closed-form colour transfer: for each region, the linear map of RGB that gives it the mean and covariance of
+//! another.
 
 use crate::nst::picture::matrix::{Matrix, compose, eigen, power, product};
 use crate::nst::picture::pixels::Pixels;
@@ -6,8 +7,8 @@ use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::ColourStatistics;
 use crate::nst::scene::regions::Regions;
 
-/// No direction of RGB is stretched more than this. Otherwise an even sky that takes on a cloudy one's variance would turn
-/// its own noise, and the twigs in front of it, into blots.
+/// No direction of RGB is stretched more than this. Otherwise an even sky that takes on a cloudy one's variance would
+/// turn its own noise, and the twigs in front of it, into blots.
 const STEEPEST: f64 = 1.6;
 
 /// A linear map of RGB around a mean.
@@ -18,8 +19,8 @@ struct Map {
 }
 
 impl Map {
-    /// The Monge-Kantorovich map: of all linear maps that take one mean and covariance to another, it moves colours the least
-    /// (Pitié and Kokaram 2007). `T = A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2` for covariances `A` and `B`.
+    /// The Monge-Kantorovich map: of all linear maps that take one mean and covariance to another, it moves colours the
+    /// least (Pitié and Kokaram 2007). `T = A^-1/2 (A^1/2 B A^1/2)^1/2 A^-1/2` for covariances `A` and `B`.
     fn between(source: &ColourStatistics, target: &ColourStatistics) -> Self {
         let root = power(&source.covariance, 0.5);
         let inverse = power(&source.covariance, -0.5);

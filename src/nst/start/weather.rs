@@ -95,8 +95,8 @@ pub fn render(
     }
 }
 
-/// Koschmieder's law (1924) in linear light: `J t + A (1 - t)` with `t = exp(-density * depth)`. The air light `A` is the
-/// colour of the reference's sky. The density leaves as much contrast as the reference has.
+/// Koschmieder's law (1924) in linear light: `J t + A (1 - t)` with `t = exp(-density * depth)`. The air light `A` is
+/// the colour of the reference's sky. The density leaves as much contrast as the reference has.
 fn fog(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Pixels {
     let density = density(scene, own, reference);
     // The air scatters the same light that falls on the scene.
@@ -126,8 +126,8 @@ fn density(scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics
     (above / below).clamp(*DENSITY.start(), *DENSITY.end())
 }
 
-/// Exposure and white balance of the reference: the ground gets the median light of its ground, the sky that of its sky.
-/// The brightest parts of the ground lose less light, as if a lamp shone on them.
+/// Exposure and white balance of the reference: the ground gets the median light of its ground, the sky that of its
+/// sky. The brightest parts of the ground lose less light, as if a lamp shone on them.
 fn night(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Pixels {
     /// The range of the exposure: a lower one would be black in 8 bits, a higher one no night.
     const GAIN: RangeInclusive<f32> = 0.025..=0.3;
@@ -154,9 +154,9 @@ fn night(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &We
     out
 }
 
-/// The sky, extended into the gaps between twigs and along roofs, which are too fine for its border. By day the sky outshines
-/// what it mixes with. So near a sky and above the horizon, pixels count as sky in proportion to their brightness. Without
-/// this, a rim of daylight stays around trees.
+/// The sky, extended into the gaps between twigs and along roofs, which are too fine for its border. By day the sky
+/// outshines what it mixes with. So near a sky and above the horizon, pixels count as sky in proportion to their
+/// brightness. Without this, a rim of daylight stays around trees.
 fn with_gaps(pixels: &Pixels, sky: &Plane) -> Plane {
     /// From this share of sky in its window on, a pixel may become all sky.
     const ENOUGH: f32 = 0.15;

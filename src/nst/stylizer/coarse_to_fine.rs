@@ -50,8 +50,8 @@ pub struct CoarseToFine<'a, F> {
     seed: u64,
     on_step: F,
     evals: usize,
-    /// The weather of the content, where the start needs it. Contrast depends on the size, and that of the style was measured
-    /// at the working size, so all scales share this.
+    /// The weather of the content, where the start needs it. Contrast depends on the size, and that of the style was
+    /// measured at the working size, so all scales share this.
     weather: OnceCell<WeatherStatistics>,
 }
 
@@ -113,8 +113,8 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
         Ok(change)
     }
 
-    /// Adds what a coarser scale has changed to the start of the next, which so keeps its own detail. Noise has no detail
-    /// worth keeping: there the change is the whole picture.
+    /// Adds what a coarser scale has changed to the start of the next, which so keeps its own detail. Noise has no
+    /// detail worth keeping: there the change is the whole picture.
     fn add_upsampled(&self, change: &Pixels, start: &mut Pixels) {
         let change = resized(self.settings, change, start.size());
         match self.settings.init {
@@ -141,7 +141,8 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
         Ok(loss)
     }
 
-    /// Minimizes the loss at one scale from `x`, which becomes the picture with the lowest loss. Returns the losses of both.
+    /// Minimizes the loss at one scale from `x`, which becomes the picture with the lowest loss. Returns the losses of
+    /// both.
     fn minimize(
         &mut self,
         evaluator: &mut Evaluator,
@@ -153,8 +154,8 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
         let options = Descent {
             optimizer: self.settings.optimizer,
             steps,
-            // The maps of a photoreal render make broad changes of narrow ones anyway. Still broader ones would be blotches
-            // in skies and on roads.
+            // The maps of a photoreal render make broad changes of narrow ones anyway. Still broader ones would be
+            // blotches in skies and on roads.
             metric: (self.settings.render == Render::Pixels).then_some(border),
             grey: self.settings.keep_colours,
         };

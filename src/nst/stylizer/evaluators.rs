@@ -8,8 +8,8 @@ use crate::nst::scene::regions::Regions;
 use crate::nst::schedule;
 use crate::nst::settings::Settings;
 
-/// The evaluators for pictures of one working size, one for each scale. They hold the memory that an evaluation needs, so
-/// they are made once and used for all pictures of that size.
+/// The evaluators for pictures of one working size, one for each scale. They hold the memory that an evaluation needs,
+/// so they are made once and used for all pictures of that size.
 pub struct Evaluators<'a>(Vec<Evaluator<'a>>);
 
 impl<'a> Evaluators<'a> {
@@ -28,8 +28,8 @@ impl<'a> Evaluators<'a> {
         self.0[0].size()
     }
 
-    /// The mean wall time, in seconds, of an evaluation at the working size, over `count` of them on a grey picture. Where
-    /// the device works in batches, it is the time per picture of a full batch.
+    /// The mean wall time, in seconds, of an evaluation at the working size, over `count` of them on a grey picture.
+    /// Where the device works in batches, it is the time per picture of a full batch.
     ///
     /// # Errors
     /// When the device refuses; see [`StylizeError`].

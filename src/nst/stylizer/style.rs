@@ -54,8 +54,8 @@ impl Style {
         self.targets.iter().map(StyleTarget::bytes).sum()
     }
 
-    /// Blends several styles of one stylizer, each with its share; shares sum to 1. The weather is that of the first style: a
-    /// mean of two conditions is none that either picture shows.
+    /// Blends several styles of one stylizer, each with its share; shares sum to 1. The weather is that of the first
+    /// style: a mean of two conditions is none that either picture shows.
     ///
     /// # Panics
     /// Without any style.

@@ -6,8 +6,8 @@ use crate::nst::render::guard::patch::{Patch, RADIUS, Rect, cut, written_luma};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Width of a mask's soft border, as a share of the mean side of its box. At 0.15, in fog over a dark road, straight sides
-/// still show.
+/// Width of a mask's soft border, as a share of the mean side of its box. At 0.15, in fog over a dark road, straight
+/// sides still show.
 const FEATHER: f64 = 0.25;
 
 /// The least width of a mask's soft border, in pixels.
@@ -32,8 +32,8 @@ impl Step {
     }
 }
 
-/// The stylized picture with its boxes eased so far, as shares of three pictures per pixel. It is mixed only where it is
-/// measured, and written once at the end.
+/// The stylized picture with its boxes eased so far, as shares of three pictures per pixel. It is mixed only where it
+/// is measured, and written once at the end.
 pub struct Blend<'a> {
     size: Size,
     /// The lumas of the original.
@@ -120,7 +120,8 @@ impl<'a> Blend<'a> {
     }
 }
 
-/// One pixel of the blend. Each picture is cut to 0..1 first: else what lies outside would outshine what is blended over it.
+/// One pixel of the blend. Each picture is cut to 0..1 first: else what lies outside would outshine what is blended
+/// over it.
 fn mixed(content: &[f32; 3], plain: &[f32; 3], result: &[f32; 3], shares: &[f32; 2]) -> [f32; 3] {
     // In this form a share of 1 gives exactly `to`.
     let towards = |from: f32, to: f32, share: f32| from * (1.0 - share) + to * share;
@@ -142,8 +143,8 @@ pub fn write(content: &Pixels, plain: &Pixels, result: &mut Pixels, shares: &[[f
     });
 }
 
-/// The weight of a box's easing in each pixel. It is 1 in the box and on the pixels around it that its figures read, so that
-/// all of the original always meets the floors. From there it falls smoothly to 0, with round corners.
+/// The weight of a box's easing in each pixel. It is 1 in the box and on the pixels around it that its figures read, so
+/// that all of the original always meets the floors. From there it falls smoothly to 0, with round corners.
 pub struct Mask {
     full: Rect,
     /// Pixels from the full part to the first pixel with a weight of 0.

@@ -11,8 +11,9 @@ pub(super) const FLAT: f64 = 1.0 / 255.0;
 /// What a box keeps of the original. A box that is flat in the original has nothing to lose and keeps all: 1 and 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figures {
-    /// Local contrast over the original's, 0 and more. Local contrast is the mean absolute deviation of luma from its local
-    /// mean: it is linear in the strength of a veil, and one bright lamp does not hold it up as it would a root of squares.
+    /// Local contrast over the original's, 0 and more. Local contrast is the mean absolute deviation of luma from its
+    /// local mean: it is linear in the strength of a veil, and one bright lamp does not hold it up as it would a root
+    /// of squares.
     pub contrast: f64,
     /// The correlation of luma gradients with the original's, in -1..=1.
     pub edges: f64,

@@ -12,8 +12,8 @@ pub const EDGES_FLOOR: f64 = 0.92;
 /// The least local contrast as a share of the original's, whatever the surroundings kept; see [`Figures::contrast`].
 pub const CONTRAST_FLOOR: f64 = 0.20;
 
-/// The least local contrast as a share of what the surroundings kept. What they gained does not count: otherwise flakes on a
-/// flat sky would ask more of an object than it ever had.
+/// The least local contrast as a share of what the surroundings kept. What they gained does not count: otherwise flakes
+/// on a flat sky would ask more of an object than it ever had.
 const SHARE_OF_SURROUNDINGS: f64 = 0.5;
 
 /// A labelled object and its state.

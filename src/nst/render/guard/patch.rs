@@ -6,8 +6,8 @@ use crate::nst::picture::pixels::Pixels;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Pixels from the centre of a local mean to its side. Its 5x5 pixels are no larger than the smallest labelled boxes, so
-/// that the object is measured and not the road beside it.
+/// Pixels from the centre of a local mean to its side. Its 5x5 pixels are no larger than the smallest labelled boxes,
+/// so that the object is measured and not the road beside it.
 pub const RADIUS: usize = 2;
 
 const SIDE: usize = 2 * RADIUS + 1;
@@ -57,14 +57,17 @@ impl Rect {
 }
 
 /// `v` cut to 0..1, and 0 if it is not a number. Two instructions; `clamp` would take more, to keep NaN.
+#[inline]
 pub fn cut(v: f32) -> f32 {
     let v = if v > 0.0 { v } else { 0.0 };
     if v < 1.0 { v } else { 1.0 }
 }
 
 /// The luma (Rec. 601, 0..1) of a colour as it is written. What is not a number is black.
+#[inline]
 pub fn written_luma(rgb: &[f32; 3]) -> f32 {
-    // From 2^23 on, a float has no fraction, so this rounds. A conversion to an integer and back would be five times as slow.
+    // From 2^23 on, a float has no fraction, so this rounds. A conversion to an integer and back would be five times as
+    // slow.
     const WHOLE: f32 = (1 << 23) as f32;
     luma(&rgb.map(|v| cut(v) * 255.0 + WHOLE - WHOLE)) / 255.0
 }
@@ -76,8 +79,8 @@ pub fn written_lumas(picture: &Pixels) -> Vec<f32> {
 
 /// The lumas of a rectangle and of [`RADIUS`] pixels around it.
 ///
-/// Beyond the picture's border, the luma goes on as its point reflection. This keeps a slope a slope: central differences
-/// become the one-sided ones of numpy.gradient, and no contrast appears that is not inside.
+/// Beyond the picture's border, the luma goes on as its point reflection. This keeps a slope a slope: central
+/// differences become the one-sided ones of numpy.gradient, and no contrast appears that is not inside.
 pub struct Patch {
     /// Of the rectangle.
     width: usize,
@@ -161,8 +164,8 @@ fn add(to: &mut [f32], values: &[f32]) {
     to.iter_mut().zip(values).for_each(|(to, v)| *to += v);
 }
 
-/// For a row of `len` pixels of which only `low..high` lie in the picture: each pixel outside, the pixel at the border, and
-/// the pixel inside that is reflected in it.
+/// For a row of `len` pixels of which only `low..high` lie in the picture: each pixel outside, the pixel at the border,
+/// and the pixel inside that is reflected in it.
 fn reflections(low: usize, high: usize, len: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     let before = (1..=low).map(move |far| (low - far, low, (low + far).min(high - 1)));
     let behind = (1..=len - high).map(move |far| (high - 1 + far, high - 1, (high - 1).saturating_sub(far).max(low)));

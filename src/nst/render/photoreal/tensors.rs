@@ -6,8 +6,8 @@ use crate::nst::picture::separable::Separable;
 use crate::nst::render::photoreal::{EPS, RADIUS, SQUARE};
 use candle_core::{D, DType, Result, Tensor};
 
-/// `original` under the maps that take `content` to `stylized`; all are `[3, rows, columns]`, the last two of the working
-/// size. A field that `wraps` goes on at its opposite side; otherwise windows are cut off at the border.
+/// `original` under the maps that take `content` to `stylized`; all are `[3, rows, columns]`, `content`
+/// and `stylized` of the working size. A field that `wraps` goes on at its opposite side; otherwise windows are cut off at the border.
 ///
 /// # Errors
 /// When the device refuses, mostly because its memory is too short for an original of this size.
@@ -50,8 +50,8 @@ fn moments(content: &Tensor, stylized: &Tensor, smooth: &Separable) -> Result<Mo
     })
 }
 
-/// Ridge regression of the stylized on the content colours, `[3, 4, rows, columns]`: for each colour of the result, three
-/// factors and an offset.
+/// Ridge regression of the stylized on the content colours, `[3, 4, rows, columns]`: for each colour of the result,
+/// three factors and an offset.
 fn regression(Moments { from, to, squares, crosses }: &Moments) -> Result<Tensor> {
     let outer = |other: &Tensor| from.unsqueeze(1)?.broadcast_mul(&other.unsqueeze(0)?);
     let covariance = (squares - outer(from)?)?;

@@ -192,7 +192,7 @@ mod tests {
         let size = Size { height: 720, width: 1280 };
         for precipitation in [RAIN, SNOW] {
             let streaks = Camera::of(size).streaks(&Precipitation { density: 1.0, ..precipitation }, 1);
-            assert!(streaks.iter().all(|streak| streak.radius <= 0.0125 * 720.0 + 1.3));
+            assert!(!streaks.is_empty() && streaks.iter().all(|streak| streak.radius <= 0.0125 * 720.0 + 1.3));
         }
     }
 

@@ -17,14 +17,14 @@ pub enum PrecipitationKind {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Precipitation {
     pub kind: PrecipitationKind,
-    /// 0..=1: its square is the share of a downpour of 100 mm/h, or of a blizzard of 5 mm/h of melted snow. Sensible values
-    /// are 0.4..=0.9 for rain, where 0.1 is a drizzle that no camera sees, and 0.3..=0.7 for snow.
+    /// 0..=1: its square is the share of a downpour of 100 mm/h, or of a blizzard of 5 mm/h of melted snow. Sensible
+    /// values are 0.4..=0.9 for rain, where 0.1 is a drizzle that no camera sees, and 0.3..=0.7 for snow.
     pub density: f64,
-    /// The sideways speed in metres per second, positive to the right. Sensible values are -3..=3 for rain, which falls at 2
-    /// to 9 m/s, and -1.5..=1.5 for snow, which falls at about 1 m/s.
+    /// The sideways speed in metres per second, positive to the right. Sensible values are -3..=3 for rain, which falls
+    /// at 2 to 9 m/s, and -1.5..=1.5 for snow, which falls at about 1 m/s.
     pub wind: f64,
-    /// Seconds that the shutter is open. A longer exposure makes longer and fainter streaks. Sensible values are 1/500..=1/125
-    /// for rain, of which longer exposures show almost nothing, and 1/250..=1/60 for snow.
+    /// Seconds that the shutter is open. A longer exposure makes longer and fainter streaks. Sensible values are
+    /// 1/500..=1/125 for rain, of which longer exposures show almost nothing, and 1/250..=1/60 for snow.
     pub exposure: f64,
 }
 
@@ -42,8 +42,8 @@ impl Body {
         0.25 * PI * self.diameter.powi(2)
     }
 
-    /// The radius, in metres, of the kernel `(1 - r²)²` that has the variance of a disc of the particle's size smeared by
-    /// the aperture.
+    /// The radius, in metres, of the kernel `(1 - r²)²` that has the variance of a disc of the particle's size smeared
+    /// by the aperture.
     pub fn kernel_radius(&self) -> f64 {
         (0.5 * (self.diameter.powi(2) + APERTURE.powi(2))).sqrt()
     }
@@ -62,7 +62,8 @@ impl PrecipitationKind {
         }
     }
 
-    /// The diameters to draw, as in [`PrecipitationKind::spectrum`]. Smaller ones are mist; larger ones break up in the air.
+    /// The diameters to draw, as in [`PrecipitationKind::spectrum`]. Smaller ones are mist; larger ones break up in the
+    /// air.
     pub fn diameters(self) -> (f64, f64) {
         match self {
             Self::Rain => (0.4, 5.5),
@@ -98,7 +99,8 @@ impl PrecipitationKind {
         }
     }
 
-    /// The peak opacity below which a particle is invisible in front of most backgrounds; flakes are brighter than drops.
+    /// The peak opacity below which a particle is invisible in front of most backgrounds; flakes are brighter than
+    /// drops.
     pub fn visible(self) -> f64 {
         match self {
             Self::Rain => 0.012,

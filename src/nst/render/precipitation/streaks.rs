@@ -4,8 +4,8 @@ use std::f64::consts::{PI, TAU};
 use std::ops::Range;
 
 /// The radius, in pixels, of a point under the pixel's own area and the lens. The Fourier transform of the kernel,
-/// `J3(k)/k³`, has its first zero at 6.38 and its second at 9.76. This radius puts the second on the sampling frequency, so
-/// nothing aliases to the mean: a point hides the same wherever it lies between pixels.
+/// `J3(k)/k³`, has its first zero at 6.38 and its second at 9.76. This radius puts the second on the sampling
+/// frequency, so nothing aliases to the mean: a point hides the same wherever it lies between pixels.
 pub const POINT_RADIUS: f64 = 9.761 / TAU;
 
 /// The largest optical depth of one particle: an opaque one would have an edge.
