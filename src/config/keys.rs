@@ -1,12 +1,73 @@
 //! The config's keys: names, bounds and choices, each said once.
 
-use crate::config::values::Defaults;
-use crate::config::wire::{EXPOSURE, FORMATS, KINDS, NAME, REGIONS, SCALES, SHARE, SPLITS, WEIGHT, WIND};
-use crate::nst::settings::{Range, Term};
-use crate::nst::{Settings, Tap};
+use crate::config::values::{Defaults, OutputFormat, Pairing};
+use crate::dataset::split::Split;
+use crate::nst::Tap;
+use crate::nst::layers::{Padding, Pool};
+use crate::nst::render::precipitation::PrecipitationKind;
+use crate::nst::settings::{Chroma, Init, Optimizer, Range, RegionKind, Render, Settings, Term, Weather};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 use std::ops::RangeInclusive;
+
+pub(super) const SIZE: RangeInclusive<i64> = 32..=4096;
+
+pub(super) const SCALES: RangeInclusive<i64> = 1..=8;
+
+pub(super) const STEPS: RangeInclusive<i64> = 1..=10_000;
+
+pub(super) const MIX: RangeInclusive<i64> = 1..=16;
+
+pub(super) const VARIANTS: RangeInclusive<i64> = 1..=1000;
+
+pub(super) const QUALITY: RangeInclusive<i64> = 1..=100;
+
+pub(super) const WEIGHT: RangeInclusive<f64> = 0.0..=1e9;
+
+pub(super) const SHARE: RangeInclusive<f64> = 0.0..=1.0;
+
+pub(super) const WIND: RangeInclusive<f64> = -30.0..=30.0;
+
+pub(super) const EXPOSURE: RangeInclusive<f64> = 0.0001..=0.1;
+
+pub(super) const NAME: &str = "^[A-Za-z0-9_-]{1,64}$";
+
+pub(super) const PAIRINGS: Names<Pairing, 3> =
+    [("random", Pairing::Random), ("cycle", Pairing::Cycle), ("blend", Pairing::Blend)];
+
+pub(super) const FORMATS: Names<OutputFormat, 3> =
+    [("same", OutputFormat::Same), ("jpg", OutputFormat::Jpg), ("png", OutputFormat::Png)];
+
+pub(super) const SPLITS: Names<Split, 3> = [("train", Split::Train), ("val", Split::Val), ("test", Split::Test)];
+
+pub(super) const OPTIMIZERS: Names<Optimizer, 2> = [("lbfgs", Optimizer::Lbfgs), ("adam", Optimizer::Adam)];
+
+pub(super) const INITS: Names<Init, 4> =
+    [("colour", Init::Colour), ("content", Init::Content), ("noise", Init::Noise), ("weather", Init::Weather)];
+
+pub(super) const WEATHERS: Names<Weather, 2> = [("fog", Weather::Fog), ("night", Weather::Night)];
+
+pub(super) const REGIONS: Names<RegionKind, 3> =
+    [("none", RegionKind::None), ("bands", RegionKind::Bands), ("scene", RegionKind::Scene)];
+
+pub(super) const KINDS: Names<Option<PrecipitationKind>, 3> =
+    [("none", None), ("rain", Some(PrecipitationKind::Rain)), ("snow", Some(PrecipitationKind::Snow))];
+
+pub(super) const POOLS: Names<Pool, 2> = [("max", Pool::Max), ("avg", Pool::Avg)];
+
+pub(super) const CHROMAS: Names<Chroma, 2> = [("style", Chroma::Style), ("start", Chroma::Start)];
+
+pub(super) const PADDINGS: Names<Padding, 3> =
+    [("zero", Padding::Zero), ("replicate", Padding::Replicate), ("wrap", Padding::Wrap)];
+
+pub(super) const RENDERS: Names<Render, 2> = [("photoreal", Render::Photoreal), ("pixels", Render::Pixels)];
+
+/// What a text may say, and the value that it stands for.
+pub(super) type Names<T, const N: usize> = [(&'static str, T); N];
+
+pub(super) fn name_of<T: PartialEq, const N: usize>(names: &Names<T, N>, value: &T) -> &'static str {
+    names.iter().find(|(_, named)| named == value).map_or("", |&(name, _)| name)
+}
 
 pub(super) fn names<T, const N: usize>(names: &Names<T, N>) -> [&'static str; N] {
     names.each_ref().map(|&(name, _)| name)
@@ -76,11 +137,4 @@ pub(super) fn falling_default() -> Value {
     let falling = Settings::default().falling;
     let [density, wind, exposure] = [falling.density, falling.wind, falling.exposure].map(range_default);
     json!({ "kind": name_of(&KINDS, &falling.kind), "density": density, "wind": wind, "exposure": exposure })
-}
-
-/// What a text may say, and the value that it stands for.
-pub(super) type Names<T, const N: usize> = [(&'static str, T); N];
-
-pub(super) fn name_of<T: PartialEq, const N: usize>(names: &Names<T, N>, value: &T) -> &'static str {
-    names.iter().find(|(_, named)| named == value).map_or("", |&(name, _)| name)
 }

@@ -4,13 +4,12 @@
 //! and lays it over what is already there: first the defaults, then the file, then every `--set` in turn. What needs the
 //! whole picture (are there styles? do these files exist?) is checked once at the end.
 
-use crate::config::keys::Names;
-use crate::config::values::{BackboneChoice, Config, Defaults, Pairing, StyleSource};
-use crate::config::wire::{
-    CHROMAS, EXPOSURE, FORMATS, INITS, KINDS, MIX, OPTIMIZERS, PADDINGS, PAIRINGS, POOLS, QUALITY, REGIONS, RENDERS,
-    SCALES, SHARE, SIZE, SPLITS, STEPS, VARIANTS, WEATHERS, WEIGHT, WIND, WireConfig, WireOutput, WirePrecipitation,
-    WireStyle, WireStylize, WireTerm,
+use crate::config::keys::{
+    CHROMAS, EXPOSURE, FORMATS, INITS, KINDS, MIX, Names, OPTIMIZERS, PADDINGS, PAIRINGS, POOLS, QUALITY, REGIONS,
+    RENDERS, SCALES, SHARE, SIZE, SPLITS, STEPS, VARIANTS, WEATHERS, WEIGHT, WIND,
 };
+use crate::config::values::{BackboneChoice, Config, Defaults, Pairing, StyleSource};
+use crate::config::wire::{WireConfig, WireOutput, WirePrecipitation, WireStyle, WireStylize, WireTerm};
 use crate::dataset::scan::{image_files, is_image};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};

@@ -1,75 +1,19 @@
-//! The config as its text says it, key by key, each value with its place; and what each key may be.
+//! The config as its text says it, key by key, each value with its place.
 //!
 //! The docs of the keys, their bounds, names and defaults are also what the JSON Schema and a new config say: they stand
-//! here once. [`super::Draft`] checks values against the same bounds and names.
+//! here and in [`super::keys`] once.
 
 use crate::config::keys::{
-    Names, density, exposure, falling_default, layers, name_of, names, output_default, range_default, regions, scales,
-    splits, strength, term_default, wind,
+    CHROMAS, FORMATS, INITS, KINDS, MIX, NAME, OPTIMIZERS, PADDINGS, PAIRINGS, POOLS, QUALITY, REGIONS, RENDERS, SIZE,
+    STEPS, VARIANTS, WEATHERS, WEIGHT, density, exposure, falling_default, layers, name_of, names, output_default,
+    range_default, regions, scales, splits, strength, term_default, wind,
 };
-use crate::config::values::{Defaults, OutputFormat, Pairing};
-use crate::dataset::split::Split;
-use crate::nst::Settings;
-use crate::nst::layers::{Padding, Pool};
-use crate::nst::render::precipitation::PrecipitationKind;
-use crate::nst::settings::{Chroma, Init, Optimizer, RegionKind, Render, Weather};
+use crate::config::values::Defaults;
+use crate::nst::settings::Settings;
 use crate::yaml::{Pairs, Yaml};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_yaml::Spanned;
-use std::ops::RangeInclusive;
-
-pub(super) const SIZE: RangeInclusive<i64> = 32..=4096;
-
-pub(super) const SCALES: RangeInclusive<i64> = 1..=8;
-
-pub(super) const STEPS: RangeInclusive<i64> = 1..=10_000;
-
-pub(super) const MIX: RangeInclusive<i64> = 1..=16;
-
-pub(super) const VARIANTS: RangeInclusive<i64> = 1..=1000;
-
-pub(super) const QUALITY: RangeInclusive<i64> = 1..=100;
-
-pub(super) const WEIGHT: RangeInclusive<f64> = 0.0..=1e9;
-
-pub(super) const SHARE: RangeInclusive<f64> = 0.0..=1.0;
-
-pub(super) const WIND: RangeInclusive<f64> = -30.0..=30.0;
-
-pub(super) const EXPOSURE: RangeInclusive<f64> = 0.0001..=0.1;
-
-pub(super) const NAME: &str = "^[A-Za-z0-9_-]{1,64}$";
-
-pub(super) const PAIRINGS: Names<Pairing, 3> =
-    [("random", Pairing::Random), ("cycle", Pairing::Cycle), ("blend", Pairing::Blend)];
-
-pub(super) const FORMATS: Names<OutputFormat, 3> =
-    [("same", OutputFormat::Same), ("jpg", OutputFormat::Jpg), ("png", OutputFormat::Png)];
-
-pub(super) const SPLITS: Names<Split, 3> = [("train", Split::Train), ("val", Split::Val), ("test", Split::Test)];
-
-pub(super) const OPTIMIZERS: Names<Optimizer, 2> = [("lbfgs", Optimizer::Lbfgs), ("adam", Optimizer::Adam)];
-
-pub(super) const INITS: Names<Init, 4> =
-    [("colour", Init::Colour), ("content", Init::Content), ("noise", Init::Noise), ("weather", Init::Weather)];
-
-pub(super) const WEATHERS: Names<Weather, 2> = [("fog", Weather::Fog), ("night", Weather::Night)];
-
-pub(super) const REGIONS: Names<RegionKind, 3> =
-    [("none", RegionKind::None), ("bands", RegionKind::Bands), ("scene", RegionKind::Scene)];
-
-pub(super) const KINDS: Names<Option<PrecipitationKind>, 3> =
-    [("none", None), ("rain", Some(PrecipitationKind::Rain)), ("snow", Some(PrecipitationKind::Snow))];
-
-pub(super) const POOLS: Names<Pool, 2> = [("max", Pool::Max), ("avg", Pool::Avg)];
-
-pub(super) const CHROMAS: Names<Chroma, 2> = [("style", Chroma::Style), ("start", Chroma::Start)];
-
-pub(super) const PADDINGS: Names<Padding, 3> =
-    [("zero", Padding::Zero), ("replicate", Padding::Replicate), ("wrap", Padding::Wrap)];
-
-pub(super) const RENDERS: Names<Render, 2> = [("photoreal", Render::Photoreal), ("pixels", Render::Pixels)];
 
 pub(super) type Value<T> = Option<Spanned<T>>;
 
