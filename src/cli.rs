@@ -1,4 +1,13 @@
-//! The command line: arguments, verbs, terminal and signals. Nothing below knows it.
+//! The command line. Nothing below knows it.
+//!
+//! - [`args`]: all arguments, as clap reads them
+//! - [`batch`], [`preview`], [`report`], [`bench`], [`init`], [`doctor`], [`weights`], [`manuals`]: one verb each, or several
+//!   small ones
+//! - [`setup`]: what every verb that computes begins with
+//! - [`device`]: devices and precisions by name
+//! - [`measure`]: how long an evaluation and a frame take
+//! - [`signals`]: Ctrl-C and SIGTERM ask the run to stop
+//! - [`terminal`], [`transfer`]: everything that is printed; bars and lines of progress
 
 pub mod args;
 pub mod batch;
