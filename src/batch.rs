@@ -269,7 +269,7 @@ impl Batch {
                 }
                 WorkerEvent::Broken(error) => {
                     let help = match error {
-                        Error::Run(_) => "what is done stays done; give the same command again, or add --device cpu",
+                        Error::Fatal(_) => "what is done stays done; give the same command again, or add --device cpu",
                         _ => "what is done stays done; make room there and give the same command again",
                     };
                     return Err(Error::Run(format!("{error}\n  help: {help}")));

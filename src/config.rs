@@ -1,17 +1,27 @@
-//! The config: YAML text in, checked values out.
+//! The config: a YAML file and `--set` on top of it, read into checked values.
 //!
-//! - [`values`]: [`Config`](values::Config) as the rest of the program sees it, and the defaults
-//! - [`keys`]: names, bounds and choices of the keys, each said once
-//! - [`wire`]: the keys as a text has them, with the docs that the schema and `augment init` print
-//! - [`read`]: the file and every `--set`, checked and laid over the defaults
-//! - [`digest`]: what can change a pixel or a file name, as sixteen hex digits
-//! - [`schema`]: the JSON Schema for editors
-//! - [`preset`]: the configs and styles that the program holds
+//! [`values::Config`] is what the rest of the program sees. A text becomes one in four steps: [`wire`] takes it key by
+//! key, [`kinds`] checks each value, [`draft`] lays it over what is there already, and [`check`] looks at the whole.
+//!
+//! A key is named in three places: its value and default in [`values`] or [`crate::nst::settings`], its row in [`wire`],
+//! and the line of [`draft`] that applies it. If `digest.rs` forgets a key, it does not compile.
+//!
+//! - [`values`]: `Config` and what it consists of
+//! - [`read`]: `Config::load` and `Config::parse`
+//! - [`digest`]: `Config::digest`, by which a frame knows whether it was made with this config
+//! - [`schema`]: the config's JSON Schema
+//! - [`preset`]: the configs that `augment init` writes
 
+mod check;
 pub mod digest;
-pub mod keys;
+mod draft;
+mod keys;
+mod kinds;
+mod origin;
 pub mod preset;
 pub mod read;
 pub mod schema;
+#[cfg(test)]
+mod testing;
 pub mod values;
-pub mod wire;
+mod wire;

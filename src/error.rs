@@ -1,15 +1,15 @@
-//! The one error type: place, cause and, where there is one, the remedy.
+//! The one error type. A message says the place, the cause and, where there is one, the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What `Result` means in this crate.
+/// The result of everything that can fail in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a run, or one frame of it, could not be done.
+/// Why a command, or one frame of a run, could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The config, or a `--set` on top of it, asks for something that cannot be.
+    /// A mistake in the config or in a `--set` on top of it.
     #[error("{place}: {message}{}", help_line(.help))]
     Config {
         /// `file:line:column`, or the `--set` as it was typed.
@@ -18,21 +18,24 @@ pub enum Error {
         /// What to write instead.
         help: Option<String>,
     },
-    /// The command line asks for something that cannot be.
+    /// A mistake on the command line.
     #[error("{0}")]
     Usage(String),
-    /// The system refused something about a file or folder.
+    /// The system refused an action on a file or folder.
     #[error("{}: could not {action}: {source}", path.display())]
     Io {
         path: PathBuf,
-        /// What was being done, to follow "could not".
+        /// What was tried, in words that follow "could not".
         action: &'static str,
         source: io::Error,
     },
-    /// A file that could be read but not used.
+    /// A file that can be read and not used.
     #[error("{}: {message}", path.display())]
     BadFile { path: PathBuf, message: String },
-    /// Anything else that ends the run.
+    /// A fault that every later frame would meet as well, such as a lost GPU. It ends the batch.
+    #[error("{0}")]
+    Fatal(String),
+    /// Any other reason why a command cannot do its work.
     #[error("{0}")]
     Run(String),
 }
@@ -42,24 +45,30 @@ fn help_line(help: &Option<String>) -> String {
 }
 
 impl Error {
+    /// A mistake at `place` of the config, with what to write instead.
+    pub fn config(place: impl Into<String>, message: impl Into<String>, help: Option<String>) -> Self {
+        Self::Config { place: place.into(), message: message.into(), help }
+    }
+
     /// For `map_err`: `Error::io(path, "read it")` reads "`path`: could not read it: cause".
     pub fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { path, action, source }
     }
 
-    /// A file that could be read but not used.
+    /// A file that can be read and not used.
     pub fn bad_file(path: &Path, message: impl Into<String>) -> Self {
         Self::BadFile { path: path.to_path_buf(), message: message.into() }
     }
 
-    /// Whether every later frame would meet the same: the disk is full or takes no writing, or the GPU is lost.
+    /// Whether the batch ends with this error: every later frame would meet it as well, because the disk is full or
+    /// read-only, or the GPU is lost. Any other error is the failure of one frame.
     pub fn ends_run(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match self {
             Self::Io { source, .. } => [QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&source.kind()),
-            Self::Run(_) => true,
-            _ => false,
+            Self::Fatal(_) => true,
+            Self::Config { .. } | Self::Usage(_) | Self::BadFile { .. } | Self::Run(_) => false,
         }
     }
 
@@ -67,7 +76,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config { .. } | Self::Usage(_) => 2,
-            Self::Io { .. } | Self::BadFile { .. } | Self::Run(_) => 1,
+            Self::Io { .. } | Self::BadFile { .. } | Self::Fatal(_) | Self::Run(_) => 1,
         }
     }
 }
@@ -78,15 +87,30 @@ mod tests {
 
     #[test]
     fn a_message_says_place_cause_and_remedy() {
-        let place = "fog.yaml:3:5".to_string();
-        let error =
-            Error::Config { place, message: "unknown key `stepz`".into(), help: Some("did you mean `steps`?".into()) };
+        let error = Error::config("fog.yaml:3:5", "unknown key `stepz`", Some("did you mean `steps`?".into()));
         assert_eq!(error.to_string(), "fog.yaml:3:5: unknown key `stepz`\n  help: did you mean `steps`?");
         assert_eq!(error.exit_code(), 2);
 
         let error = Error::io(Path::new("a.jpg"), "read it")(io::Error::other("disk on fire"));
         assert_eq!(error.to_string(), "a.jpg: could not read it: disk on fire");
         assert_eq!(error.exit_code(), 1);
-        assert!(!error.ends_run() && Error::Run("the device can no longer be used".into()).ends_run());
+    }
+
+    #[test]
+    fn only_what_every_frame_would_meet_ends_a_batch() {
+        let io = |kind: io::ErrorKind| Error::io(Path::new("a.jpg"), "write it")(kind.into());
+        let ends = [
+            io(io::ErrorKind::StorageFull),
+            io(io::ErrorKind::ReadOnlyFilesystem),
+            Error::Fatal("the GPU is lost".into()),
+        ];
+        assert!(ends.iter().all(Error::ends_run));
+        let goes_on = [
+            io(io::ErrorKind::NotFound),
+            Error::bad_file(Path::new("a.jpg"), "is damaged"),
+            Error::Run("no threads".into()),
+            Error::Usage("--threads".into()),
+        ];
+        assert!(!goes_on.iter().any(Error::ends_run));
     }
 }

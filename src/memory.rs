@@ -1,8 +1,8 @@
-//! How much memory a program has had and can still have, as far as Linux tells.
+//! Memory: how much this process can still take and how much it has held, as far as Linux tells.
 
 use std::fs;
 
-/// What is assumed where the system tells nothing.
+/// Bytes that are taken for free where the system tells nothing.
 const UNKNOWN: u64 = 4 << 30;
 
 /// Bytes that this process can still take: the least of what the machine, its control group and its own limit leave.
@@ -10,32 +10,40 @@ pub fn free() -> u64 {
     [machine(), control_group(), own_limit()].into_iter().flatten().min().unwrap_or(UNKNOWN)
 }
 
+/// The most bytes that this process ever held in memory.
+pub fn peak() -> Option<u64> {
+    field(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
 fn machine() -> Option<u64> {
     field(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
 }
 
-/// Version 2 of control groups, seen from inside one, as in a container.
+/// What the control group (version 2) leaves, as a process in a container sees it.
 fn control_group() -> Option<u64> {
     let text = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok();
-    let number = |name: &str| text(name)?.trim().parse::<u64>().ok();
-    // Files that were read count as used, and go when their room is needed.
-    let stat = text("memory.stat")?;
-    let cached = stat.lines().find_map(|line| line.strip_prefix("inactive_file ")?.parse::<u64>().ok());
-    Some((number("memory.max")? + cached.unwrap_or(0)).saturating_sub(number("memory.current")?))
+    left_in_group(&text("memory.max")?, &text("memory.current")?, &text("memory.stat")?)
 }
 
 /// What `ulimit -v` leaves.
 fn own_limit() -> Option<u64> {
-    let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find(|line| line.starts_with("Max address space"))?;
-    let most: u64 = line.split_whitespace().nth(3)?.parse().ok()?;
-    let used = field(&fs::read_to_string("/proc/self/status").ok()?, "VmSize:")?;
-    Some(most.saturating_sub(used))
+    let text = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).ok();
+    left_of_address_space(&text("limits")?, &text("status")?)
 }
 
-/// The most bytes that this process ever held.
-pub fn peak() -> Option<u64> {
-    field(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
+/// `None` where `memory.max` is no number: a group without a limit says `max`.
+fn left_in_group(max: &str, current: &str, stat: &str) -> Option<u64> {
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    // Pages of files that were read count as used, but the kernel drops them when memory is needed.
+    let cached = stat.lines().find_map(|line| number(line.strip_prefix("inactive_file ")?));
+    Some((number(max)? + cached.unwrap_or(0)).saturating_sub(number(current)?))
+}
+
+/// `None` where the limit is `unlimited`.
+fn left_of_address_space(limits: &str, status: &str) -> Option<u64> {
+    let line = limits.lines().find(|line| line.starts_with("Max address space"))?;
+    let most: u64 = line.split_whitespace().nth(3)?.parse().ok()?;
+    Some(most.saturating_sub(field(status, "VmSize:")?))
 }
 
 /// A line `NAME   12 kB` in bytes.
@@ -48,12 +56,37 @@ fn field(text: &str, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::gigabytes;
 
     #[test]
     fn a_field_is_read_in_bytes() {
-        assert_eq!(field("MemTotal:  10 kB\nMemAvailable:    3 kB\n", "MemAvailable:"), Some(3072));
+        let text = "MemTotal:       16303428 kB\nMemFree:          812340 kB\nMemAvailable:    9120004 kB\n";
+        assert_eq!(field(text, "MemAvailable:"), Some(9_120_004 * 1024));
         assert_eq!(field("MemTotal:  10 kB\n", "MemAvailable:"), None);
+        assert_eq!(field("VmHWM:\tmuch\n", "VmHWM:"), None);
+    }
+
+    #[test]
+    fn a_control_group_leaves_its_limit_without_what_is_used_and_not_cached() {
+        let stat = "anon 500\nfile 400\ninactive_anon 9\ninactive_file 300\nactive_file 100\n";
+        assert_eq!(left_in_group("2000\n", "900\n", stat), Some(1400));
+        assert_eq!(left_in_group("2000\n", "900\n", ""), Some(1100));
+        assert_eq!(left_in_group("500\n", "900\n", ""), Some(0));
+        assert_eq!(left_in_group("max\n", "900\n", stat), None);
+    }
+
+    #[test]
+    fn the_limit_of_the_address_space_leaves_what_is_not_mapped() {
+        let limits = |most: &str| {
+            format!(
+                "Limit                     Soft Limit           Hard Limit           Units     \n\
+                 Max cpu time              unlimited            unlimited            seconds   \n\
+                 Max address space         {most:<20} unlimited            bytes     \n"
+            )
+        };
+        let status = "Name:\taugment\nVmPeak:\t  600000 kB\nVmSize:\t  500000 kB\n";
+        assert_eq!(left_of_address_space(&limits("1024000000"), status), Some(512_000_000));
+        assert_eq!(left_of_address_space(&limits("1000"), status), Some(0));
+        assert_eq!(left_of_address_space(&limits("unlimited"), status), None);
     }
 
     #[cfg(target_os = "linux")]
@@ -64,10 +97,5 @@ mod tests {
         // What is free changes all the time; no part of it is more than all.
         assert!(machine().is_some_and(|free| free <= all), "{told}");
         assert!(free() <= all && peak().is_some_and(|held| held > 0));
-    }
-
-    #[test]
-    fn bytes_are_said_in_gigabytes() {
-        assert_eq!(gigabytes(2_340_000_000), "2.3 GB");
     }
 }

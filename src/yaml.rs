@@ -1,11 +1,11 @@
-//! YAML at the door: text in, typed or untyped values out, and errors that know their line.
+//! YAML: text to typed or untyped values, with errors that know their line.
 
 use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Error, MessageFormatter, UserMessageFormatter};
 use std::fmt;
 
-/// Why a text is not the YAML that was wanted.
+/// Why a text is not the YAML that was expected.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     /// Line and column, both from 1, where they are known.
@@ -20,10 +20,10 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
     serde_yaml::from_str_with_options(text, options).map_err(|error| Fault::from(&error))
 }
 
-/// The candidate that a misspelt `name` most likely stands for.
+/// The candidate that a misspelt `name` is most likely meant to be.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
-    // Half of the letters wrong is no longer a misspelling.
+    // With more than half of the letters wrong it is another word.
     let tolerance = name.chars().count().div_ceil(2).min(4);
     candidates
         .into_iter()
@@ -33,7 +33,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// "did you mean ...?" where one of `known` is close to `name`, else all of them.
+/// "did you mean ...?" if one of `known` is close to `name`, else a list of all.
 pub fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(name, known.clone()) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
@@ -67,7 +67,7 @@ impl From<&Error> for Fault {
     }
 }
 
-/// The parser's word for a kind of value, as people say it.
+/// The parser's word for a type of value, in plain words.
 fn kind(word: &str) -> &str {
     match word {
         "sequence start" => "a list",
@@ -79,7 +79,7 @@ fn kind(word: &str) -> &str {
     }
 }
 
-/// Any YAML value, mappings in the order of the text. Its `Display` is YAML again, on one line.
+/// Any YAML value, with mappings in the order of the text. `Display` prints YAML on one line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Yaml {
     Null,
@@ -92,13 +92,13 @@ pub enum Yaml {
 }
 
 impl Yaml {
-    /// The value under `key`, where this is a mapping that has one.
+    /// The value of `key`, if this is a mapping with this key.
     pub fn get(&self, key: &str) -> Option<&Yaml> {
         let Self::Map(pairs) = self else { return None };
         pairs.iter().find(|(name, _)| matches!(name, Self::Text(name) if name == key)).map(|(_, value)| value)
     }
 
-    /// The text, where this is one.
+    /// The text, if this is one.
     pub fn text(&self) -> Option<&str> {
         let Self::Text(text) = self else { return None };
         Some(text)
@@ -111,7 +111,7 @@ impl fmt::Display for Yaml {
             Self::Null => f.write_str("null"),
             Self::Bool(value) => write!(f, "{value}"),
             Self::Int(value) => write!(f, "{value}"),
-            // Debug keeps the decimal point, without which 1.0 would be read back as a whole number.
+            // Debug keeps the decimal point: without it, 1.0 would be read back as a whole number.
             Self::Float(value) => write!(f, "{value:?}"),
             Self::Text(text) => f.write_str(&quoted(text)),
             Self::List(items) => {
@@ -193,7 +193,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
-/// Keys are few and distinct, so a list of pairs is map enough; it keeps the order and each key's place.
+/// A mapping as a list of pairs. It keeps the order and, with [`serde_yaml::Spanned`] keys, the place of each key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Pairs<K, V>(pub Vec<(K, V)>);
 

@@ -126,7 +126,7 @@ impl<'a> JobContext<'a> {
 /// A failure over the picture at `path`, or what will be said of every other too.
 pub fn refused(path: &Path, failure: &StylizeError) -> Error {
     match failure {
-        StylizeError::Lost(_) => Error::Run(format!("{}: {failure}", path.display())),
+        StylizeError::Lost(_) => Error::Fatal(format!("{}: {failure}", path.display())),
         _ => Error::bad_file(path, failure.to_string()),
     }
 }

@@ -1,9 +1,10 @@
 //! What of a config can change a pixel or a file name, as one digest.
 
-use crate::config::keys::{FORMATS, PAIRINGS, name_of};
+use crate::config::keys::name_of;
 use crate::config::values::Config;
 use crate::files::digest::short_digest;
-use crate::nst::settings::{Settings, Term};
+use crate::nst::Settings;
+use crate::nst::settings::Term;
 use serde_json::{Value, json};
 
 impl Config {
@@ -44,12 +45,13 @@ impl Config {
             chroma,
             strength,
             guard,
+            // Serialized whole, as all structs and enums here but the terms.
             falling,
             keep_colours,
         } = stylize;
         let mut canonical = json!({
-            "condition": condition, "pairing": name_of(&PAIRINGS, pairing), "mix": mix, "seed": seed,
-            "format": name_of(&FORMATS, format), "quality": quality,
+            "condition": condition, "pairing": name_of(pairing), "mix": mix, "seed": seed,
+            "format": name_of(format), "quality": quality,
             "size": size, "steps": steps, "scales": scales, "optimizer": optimizer, "init": init, "weather": weather,
             "regions": regions, "content": term(content), "style": term(style), "tv": tv, "pool": pool,
             "padding": padding, "render": render, "chroma": chroma, "strength": strength, "guard": guard,
@@ -72,6 +74,7 @@ fn term(term: &Term) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::testing::{FULL, load};
     use std::path::Path;
 
     /// If this fails, frames that are done become stale for every user: change a preset, or raise the version, on purpose.
@@ -88,6 +91,46 @@ mod tests {
         for (name, digest) in presets {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("configs/{name}.yaml"));
             assert_eq!(Config::load(&path, &[]).unwrap().digest(), digest, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_digest_follows_what_changes_a_pixel_and_nothing_else() {
+        let base = load(FULL, &[]).unwrap().digest();
+        assert_eq!(base.len(), 16);
+        for same in ["variants=3", "fraction=0.5", "splits=[val]", "stylize.backbone=builtin"] {
+            assert_eq!(load(FULL, &[same]).unwrap().digest(), base, "{same}");
+        }
+        for other in [
+            "seed=1",
+            "condition=mist",
+            "output.quality=90",
+            "output.format=png",
+            "pairing=cycle",
+            "pairing=blend",
+            "mix=2",
+            "stylize.size=64",
+            "stylize.steps=3",
+            "stylize.scales=2",
+            "stylize.optimizer=adam",
+            "stylize.init=noise",
+            "stylize.weather=night",
+            "stylize.regions=scene",
+            "stylize.regions=[sky]",
+            "stylize.content.weight=2",
+            "stylize.style.layers.relu4_1=0.5",
+            "stylize.tv=0.1",
+            "stylize.pool=avg",
+            "stylize.padding=wrap",
+            "stylize.render=pixels",
+            "stylize.chroma=start",
+            "stylize.strength=0.5",
+            "stylize.guard=false",
+            "stylize.falling.kind=rain",
+            "stylize.falling.wind=3",
+            "stylize.keep_colours=true",
+        ] {
+            assert_ne!(load(FULL, &[other]).unwrap().digest(), base, "{other}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A config to start from, with its styles: what `augment init` writes.
+//! The presets: configs to start from, with their style pictures, as `augment init` writes them.
 
 use crate::config::schema;
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The presets that the program holds.
+/// A preset. The program holds its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Preset {
     Fog,
@@ -20,10 +20,10 @@ pub enum Preset {
     Painting,
 }
 
-/// A file of a preset: its name in `configs/` or `styles/NAME/`, and its bytes.
-type Held = (&'static str, &'static [u8]);
+/// A style picture: its file's name in `styles/NAME/`, and its bytes.
+type StyleFile = (&'static str, &'static [u8]);
 
-macro_rules! held {
+macro_rules! files {
     ($name:literal) => {
         (
             include_str!(concat!("../../configs/", $name, ".yaml")),
@@ -37,15 +37,15 @@ macro_rules! held {
 }
 
 impl Preset {
-    /// The config as the repository has it, and its style pictures.
-    fn held(self) -> (&'static str, [Held; 3]) {
+    /// The config as it stands in `configs/`, and its style pictures.
+    fn files(self) -> (&'static str, [StyleFile; 3]) {
         match self {
-            Self::Fog => held!("fog"),
-            Self::Rain => held!("rain"),
-            Self::Snow => held!("snow"),
-            Self::Night => held!("night"),
-            Self::Dusk => held!("dusk"),
-            Self::Painting => held!("painting"),
+            Self::Fog => files!("fog"),
+            Self::Rain => files!("rain"),
+            Self::Snow => files!("snow"),
+            Self::Night => files!("night"),
+            Self::Dusk => files!("dusk"),
+            Self::Painting => files!("painting"),
         }
     }
 
@@ -53,28 +53,31 @@ impl Preset {
         self.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default()
     }
 
-    /// The preset's config for a folder that has `styles/` in it. Keys that the preset leaves at their defaults follow
-    /// switched off, as `#key: default` under their description.
+    /// The preset's config for a folder with `styles/` in it. Keys that the preset leaves at their defaults follow as
+    /// comments, `#key: default` under their description.
+    ///
+    /// # Errors
+    /// [`Error::Run`] if the preset is not YAML.
     pub fn config(self) -> Result<String> {
-        let (text, _) = self.held();
+        let (text, _) = self.files();
         let set: Yaml = yaml::parse(text).map_err(|fault| Error::Run(format!("the preset is damaged: {fault:?}")))?;
         let schema = schema::schema();
-        // `stylize` is the last key of every preset, so its own keys may follow at the end.
+        // `stylize` is the last key of every preset, so the rest of its keys may follow at the end.
         let (head, stylize) = text.split_once("\nstylize:").unwrap_or((text, ""));
-        let mut config = head.replace("../../styles/", "styles/");
+        let mut config = head.replace("../styles/", "styles/");
         config.push_str("\n# Left as they are by default; take the `#` in front of a key away to set it.\n");
-        config.push_str(&switched_off(&schema["properties"], &set, ""));
+        config.push_str(&commented_out(&schema["properties"], &set, ""));
         config.push_str("\nstylize:");
         config.push_str(stylize);
         config.push_str("\n  # Left as they are by default:\n");
         let inner = set.get("stylize").unwrap_or(&Yaml::Null);
-        config.push_str(&switched_off(&schema["properties"]["stylize"]["properties"], inner, "  "));
+        config.push_str(&commented_out(&schema["properties"]["stylize"]["properties"], inner, "  "));
         Ok(config)
     }
 }
 
-/// Every key of `properties` that has a default and does not stand in `set`.
-fn switched_off(properties: &Value, set: &Yaml, indent: &str) -> String {
+/// Every key of `properties` that has a default and is not in `set`, as a comment.
+fn commented_out(properties: &Value, set: &Yaml, indent: &str) -> String {
     let mut text = String::new();
     for (key, property) in properties.as_object().into_iter().flatten() {
         let Some(default) = property.get("default").filter(|_| set.get(key).is_none()) else { continue };
@@ -86,7 +89,7 @@ fn switched_off(properties: &Value, set: &Yaml, indent: &str) -> String {
     text
 }
 
-/// The words of `text` in lines of at most `width` characters, as long as no word is longer.
+/// The words of `text` in lines of at most `width` characters, where no word is longer.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -98,7 +101,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A default as a person would write it in YAML, on one line. Its texts are names, which need no quotes.
+/// A default as YAML on one line. Its texts are names, which need no quotes.
 fn flow(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -123,7 +126,7 @@ pub fn write(preset: Preset, folder: &Path) -> Result<PathBuf> {
         (config.clone(), preset.config()?.into_bytes()),
         (folder.join(schema::FILE_NAME), schema::schema_text().into_bytes()),
     ];
-    let (_, styles) = preset.held();
+    let (_, styles) = preset.files();
     files.extend(styles.map(|(file, bytes)| (folder.join("styles").join(&name).join(file), bytes.to_vec())));
     files.retain(|(path, bytes)| fs::read(path).map_or(true, |there| there != *bytes));
     if let Some((path, _)) =
@@ -143,8 +146,8 @@ mod tests {
     use super::*;
     use crate::config::values::Config;
 
-    /// Every key of the text switched on.
-    fn switched_on(text: &str) -> String {
+    /// The text with every key that is commented out put back in.
+    fn uncommented(text: &str) -> String {
         let on = |line: &str| {
             let bare = line.trim_start();
             let off = bare.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
@@ -154,12 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn every_key_of_a_new_config_can_be_switched_on_and_changes_nothing() {
+    fn every_key_of_a_new_config_can_be_uncommented_and_changes_nothing() {
         for preset in Preset::value_variants() {
             let folder = tempfile::tempdir().unwrap();
             let path = write(*preset, folder.path()).unwrap();
             let text = fs::read_to_string(&path).unwrap();
-            let on = switched_on(&text);
+            let on = uncommented(&text);
             assert!(
                 on.lines().filter(|line| line.starts_with("  ") && !line.trim_start().starts_with('#')).count() >= 19
             );

@@ -6,25 +6,24 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use serde_json::{Map, Value};
 
-/// What the schema is called where it lies beside a config.
+/// The schema's name where it lies beside a config.
 pub const FILE_NAME: &str = "augment.schema.json";
 
 /// The JSON Schema (draft 7, which every editor knows) of a config, each key with its description, bounds and default.
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft07()
         .with(|settings| settings.inline_subschemas = true)
-        .with_transform(RecursiveTransform(tidy));
+        .with_transform(RecursiveTransform(clean_up));
     let mut schema = settings.into_generator().into_root_schema_for::<WireConfig>().to_value();
-    // People who open the file want to see first what it is.
+    // Title and description come first, for people who open the file.
     let mut root: Map<String, Value> =
         ["$schema", "title", "description"].map(|key| (key.to_string(), schema[key].take())).into_iter().collect();
     root.extend(schema.as_object().cloned().into_iter().flatten().filter(|(_, value)| !value.is_null()));
     root.into()
 }
 
-/// Takes out what only Rust means: line breaks of doc comments, widths of numbers, and the absence of a value.
-fn tidy(schema: &mut Schema) {
-    schema.remove("format");
+/// Joins the lines of doc comments, and removes the mark for a default where there is none.
+fn clean_up(schema: &mut Schema) {
     if schema.get("default").is_some_and(Value::is_null) {
         schema.remove("default");
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// One validated run: which frames become what.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// What the copies show, as it goes into file names: letters, digits, `_` and `-`.
+    /// What the copies show, as it goes into file names: 1 to 64 letters, digits, `_` and `-`.
     pub condition: String,
     /// Where the style pictures come from; at least one has a weight above 0.
     pub styles: Vec<StyleSource>,
@@ -26,6 +26,26 @@ pub struct Config {
     pub quality: u8,
     pub backbone: BackboneChoice,
     pub stylize: Settings,
+}
+
+impl Config {
+    /// Every key at its default. Condition and styles have none: they are empty, which no config may be.
+    pub fn defaults() -> Self {
+        Self {
+            condition: String::new(),
+            styles: Vec::new(),
+            pairing: Pairing::Random,
+            mix: 1,
+            variants: 1,
+            fraction: 1.0,
+            splits: vec![Split::Train],
+            seed: 0,
+            format: OutputFormat::Same,
+            quality: 95,
+            backbone: BackboneChoice::Auto,
+            stylize: Settings::default(),
+        }
+    }
 }
 
 /// A style picture, or a folder of them that shares one weight.
@@ -57,42 +77,13 @@ pub enum OutputFormat {
     Png,
 }
 
-/// Where the trunk's weights come from.
+/// Where the backbone's weights come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BackboneChoice {
-    /// The first found of the environment, the cache and the built-in bank.
+    /// The first found of the environment, the cache and the built-in weights.
     Auto,
-    /// The filter bank that comes with the program.
+    /// The weights that come with the program.
     Builtin,
     /// This `.safetensors` file: absolute, exists.
     Path(PathBuf),
-}
-
-/// The keys that are complete as soon as they are read.
-pub struct Defaults {
-    pub(crate) pairing: Pairing,
-    pub(crate) mix: u32,
-    pub(crate) variants: u32,
-    pub(crate) fraction: f64,
-    pub(crate) splits: Vec<Split>,
-    pub(crate) seed: u64,
-    pub(crate) format: OutputFormat,
-    pub(crate) quality: u8,
-    pub(crate) stylize: Settings,
-}
-
-impl Default for Defaults {
-    fn default() -> Self {
-        Self {
-            pairing: Pairing::Random,
-            mix: 1,
-            variants: 1,
-            fraction: 1.0,
-            splits: vec![Split::Train],
-            seed: 0,
-            format: OutputFormat::Same,
-            quality: 95,
-            stylize: Settings::default(),
-        }
-    }
 }

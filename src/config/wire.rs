@@ -1,21 +1,21 @@
-//! The config as its text says it, key by key, each value with its place.
+//! The config as a text says it, key by key, each value with its place.
 //!
-//! The docs of the keys, their bounds, names and defaults are also what the JSON Schema and a new config say: they stand
-//! here and in [`super::keys`] once.
+//! The row of a key says its name, docs, kind with bounds, and default. The JSON Schema, `augment init` and the checks of
+//! [`crate::config::draft`] all follow it.
 
-use crate::config::keys::{
-    CHROMAS, FORMATS, INITS, KINDS, MIX, NAME, OPTIMIZERS, PADDINGS, PAIRINGS, POOLS, QUALITY, REGIONS, RENDERS, SIZE,
-    STEPS, VARIANTS, WEATHERS, WEIGHT, density, exposure, falling_default, layers, name_of, names, output_default,
-    range_default, regions, scales, splits, strength, term_default, wind,
+use crate::config::keys::{Exposure, Named, Share, Weight, Wind, name_of};
+use crate::config::kinds::{
+    Choice, Condition, CountOrAuto, Flag, Fraction, Key, Layers, Number, Regions, Seed, Span, Splits, Text, Whole,
 };
-use crate::config::values::Defaults;
-use crate::nst::settings::Settings;
-use crate::yaml::{Pairs, Yaml};
-use schemars::JsonSchema;
+use crate::config::values::{Config, OutputFormat, Pairing};
+use crate::nst::Settings;
+use crate::nst::layers::{Padding, Pool};
+use crate::nst::render::precipitation::PrecipitationKind;
+use crate::nst::settings::{Chroma, Init, Optimizer, Range, Render, Term, Weather};
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use serde_yaml::Spanned;
-
-pub(super) type Value<T> = Option<Spanned<T>>;
 
 /// A run of augment: which frames of a dataset become what.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -23,32 +23,31 @@ pub(super) type Value<T> = Option<Spanned<T>>;
 #[schemars(title = "augment config")]
 pub(super) struct WireConfig {
     /// What the copies show; goes into file names. By default the config's own name.
-    #[schemars(with = "String", extend("pattern" = NAME))]
-    pub condition: Value<String>,
+    pub condition: Key<Condition>,
     /// Style references: folders or pictures, relative to this file; a folder shares its weight.
     #[schemars(with = "Vec<WireStyle>", length(min = 1))]
-    pub styles: Value<Vec<Spanned<WireStyle>>>,
+    pub styles: Option<Spanned<Vec<Spanned<WireStyle>>>>,
     /// random: weighted draw per frame. cycle: variants go through the styles in turn. blend: all styles in every
     /// picture, by their weights.
-    #[schemars(with = "String", extend("enum" = names(&PAIRINGS), "default" = name_of(&PAIRINGS, &Defaults::default().pairing)))]
-    pub pairing: Value<String>,
+    #[schemars(extend("default" = name_of(&Config::defaults().pairing)))]
+    pub pairing: Key<Choice<Pairing>>,
     /// Different styles drawn into one picture, with drawn shares.
-    #[schemars(with = "i64", range(min = *MIX.start(), max = *MIX.end()), extend("default" = Defaults::default().mix))]
-    pub mix: Value<i64>,
+    #[schemars(extend("default" = Config::defaults().mix))]
+    pub mix: Key<Whole<u32, 1, 16>>,
     /// Stylized copies per frame.
-    #[schemars(with = "i64", range(min = *VARIANTS.start(), max = *VARIANTS.end()), extend("default" = Defaults::default().variants))]
-    pub variants: Value<i64>,
+    #[schemars(extend("default" = Config::defaults().variants))]
+    pub variants: Key<Whole<u32, 1, 1000>>,
     /// Share of the frames that is stylized, above 0.
-    #[schemars(with = "f64", extend("exclusiveMinimum" = 0, "maximum" = 1, "default" = Defaults::default().fraction))]
-    pub fraction: Value<f64>,
+    #[schemars(extend("default" = Config::defaults().fraction))]
+    pub fraction: Key<Fraction>,
     /// Splits that are stylized.
-    #[schemars(schema_with = "splits", extend("default" = ["train"]))]
-    pub splits: Value<Vec<Spanned<String>>>,
+    #[schemars(extend("default" = names_of(&Config::defaults().splits)))]
+    pub splits: Key<Splits>,
     /// Seed of the pairing, of drawn numbers and of noise.
-    #[schemars(with = "u64", extend("default" = Defaults::default().seed))]
-    pub seed: Value<i128>,
+    #[schemars(extend("default" = Config::defaults().seed))]
+    pub seed: Key<Seed>,
     /// The files that are written.
-    #[schemars(with = "WireOutput", extend("default" = output_default()))]
+    #[schemars(with = "WireOutput", transform = default_of_keys)]
     pub output: Option<WireOutput>,
     /// How a frame is stylized.
     #[schemars(with = "WireStylize")]
@@ -61,11 +60,10 @@ pub(super) struct WireConfig {
 #[schemars(extend("required" = ["path"]))]
 pub(super) struct WireStyle {
     /// A folder or a picture, relative to this file.
-    #[schemars(with = "String")]
-    pub path: Value<String>,
+    pub path: Key<Text>,
     /// Share of the random pairing and of the blend; a folder's pictures divide it.
-    #[schemars(with = "f64", range(min = *WEIGHT.start(), max = *WEIGHT.end()), extend("default" = 1.0))]
-    pub weight: Value<f64>,
+    #[schemars(extend("default" = 1.0))]
+    pub weight: Key<Number<Weight>>,
 }
 
 /// The files that are written.
@@ -73,11 +71,11 @@ pub(super) struct WireStyle {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct WireOutput {
     /// Format of the new images; same: that of the source.
-    #[schemars(with = "String", extend("enum" = names(&FORMATS), "default" = name_of(&FORMATS, &Defaults::default().format)))]
-    pub format: Value<String>,
+    #[schemars(extend("default" = name_of(&Config::defaults().format)))]
+    pub format: Key<Choice<OutputFormat>>,
     /// Quality of JPEG.
-    #[schemars(with = "i64", range(min = *QUALITY.start(), max = *QUALITY.end()), extend("default" = Defaults::default().quality))]
-    pub quality: Value<i64>,
+    #[schemars(extend("default" = Config::defaults().quality))]
+    pub quality: Key<Whole<u8, 1, 100>>,
 }
 
 /// How a frame is stylized.
@@ -85,64 +83,63 @@ pub(super) struct WireOutput {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct WireStylize {
     /// auto (environment, cache, builtin), builtin, or the path of a .safetensors file.
-    #[schemars(with = "String", extend("default" = "auto", "examples" = ["auto", "builtin"]))]
-    pub backbone: Value<String>,
+    #[schemars(extend("default" = "auto", "examples" = ["auto", "builtin"]))]
+    pub backbone: Key<Text>,
     /// Long side in pixels that the optimizer works on; never enlarged.
-    #[schemars(with = "i64", range(min = *SIZE.start(), max = *SIZE.end()), extend("default" = Settings::default().size))]
-    pub size: Value<i64>,
+    #[schemars(extend("default" = Settings::default().size))]
+    pub size: Key<Whole<usize, 32, 4096>>,
     /// Evaluations of loss and gradient at the working size.
-    #[schemars(with = "i64", range(min = *STEPS.start(), max = *STEPS.end()), extend("default" = Settings::default().steps))]
-    pub steps: Value<i64>,
+    #[schemars(extend("default" = Settings::default().steps))]
+    pub steps: Key<Whole<usize, 1, 10_000>>,
     /// Sizes to optimize at, each half the next, 1 to 8. auto: photoreal 1, pixels down to 192.
-    #[schemars(schema_with = "scales", extend("default" = "auto"))]
-    pub scales: Value<Yaml>,
+    #[schemars(extend("default" = "auto"))]
+    pub scales: Key<CountOrAuto<1, 8>>,
     /// How the pixels are updated.
-    #[schemars(with = "String",
-        extend("enum" = names(&OPTIMIZERS), "default" = name_of(&OPTIMIZERS, &Settings::default().optimizer)))]
-    pub optimizer: Value<String>,
+    #[schemars(extend("default" = name_of(&Settings::default().optimizer)))]
+    pub optimizer: Key<Choice<Optimizer>>,
     /// The picture to start from. colour: the frame in the style's colours. weather: the frame under the physics of
     /// `weather`, with the reference's numbers.
-    #[schemars(with = "String", extend("enum" = names(&INITS), "default" = name_of(&INITS, &Settings::default().init)))]
-    pub init: Value<String>,
+    #[schemars(extend("default" = name_of(&Settings::default().init)))]
+    pub init: Key<Choice<Init>>,
     /// What `init: weather` means.
-    #[schemars(with = "String", extend("enum" = names(&WEATHERS), "default" = name_of(&WEATHERS, &Settings::default().weather)))]
-    pub weather: Value<String>,
+    #[schemars(extend("default" = name_of(&Settings::default().weather)))]
+    pub weather: Key<Choice<Weather>>,
     /// What is matched with what. none: all with all. scene: sky with sky, the rest with the rest. bands: three soft
     /// horizontal bands. Or the names of masks, such as [sky, road].
-    #[schemars(schema_with = "regions", extend("default" = name_of(&REGIONS, &Settings::default().regions)))]
-    pub regions: Value<Yaml>,
+    #[schemars(extend("default" = name_of(&Settings::default().regions)))]
+    pub regions: Key<Regions>,
     /// What the result keeps of the frame: the maps of these layers of VGG19, relu1_1 to relu5_4.
-    #[schemars(with = "WireTerm", extend("default" = term_default(&Settings::default().content)))]
+    #[schemars(with = "WireTerm", extend("default" = term(Settings::default().content)))]
     pub content: Option<WireTerm>,
     /// What the result takes from the style: the Gram matrices of these layers.
-    #[schemars(with = "WireTerm", extend("default" = term_default(&Settings::default().style)))]
+    #[schemars(with = "WireTerm", extend("default" = term(Settings::default().style)))]
     pub style: Option<WireTerm>,
     /// Weight of the total variation.
-    #[schemars(with = "f64", range(min = *WEIGHT.start(), max = *WEIGHT.end()), extend("default" = Settings::default().tv))]
-    pub tv: Value<f64>,
+    #[schemars(extend("default" = Settings::default().tv))]
+    pub tv: Key<Number<Weight>>,
     /// Pools of the network: the maximum, as trained, or the mean, for smoother strokes.
-    #[schemars(with = "String", extend("enum" = names(&POOLS), "default" = name_of(&POOLS, &Settings::default().pool)))]
-    pub pool: Value<String>,
+    #[schemars(extend("default" = name_of(&Settings::default().pool)))]
+    pub pool: Key<Choice<Pool>>,
     /// What convolutions read outside. zero: as trained. replicate: the border. wrap: results tile.
-    #[schemars(with = "String", extend("enum" = names(&PADDINGS), "default" = name_of(&PADDINGS, &Settings::default().padding)))]
-    pub padding: Value<String>,
+    #[schemars(extend("default" = name_of(&Settings::default().padding)))]
+    pub padding: Key<Choice<Padding>>,
     /// photoreal: the original under local colour maps, edges stay. pixels: the optimized picture itself.
-    #[schemars(with = "String", extend("enum" = names(&RENDERS), "default" = name_of(&RENDERS, &Settings::default().render)))]
-    pub render: Value<String>,
+    #[schemars(extend("default" = name_of(&Settings::default().render)))]
+    pub render: Key<Choice<Render>>,
     /// Colours of a photoreal render. style: the optimized picture's. start: its start's.
-    #[schemars(with = "String", extend("enum" = names(&CHROMAS), "default" = name_of(&CHROMAS, &Settings::default().chroma)))]
-    pub chroma: Value<String>,
+    #[schemars(extend("default" = name_of(&Settings::default().chroma)))]
+    pub chroma: Key<Choice<Chroma>>,
     /// Blend between the original (0) and the result (1), or [low, high]: drawn for each frame.
-    #[schemars(schema_with = "strength", extend("default" = range_default(Settings::default().strength)))]
-    pub strength: Value<Yaml>,
+    #[schemars(extend("default" = span(&Settings::default().strength)))]
+    pub strength: Key<Span<Share>>,
     /// Keep labelled objects visible.
-    #[schemars(with = "bool", extend("default" = Settings::default().guard))]
-    pub guard: Value<bool>,
+    #[schemars(extend("default" = Settings::default().guard))]
+    pub guard: Key<Flag>,
     /// Only the luma is stylized, the original's chroma stays.
-    #[schemars(with = "bool", extend("default" = Settings::default().keep_colours))]
-    pub keep_colours: Value<bool>,
+    #[schemars(extend("default" = Settings::default().keep_colours))]
+    pub keep_colours: Key<Flag>,
     /// Rain or snow in the air; each number may be a range that is drawn from for each frame.
-    #[schemars(with = "WirePrecipitation", extend("default" = falling_default()))]
+    #[schemars(with = "WirePrecipitation", transform = default_of_keys)]
     pub falling: Option<WirePrecipitation>,
 }
 
@@ -151,17 +148,17 @@ pub(super) struct WireStylize {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct WirePrecipitation {
     /// What falls.
-    #[schemars(with = "String", extend("enum" = names(&KINDS), "default" = name_of(&KINDS, &Settings::default().falling.kind)))]
-    pub kind: Value<String>,
+    #[schemars(extend("default" = name_of(&Settings::default().falling.kind)))]
+    pub kind: Key<Choice<Option<PrecipitationKind>>>,
     /// From 0 to 1, a downpour or blizzard.
-    #[schemars(schema_with = "density", extend("default" = range_default(Settings::default().falling.density)))]
-    pub density: Value<Yaml>,
+    #[schemars(extend("default" = span(&Settings::default().falling.density)))]
+    pub density: Key<Span<Share>>,
     /// Metres per second, to the right.
-    #[schemars(schema_with = "wind", extend("default" = range_default(Settings::default().falling.wind)))]
-    pub wind: Value<Yaml>,
+    #[schemars(extend("default" = span(&Settings::default().falling.wind)))]
+    pub wind: Key<Span<Wind>>,
     /// Seconds; the longer the longer the streaks.
-    #[schemars(schema_with = "exposure", extend("default" = range_default(Settings::default().falling.exposure)))]
-    pub exposure: Value<Yaml>,
+    #[schemars(extend("default" = span(&Settings::default().falling.exposure)))]
+    pub exposure: Key<Span<Exposure>>,
 }
 
 /// One side of the loss.
@@ -169,9 +166,29 @@ pub(super) struct WirePrecipitation {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct WireTerm {
     /// Weight in the total loss.
-    #[schemars(with = "f64", range(min = *WEIGHT.start(), max = *WEIGHT.end()))]
-    pub weight: Value<f64>,
+    pub weight: Key<Number<Weight>>,
     /// Layers of VGG19 and their relative weights.
-    #[schemars(schema_with = "layers")]
-    pub layers: Value<Pairs<Spanned<String>, Spanned<f64>>>,
+    pub layers: Key<Layers>,
+}
+
+/// A range as a text would say it.
+fn span(range: &Range) -> Value {
+    if range.low == range.high { json!(range.low) } else { json!([range.low, range.high]) }
+}
+
+/// A term as a text would say it.
+fn term(Term { weight, layers }: Term) -> Value {
+    let layers: Map<String, Value> = layers.iter().map(|(tap, weight)| (tap.to_string(), json!(weight))).collect();
+    json!({ "weight": weight, "layers": layers })
+}
+
+fn names_of<T: Named>(values: &[T]) -> Vec<&'static str> {
+    values.iter().map(name_of).collect()
+}
+
+/// Gives a group of keys the defaults of its keys as its own default.
+fn default_of_keys(group: &mut Schema) {
+    let keys = group.get("properties").and_then(Value::as_object).into_iter().flatten();
+    let defaults: Map<String, Value> = keys.map(|(key, schema)| (key.clone(), schema["default"].clone())).collect();
+    group.insert("default".into(), defaults.into());
 }

@@ -1,0 +1,155 @@
+//! What can only be checked once all texts are read: keys that must go together, and files that must exist.
+
+use crate::config::kinds;
+use crate::config::origin::{Placed, first_line};
+use crate::config::values::{BackboneChoice, Config, Pairing, StyleSource};
+use crate::dataset::scan::{image_files, is_image};
+use crate::error::{Error, Result};
+use crate::nst::settings::Term;
+use crate::yaml;
+use std::path::{Path, PathBuf};
+
+pub(super) const STYLES_EXAMPLE: &str = "write, for example, `styles: [{path: ../styles/fog}]`";
+
+/// A backbone as a text names it.
+pub(super) struct WrittenBackbone {
+    pub written: String,
+    /// The file, if the text means one.
+    pub path: PathBuf,
+    pub place: String,
+}
+
+/// The condition of a config without one: the file's name without its extension.
+pub(super) fn condition_of_file(path: &Path) -> Result<String> {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    kinds::condition(stem).map_err(|why| {
+        let message = format!("without a `condition` the file's own name is taken, but {why}");
+        Error::config(first_line(path), message, Some("write, for example, `condition: fog`".into()))
+    })
+}
+
+/// The styles, if each of them exists, one of them counts, and there is any.
+pub(super) fn styles(styles: Option<Placed<Vec<Placed<StyleSource>>>>, path: &Path) -> Result<Vec<StyleSource>> {
+    let Some(styles) = styles.filter(|styles| !styles.value.is_empty()) else {
+        let message = "no `styles`: nothing says what the frames shall look like";
+        return Err(Error::config(first_line(path), message, Some(STYLES_EXAMPLE.into())));
+    };
+    styles.value.iter().try_for_each(style)?;
+    if styles.value.iter().all(|style| style.value.weight == 0.0) {
+        let help = Some("give one a weight above 0".into());
+        return Err(Error::config(styles.place, "every style has the weight 0", help));
+    }
+    Ok(styles.value.into_iter().map(|style| style.value).collect())
+}
+
+fn style(Placed { value: StyleSource { path, .. }, place }: &Placed<StyleSource>) -> Result<()> {
+    let error = |what: &str, help: &str| {
+        Err(Error::config(place, format!("the style {} {what}", path.display()), Some(help.to_string())))
+    };
+    if path.is_dir() {
+        if image_files(path)?.is_empty() {
+            return error("is a folder without images", "put jpg, png, webp, bmp or tiff files into it");
+        }
+    } else if !path.exists() {
+        return error("does not exist", "paths start at the config's own folder, those of --set at the current one");
+    } else if !is_image(path) {
+        return error("is no image by its extension", "jpg, jpeg, png, webp, bmp, tif and tiff are read");
+    }
+    Ok(())
+}
+
+/// The backbone, if it is a known name or a file.
+pub(super) fn backbone(backbone: Option<WrittenBackbone>) -> Result<BackboneChoice> {
+    let Some(WrittenBackbone { written, path, place }) = backbone else { return Ok(BackboneChoice::Auto) };
+    match written.as_str() {
+        "auto" => Ok(BackboneChoice::Auto),
+        "builtin" => Ok(BackboneChoice::Builtin),
+        _ if path.is_file() => Ok(BackboneChoice::Path(path)),
+        name => {
+            let message = format!("the backbone {} is no file", path.display());
+            let help = match yaml::nearest(name, ["auto", "builtin"]) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "`auto`, `builtin` or the path of a .safetensors file was expected".to_string(),
+            };
+            Err(Error::config(place, message, Some(help)))
+        }
+    }
+}
+
+/// Styles cannot be drawn for a picture that takes all of them.
+pub(super) fn mix(config: &Config, place: Option<String>, path: &Path) -> Result<()> {
+    if config.pairing != Pairing::Blend || config.mix == 1 {
+        return Ok(());
+    }
+    let message = format!("`mix: {}` draws styles where `pairing: blend` takes them all", config.mix);
+    let help = Some("leave `mix` out, or pair by `random` or `cycle`".to_string());
+    Err(Error::config(place.unwrap_or(first_line(path)), message, help))
+}
+
+/// A term with a weight needs a layer with a weight.
+pub(super) fn term(term: &Term, key: &str, place: Option<String>, path: &Path) -> Result<()> {
+    if term.weight == 0.0 || term.layers.iter().any(|&(_, weight)| weight > 0.0) {
+        return Ok(());
+    }
+    let message = format!("`{key}` has a weight but no layer with a weight above 0");
+    let help = Some("name a layer, such as `layers: {relu4_2: 1}`, or set the weight to 0".to_string());
+    Err(Error::config(place.unwrap_or(first_line(path)), message, help))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::testing::{FULL, complaint, config_folder, load};
+    use crate::config::values::{Config, Pairing};
+    use std::fs;
+
+    #[test]
+    fn a_blend_of_all_styles_draws_none() {
+        let complaint = complaint("pairing: blend\nmix: 2\n", &[]);
+        assert!(complaint.starts_with("fog.yaml:3:6: `mix: 2` draws styles"), "{complaint}");
+        assert_eq!(load(FULL, &["pairing=blend"]).unwrap().pairing, Pairing::Blend);
+    }
+
+    #[test]
+    fn missing_and_empty_styles_are_named_with_their_place() {
+        let none = load("seed: 1\n", &[]).unwrap_err().to_string();
+        assert!(none.contains("fog.yaml:1:1: no `styles`") && none.contains("styles: [{path:"), "{none}");
+
+        let pathless = load("styles: [{weight: 1}]\n", &[]).unwrap_err().to_string();
+        assert!(pathless.contains("fog.yaml:1:10: a style needs a `path`"), "{pathless}");
+
+        let missing = load("styles:\n  - path: styles/rain\n", &[]).unwrap_err().to_string();
+        assert!(missing.contains("fog.yaml:2:11: the style") && missing.contains("does not exist"), "{missing}");
+
+        let (folder, path) = config_folder("styles: [{path: empty}]");
+        fs::create_dir(folder.path().join("empty")).unwrap();
+        let empty = Config::load(&path, &[]).unwrap_err().to_string();
+        assert!(empty.contains("fog.yaml:1:17: the style") && empty.contains("without images"), "{empty}");
+
+        let weightless = load("styles: [{path: styles/fog, weight: 0}]", &[]).unwrap_err().to_string();
+        assert!(weightless.contains("fog.yaml:1:9: every style has the weight 0"), "{weightless}");
+    }
+
+    #[test]
+    fn a_backbone_is_a_name_or_a_file() {
+        assert!(complaint("stylize: {backbone: buildin}\n", &[]).contains("did you mean `builtin`?"));
+        let complaint = complaint("stylize: {backbone: nowhere.safetensors}\n", &[]);
+        assert!(complaint.starts_with("fog.yaml:2:21: the backbone nowhere.safetensors is no file"), "{complaint}");
+    }
+
+    #[test]
+    fn the_condition_defaults_to_the_name_of_the_file() {
+        assert_eq!(load("styles: [{path: styles/fog}]", &[]).unwrap().condition, "fog");
+        assert!(complaint("condition: a/b\n", &[]).starts_with("fog.yaml:2:12: `condition`"));
+        let (folder, _path) = config_folder("");
+        let path = folder.path().join("my fog.yaml");
+        let error = Config::parse("styles: [{path: styles/fog}]", &path, &[]).unwrap_err().to_string();
+        assert!(error.contains("my fog.yaml:1:1: without a `condition`"), "{error}");
+    }
+
+    #[test]
+    fn a_term_needs_layers_only_when_it_has_a_weight() {
+        assert!(complaint("stylize: {content: {layers: {}}}\n", &[]).starts_with("fog.yaml:2:29: `content`"));
+        assert!(complaint("stylize: {content: {layers: {relu4_2: 0}}}\n", &[]).contains("no layer"));
+        assert!(load("styles: [{path: styles/fog}]\nstylize: {content: {weight: 0, layers: {}}}", &[]).is_ok());
+    }
+}
