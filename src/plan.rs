@@ -228,7 +228,7 @@ pub struct Outline {
 mod tests {
     use super::*;
     use crate::config::values::{BackboneChoice, Pairing, StyleSource};
-    use crate::nst::settings::Settings;
+    use crate::nst::Settings;
     use crate::plan::styles::find_styles;
     use std::collections::HashMap;
     use std::path::PathBuf;

@@ -16,7 +16,7 @@ pub mod watch;
 
 use crate::error::{Error, Result};
 use crate::files::atomic;
-use crate::nst::layers::Tap;
+use crate::nst::Tap;
 use crate::weights::check::WeightsReport;
 use crate::weights::digests::Sums;
 use crate::weights::file::Weights;

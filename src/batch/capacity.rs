@@ -6,9 +6,8 @@ use crate::batch::provenance::Engine;
 use crate::error::{Error, Result};
 use crate::imageio::decode;
 use crate::memory;
-use crate::nst::picture::geometry::Size;
-use crate::nst::schedule::{self, Scale};
-use crate::nst::stylizer::Stylizer;
+use crate::nst::schedule::Scale;
+use crate::nst::{Size, Stylizer, schedule};
 use crate::plan::{Job, Plan};
 use std::time::Duration;
 

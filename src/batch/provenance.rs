@@ -3,9 +3,7 @@
 use crate::config::values::Config;
 use crate::dataset::{Frame, masks};
 use crate::files::fingerprint::Fingerprint;
-use crate::nst::backend::device::Device;
-use crate::nst::network::backbone::Backbone;
-use crate::nst::settings::Settings;
+use crate::nst::{Backbone, Device, Settings};
 use crate::output::resume::Work;
 use crate::output::row::{self, Row, Status};
 use crate::plan::styles::Style;

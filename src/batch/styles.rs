@@ -3,13 +3,9 @@
 use crate::dataset::masks;
 use crate::error::{Error, Result};
 use crate::imageio::decode;
-use crate::nst::failure::StylizeError;
 use crate::nst::layers::Padding;
-use crate::nst::picture::geometry::Crop;
 use crate::nst::picture::letterbox;
-use crate::nst::picture::pixels::Pixels;
-use crate::nst::settings::Settings;
-use crate::nst::stylizer::{self, Picture, Stylizer};
+use crate::nst::{Crop, Picture, Pixels, Settings, StylizeError, Stylizer, stylizer};
 use crate::plan::{Job, Plan};
 use image::RgbImage;
 use std::collections::VecDeque;

@@ -7,14 +7,11 @@ use crate::dataset::labels::{Labelled, Labels};
 use crate::error::{Error, Result};
 use crate::files::fingerprint::Fingerprint;
 use crate::imageio::decode::{self, Decoded};
-use crate::nst::failure::StylizeError;
-use crate::nst::loss::Loss;
-use crate::nst::picture::geometry::{Area, Crop, Size};
-use crate::nst::picture::pixels::Pixels;
-use crate::nst::render::guard::{Easing, GuardReport};
-use crate::nst::schedule;
-use crate::nst::settings::{Init, Optimizer, Settings};
-use crate::nst::stylizer::{self, Evaluators, Picture, Stylized};
+use crate::nst::settings::{Init, Optimizer};
+use crate::nst::{
+    Area, Crop, Easing, Evaluators, GuardReport, Loss, Picture, Pixels, Settings, Size, StylizeError, Stylized,
+    schedule, stylizer,
+};
 use crate::output::folder;
 use crate::output::row::{BoxRow, GuardRow, Row};
 use crate::plan::Job;

@@ -2,8 +2,7 @@
 
 use crate::cli::device::PrecisionArg;
 use crate::config::preset::Preset;
-use crate::nst::layers::Tap;
-use crate::nst::picture::geometry::Size;
+use crate::nst::{Size, Tap};
 use crate::plan::shard::Shard;
 use crate::weights::hub::{DEFAULT_REPO, Repo};
 use clap::{Args, Parser, Subcommand};

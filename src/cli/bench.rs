@@ -5,10 +5,7 @@ use crate::cli::setup::{print_json, set_up};
 use crate::cli::{args, terminal};
 use crate::error::{Error, Result};
 use crate::memory;
-use crate::nst::picture::geometry::Size;
-use crate::nst::schedule;
-use crate::nst::settings::Settings;
-use crate::nst::stylizer::Stylizer;
+use crate::nst::{Settings, Size, Stylizer, schedule};
 use crate::weights::locate;
 
 /// `augment bench --config …`

@@ -2,9 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::nst::backend::cuda;
-use crate::nst::backend::device::Device;
-use crate::nst::kernels::simd::Isa;
-use crate::nst::network::tensors::Precision;
+use crate::nst::{Device, Isa, Precision};
 use clap::ValueEnum;
 
 /// In what numbers a GPU keeps activations.
@@ -91,7 +89,8 @@ fn cpu(numbers: Option<PrecisionArg>) -> Result<Device> {
     if numbers == Some(PrecisionArg::Bf16) {
         return Err(Error::Usage(ONLY_F32.into()));
     }
-    Isa::from_env().map(Device::Cpu).map_err(Error::Usage)
+    let name = std::env::var("AUGMENT_ISA").ok();
+    Isa::named(name.as_deref()).map(Device::Cpu).map_err(|why| Error::Usage(format!("AUGMENT_ISA: {why}")))
 }
 
 #[cfg(test)]

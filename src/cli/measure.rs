@@ -1,8 +1,6 @@
 //! How long one evaluation and one frame take here.
 
-use crate::nst::picture::geometry::Size;
-use crate::nst::picture::pixels::Pixels;
-use crate::nst::stylizer::Stylizer;
+use crate::nst::{Pixels, Size, Stylizer};
 use serde::Serialize;
 use std::f32::consts::TAU;
 use std::ops::ControlFlow;

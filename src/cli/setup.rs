@@ -4,7 +4,7 @@ use crate::cli::device::{self, Selected};
 use crate::cli::{args, terminal};
 use crate::config::values::Config;
 use crate::error::{Error, Result};
-use crate::nst::backend::device::Device;
+use crate::nst::Device;
 use serde::Serialize;
 use std::path::Path;
 

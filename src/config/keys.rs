@@ -2,8 +2,8 @@
 
 use crate::config::values::Defaults;
 use crate::config::wire::{EXPOSURE, FORMATS, KINDS, NAME, REGIONS, SCALES, SHARE, SPLITS, WEIGHT, WIND};
-use crate::nst::layers::Tap;
-use crate::nst::settings::{Range, Settings, Term};
+use crate::nst::settings::{Range, Term};
+use crate::nst::{Settings, Tap};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 use std::ops::RangeInclusive;

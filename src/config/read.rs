@@ -14,7 +14,7 @@ use crate::config::wire::{
 use crate::dataset::scan::{image_files, is_image};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
-use crate::nst::layers::Tap;
+use crate::nst::Tap;
 use crate::nst::settings::{PrecipitationRange, Range, RegionKind, Term};
 use crate::yaml::{self, Fault, Pairs, Yaml};
 use serde_yaml::{Location, Spanned};
@@ -538,8 +538,8 @@ fn check_backbone(backbone: Option<Placed<String>>, path: PathBuf) -> Result<Bac
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nst::Settings;
     use crate::nst::render::precipitation::PrecipitationKind;
-    use crate::nst::settings::Settings;
     use std::fs;
     use tempfile::TempDir;
 

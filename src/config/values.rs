@@ -1,7 +1,7 @@
 //! The config's values, as the rest of the program sees them.
 
 use crate::dataset::split::Split;
-use crate::nst::settings::Settings;
+use crate::nst::Settings;
 use std::path::PathBuf;
 
 /// One validated run: which frames become what.

@@ -9,9 +9,10 @@ use crate::config::keys::{
 };
 use crate::config::values::{Defaults, OutputFormat, Pairing};
 use crate::dataset::split::Split;
+use crate::nst::Settings;
 use crate::nst::layers::{Padding, Pool};
 use crate::nst::render::precipitation::PrecipitationKind;
-use crate::nst::settings::{Chroma, Init, Optimizer, RegionKind, Render, Settings, Weather};
+use crate::nst::settings::{Chroma, Init, Optimizer, RegionKind, Render, Weather};
 use crate::yaml::{Pairs, Yaml};
 use schemars::JsonSchema;
 use serde::Deserialize;

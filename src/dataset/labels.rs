@@ -3,7 +3,7 @@
 //! Labels are copied byte for byte whatever stands in them, so nothing in here is an error: a line that cannot be
 //! understood is counted and left out.
 
-use crate::nst::picture::geometry::Area;
+use crate::nst::Area;
 use crate::yaml::{self, Yaml};
 use std::collections::HashMap;
 use std::path::Path;

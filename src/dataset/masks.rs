@@ -3,9 +3,8 @@
 use crate::error::{Error, Result};
 use crate::files::paths::in_place_of_images;
 use crate::imageio::decode;
-use crate::nst::picture::geometry::Size;
-use crate::nst::picture::plane::Plane;
-use crate::nst::settings::{Init, RegionKind, Settings};
+use crate::nst::settings::{Init, RegionKind};
+use crate::nst::{Plane, Settings, Size};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 

@@ -30,6 +30,8 @@ impl StylizeError {
     }
 }
 
+impl std::error::Error for StylizeError {}
+
 impl fmt::Display for StylizeError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {

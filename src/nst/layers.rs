@@ -1,4 +1,4 @@
-//! The network's layers by name, and what is fixed about them.
+//! What is fixed about VGG19: its layers by name, the input that it was trained on, its pools and padding.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -7,7 +7,26 @@ use std::str::FromStr;
 /// Convolutions in each of VGG19's five blocks (Simonyan and Zisserman 2015, configuration E).
 pub const BLOCKS: [usize; 5] = [2, 2, 4, 4, 4];
 
-/// A ReLU of VGG19, `relu{block}_{conv}`, counted from 1 as in the literature.
+/// The smallest side, in pixels, that leaves a pixel behind all four pools before block 5.
+pub const MIN_SIDE: usize = 1 << (BLOCKS.len() - 1);
+
+/// ImageNet's mean of red, green and blue, 0..1. VGG19 was trained on `(rgb - mean) / deviation`.
+pub const MEAN_F64: [f64; 3] = [0.485, 0.456, 0.406];
+
+/// ImageNet's standard deviation of red, green and blue, 0..1.
+pub const STD_F64: [f64; 3] = [0.229, 0.224, 0.225];
+
+/// [`MEAN_F64`] in the precision of pixels.
+pub const MEAN: [f32; 3] = to_f32(MEAN_F64);
+
+/// [`STD_F64`] in the precision of pixels.
+pub const STD: [f32; 3] = to_f32(STD_F64);
+
+const fn to_f32([r, g, b]: [f64; 3]) -> [f32; 3] {
+    [r as f32, g as f32, b as f32]
+}
+
+/// A ReLU of VGG19 that a loss may read: `relu{block}_{conv}`, both counted from 1 as in the literature.
 ///
 /// Ordered from the pixels up: `relu1_1 < relu1_2 < relu2_1 < …`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,29 +50,29 @@ impl Tap {
         (1..=BLOCKS.len()).flat_map(|block| (1..=BLOCKS[block - 1]).filter_map(move |conv| Self::new(block, conv)))
     }
 
-    /// Which convolution feeds this ReLU: 0 for `conv1_1` to 15 for `conv5_4`.
+    /// The index of the convolution that feeds this ReLU: 0 for `conv1_1` to 15 for `conv5_4`.
     pub fn index(self) -> usize {
         BLOCKS[..self.block()].iter().sum::<usize>() + self.conv as usize - 1
     }
 
-    /// The block, from 0: how many 2x2 pools lie between the pixels and this tap.
+    /// The block, from 0. It is also the number of 2x2 pools between the pixels and this tap.
     pub fn block(self) -> usize {
         self.block as usize - 1
     }
 
-    /// Whether this is the first ReLU of its block, the one that follows the pool.
+    /// Whether this is the first ReLU of its block, the one after the pool.
     pub fn opens_block(self) -> bool {
         self.conv == 1
     }
 
-    /// torchvision's names of this convolution's weight and bias.
+    /// The names of this convolution's weight and bias in torchvision's `vgg19`.
     pub fn parameters(self) -> [String; 2] {
         ["weight", "bias"].map(|part| format!("features.{}.{part}", self.torchvision_index()))
     }
 
-    /// Where torchvision's `vgg19` keeps this convolution: `features.{n}.weight` and `.bias`.
+    /// The `n` of this convolution's `features.{n}.weight` and `features.{n}.bias` in torchvision's `vgg19`.
     pub fn torchvision_index(self) -> usize {
-        // A convolution and its ReLU take two places, each pool before it one more.
+        // Each convolution counts with its ReLU, and so does each pool before.
         2 * self.index() + self.block()
     }
 }
@@ -96,7 +115,13 @@ pub enum Padding {
 }
 
 impl Padding {
-    /// Which of `len` places stands for the one at `at - 1`; `None` for a zero. So 0 and `len + 1` lie just outside.
+    /// Whether planes go on at their opposite side.
+    pub fn wraps(self) -> bool {
+        self == Self::Wrap
+    }
+
+    /// The index, of `len` values, that is read at `at - 1`; `None` stands for a zero. `at` is 0 just before the first
+    /// value and `len + 1` just behind the last.
     #[inline(always)]
     pub fn inside(self, at: usize, len: usize) -> Option<usize> {
         match self {
@@ -104,5 +129,27 @@ impl Padding {
             Self::Replicate => Some(at.saturating_sub(1).min(len - 1)),
             Self::Wrap => Some((at + len - 1) % len),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taps_carry_the_names_and_indices_of_torchvision() {
+        let indices: Vec<_> = ["relu1_1", "relu1_2", "relu2_1", "relu3_1", "relu4_2", "relu5_1", "relu5_4"]
+            .iter()
+            .map(|name| name.parse::<Tap>().unwrap())
+            .map(|tap| (tap.index(), tap.torchvision_index()))
+            .collect();
+        assert_eq!(indices, [(0, 0), (1, 2), (2, 5), (4, 10), (9, 21), (12, 28), (15, 34)]);
+        assert_eq!(Tap::all().count(), 16);
+        assert!("relu1_3".parse::<Tap>().is_err());
+    }
+
+    #[test]
+    fn the_mean_and_deviation_of_pixels_are_the_nearest_floats() {
+        assert_eq!((MEAN, STD), ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]));
     }
 }

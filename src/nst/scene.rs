@@ -1,4 +1,8 @@
-//! What is where in a frame, as far as it can be told without a trained network: sky, horizon and depth.
+//! Sky, horizon and depth of a frame, found without a trained network.
+//!
+//! - [`Scene`]: sky and depth of one picture
+//! - [`sky`]: finds the sky
+//! - [`regions`]: soft parts of a picture ([`regions::Regions`])
 
 pub mod regions;
 pub mod sky;
@@ -7,49 +11,49 @@ use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 
-/// Where the horizon lies when no sky tells, as a share of the height from the top.
+/// The horizon of a picture without a sky, as a share of the height from the top.
 const HORIZON: f32 = 0.45;
 
-/// Depth of the sky, and of the ground towards the horizon.
+/// The depth of the sky, and the greatest depth of all.
 pub const FAR: f32 = 14.0;
 
-/// The least and the most that what stands above the horizon is away: houses and trees line a street at its sides, and
-/// end it in its middle.
+/// The depth of what stands above the horizon, at the sides of the picture and in its middle: houses and trees line a
+/// street and end it.
 const STANDING: (f32, f32) = (6.0, 10.0);
 
 /// A frame's sky and depth.
 pub struct Scene {
-    /// How much of each pixel is sky, 0..1; `None` where none was found.
+    /// The share of sky in each pixel, 0..1; `None` where no sky was found.
     pub sky: Option<Plane>,
-    /// Distance from the camera in units of that of the ground at the frame's bottom, 1 to [`FAR`].
+    /// The distance from the camera, at most [`FAR`]; 1 is that of the ground at the bottom of the frame.
     pub depth: Plane,
 }
 
 impl Scene {
-    /// Nothing found, everything near.
+    /// No sky, and everything at a depth of 1.
     pub fn unknown(size: Size) -> Self {
         Self { sky: None, depth: Plane::filled(size, 1.0) }
     }
 
-    /// The same for a picture of another size.
+    /// This scene for the same picture at another size.
     pub fn resized(&self, size: Size) -> Self {
         Self { sky: self.sky.as_ref().map(|sky| sky.resized(size)), depth: self.depth.resized(size) }
     }
 
-    /// Looks at `pixels`, which have no letterbox bars. `depth`, where it is known, is of any scale, greater means further
-    /// away, and 0 endlessly far.
+    /// The scene of `pixels`, which must have no letterbox bars. A known `depth` may have any unit and size; greater is
+    /// farther, and 0 is infinitely far.
     pub fn of(pixels: &Pixels, depth: Option<&Plane>) -> Self {
         let sky = sky::find(pixels);
         let depth = match depth {
-            Some(depth) => measured(&depth.resized(pixels.size())),
-            None => guessed(pixels, sky.as_ref()),
+            Some(depth) => rescaled(&depth.resized(pixels.size())),
+            None => estimated(pixels, sky.as_ref()),
         };
         Self { sky, depth }
     }
 }
 
-/// A known depth in the scene's unit.
-fn measured(depth: &Plane) -> Plane {
+/// A known depth in the unit of [`Scene::depth`].
+fn rescaled(depth: &Plane) -> Plane {
     let Size { height, width } = depth.size();
     let bottom = &depth.data()[(height - height.div_ceil(20)) * width..];
     let mut near: Vec<f32> = bottom.iter().copied().filter(|&v| v > 0.0).collect();
@@ -61,14 +65,14 @@ fn measured(depth: &Plane) -> Plane {
     })
 }
 
-/// Flat ground up to the horizon, what stands above it at a street's distance, and the sky behind all.
-fn guessed(pixels: &Pixels, sky: Option<&Plane>) -> Plane {
+/// The depth of flat ground up to the horizon, of what stands above it at a street's distance, and of the sky behind.
+fn estimated(pixels: &Pixels, sky: Option<&Plane>) -> Plane {
     let Size { height, width } = pixels.size();
     let horizon = sky.map_or(HORIZON, horizon);
     let depth = Plane::from_fn(pixels.size(), |y, x| {
         let row = (y as f32 + 0.5) / height as f32;
         let aside = ((x as f32 + 0.5) / width as f32 * 2.0 - 1.0).abs();
-        // Similar triangles: the ground `r` rows below the horizon is `1 / r` away.
+        // By similar triangles, the depth of the ground `r` rows below the horizon goes with `1 / r`.
         let ground = (1.0 - horizon) / (row - horizon).max(1e-3);
         let standing = STANDING.1 + (STANDING.0 - STANDING.1) * aside;
         let solid = ground.clamp(1.0, standing);
@@ -77,7 +81,7 @@ fn guessed(pixels: &Pixels, sky: Option<&Plane>) -> Plane {
     depth.guided(&Plane::luma(pixels), (height / 24).max(2), 3e-3)
 }
 
-/// Just below where most of the sky ends, within reason; a share of the height from the top.
+/// The row just below the end of the sky in nine of ten columns, as a share of the height from the top, 0.25..=0.6.
 pub fn horizon(sky: &Plane) -> f32 {
     let Size { height, width } = sky.size();
     let mut ends: Vec<usize> =
@@ -102,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_depth_of_any_scale_is_taken() {
+    fn a_known_depth_is_taken_in_any_unit() {
         let depth =
             |scale: f32| Plane::from_fn(Size { height: 50, width: 80 }, |y, _| scale * (100.0 - 2.0 * y as f32));
         let grey = Pixels::new(SIZE, vec![0.5; SIZE.pixels() * 3]);

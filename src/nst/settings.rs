@@ -1,4 +1,4 @@
-//! What one stylization is asked to do: plain validated values, no files and no YAML.
+//! What one stylization is asked to do, as plain valid values.
 
 use crate::nst::layers::{Padding, Pool, Tap};
 use crate::nst::render::precipitation::{Precipitation, PrecipitationKind};
@@ -18,41 +18,41 @@ pub enum Optimizer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Init {
-    /// The content, recoloured to the style's mean and covariance of RGB.
+    /// The content, with the style's mean and covariance of RGB.
     Colour,
     /// The content as it is.
     Content,
     /// Seeded Gaussian noise.
     Noise,
-    /// The content under the physics of [`Settings::weather`], with the reference's numbers.
+    /// The content in the condition of [`Settings::weather`], with numbers measured on the style picture.
     Weather,
 }
 
-/// A condition whose physics is known.
+/// A condition that is rendered by its physics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Weather {
-    /// Koschmieder's law: contrast falls with distance, air light takes its place.
+    /// Koschmieder's law: with distance, contrast falls and air light grows.
     Fog,
-    /// Less light, of another colour, and no sky that sheds it.
+    /// Less light, of another colour, and none from the sky.
     Night,
 }
 
-/// The parts of a picture whose statistics are matched with each other.
+/// The regions of a picture. The statistics of each are matched with those of the same region of the style.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RegionKind {
-    /// The picture is one part.
+    /// The whole picture is one region.
     None,
     /// Three soft horizontal bands, for views with a horizon.
     Bands,
     /// The sky, where one is found, and the rest.
     Scene,
-    /// Named masks beside the pictures, and the rest.
+    /// Masks of these names, and the rest.
     Masks(Vec<String>),
 }
 
-/// A number that is drawn anew for each job, between two bounds.
+/// A number that is drawn for each picture, uniformly between two bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Range {
     pub low: f64,
@@ -60,15 +60,16 @@ pub struct Range {
 }
 
 impl Range {
-    /// `uniform` of 0..1 as a value between the bounds.
+    /// The value between the bounds at `uniform`, 0..1.
     pub fn at(self, uniform: f64) -> f64 {
         self.low + uniform * (self.high - self.low)
     }
 }
 
-/// What falls in front of the finished picture; see [`Precipitation`] for the units.
+/// Rain or snow in front of the finished picture, with ranges to draw from; see [`Precipitation`] for the units.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PrecipitationRange {
+    /// `None` where nothing falls.
     pub kind: Option<PrecipitationKind>,
     pub density: Range,
     pub wind: Range,
@@ -76,7 +77,7 @@ pub struct PrecipitationRange {
 }
 
 impl PrecipitationRange {
-    /// One job's, by three `uniform` numbers of 0..1.
+    /// Draws the precipitation of one picture with three numbers in 0..1 from `uniform`.
     pub fn draw(&self, mut uniform: impl FnMut() -> f64) -> Option<Precipitation> {
         let Self { kind, density, wind, exposure } = *self;
         let [density, wind, exposure] = [density, wind, exposure].map(|range| range.at(uniform()));
@@ -101,24 +102,24 @@ impl From<f64> for Range {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Render {
-    /// A local affine map of the original's colours: edges stay where the labels say.
+    /// The original under an affine map of its colours that varies slowly, so that edges stay where the labels say.
     Photoreal,
     /// The optimized pixels themselves, resized.
     Pixels,
 }
 
-/// Whose colours a photoreal render has; its light is always the optimized picture's.
+/// Where a photoreal render has its chroma from. Its luma is always the optimized picture's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Chroma {
-    /// The optimized picture's own.
+    /// From the optimized picture.
     Style,
-    /// Those of the picture that the optimizer started from: Gram matrices know no place, and lend a wall the red of a
-    /// tail lamp; the start's colours come from physics or from a whole region.
+    /// From the picture that the optimizer started from. Gram matrices hold no positions, so the optimizer may paint
+    /// the red of a tail lamp on a wall; the start's colours come from physics or from a whole region.
     Start,
 }
 
-/// One side of the loss: its weight and the taps that it is summed over.
+/// The content or the style term of the loss.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Term {
     /// Weight of this term in the total loss, finite and at least 0.
@@ -127,34 +128,34 @@ pub struct Term {
     pub layers: Vec<(Tap, f64)>,
 }
 
-/// Everything that one stylization depends on besides its two pictures, the backbone and a seed.
+/// Everything that one stylization depends on, apart from its two pictures, the backbone and a seed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Long side in pixels that the optimizer works on; smaller pictures are never enlarged.
+    /// The long side, in pixels, of the picture that is optimized; smaller pictures are never enlarged.
     pub size: usize,
-    /// Evaluations of loss and gradient, at the working size.
+    /// Evaluations of loss and gradient at the working size.
     pub steps: usize,
-    /// Sizes that the optimizer goes through, each half the next; `None`: as the render needs.
+    /// Sizes that the optimizer goes through, each half of the next; with `None` the render decides.
     pub scales: Option<usize>,
     pub optimizer: Optimizer,
     pub init: Init,
-    /// What [`Init::Weather`] means.
+    /// The condition of [`Init::Weather`].
     pub weather: Weather,
     pub regions: RegionKind,
     pub content: Term,
     pub style: Term,
-    /// Weight of the total variation.
+    /// Weight of the total variation in the loss, finite and at least 0.
     pub tv: f64,
     pub pool: Pool,
     pub padding: Padding,
     pub render: Render,
     pub chroma: Chroma,
-    /// Blend between the content (0) and the result (1).
+    /// Blend between the content (0) and the result (1), drawn for each picture.
     pub strength: Range,
     /// Whether labelled objects are kept visible.
     pub guard: bool,
     pub falling: PrecipitationRange,
-    /// Whether only luma is stylized, and the content's chroma stays.
+    /// Whether only luma is stylized and the content's chroma stays.
     pub keep_colours: bool,
 }
 
@@ -183,22 +184,5 @@ impl Default for Settings {
             falling: PrecipitationRange::default(),
             keep_colours: false,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn taps_carry_the_names_and_places_of_torchvision() {
-        let places: Vec<_> = ["relu1_1", "relu1_2", "relu2_1", "relu3_1", "relu4_2", "relu5_1", "relu5_4"]
-            .iter()
-            .map(|name| name.parse::<Tap>().unwrap())
-            .map(|tap| (tap.index(), tap.torchvision_index()))
-            .collect();
-        assert_eq!(places, [(0, 0), (1, 2), (2, 5), (4, 10), (9, 21), (12, 28), (15, 34)]);
-        assert_eq!(Tap::all().count(), 16);
-        assert!("relu1_3".parse::<Tap>().is_err());
     }
 }

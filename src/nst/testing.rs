@@ -1,6 +1,8 @@
 //! What the engine's tests share.
 
 use crate::nst::kernels::simd::LANES;
+use crate::nst::picture::geometry::Size;
+use crate::nst::picture::pixels::Pixels;
 
 /// A seeded source of numbers.
 pub struct Random(pub u64);
@@ -16,6 +18,18 @@ impl Random {
     pub fn normal(&mut self, count: usize) -> Vec<f32> {
         (0..count).map(|_| ((0..6).map(|_| self.uniform()).sum::<f32>() - 3.0) * std::f32::consts::SQRT_2).collect()
     }
+}
+
+/// A noisy picture of 64x64 pixels whose colours are correlated; `shift` is added to its red.
+pub fn colourful(seed: u64, shift: f32) -> Pixels {
+    let mut random = Random(seed);
+    let data = (0..64 * 64)
+        .flat_map(|_| {
+            let (a, b, c) = (random.uniform(), random.uniform(), random.uniform());
+            [0.3 + 0.2 * a + shift, 0.3 + 0.1 * a + 0.1 * b, 0.4 + 0.1 * b - 0.1 * c]
+        })
+        .collect();
+    Pixels::new(Size { height: 64, width: 64 }, data)
 }
 
 /// `[channels][pixels]` to blocked.

@@ -6,7 +6,7 @@ use crate::dataset::scan::image_files;
 use crate::error::Result;
 use crate::files::fingerprint::Fingerprint;
 use crate::imageio::decode;
-use crate::nst::settings::Settings;
+use crate::nst::Settings;
 use std::path::PathBuf;
 
 /// One style picture.

@@ -1,6 +1,6 @@
 //! What weights are: whole or damaged, known or not, tensor by tensor.
 
-use crate::nst::layers::Tap;
+use crate::nst::Tap;
 use crate::weights::digests::{self, Known, Sums};
 use crate::weights::file::Weights;
 use crate::weights::tensors;

@@ -90,7 +90,7 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nst::layers::Tap;
+    use crate::nst::Tap;
     use crate::weights::tensors;
 
     #[test]

@@ -2,7 +2,7 @@
 //! damaged disk cost what they broke.
 
 use crate::error::{Error, Result};
-use crate::nst::layers::Tap;
+use crate::nst::Tap;
 use crate::units::megabytes;
 use crate::weights::digests::{self, Sums};
 use crate::weights::file;

@@ -1,7 +1,7 @@
 //! Reading backbone tensors from files.
 
 use crate::error::{Error, Result};
-use crate::nst::layers::Tap;
+use crate::nst::Tap;
 use crate::weights::header::{self, Header};
 use crate::weights::tensors::{Named, misfits, names};
 use std::collections::{BTreeMap, HashMap};

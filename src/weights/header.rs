@@ -1,6 +1,6 @@
 //! The header of a `.safetensors` file, on a disk or far away, and where in it a VGG19's convolutions lie.
 
-use crate::nst::layers::Tap;
+use crate::nst::Tap;
 use crate::weights::tensors::{self, Named};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;

@@ -5,7 +5,7 @@ pub mod keras;
 pub mod torch;
 
 use crate::error::{Error, Result};
-use crate::nst::layers::Tap;
+use crate::nst::Tap;
 use crate::weights::file;
 use crate::weights::import::archive::Archive;
 use crate::weights::tensors::Named;

@@ -2,10 +2,7 @@
 
 use crate::config::values::BackboneChoice;
 use crate::error::{Error, Result};
-use crate::nst::layers::Tap;
-use crate::nst::loss;
-use crate::nst::network::backbone::Backbone;
-use crate::nst::settings::Settings;
+use crate::nst::{Backbone, Settings, Tap, loss};
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use std::env;

@@ -1,8 +1,8 @@
 //! The convolutions of a VGG19 as named tensors, and the `.safetensors` files that hold them.
 
 use crate::error::Result;
+use crate::nst::Tap;
 use crate::nst::kernels::simd::LANES;
-use crate::nst::layers::Tap;
 use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
 use std::borrow::Cow;

@@ -48,12 +48,17 @@ fn values(count: usize) -> Aligned {
     values
 }
 
+/// The instruction set that `AUGMENT_ISA` names, or else the fastest.
+fn isa() -> Isa {
+    Isa::named(std::env::var("AUGMENT_ISA").ok().as_deref()).unwrap()
+}
+
 fn square(side: usize) -> Size {
     Size { height: side, width: side }
 }
 
 fn convolutions(c: &mut Criterion) {
-    let isa = Isa::from_env().unwrap();
+    let isa = isa();
     let mut group = c.benchmark_group(format!("convolution {isa}"));
     for (name, inputs, outputs, halved) in LAYERS {
         let size = square(SIDE >> halved);
@@ -76,7 +81,7 @@ fn convolutions(c: &mut Criterion) {
 }
 
 fn first_convolution(c: &mut Criterion) {
-    let (isa, size) = (Isa::from_env().unwrap(), square(SIDE));
+    let (isa, size) = (isa(), square(SIDE));
     let conv = First::new(vec![0.1; 64], |o, i, y, x| ((o * 31 + i * 7 + y * 3 + x) % 17) as f32 / 100.0);
     let mut picture = Padded::new(size);
     picture.fill(&values(3 * size.pixels()), Padding::Zero, |_, v| v);
@@ -87,7 +92,7 @@ fn first_convolution(c: &mut Criterion) {
 }
 
 fn grams(c: &mut Criterion) {
-    let isa = Isa::from_env().unwrap();
+    let isa = isa();
     for (name, channels, halved) in [("relu1_1", 64, 0), ("relu2_1", 128, 1), ("relu3_1", 256, 2), ("relu4_1", 512, 3)]
     {
         let pixels = square(SIDE >> halved).pixels();
@@ -105,7 +110,7 @@ fn grams(c: &mut Criterion) {
 }
 
 fn evaluation(c: &mut Criterion) {
-    let (isa, size) = (Isa::from_env().unwrap(), square(SIDE));
+    let (isa, size) = (isa(), square(SIDE));
     let settings = Settings::default();
     let deepest = loss::deepest_tap(&settings).unwrap();
     let trunk = Trunk::new(&Backbone::builtin(deepest).unwrap(), deepest, Pool::Max, isa).unwrap();

@@ -35,16 +35,16 @@ impl Isa {
         found
     }
 
-    /// The fastest that this processor has, or the one that the environment variable `AUGMENT_ISA` names.
+    /// The instruction set with this name, or without a name the fastest that this processor has.
     ///
     /// # Errors
-    /// When `AUGMENT_ISA` names a set that this processor or build lacks.
-    pub fn from_env() -> Result<Self, String> {
+    /// When this processor or build lacks it; the message lists those that it has.
+    pub fn named(name: Option<&str>) -> Result<Self, String> {
         let available = Self::available();
-        let Ok(wanted) = std::env::var("AUGMENT_ISA") else { return Ok(available[0]) };
-        available.iter().copied().find(|isa| isa.to_string() == wanted).ok_or_else(|| {
+        let Some(name) = name else { return Ok(available[0]) };
+        available.iter().copied().find(|isa| isa.to_string() == name).ok_or_else(|| {
             let names: Vec<_> = available.iter().map(Self::to_string).collect();
-            format!("AUGMENT_ISA is `{wanted}`, but this processor offers {}", names.join(", "))
+            format!("there is no instruction set `{name}` here; this processor offers {}", names.join(", "))
         })
     }
 

@@ -25,7 +25,7 @@ pub struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    /// For pictures of `size`, both sides at least [`super::vgg::MIN_SIDE`].
+    /// For pictures of `size`, both sides at least [`MIN_SIDE`](crate::nst::layers::MIN_SIDE).
     pub fn new(trunk: &'a Trunk, settings: &'a Settings, size: Size) -> Self {
         let taps = taps(settings);
         let space = trunk.workspace(size, settings.padding, &taps);

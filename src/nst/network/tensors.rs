@@ -5,9 +5,8 @@
 //! wrong. The gradient of a frozen 3x3 convolution is the same convolution with the kernel turned and its channels
 //! swapped, so both directions are `conv2d`, which is cuDNN's on a GPU.
 
-use crate::nst::layers::{Padding, Pool, Tap};
+use crate::nst::layers::{MEAN, Padding, Pool, STD, Tap};
 use crate::nst::network::backbone::Backbone;
-use crate::nst::network::trunk::{MEAN, STD};
 use crate::nst::picture::geometry::Size;
 use candle_core::{D, DType, Device, Result, Tensor};
 

@@ -9,17 +9,9 @@ use crate::nst::kernels::conv::winograd::{self, Winograd};
 use crate::nst::kernels::conv::{Activate, Edged, Gather, Masked, Plain, Unpooled, back_through};
 use crate::nst::kernels::parallel::Shared;
 use crate::nst::kernels::simd::{Isa, Kernel, LANES, Lanes};
-use crate::nst::layers::{BLOCKS, Padding, Pool, Tap};
+use crate::nst::layers::{MEAN, Padding, Pool, STD, Tap};
 use crate::nst::network::backbone::Backbone;
 use crate::nst::picture::geometry::Size;
-
-/// ImageNet's mean and standard deviation of RGB in 0..1, which VGG19 was trained behind.
-pub(super) const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-
-pub(super) const STD: [f32; 3] = [0.229, 0.224, 0.225];
-
-/// The smallest side that leaves a pixel behind all four pools before block 5.
-pub const MIN_SIDE: usize = 1 << (BLOCKS.len() - 1);
 
 /// The network up to its deepest tap, kernels prepared for the CPU.
 pub struct Trunk {
@@ -128,9 +120,9 @@ impl Trunk {
         }
     }
 
-    /// BatchLimit for pictures of `size`, both sides at least [`MIN_SIDE`], keeping the activations of `taps`.
+    /// BatchLimit for pictures of `size`, both sides at least [`MIN_SIDE`](crate::nst::layers::MIN_SIDE), keeping the activations of `taps`.
     ///
-    /// Under [`Padding::Wrap`] a plane wraps where its pools end, so sides should be multiples of [`MIN_SIDE`].
+    /// Under [`Padding::Wrap`] a plane wraps where its pools end, so sides should be multiples of `MIN_SIDE`.
     pub fn workspace(&self, size: Size, padding: Padding, taps: &[Tap]) -> Workspace {
         let deepest = taps.iter().copied().max();
         let mut layers: Vec<Layer> = Vec::new();

@@ -1,29 +1,29 @@
-//! Resizing and filtering of planes.
+//! Bilinear resizing and box means of interleaved values.
 
 use crate::nst::picture::geometry::Size;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// The two neighbours of pixel `at` of `full` on a grid of `small`, and how far it lies towards the second; pixel
-/// centres at halves. What `wraps` goes on at its opposite side.
-pub fn between(at: usize, full: usize, small: usize, wraps: bool) -> (usize, usize, f32) {
-    let place = (at as f32 + 0.5) * small as f32 / full as f32 - 0.5;
+/// The two pixels of a row of `from` pixels between which pixel `at` of a row of `to` pixels lies, and its distance
+/// from the first in 0..1. Pixel centres lie at halves. A row that `wraps` goes on at its opposite side.
+pub fn neighbours(at: usize, to: usize, from: usize, wraps: bool) -> (usize, usize, f32) {
+    let centre = (at as f32 + 0.5) * from as f32 / to as f32 - 0.5;
     if wraps {
-        let low = place.floor();
-        let index = (low as isize).rem_euclid(small as isize) as usize;
-        return (index, (index + 1) % small, place - low);
+        let low = centre.floor();
+        let index = (low as isize).rem_euclid(from as isize) as usize;
+        return (index, (index + 1) % from, centre - low);
     }
-    let place = place.clamp(0.0, (small - 1) as f32);
-    let low = place as usize;
-    (low, (low + 1).min(small - 1), place - low as f32)
+    let centre = centre.clamp(0.0, (from - 1) as f32);
+    let low = centre as usize;
+    (low, (low + 1).min(from - 1), centre - low as f32)
 }
 
-/// `N` interleaved values a pixel, `[height][width][N]`, resized bilinearly.
+/// Resizes `[height][width][N]` bilinearly from `size` to `to`.
 pub fn bilinear<const N: usize>(data: &[f32], size: Size, to: Size) -> Vec<f32> {
-    let across: Vec<_> = (0..to.width).map(|x| between(x, to.width, size.width, false)).collect();
+    let across: Vec<_> = (0..to.width).map(|x| neighbours(x, to.width, size.width, false)).collect();
     let mut out = vec![0.0; to.pixels() * N];
     out.par_chunks_mut(to.width * N).enumerate().for_each(|(y, row)| {
-        let (top, bottom, down) = between(y, to.height, size.height, false);
+        let (top, bottom, down) = neighbours(y, to.height, size.height, false);
         for (values, &(left, right, aside)) in row.chunks_exact_mut(N).zip(&across) {
             for (n, value) in values.iter_mut().enumerate() {
                 let at = |y: usize, x: usize| data[(y * size.width + x) * N + n];
@@ -35,72 +35,52 @@ pub fn bilinear<const N: usize>(data: &[f32], size: Size, to: Size) -> Vec<f32> 
     out
 }
 
-/// What a window that reaches over a border finds there. Under the last two, smoothing is symmetric: a pixel gives another
-/// the share that it gets from it.
+/// What a window reads beyond the border of a picture. Under [`Border::Mirrored`] and [`Border::Around`] smoothing is
+/// symmetric: each pixel has the same weight in the mean of another as the other has in its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Border {
     /// Nothing: the window is cut off.
     Cut,
-    /// The picture in a mirror.
+    /// The mirrored picture.
     Mirrored,
-    /// The opposite side.
+    /// The opposite side of the picture.
     Around,
 }
 
-/// The places among `len` that a window of `radius` around `at` reads; what it finds twice counts twice.
+/// The indices, of `len`, that a window of `radius` around `at` reads. An index that it reads twice is there twice.
 pub fn window(at: usize, len: usize, radius: usize, border: Border) -> impl ExactSizeIterator<Item = usize> {
-    span(at, len, radius, border).map(move |at| place(at, len, radius, border))
+    positions(at, len, radius, border).map(move |position| index(position, len, radius, border))
 }
 
-/// A window, counted from `radius` places before the first where it may reach over a border.
-fn span(at: usize, len: usize, radius: usize, border: Border) -> Range<usize> {
+/// The positions of a window. They are indices under [`Border::Cut`]; else they are larger by `radius`, so that those
+/// before the picture are not negative.
+fn positions(at: usize, len: usize, radius: usize, border: Border) -> Range<usize> {
     match border {
         Border::Cut => at.saturating_sub(radius)..(at + radius + 1).min(len),
         Border::Mirrored | Border::Around => at..at + 2 * radius + 1,
     }
 }
 
-/// What lies where a window has counted to.
-fn place(at: usize, len: usize, radius: usize, border: Border) -> usize {
+/// The index that a window reads at one of its [`positions`].
+fn index(position: usize, len: usize, radius: usize, border: Border) -> usize {
     match border {
-        Border::Cut => at,
-        Border::Around => (at + len * radius - radius) % len,
+        Border::Cut => position,
+        // A multiple of `len` keeps the sum from being negative.
+        Border::Around => (position + len * radius - radius) % len,
         Border::Mirrored => {
-            let at = (at + 2 * len * radius - radius) % (2 * len);
+            let at = (position + 2 * len * radius - radius) % (2 * len);
             at.min(2 * len - 1 - at)
         }
     }
 }
 
-/// The mean of each of `N` interleaved values over a square window of `radius` pixels.
+/// The mean of each value of `[height][width][N]` over a square window that reaches `radius` pixels to each side.
 pub fn box_mean<const N: usize>(data: &[f32], size: Size, radius: usize, border: Border) -> Vec<f32> {
     let Size { height, width } = size;
     let mut across = vec![0.0; data.len()];
-    across.par_chunks_mut(width * N).zip(data.par_chunks(width * N)).for_each(|(to, from)| {
-        if border != Border::Cut {
-            let columns = (0..width + 2 * radius).map(|column| place(column, width, radius, border));
-            let longer: Vec<f32> = columns.flat_map(|column| from[column * N..][..N].iter().copied()).collect();
-            // All windows are of one length, so their first places are added at once, then the second, and so on.
-            for shift in 0..=2 * radius {
-                to.iter_mut().zip(&longer[shift * N..]).for_each(|(to, v)| *to += v);
-            }
-            let scale = 1.0 / (2 * radius + 1) as f32;
-            to.iter_mut().for_each(|v| *v *= scale);
-            return;
-        }
-        for (x, to) in to.chunks_exact_mut(N).enumerate() {
-            let window = span(x, width, radius, border);
-            let scale = 1.0 / window.len() as f32;
-            let mut sum = [0.0; N];
-            for from in from[window.start * N..window.end * N].chunks_exact(N) {
-                for (sum, v) in sum.iter_mut().zip(from) {
-                    *sum += v;
-                }
-            }
-            for (to, sum) in to.iter_mut().zip(sum) {
-                *to = sum * scale;
-            }
-        }
+    across.par_chunks_mut(width * N).zip(data.par_chunks(width * N)).for_each(|(to, from)| match border {
+        Border::Cut => cut_row_mean::<N>(from, to, radius),
+        Border::Mirrored | Border::Around => full_row_mean::<N>(from, to, radius, border),
     });
     let mut out = vec![0.0; data.len()];
     out.par_chunks_mut(width * N).enumerate().for_each(|(y, to)| {
@@ -114,4 +94,54 @@ pub fn box_mean<const N: usize>(data: &[f32], size: Size, radius: usize, border:
         to.iter_mut().for_each(|v| *v *= scale);
     });
     out
+}
+
+/// The means along one row, `[width][N]`, of windows that are cut off at its ends.
+fn cut_row_mean<const N: usize>(from: &[f32], to: &mut [f32], radius: usize) {
+    let width = from.len() / N;
+    for (x, to) in to.chunks_exact_mut(N).enumerate() {
+        let window = positions(x, width, radius, Border::Cut);
+        let scale = 1.0 / window.len() as f32;
+        let mut sum = [0.0; N];
+        for from in from[window.start * N..window.end * N].chunks_exact(N) {
+            for (sum, v) in sum.iter_mut().zip(from) {
+                *sum += v;
+            }
+        }
+        for (to, sum) in to.iter_mut().zip(sum) {
+            *to = sum * scale;
+        }
+    }
+}
+
+/// The means along one row, `[width][N]`, of windows that go on beyond its ends; `to` holds zeros.
+fn full_row_mean<const N: usize>(from: &[f32], to: &mut [f32], radius: usize, border: Border) {
+    let width = from.len() / N;
+    let columns = (0..width + 2 * radius).map(|position| index(position, width, radius, border));
+    let longer: Vec<f32> = columns.flat_map(|column| from[column * N..][..N].iter().copied()).collect();
+    // All windows have one length, so the first values of all are added at once, then the second ones, and so on.
+    for shift in 0..=2 * radius {
+        to.iter_mut().zip(&longer[shift * N..]).for_each(|(to, v)| *to += v);
+    }
+    let scale = 1.0 / (2 * radius + 1) as f32;
+    to.iter_mut().for_each(|v| *v *= scale);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_mean_is_cut_off_at_the_border_or_goes_on_beyond_it() {
+        let size = Size { height: 3, width: 20 };
+        let data: Vec<f32> = (0..60).map(|i| (i % 20) as f32).collect();
+        let around = box_mean::<1>(&data, size, 6, Border::Around);
+        assert!((around[0] - (0..=6).chain(14..20).sum::<i32>() as f32 / 13.0).abs() < 1e-5, "the mean around 0");
+        let mirrored = box_mean::<1>(&data, size, 6, Border::Mirrored);
+        assert!((mirrored[0] - (0..=6).chain(0..6).sum::<i32>() as f32 / 13.0).abs() < 1e-5, "0 and its mirror image");
+        let mean = box_mean::<1>(&data, size, 6, Border::Cut);
+        assert!((mean[0] - 3.0).abs() < 1e-6, "the mean of 0..=6");
+        assert!((mean[10] - 10.0).abs() < 1e-6);
+        assert!((mean[59] - 16.0).abs() < 1e-6, "the mean of 13..=19");
+    }
 }

@@ -1,6 +1,44 @@
-//! Sizes and areas of pictures.
+//! Sizes, crops and areas of pictures.
 
-/// The picture inside its bars, in pixels.
+/// Height and width of a picture or plane, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub height: usize,
+    pub width: usize,
+}
+
+impl Size {
+    pub fn pixels(self) -> usize {
+        self.height * self.width
+    }
+
+    /// The longer side.
+    pub fn long(self) -> usize {
+        self.height.max(self.width)
+    }
+
+    /// The shorter side.
+    pub fn short(self) -> usize {
+        self.height.min(self.width)
+    }
+
+    /// Both sides under `f`.
+    pub fn map(self, f: impl Fn(usize) -> usize) -> Self {
+        Self { height: f(self.height), width: f(self.width) }
+    }
+
+    /// With one pixel more on each side.
+    pub fn grown(self) -> Self {
+        self.map(|side| side + 2)
+    }
+
+    /// After a 2x2 pool with stride 2; an odd last row or column is dropped.
+    pub fn pooled(self) -> Self {
+        self.map(|side| side / 2)
+    }
+}
+
+/// A rectangle of pixels inside a larger picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crop {
     pub top: usize,
@@ -14,32 +52,13 @@ impl Crop {
     pub fn whole(size: Size) -> Self {
         Self { top: 0, left: 0, height: size.height, width: size.width }
     }
-}
 
-/// Height and width of a plane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    pub height: usize,
-    pub width: usize,
-}
-
-impl Size {
-    pub fn pixels(self) -> usize {
-        self.height * self.width
-    }
-
-    /// With one pixel more on each side.
-    pub fn grown(self) -> Self {
-        Self { height: self.height + 2, width: self.width + 2 }
-    }
-
-    /// After a 2x2 pool with stride 2; an odd last row or column is dropped.
-    pub fn pooled(self) -> Self {
-        Self { height: self.height / 2, width: self.width / 2 }
+    pub fn size(self) -> Size {
+        Size { height: self.height, width: self.width }
     }
 }
 
-/// An upright box; 0 is the left and top side of the picture, 1 the right and bottom.
+/// An upright box in a picture of any size: 0 is the left or top side of the picture, 1 the right or bottom.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Area {
     pub left: f64,

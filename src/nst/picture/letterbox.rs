@@ -3,35 +3,29 @@
 use crate::nst::picture::geometry::Crop;
 use crate::nst::picture::pixels::Pixels;
 
-/// The colours that bars have, 0..1: black of players and exporters, 114 of 255 of YOLO's letterbox.
-const BARS: [f32; 2] = [0.0, 114.0 / 255.0];
+/// The grey levels of bars, 0..1: video players and exporters make black ones, YOLO's letterbox 114 of 255.
+const LEVELS: [f32; 2] = [0.0, 114.0 / 255.0];
 
-/// How far a line's mean and 1 % of its values may be from that, after JPEG.
-const MEAN: f32 = 0.02;
+/// The mean distance of a bar's pixels from its grey level is at most this: JPEG leaves some.
+const MEAN_DISTANCE: f32 = 0.02;
 
-const SINGLE: f32 = 0.1;
+/// At most 1 % of a bar's pixels are farther than this from its grey level.
+const PIXEL_DISTANCE: f32 = 0.1;
 
-/// The part of `pixels` without bars; all of it where the rest would be less than a quarter of a side.
+/// The part of `pixels` without bars; all of it where the bars would leave less than a quarter of a side.
 pub fn find(pixels: &Pixels) -> Crop {
     let size = pixels.size();
     let whole = Crop::whole(size);
-    for colour in BARS {
-        let bar = |values: &mut dyn Iterator<Item = &[f32]>| {
-            let (mut count, mut sum, mut off) = (0, 0.0, 0);
-            for rgb in values {
-                let distance = rgb.iter().fold(0.0, |top: f32, v| top.max((v - colour).abs()));
-                (count, sum, off) = (count + 1, sum + distance, off + (distance > SINGLE) as usize);
-            }
-            sum <= MEAN * count as f32 && off * 100 <= count
-        };
-        let row = |y: usize| bar(&mut pixels.data()[y * size.width * 3..][..size.width * 3].chunks_exact(3));
+    for level in LEVELS {
+        let row = |y: usize| is_bar(pixels.data()[y * size.width * 3..][..size.width * 3].chunks_exact(3), level);
         let top = (0..size.height).take_while(|&y| row(y)).count();
         let bottom = (0..size.height - top).take_while(|&n| row(size.height - 1 - n)).count();
         let height = size.height - top - bottom;
         if height * 4 < size.height {
             continue;
         }
-        let column = |x: usize| bar(&mut (top..top + height).map(|y| &pixels.data()[(y * size.width + x) * 3..][..3]));
+        let column =
+            |x: usize| is_bar((top..top + height).map(|y| &pixels.data()[(y * size.width + x) * 3..][..3]), level);
         let left = (0..size.width).take_while(|&x| column(x)).count();
         let right = (0..size.width - left).take_while(|&n| column(size.width - 1 - n)).count();
         let width = size.width - left - right;
@@ -41,6 +35,16 @@ pub fn find(pixels: &Pixels) -> Crop {
         }
     }
     whole
+}
+
+/// Whether these pixels of one row or column are a bar of this grey level.
+fn is_bar<'p>(pixels: impl Iterator<Item = &'p [f32]>, level: f32) -> bool {
+    let (mut count, mut sum, mut far) = (0, 0.0, 0);
+    for rgb in pixels {
+        let distance = rgb.iter().fold(0.0, |top: f32, v| top.max((v - level).abs()));
+        (count, sum, far) = (count + 1, sum + distance, far + (distance > PIXEL_DISTANCE) as usize);
+    }
+    sum <= MEAN_DISTANCE * count as f32 && far * 100 <= count
 }
 
 #[cfg(test)]
@@ -71,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_without_bars_and_one_that_is_nothing_but_bars_stay_whole() {
+    fn a_picture_without_bars_and_one_of_nothing_but_bars_stay_whole() {
         let whole = Crop { top: 0, left: 0, height: 60, width: 64 };
         assert_eq!(find(&framed(60, 64, whole, 0.0)), whole);
         assert_eq!(find(&Pixels::new(Size { height: 60, width: 64 }, vec![0.0; 60 * 64 * 3])), whole);

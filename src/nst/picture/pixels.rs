@@ -1,4 +1,4 @@
-//! Pictures as the engine sees them.
+//! RGB pictures.
 
 use crate::nst::picture::filter::{Border, bilinear, box_mean};
 use crate::nst::picture::geometry::{Crop, Size};
@@ -7,7 +7,7 @@ use image::{Rgb32FImage, RgbImage};
 use rayon::prelude::*;
 use std::f64::consts::PI;
 
-/// Lobes of the Lanczos window.
+/// Lobes of the Lanczos window to each side.
 const LOBES: f64 = 3.0;
 
 /// An RGB picture, `[height][width][3]`, values nominally in 0..1 of the picture's own (gamma-encoded) colour space.
@@ -30,7 +30,7 @@ impl Pixels {
         Self { size, data: image.as_raw().iter().map(|&v| v as f32 / 255.0).collect() }
     }
 
-    /// Rounded to the nearest of 256 values; what lies outside 0..1 is cut off.
+    /// Cut to 0..1 and rounded to the nearest of 256 values.
     pub fn to_rgb8(&self) -> RgbImage {
         let bytes = self.data.iter().map(|&v| (v.clamp(0.0, 1.0) * 255.0 + 0.5) as u8).collect();
         RgbImage::from_raw(self.size.width as u32, self.size.height as u32, bytes)
@@ -57,25 +57,25 @@ impl Pixels {
         self.data.iter().all(|v| v.is_finite())
     }
 
-    /// The part that `inner` cuts out.
-    pub fn cropped(&self, inner: Crop) -> Self {
-        let row = |y: usize| &self.data[((inner.top + y) * self.size.width + inner.left) * 3..][..inner.width * 3];
-        let data = (0..inner.height).flat_map(|y| row(y).iter().copied()).collect();
-        Self { size: Size { height: inner.height, width: inner.width }, data }
+    /// The part inside `crop`.
+    pub fn cropped(&self, crop: Crop) -> Self {
+        let row = |y: usize| &self.data[((crop.top + y) * self.size.width + crop.left) * 3..][..crop.width * 3];
+        let data = (0..crop.height).flat_map(|y| row(y).iter().copied()).collect();
+        Self { size: crop.size(), data }
     }
 
-    /// Puts `part` where `inner` was cut out.
-    pub fn paste(&mut self, part: &Self, inner: Crop) {
-        for (y, row) in part.data.chunks_exact(inner.width * 3).enumerate() {
-            let at = ((inner.top + y) * self.size.width + inner.left) * 3;
+    /// Replaces the part inside `crop` by `part`, which has its size.
+    pub fn paste(&mut self, part: &Self, crop: Crop) {
+        for (y, row) in part.data.chunks_exact(crop.width * 3).enumerate() {
+            let at = ((crop.top + y) * self.size.width + crop.left) * 3;
             self.data[at..at + row.len()].copy_from_slice(row);
         }
     }
 
-    /// Means of cells of `cell` pixels a side and their neighbours, interpolated: what is left without detail.
+    /// This picture without detail: the mean of each cell of `cell` pixels a side and of its neighbours, interpolated.
     pub fn blurred(&self, cell: usize) -> Self {
-        let Size { height, width } = self.size;
-        let grid = Size { height: height.div_ceil(cell), width: width.div_ceil(cell) };
+        let width = self.size.width;
+        let grid = self.size.map(|side| side.div_ceil(cell));
         let (mut sums, mut counts) = (vec![[0.0_f32; 3]; grid.pixels()], vec![0.0_f32; grid.pixels()]);
         for (n, rgb) in self.data.chunks_exact(3).enumerate() {
             let at = n / width / cell * grid.width + n % width / cell;
@@ -87,7 +87,7 @@ impl Pixels {
         Self { size: self.size, data: bilinear::<3>(&means, grid, self.size) }
     }
 
-    /// Resampled with a Lanczos window of three lobes.
+    /// Resized with a Lanczos window of three lobes.
     pub fn resized(&self, size: Size) -> Self {
         if size == self.size {
             return self.clone();
@@ -98,24 +98,25 @@ impl Pixels {
         Self { size, data: image.into_raw() }
     }
 
-    /// [`Pixels::resized`] for a picture that goes on at its opposite side: what tiles still does.
+    /// As [`Pixels::resized`], for a picture that goes on at its opposite side: a picture that tiles tiles afterwards.
     pub fn resized_around(&self, size: Size) -> Self {
         if size == self.size {
             return self.clone();
         }
-        let (rows, columns) = (taps(self.size.height, size.height), taps(self.size.width, size.width));
+        let rows = lanczos_weights(self.size.height, size.height);
+        let columns = lanczos_weights(self.size.width, size.width);
         let row_len = self.size.width * 3;
         let mut data = vec![0.0; size.pixels() * 3];
-        data.par_chunks_mut(size.width * 3).zip(rows).for_each(|(out, taps)| {
+        data.par_chunks_mut(size.width * 3).zip(rows).for_each(|(out, weights)| {
             let mut row = vec![0.0; row_len];
-            for (from, weight) in taps {
+            for (from, weight) in weights {
                 for (sum, v) in row.iter_mut().zip(&self.data[from * row_len..][..row_len]) {
                     *sum += weight * v;
                 }
             }
-            for (out, taps) in out.chunks_exact_mut(3).zip(&columns) {
+            for (out, weights) in out.chunks_exact_mut(3).zip(&columns) {
                 for (colour, out) in out.iter_mut().enumerate() {
-                    *out = taps.iter().map(|&(from, weight)| weight * row[from * 3 + colour]).sum();
+                    *out = weights.iter().map(|&(from, weight)| weight * row[from * 3 + colour]).sum();
                 }
             }
         });
@@ -123,14 +124,15 @@ impl Pixels {
     }
 }
 
-/// For each of `to` places the places among `from` that it is made of, with weights that sum to 1, on a circle.
-fn taps(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
+/// For each of `to` pixels of a row that wraps, the pixels that it is made of, of a row of `from`, with weights that
+/// sum to 1.
+fn lanczos_weights(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
     let ratio = from as f64 / to as f64;
-    // Where the result is smaller, the window is as wide as needs be to take in every pixel.
+    // A smaller result needs a wider window, or it would miss pixels.
     let scale = ratio.max(1.0);
     let sinc = |x: f64| if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) };
-    let of_place = |place: usize| {
-        let centre = (place as f64 + 0.5) * ratio - 0.5;
+    let weights_of = |pixel: usize| {
+        let centre = (pixel as f64 + 0.5) * ratio - 0.5;
         let reach = (centre - LOBES * scale).ceil() as i64..=(centre + LOBES * scale).floor() as i64;
         let weights: Vec<_> = reach
             .map(|at| ((at as f64 - centre) / scale, at.rem_euclid(from as i64) as usize))
@@ -139,24 +141,15 @@ fn taps(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
         let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
         weights.into_iter().map(|(at, weight)| (at, (weight / sum) as f32)).collect()
     };
-    (0..to).map(of_place).collect()
+    (0..to).map(weights_of).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nst::schedule::working_size;
 
     #[test]
-    fn the_working_size_keeps_the_aspect_and_never_enlarges() {
-        let size = |height, width| Size { height, width };
-        assert_eq!(working_size(size(720, 1280), 384, 16), size(216, 384));
-        assert_eq!(working_size(size(100, 60), 384, 16), size(100, 60));
-        assert_eq!(working_size(size(1, 2000), 384, 16), size(16, 384));
-    }
-
-    #[test]
-    fn resizing_around_knows_no_border_and_is_the_other_resizing_inside() {
+    fn resizing_around_has_no_border_and_equals_plain_resizing_far_from_it() {
         let pixels = |size: Size, shift: usize| {
             let wave = |n: usize| {
                 let (y, x) = ((n / 3 / size.width) as f64, (n / 3 + shift) % size.width);
@@ -186,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_bits_survive_the_round_trip() {
+    fn eight_bits_survive_a_round_trip() {
         let image = RgbImage::from_fn(16, 16, |x, y| image::Rgb([(x * 16) as u8, (y * 16) as u8, (x * y) as u8]));
         assert_eq!(Pixels::from_rgb8(&image).to_rgb8(), image);
     }

@@ -1,4 +1,4 @@
-//! One value per pixel: masks, depths and the filters that they share with the render.
+//! One value per pixel: masks, depths, luma.
 
 use crate::nst::picture::filter::{Border, bilinear, box_mean};
 use crate::nst::picture::geometry::{Crop, Size};
@@ -20,13 +20,13 @@ impl Plane {
         Self { size, data }
     }
 
-    /// The value `at(y, x)` everywhere.
+    /// Each value is `at(y, x)`.
     pub fn from_fn(size: Size, mut at: impl FnMut(usize, usize) -> f32) -> Self {
         let data = (0..size.height).flat_map(|y| (0..size.width).map(move |x| (y, x))).map(|(y, x)| at(y, x)).collect();
         Self { size, data }
     }
 
-    /// The luma of Rec. 601, 0..1.
+    /// The luma of `pixels` (Rec. 601), 0..1.
     pub fn luma(pixels: &Pixels) -> Self {
         Self { size: pixels.size(), data: pixels.data().chunks_exact(3).map(luma).collect() }
     }
@@ -51,25 +51,24 @@ impl Plane {
         self.data.iter().map(|&v| v as f64).sum::<f64>() / self.data.len() as f64
     }
 
-    /// Of one value.
+    /// `value` at every pixel.
     pub fn filled(size: Size, value: f32) -> Self {
         Self { size, data: vec![value; size.pixels()] }
     }
 
-    /// The mean of each 2x2 window, as a pool of the network sees it.
+    /// The mean of each 2x2 window; the size is that of the network's next block.
     pub fn pooled(&self) -> Self {
         let at = |y: usize, x: usize| self.at(2 * y, 2 * x) + self.at(2 * y, 2 * x + 1);
         let other = |y: usize, x: usize| self.at(2 * y + 1, 2 * x) + self.at(2 * y + 1, 2 * x + 1);
         Self::from_fn(self.size.pooled(), |y, x| (at(y, x) + other(y, x)) / 4.0)
     }
 
-    /// The part that `inner` cuts out.
-    pub fn cropped(&self, inner: Crop) -> Self {
-        let size = Size { height: inner.height, width: inner.width };
-        Self::from_fn(size, |y, x| self.at(inner.top + y, inner.left + x))
+    /// The part inside `crop`.
+    pub fn cropped(&self, crop: Crop) -> Self {
+        Self::from_fn(crop.size(), |y, x| self.at(crop.top + y, crop.left + x))
     }
 
-    /// The mean of a square window, cut off at the border.
+    /// The mean of a square window that reaches `radius` pixels to each side and is cut off at the border.
     pub fn blurred(&self, radius: usize) -> Self {
         Self { size: self.size, data: box_mean::<1>(&self.data, self.size, radius, Border::Cut) }
     }
@@ -82,7 +81,12 @@ impl Plane {
         Self { size, data: bilinear::<1>(&self.data, self.size, size) }
     }
 
-    /// This plane with the edges of `guide` (the guided filter: He, Sun and Tang 2010, section 3.1).
+    /// This plane with the edges of `guide` (the guided filter: He, Sun and Tang 2010, section 3.1). Windows reach
+    /// `radius` pixels to each side; `eps`, in the guide's units squared, is the variance below which a window counts
+    /// as flat.
+    ///
+    /// # Panics
+    /// When the planes differ in size.
     pub fn guided(&self, guide: &Self, radius: usize, eps: f32) -> Self {
         assert_eq!(self.size, guide.size, "a guide has the size of what it guides");
         let moments: Vec<f32> = self.data.iter().zip(&guide.data).flat_map(|(&p, &i)| [i, p, i * i, i * p]).collect();
@@ -103,18 +107,6 @@ impl Plane {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn windows_are_cut_off_at_the_border_or_wrap() {
-        let size = Size { height: 3, width: 20 };
-        let data: Vec<f32> = (0..60).map(|i| (i % 20) as f32).collect();
-        let around = box_mean::<1>(&data, size, 6, Border::Around);
-        assert!((around[0] - (0..=6).chain(14..20).sum::<i32>() as f32 / 13.0).abs() < 1e-5, "the mean around 0");
-        let mean = box_mean::<1>(&data, size, 6, Border::Cut);
-        assert!((mean[0] - 3.0).abs() < 1e-6, "the mean of 0..=6");
-        assert!((mean[10] - 10.0).abs() < 1e-6);
-        assert!((mean[59] - 16.0).abs() < 1e-6, "the mean of 13..=19");
-    }
 
     #[test]
     fn a_guided_mask_takes_the_edges_of_its_guide() {

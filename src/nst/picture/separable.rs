@@ -1,10 +1,10 @@
-//! Filters that go along rows and along columns, as a matrix for each: on a device two products, whatever the filter.
+//! Filters along columns and rows, as one matrix for each: on a device, any such filter is two products.
 
-use crate::nst::picture::filter::{Border, between, window};
+use crate::nst::picture::filter::{Border, neighbours, window};
 use crate::nst::picture::geometry::Size;
 use candle_core::{Device, Result, Tensor};
 
-/// A linear filter of planes, which may change their size.
+/// A linear filter of planes. It may change their size.
 pub struct Separable {
     /// `[rows out, rows in]`
     down: Tensor,
@@ -13,24 +13,24 @@ pub struct Separable {
 }
 
 impl Separable {
-    /// Each value out is the sum of `(place, weight)` along its row and its column; `taps(at, in, out)` lists them.
+    /// Output `at`, of `to`, is a weighted sum of inputs, of `from`; `weights(at, from, to)` lists them.
     fn new(
         from: Size,
         to: Size,
         device: &Device,
-        taps: impl Fn(usize, usize, usize) -> Vec<(usize, f32)>,
+        weights: impl Fn(usize, usize, usize) -> Vec<(usize, f32)>,
     ) -> Result<Self> {
         let matrix = |from: usize, to: usize| {
             let mut matrix = vec![0.0; to * from];
             for (at, row) in matrix.chunks_exact_mut(from).enumerate() {
-                taps(at, from, to).into_iter().for_each(|(place, weight)| row[place] += weight);
+                weights(at, from, to).into_iter().for_each(|(input, weight)| row[input] += weight);
             }
             Tensor::from_vec(matrix, (to, from), device)
         };
         Ok(Self { down: matrix(from.height, to.height)?, across: matrix(from.width, to.width)?.t()?.contiguous()? })
     }
 
-    /// The mean over a square window, see [`super::plane::box_mean`].
+    /// The mean over a square window; see [`box_mean`](crate::nst::picture::filter::box_mean).
     ///
     /// # Errors
     /// When the device refuses.
@@ -38,22 +38,22 @@ impl Separable {
         Self::new(size, size, device, |at, len, _| {
             let window = window(at, len, radius, border);
             let share = 1.0 / window.len() as f32;
-            window.map(|place| (place, share)).collect()
+            window.map(|input| (input, share)).collect()
         })
     }
 
-    /// Bilinear resizing, see [`between`].
+    /// Bilinear resizing; see [`neighbours`].
     ///
     /// # Errors
     /// When the device refuses.
     pub fn bilinear(from: Size, to: Size, wraps: bool, device: &Device) -> Result<Self> {
         Self::new(from, to, device, |at, from, to| {
-            let (low, high, aside) = between(at, to, from, wraps);
+            let (low, high, aside) = neighbours(at, to, from, wraps);
             vec![(low, 1.0 - aside), (high, aside)]
         })
     }
 
-    /// This filter twice; it must keep sizes.
+    /// This filter applied twice. It must not change the size.
     ///
     /// # Errors
     /// When the device refuses.
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn two_products_are_the_filters_of_the_cpu_at_any_size_and_border() {
+    fn matrix_products_filter_as_the_cpu_does_at_any_size_and_border() {
         let mut random = Random(5);
         for size in [(1, 1), (1, 9), (13, 2), (21, 34)].map(|(height, width)| Size { height, width }) {
             let data: Vec<f32> = (0..size.pixels() * 2).map(|_| random.uniform()).collect();

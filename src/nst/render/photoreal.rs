@@ -1,13 +1,16 @@
-//! The photoreal render: the stylized picture as a smooth field of affine colour maps, applied to the original.
+//! The photoreal render: affine colour maps, fitted to the stylized picture and applied to the original.
 //!
-//! In each window the stylized colours are fitted as an affine function of the content's (the colour guided filter:
-//! He, Sun and Tang 2010, section 3.5). The maps vary slowly, so the original's edges stay where they are, whatever
-//! the optimizer painted, and they can be fitted small and applied at any size.
+//! In each window, the stylized colours are fitted as an affine function of the content's (the colour guided filter:
+//! He, Sun and Tang 2010, section 3.5). The maps vary slowly. So the edges of the original stay where they are,
+//! whatever the optimizer painted, and maps that were fitted at the working size can be applied at any size.
+//!
+//! - [`AffineField`]: on the CPU
+//! - [`tensors`]: on a device
 
 pub mod tensors;
 
 use crate::nst::layers::Padding;
-use crate::nst::picture::filter::{Border, between, box_mean};
+use crate::nst::picture::filter::{Border, box_mean, neighbours};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use rayon::prelude::*;
@@ -15,20 +18,20 @@ use rayon::prelude::*;
 /// Pixels from a window's centre to its side, at the working size.
 pub const RADIUS: usize = 6;
 
-/// Added to the variance of the content, in units of 0..1 squared: how flat counts as flat.
+/// Added to the variance of the content, in units of 0..1 squared. It decides which windows count as flat.
 pub const EPS: f64 = 1e-3;
 
-/// One map's numbers: for each colour out, three factors and an offset.
+/// Numbers of one map: for each colour of the result, three factors and an offset.
 const NUMBERS: usize = 12;
 
-/// Moments of one window: means of content and stylized colours, of the six products of content colours, and of the
-/// nine products of content and stylized ones.
+/// Moments of one window: the means of content and stylized colours, of the six products of two content colours, and of
+/// the nine products of a content and a stylized colour.
 const MOMENTS: usize = 3 + 3 + 6 + 9;
 
-/// Where the product of content colours `i` and `j` stands among the six.
+/// The index, among the six, of the product of content colours `i` and `j`.
 pub const SQUARE: [[usize; 3]; 3] = [[0, 1, 2], [1, 3, 4], [2, 4, 5]];
 
-/// An affine map of RGB for every pixel of the working size.
+/// An affine map of RGB for each pixel of the working size.
 pub struct AffineField {
     size: Size,
     wraps: bool,
@@ -39,9 +42,9 @@ pub struct AffineField {
 impl AffineField {
     /// Fits the maps that take `content` to `stylized`, two pictures of one size.
     ///
-    /// Under [`Padding::Wrap`] the field wraps around; else windows end at the border.
+    /// Under [`Padding::Wrap`] the field wraps; otherwise windows are cut off at the border.
     pub fn fit(content: &Pixels, stylized: &Pixels, padding: Padding) -> Self {
-        let (size, wraps) = (content.size(), padding == Padding::Wrap);
+        let (size, wraps) = (content.size(), padding.wraps());
         let mut moments = vec![0.0; size.pixels() * MOMENTS];
         moments.par_chunks_mut(MOMENTS).zip(content.data().par_chunks(3).zip(stylized.data().par_chunks(3))).for_each(
             |(moments, (from, to))| {
@@ -67,11 +70,11 @@ impl AffineField {
     /// Applies the maps, resized bilinearly, to `original`, in place.
     pub fn apply(&self, original: &mut Pixels) {
         let full = original.size();
-        let across: Vec<_> = (0..full.width).map(|x| between(x, full.width, self.size.width, self.wraps)).collect();
+        let across: Vec<_> = (0..full.width).map(|x| neighbours(x, full.width, self.size.width, self.wraps)).collect();
         let row_len = self.size.width * NUMBERS;
         original.data_mut().par_chunks_mut(full.width * 3).enumerate().for_each(|(y, row)| {
-            let (top, bottom, down) = between(y, full.height, self.size.height, self.wraps);
-            // One row of maps, interpolated downwards once for all pixels of the row.
+            let (top, bottom, down) = neighbours(y, full.height, self.size.height, self.wraps);
+            // The maps of this row, interpolated once between two rows of the field.
             let (top, bottom) = (&self.maps[top * row_len..][..row_len], &self.maps[bottom * row_len..][..row_len]);
             let maps: Vec<f32> = top.iter().zip(bottom).map(|(t, b)| t + down * (b - t)).collect();
             for (rgb, &(left, right, aside)) in row.chunks_exact_mut(3).zip(&across) {
@@ -86,9 +89,9 @@ impl AffineField {
     }
 }
 
-/// Ridge regression of the stylized on the content colours from one window's moments.
+/// Ridge regression of the stylized on the content colours, from the moments of one window.
 fn regression(moments: &[f32]) -> [f32; NUMBERS] {
-    // In double precision: for grey windows the covariance is almost singular, and its inverse a difference of likes.
+    // In double precision: in grey windows the covariance is almost singular, and digits cancel in its inverse.
     let moments: [f64; MOMENTS] = std::array::from_fn(|n| moments[n].into());
     let (from, to) = (&moments[0..3], &moments[3..6]);
     let covariance =
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn one_affine_map_everywhere_is_found_again_at_another_size() {
+    fn one_affine_map_of_all_pixels_is_recovered_and_applied_at_another_size() {
         let map = |rgb: &[f32]| [0.5 * rgb[0] + 0.1 * rgb[1] + 0.2, 0.6 * rgb[1] + 0.1, 0.3 * rgb[2] + 0.2 * rgb[0]];
         let content = picture(Size { height: 37, width: 53 });
         let stylized = content.data().chunks_exact(3).flat_map(map).collect();

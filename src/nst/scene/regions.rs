@@ -1,32 +1,33 @@
-//! Soft parts of a picture whose statistics belong together, so that sky takes from sky and road from road
-//! (the spatial control of Gatys et al. 2017, section 4).
+//! Soft parts of a picture, each with statistics of its own, so that a sky is styled after a sky and a road after a
+//! road (the spatial control of Gatys et al. 2017, section 4).
 
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::plane::Plane;
 use crate::nst::scene::Scene;
 use crate::nst::settings::RegionKind;
 
-/// The share of a style below which a part of it says too little; the whole picture speaks then.
+/// A region that covers less than this share of a style says too little about it; the whole picture stands in for it.
 const LEAST_SHARE: f64 = 0.12;
 
 /// Horizontal bands of [`RegionKind::Bands`].
 const BANDS: usize = 3;
 
-/// For each region of a kind, how much of each pixel belongs to it, 0..1; `None` where the picture has nothing of it.
+/// The regions of one picture: for each, the share of each pixel that belongs to it, 0..1; `None` where the picture
+/// lacks it.
 pub struct Regions(Vec<Option<Plane>>);
 
 impl Regions {
-    /// One region that is everything.
+    /// One region that is the whole picture.
     pub fn whole(size: Size) -> Self {
         Self(vec![Some(Plane::filled(size, 1.0))])
     }
 
-    /// Regions that sum up to 1 everywhere. `masks` are those that [`RegionKind::Masks`] names, in its order; what none of
-    /// them holds is the last region.
+    /// The regions of a content of `size`; their shares of a pixel sum to 1. `masks` are those that
+    /// [`RegionKind::Masks`] names, in its order; the last region is the rest.
     pub fn of(kind: &RegionKind, size: Size, scene: &Scene, masks: &[Option<Plane>]) -> Self {
         match kind {
             RegionKind::None => Self::whole(size),
-            RegionKind::Bands => Self((0..BANDS).map(|band| Some(self::band(size, band))).collect()),
+            RegionKind::Bands => Self((0..BANDS).map(|n| Some(band(size, n))).collect()),
             RegionKind::Scene => {
                 let rest = scene
                     .sky
@@ -40,16 +41,16 @@ impl Regions {
 
     fn from_masks(size: Size, masks: &[Option<Plane>]) -> Self {
         let masks: Vec<_> = masks.iter().map(|mask| mask.as_ref().map(|mask| mask.resized(size))).collect();
-        let held = |n: usize| masks.iter().flatten().map(|mask| mask.data()[n]).sum::<f32>();
+        let covered = |n: usize| masks.iter().flatten().map(|mask| mask.data()[n]).sum::<f32>();
         let at = |y: usize, x: usize| y * size.width + x;
-        let scaled = |mask: &Plane| Plane::from_fn(size, |y, x| mask.at(y, x) / held(at(y, x)).max(1.0));
-        let rest = Plane::from_fn(size, |y, x| (1.0 - held(at(y, x))).max(0.0));
+        let scaled = |mask: &Plane| Plane::from_fn(size, |y, x| mask.at(y, x) / covered(at(y, x)).max(1.0));
+        let rest = Plane::from_fn(size, |y, x| (1.0 - covered(at(y, x))).max(0.0));
         let parts = masks.iter().map(|mask| mask.as_ref().map(scaled)).chain([Some(rest)]);
         Self(parts.map(|part| part.filter(|part| part.mean() > 0.0)).collect())
     }
 
-    /// The same for a style picture, from which every region must take something: where it lacks a sky, its upper third
-    /// stands in, and where it lacks another part, the whole of it.
+    /// The regions of a style picture. It must have every region: its upper third stands in for a missing sky, and the
+    /// whole picture for any other missing region.
     pub fn of_style(kind: &RegionKind, size: Size, scene: &Scene, masks: &[Option<Plane>]) -> Self {
         let Self(mut parts) = Self::of(kind, size, scene, masks);
         if *kind == RegionKind::Scene && parts[0].is_none() {
@@ -59,17 +60,17 @@ impl Regions {
         Self(parts.into_iter().map(|part| Some(enough(part).unwrap_or(Plane::filled(size, 1.0)))).collect())
     }
 
-    /// The same for a picture of another size.
+    /// These regions for the same picture at another size.
     pub fn resized(&self, size: Size) -> Self {
         Self(self.0.iter().map(|part| part.as_ref().map(|part| part.resized(size))).collect())
     }
 
-    /// In the kind's order.
+    /// The regions in the order of their [`RegionKind`].
     pub fn parts(&self) -> impl Iterator<Item = Option<&Plane>> {
         self.0.iter().map(Option::as_ref)
     }
 
-    /// These regions at the sizes of five blocks' layers, each half of the one before.
+    /// These regions at the sizes of the layers of `blocks` blocks, each half of the one before.
     pub fn pyramid(&self, blocks: usize) -> Vec<Vec<Option<Plane>>> {
         let mut levels = vec![self.0.clone()];
         for _ in 1..blocks {
@@ -80,12 +81,12 @@ impl Regions {
     }
 }
 
-/// One of [`BANDS`] bands from the top down, each a triangle of weight around its middle, so that they overlap.
-fn band(size: Size, band: usize) -> Plane {
+/// Band `n`, from the top, of [`BANDS`]. Its weight falls linearly from its middle to the middles of its neighbours.
+fn band(size: Size, n: usize) -> Plane {
     let last = (BANDS - 1) as f32;
     Plane::from_fn(size, |y, _| {
-        let place = ((y as f32 + 0.5) / size.height as f32 * BANDS as f32 - 0.5).clamp(0.0, last);
-        (1.0 - (place - band as f32).abs()).max(0.0)
+        let position = ((y as f32 + 0.5) / size.height as f32 * BANDS as f32 - 0.5).clamp(0.0, last);
+        (1.0 - (position - n as f32).abs()).max(0.0)
     })
 }
 
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn regions_of_every_kind_sum_up_to_one() {
+    fn the_shares_of_all_regions_sum_to_one() {
         let sky = Plane::from_fn(SIZE, |y, _| (1.0 - y as f32 / 10.0).max(0.0));
         let mask = Plane::from_fn(Size { height: 60, width: 16 }, |_, x| (x < 8) as u8 as f32);
         let masks = [Some(mask.clone()), None, Some(mask)];
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_style_has_something_for_every_region() {
+    fn a_style_has_every_region() {
         for kind in [RegionKind::Scene, RegionKind::Masks(vec!["road".into()])] {
             let regions = Regions::of_style(&kind, SIZE, &scene(None), &[None]);
             assert_eq!(regions.parts().flatten().count(), 2, "{kind:?}");

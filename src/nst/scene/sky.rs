@@ -1,40 +1,43 @@
-//! Finds the sky of an outdoor frame without a trained network: what lies above the first strong edge of each column
+//! Finds the sky of an outdoor frame without a trained network. It lies above the first strong edge of each column
 //! (Shen and Wang 2013, "Sky region detection in a single image for autonomous ground robot navigation").
 
 use crate::nst::picture::filter::{Border, box_mean};
 use crate::nst::picture::geometry::Size;
+use crate::nst::picture::matrix::eigen;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
-use crate::nst::picture::statistics::{ColourStatistics, eigen};
+use crate::nst::picture::statistics::ColourStatistics;
 
-/// Slopes of luma, 0..1 per pixel, that are tried as the first strong edge.
+/// Thresholds that are tried for a strong edge: slopes of luma, which is in 0..1, per pixel.
 const EDGES: [f32; 16] =
     [0.012, 0.016, 0.02, 0.025, 0.03, 0.036, 0.043, 0.05, 0.06, 0.07, 0.08, 0.095, 0.11, 0.13, 0.16, 0.2];
 
-/// The least share of a picture that is worth being called its sky.
+/// A sky covers at least this share of its picture.
 const LEAST_SHARE: f64 = 0.03;
 
-/// Rows at the top on which a letterbox bar may have left its edge.
+/// Rows at the top that may hold the edge of a letterbox bar.
 const MARGIN: usize = 4;
 
-/// Columns to either side that a column's border is held against.
+/// Columns to either side that the border of a column is compared with.
 const NEAR: usize = 8;
 
-/// Times that a found sky takes in its surroundings, and how far in RGB these may be from the sky's colour near by.
+/// How often a found sky grows into its surroundings.
 const GROWTHS: usize = 3;
 
+/// How far a pixel may be from the sky's colour near by to become sky: the distance in RGB, 0..1.
 const TOLERANCE: f32 = 0.14;
 
-/// How much of each pixel is sky, 0..1, its edges those of the picture; `None` where there is none to speak of.
+/// The share of sky in each pixel, 0..1, with the edges of the picture; `None` where the picture has no sky.
 ///
-/// Meant for pictures of a few hundred pixels, without letterbox bars.
+/// Meant for pictures of a few hundred pixels a side, without letterbox bars.
 pub fn find(pixels: &Pixels) -> Option<Plane> {
     let luma = Plane::luma(pixels);
     let slopes = slopes(&luma);
     let sums = ColumnSums::of(pixels);
     let tried = EDGES.iter().map(|&edge| border(&slopes, edge)).filter_map(|border| {
         let (sky, ground) = sums.split(&border)?;
-        // Among twigs the most even split may take in a wall; only splits whose upper part can be a sky compete.
+        // Among twigs, the most even split may count a wall as sky. So only splits compete whose upper part can be a
+        // sky.
         is_sky(&sky, &ground).then(|| (energy(&sky, &ground), border))
     });
     let (_, border) = tried.max_by(|a, b| a.0.total_cmp(&b.0))?;
@@ -42,20 +45,21 @@ pub fn find(pixels: &Pixels) -> Option<Plane> {
     (share >= LEAST_SHARE).then(|| soften(pixels, &luma, &border))
 }
 
-/// Whether a colour distribution over another is that of a sky: even, and lighter than the ground, or blue, or night.
+/// Whether the part above the border can be a sky: even in colour, and lighter than the ground, or blue, or dark as
+/// night.
 fn is_sky(sky: &ColourStatistics, ground: &ColourStatistics) -> bool {
-    let light = |of: &ColourStatistics| of.mean.iter().sum::<f64>() / 3.0;
+    let light = |part: &ColourStatistics| part.mean.iter().sum::<f64>() / 3.0;
     let even = variance(sky) < 0.3 * 0.3;
     let blue = sky.mean[2] > sky.mean[0] + 0.08;
     even && (light(sky) > light(ground) + 0.05 || light(sky) < 0.12 || blue)
 }
 
 /// The variance of all three colours together.
-fn variance(of: &ColourStatistics) -> f64 {
-    (0..3).map(|i| of.covariance[i][i]).sum()
+fn variance(part: &ColourStatistics) -> f64 {
+    (0..3).map(|i| part.covariance[i][i]).sum()
 }
 
-/// Half the length of the steps from neighbour to neighbour, across and down.
+/// The length of the gradient, by central differences.
 fn slopes(luma: &Plane) -> Plane {
     let Size { height, width } = luma.size();
     Plane::from_fn(luma.size(), |y, x| {
@@ -65,7 +69,7 @@ fn slopes(luma: &Plane) -> Plane {
     })
 }
 
-/// For each column, the first row whose slope is above `edge`: where its sky would end.
+/// For each column, the first row whose slope is above `edge`: the row at which its sky would end.
 fn border(slopes: &Plane, edge: f32) -> Vec<usize> {
     let Size { height, width } = slopes.size();
     let first = |x: usize| match (MARGIN.min(height)..height).find(|&y| slopes.at(y, x) > edge) {
@@ -74,7 +78,8 @@ fn border(slopes: &Plane, edge: f32) -> Vec<usize> {
         None => height,
     };
     let first: Vec<usize> = (0..width).map(first).collect();
-    // A column whose edge is too faint runs down into the road; its neighbours know better.
+    // Where the edge of a column is too faint, its border runs down into the road; the median of its neighbours limits
+    // it.
     let limit = |x: usize| {
         let mut near = first[x.saturating_sub(NEAR)..(x + NEAR + 1).min(width)].to_vec();
         near.sort_unstable();
@@ -83,7 +88,7 @@ fn border(slopes: &Plane, edge: f32) -> Vec<usize> {
     (0..width).map(|x| first[x].min(limit(x))).collect()
 }
 
-/// Running sums down each column, so that the statistics above and below any border take one look a column.
+/// Running sums down each column. With them, the statistics above and below a border take one lookup per column.
 struct ColumnSums {
     size: Size,
     /// `[height + 1][width]`: count, three colours, and their six products.
@@ -102,7 +107,7 @@ impl ColumnSums {
         Self { size, sums }
     }
 
-    /// The colours above and below `border`; `None` where one side is next to nothing.
+    /// The statistics above and below `border`; `None` where one of the two parts is too small.
     fn split(&self, border: &[usize]) -> Option<(ColourStatistics, ColourStatistics)> {
         let Size { height, width } = self.size;
         let (mut sky, mut all) = ([0.0; 10], [0.0; 10]);
@@ -118,27 +123,29 @@ impl ColumnSums {
     }
 }
 
+/// The statistics of pixels with these [`ColumnSums::sums`].
 fn statistics(sums: [f64; 10]) -> ColourStatistics {
+    /// The index of the product of two colours.
+    const PRODUCT: [[usize; 3]; 3] = [[4, 5, 6], [5, 7, 8], [6, 8, 9]];
     let moments = sums.map(|sum| sum / sums[0]);
     let mean = [moments[1], moments[2], moments[3]];
-    const PRODUCT: [[usize; 3]; 3] = [[4, 5, 6], [5, 7, 8], [6, 8, 9]];
     let covariance = std::array::from_fn(|i| std::array::from_fn(|j| moments[PRODUCT[i][j]] - mean[i] * mean[j]));
     ColourStatistics { mean, covariance }
 }
 
-/// High where both sides of the border are of one colour each (the paper's equation 3, on its scale of 0 to 255).
+/// High where each side of the border has one colour (the paper's equation 3, on its scale of 0 to 255).
 fn energy(sky: &ColourStatistics, ground: &ColourStatistics) -> f64 {
-    /// How much more the sky's evenness counts than the ground's.
+    /// The weight of the sky's variation; the ground's has the weight 1.
     const SKY: f64 = 2.0;
-    let spread = |of: &ColourStatistics| {
-        let values = eigen(&of.covariance).0.map(|v| v * 255.0 * 255.0);
+    let variation = |part: &ColourStatistics| {
+        let values = eigen(&part.covariance).0.map(|v| v * 255.0 * 255.0);
         values.iter().product::<f64>().abs() + values.iter().fold(0.0, |top: f64, v| top.max(v.abs()))
     };
-    1.0 / (SKY * spread(sky) + spread(ground))
+    1.0 / (SKY * variation(sky) + variation(ground))
 }
 
-/// The border's sky, grown over what is of its colour near by, between branches and down to the horizon's haze; along the
-/// picture's own edges.
+/// The sky above the border, grown into pixels of its colour near by: between branches, and down to the haze of the
+/// horizon. Its edges are those of the picture.
 fn soften(pixels: &Pixels, luma: &Plane, border: &[usize]) -> Plane {
     let Size { height, width } = pixels.size();
     let mut sorted = border.to_vec();
@@ -156,12 +163,12 @@ fn soften(pixels: &Pixels, luma: &Plane, border: &[usize]) -> Plane {
         mask = Plane::from_fn(pixels.size(), |y, x| if grown(y, x) { 1.0 } else { mask.at(y, x) });
     }
     let mut soft = mask.guided(luma, 4, 1e-3);
-    // The filter leaves a haze of small values behind; and rather a rim of sky on an object than a rim of day in the sky.
+    // The filter leaves small values behind. A rim of sky on an object is better than a rim of daylight in the sky.
     soft.data_mut().iter_mut().for_each(|v| *v = ((*v - 0.1) / 0.6).clamp(0.0, 1.0));
     soft
 }
 
-/// For every pixel the sky's colour around it, times the sky's share there, and this share.
+/// Means over the square window of each pixel: of the sky's RGB times its share, and of that share.
 fn sky_near(pixels: &Pixels, mask: &Plane, radius: usize) -> Vec<[f32; 4]> {
     let weighted = pixels.data().chunks_exact(3).zip(mask.data());
     let weighted: Vec<f32> = weighted.flat_map(|(rgb, m)| [rgb[0] * m, rgb[1] * m, rgb[2] * m, *m]).collect();
@@ -175,7 +182,8 @@ mod tests {
 
     const SIZE: Size = Size { height: 108, width: 192 };
 
-    /// A noisy street under a plain sky of `colour` that ends at row 40, behind a tower up to row 15 in columns 60 to 90.
+    /// A noisy street under a plain sky of `colour` that ends at row 40, behind a tower up to row 15 in columns 60 to
+    /// 90.
     fn street(colour: [f32; 3]) -> Pixels {
         let mut random = Random(3);
         let data = (0..SIZE.pixels()).flat_map(|n| {
@@ -197,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_a_flat_picture_and_a_dark_ceiling_have_no_sky() {
+    fn noise_a_flat_picture_and_a_ceiling_as_dark_as_the_street_are_no_sky() {
         let mut random = Random(8);
         let noise = Pixels::new(SIZE, (0..SIZE.pixels() * 3).map(|_| random.uniform()).collect());
         assert!(find(&noise).is_none());

@@ -1,25 +1,26 @@
-//! Physics as the start: what a condition does to light, with its numbers taken from the reference.
+//! Fog and night by physics, with numbers measured on a style picture, here called the reference.
 
+use crate::nst::picture::light::{encoded, linear, luminance};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::scene::{self, Scene};
 use crate::nst::settings::Weather;
 use std::ops::RangeInclusive;
 
-/// Bands of the ground whose contrast is compared, from the top of the lower two thirds down.
+/// Horizontal bands of the lower two thirds of a picture; contrast is compared in each.
 const BANDS: usize = 3;
 
-/// Extinction per unit of depth that references may ask for: below, no fog is seen; above, no object.
+/// The range of the extinction per unit of depth: below, no fog is seen; above, no object.
 const DENSITY: RangeInclusive<f32> = 0.05..=0.2;
 
-/// What a picture says about its air and light.
+/// Light and contrast of a picture.
 #[derive(Clone, Debug)]
 pub struct WeatherStatistics {
-    /// Typical linear RGB of the sky, or of the upper part where no sky is found.
+    /// Median linear RGB of the sky, or of the upper third where no sky was found.
     sky: [f32; 3],
-    /// Typical linear RGB of the rest.
+    /// Median linear RGB of the rest.
     ground: [f32; 3],
-    /// Local contrast of luma of the rest, in [`BANDS`].
+    /// Local contrast of the rest, in each of the [`BANDS`]: the deviation of luma from its local mean.
     contrast: [f32; BANDS],
 }
 
@@ -30,14 +31,14 @@ impl WeatherStatistics {
             Some(sky) => sky.clone(),
             None => Plane::from_fn(size, |y, _| (y * 3 < size.height) as u8 as f32),
         };
-        // In thick fog all is sky; then all is ground as well.
-        let all = sky.mean() > 0.85;
-        let ground = Plane::from_fn(size, |y, x| if all { 1.0 } else { 1.0 - sky.at(y, x) });
+        // Thick fog looks like sky everywhere; then the whole picture counts as ground, too.
+        let all_sky = sky.mean() > 0.85;
+        let ground = Plane::from_fn(size, |y, x| if all_sky { 1.0 } else { 1.0 - sky.at(y, x) });
         Self { sky: median(pixels, &sky), ground: median(pixels, &ground), contrast: contrast(pixels, &ground) }
     }
 }
 
-/// The middle of each channel's weighted distribution, in linear light.
+/// The weighted median of each channel, in linear light.
 fn median(pixels: &Pixels, weights: &Plane) -> [f32; 3] {
     std::array::from_fn(|channel| {
         let mut histogram = [0.0_f64; 256];
@@ -54,13 +55,15 @@ fn median(pixels: &Pixels, weights: &Plane) -> [f32; 3] {
     })
 }
 
-/// Rows of one of the [`BANDS`].
+/// The rows of one of the [`BANDS`].
 fn rows(height: usize, band: usize) -> std::ops::Range<usize> {
     let at = |n: usize| height / 3 + n * (height - height / 3) / BANDS;
     at(band)..at(band + 1)
 }
 
+/// The root of the weighted mean square of luma minus its local mean, in each of the [`BANDS`].
 fn contrast(pixels: &Pixels, ground: &Plane) -> [f32; BANDS] {
+    /// Pixels from the centre of a local mean to its side.
     const RADIUS: usize = 6;
     let luma = Plane::luma(pixels);
     let mean = luma.blurred(RADIUS);
@@ -68,7 +71,7 @@ fn contrast(pixels: &Pixels, ground: &Plane) -> [f32; BANDS] {
         let (mut sum, mut count) = (0.0, f32::MIN_POSITIVE);
         for y in rows(pixels.size().height, band) {
             for x in 0..pixels.size().width {
-                // What the sky holds counts a little, so that a reference that is all haze says that nothing is left.
+                // The sky counts a little, so that a reference of nothing but haze has a contrast near 0.
                 let weight = 0.1 + 0.9 * ground.at(y, x);
                 sum += weight * (luma.at(y, x) - mean.at(y, x)).powi(2);
                 count += weight;
@@ -78,7 +81,7 @@ fn contrast(pixels: &Pixels, ground: &Plane) -> [f32; BANDS] {
     })
 }
 
-/// `pixels`, whose climate is `own`, in the `reference`'s weather, in 0..1.
+/// `pixels`, whose statistics are `own`, in the weather of the `reference`; the result is in 0..1.
 pub fn render(
     weather: Weather,
     pixels: &Pixels,
@@ -92,17 +95,17 @@ pub fn render(
     }
 }
 
-/// Koschmieder's law (1924), `J t + A (1 - t)` with `t = exp(-density * depth)`: the air light `A` is the colour of the
-/// reference's sky, the density such that as much contrast is left as in the reference.
+/// Koschmieder's law (1924) in linear light: `J t + A (1 - t)` with `t = exp(-density * depth)`. The air light `A` is
+/// the colour of the reference's sky. The density leaves as much contrast as the reference has.
 fn fog(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Pixels {
     let density = density(scene, own, reference);
-    // The light that the air scatters is the light that falls on the scene.
+    // The air scatters the same light that falls on the scene.
     let light = (luminance(reference.sky) / luminance(own.sky).max(0.3)).clamp(0.15, 1.0);
     let mut out = pixels.clone();
     for (rgb, &depth) in out.data_mut().chunks_exact_mut(3).zip(scene.depth.data()) {
-        let left = (-density * depth.max(0.5)).exp();
+        let transmission = (-density * depth.max(0.5)).exp();
         for (v, air) in rgb.iter_mut().zip(reference.sky) {
-            *v = encoded(linear(v.clamp(0.0, 1.0)) * light * left + air * (1.0 - left));
+            *v = encoded(linear(v.clamp(0.0, 1.0)) * light * transmission + air * (1.0 - transmission));
         }
     }
     out
@@ -123,14 +126,14 @@ fn density(scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics
     (above / below).clamp(*DENSITY.start(), *DENSITY.end())
 }
 
-/// Exposure and white balance of the reference: the ground gets its typical light, the sky its sky's. The brightest of
-/// the ground falls less: it shines where a lamp finds it.
+/// Exposure and white balance of the reference: the ground gets the median light of its ground, the sky that of its
+/// sky. The brightest parts of the ground lose less light, as if a lamp shone on them.
 fn night(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Pixels {
-    /// Exposures that references may ask for: a darker one would be black in 8 bits, a lighter one no night.
+    /// The range of the exposure: a lower one would be black in 8 bits, a higher one no night.
     const GAIN: RangeInclusive<f32> = 0.025..=0.3;
-    /// How far a channel may lie from grey light.
+    /// The range of a channel's light over its grey light.
     const TINT: RangeInclusive<f32> = 0.6..=1.6;
-    /// What is left of the brightest.
+    /// The gain of the brightest parts.
     const HIGHLIGHT: f32 = 0.25;
     let light = luminance(reference.ground).max(1e-3);
     let exposure = (light / luminance(own.ground).max(0.01)).clamp(*GAIN.start(), *GAIN.end());
@@ -143,7 +146,7 @@ fn night(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &We
         let bright = ((luminance(light) - 0.6) / 0.4).clamp(0.0, 1.0).powi(2);
         for i in 0..3 {
             let solid = light[i] * (gain[i] + (HIGHLIGHT - gain[i]).max(0.0) * bright);
-            // Clouds stay, as a shade of the night's sky.
+            // Clouds stay visible, in shades of the night's sky.
             let above = reference.sky[i] * (light[i] / own.sky[i].max(0.02)).clamp(0.5, 1.5);
             rgb[i] = encoded(solid + sky * (above - solid));
         }
@@ -151,14 +154,14 @@ fn night(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &We
     out
 }
 
-/// The sky with its light between twigs and along roofs, which no border follows: by day it outshines what it mixes with,
-/// so near a sky, and above the horizon, a pixel holds about as much of it as it has of its light. Without this a rim of
-/// day stays around trees.
+/// The sky, extended into the gaps between twigs and along roofs, which are too fine for its border. By day the sky
+/// outshines what it mixes with. So near a sky and above the horizon, pixels count as sky in proportion to their
+/// brightness. Without this, a rim of daylight stays around trees.
 fn with_gaps(pixels: &Pixels, sky: &Plane) -> Plane {
-    /// Share of sky in a window from which on its pixels may be sky altogether.
+    /// From this share of sky in its window on, a pixel may become all sky.
     const ENOUGH: f32 = 0.15;
-    /// Windows that it may spread over.
-    const REACH: usize = 2;
+    /// How often the sky grows by the radius of a window.
+    const GROWTHS: usize = 2;
     let size = sky.size();
     let light = Plane::from_fn(size, |y, x| {
         let at = (y * size.width + x) * 3;
@@ -166,7 +169,7 @@ fn with_gaps(pixels: &Pixels, sky: &Plane) -> Plane {
     });
     let (lowest, radius) = ((scene::horizon(sky) * size.height as f32) as usize, size.height / 16 + 1);
     let mut found = sky.clone();
-    for _ in 0..REACH {
+    for _ in 0..GROWTHS {
         let share = found.blurred(radius);
         let shining = Plane::from_fn(size, |y, x| found.at(y, x) * light.at(y, x)).blurred(radius);
         found = Plane::from_fn(size, |y, x| {
@@ -177,21 +180,6 @@ fn with_gaps(pixels: &Pixels, sky: &Plane) -> Plane {
         });
     }
     found
-}
-
-/// From sRGB's encoding to linear light (IEC 61966-2-1), both 0..1.
-pub fn linear(v: f32) -> f32 {
-    if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
-}
-
-/// From linear light to sRGB's encoding, both 0..1.
-pub fn encoded(v: f32) -> f32 {
-    if v <= 0.0031308 { v * 12.92 } else { 1.055 * v.powf(1.0 / 2.4) - 0.055 }
-}
-
-/// Of linear RGB (Rec. 709).
-fn luminance(rgb: [f32; 3]) -> f32 {
-    0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]
 }
 
 #[cfg(test)]
@@ -230,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn fog_takes_the_references_air_and_thickens_with_distance() {
+    fn fog_has_the_references_air_light_and_grows_with_distance() {
         let content = street([0.5, 0.7, 0.95], 0.3, 0.4);
         let fog = rendered(Weather::Fog, &content, &street([0.7, 0.7, 0.72], 0.6, 0.05));
         let sky = &fog.data()[10 * SIZE.width * 3..][..3];
@@ -261,13 +249,13 @@ mod tests {
     }
 
     #[test]
-    fn at_night_no_day_is_left_between_the_twigs_of_a_tree() {
+    fn at_night_no_daylight_is_left_between_the_twigs_of_a_tree() {
         let (twigs, horizon) = (70..86, 60);
         let tree = |y: usize, x: usize| (15..horizon).contains(&y) && twigs.contains(&x);
-        let by_place = |f: &dyn Fn(usize, usize) -> [f32; 3]| {
+        let by_position = |f: &dyn Fn(usize, usize) -> [f32; 3]| {
             Pixels::new(SIZE, (0..SIZE.pixels()).flat_map(|n| f(n / SIZE.width, n % SIZE.width)).collect())
         };
-        let content = by_place(&|y, x| match y < horizon {
+        let content = by_position(&|y, x| match y < horizon {
             true if tree(y, x) && x % 2 == 0 => [0.2; 3],
             true => [0.95; 3],
             false => [0.6; 3],
@@ -284,11 +272,5 @@ mod tests {
         };
         assert!(brightest(0..horizon - 2) < 0.15, "{}", brightest(0..horizon - 2));
         assert!(brightest(horizon + 5..SIZE.height) > 0.18, "the ground keeps its light");
-    }
-
-    #[test]
-    fn the_encoding_of_srgb_is_undone() {
-        assert!((0..=1000).map(|n| n as f32 / 1000.0).all(|v| (encoded(linear(v)) - v).abs() < 1e-5));
-        assert!((linear(0.5) - 0.21404).abs() < 1e-4);
     }
 }

@@ -1,6 +1,7 @@
 //! Keras' weights: its HDF5 files, its layout and the normalisation that its VGG19 expects.
 
-use crate::nst::layers::Tap;
+use crate::nst::Tap;
+use crate::nst::layers::{MEAN_F64, STD_F64};
 use crate::weights::import::archive::Archive;
 use crate::weights::tensors::Named;
 use hdf5_pure::{DType, File, Group};
@@ -8,11 +9,6 @@ use std::path::Path;
 
 /// The mean colour, R, G, B of 0 to 255, that Keras subtracts from what its VGG19 sees as B, G, R.
 const KERAS_MEAN: [f64; 3] = [123.68, 116.779, 103.939];
-
-/// What this engine subtracts from R, G, B of 0 to 1 and divides by, as torchvision does.
-const MEAN: [f64; 3] = [0.485, 0.456, 0.406];
-
-const STD: [f64; 3] = [0.229, 0.224, 0.225];
 
 /// Groups in groups: more than Keras makes, and an end to links that go round.
 const DEEPEST: usize = 8;
@@ -116,8 +112,8 @@ pub fn fold_input(tensors: &mut [Named]) -> Result<(), String> {
         for colour in 0..3 {
             for place in 0..9 {
                 let weight = f64::from(weights[(output * 3 + 2 - colour) * 9 + place]);
-                folded[(output * 3 + colour) * 9 + place] = (255.0 * STD[colour] * weight) as f32;
-                constant += weight * (255.0 * MEAN[colour] - KERAS_MEAN[colour]);
+                folded[(output * 3 + colour) * 9 + place] = (255.0 * STD_F64[colour] * weight) as f32;
+                constant += weight * (255.0 * MEAN_F64[colour] - KERAS_MEAN[colour]);
             }
         }
         constants.push(constant as f32);
@@ -184,7 +180,7 @@ mod tests {
                 let (colour, place) = (n / 9, n % 9);
                 let blue_first = 255.0 * window[n] - KERAS_MEAN[colour];
                 keras += f64::from(kernel[output * 27 + (2 - colour) * 9 + place]) * blue_first;
-                own += f64::from(folded[output * 27 + n]) * (window[n] - MEAN[colour]) / STD[colour];
+                own += f64::from(folded[output * 27 + n]) * (window[n] - MEAN_F64[colour]) / STD_F64[colour];
             }
             assert!((keras - own).abs() < 1e-3, "{keras} {own}");
         }

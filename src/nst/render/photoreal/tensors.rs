@@ -1,4 +1,4 @@
-//! [`super::AffineField`] on a device.
+//! [`AffineField`](crate::nst::render::photoreal::AffineField) on a device.
 
 use crate::nst::picture::filter::Border;
 use crate::nst::picture::geometry::Size;
@@ -6,11 +6,11 @@ use crate::nst::picture::separable::Separable;
 use crate::nst::render::photoreal::{EPS, RADIUS, SQUARE};
 use candle_core::{D, DType, Result, Tensor};
 
-/// `original`, `[3, rows, columns]`, under the maps that take `content` to `stylized`, `[3, rows, columns]` of the working
-/// size. Where the field `wraps` it goes on at the opposite side; else windows end at the border.
+/// `original` under the maps that take `content` to `stylized`; all are `[3, rows, columns]`, `content`
+/// and `stylized` of the working size. A field that `wraps` goes on at its opposite side; otherwise windows are cut off at the border.
 ///
 /// # Errors
-/// When the device refuses, mostly since its memory is too short for an original of this size.
+/// When the device refuses, mostly because its memory is too short for an original of this size.
 pub fn render(content: &Tensor, stylized: &Tensor, original: &Tensor, wraps: bool) -> Result<Tensor> {
     let (working, full) = (size(content)?, size(original)?);
     let border = if wraps { Border::Around } else { Border::Cut };
@@ -26,19 +26,21 @@ fn size(planes: &Tensor) -> Result<Size> {
     Ok(Size { height: planes.dim(D::Minus2)?, width: planes.dim(D::Minus1)? })
 }
 
-/// Means over the window of every pixel, as the regression needs them.
+/// Means over the window of each pixel.
 struct Moments {
-    /// `[3, rows, columns]`
+    /// Content colours, `[3, rows, columns]`.
     from: Tensor,
+    /// Stylized colours, `[3, rows, columns]`.
     to: Tensor,
-    /// Products of content colours, `[3, 3, rows, columns]`, and of content and stylized ones.
+    /// Products of two content colours, `[3, 3, rows, columns]`.
     squares: Tensor,
+    /// Products of a content and a stylized colour, `[3, 3, rows, columns]`.
     crosses: Tensor,
 }
 
 fn moments(content: &Tensor, stylized: &Tensor, smooth: &Separable) -> Result<Moments> {
     let products = |other: &Tensor| content.unsqueeze(1)?.broadcast_mul(&other.unsqueeze(0)?);
-    // For grey windows the covariance is almost singular, and its inverse a difference of likes.
+    // In double precision: in grey windows the covariance is almost singular, and digits cancel in its inverse.
     let mean = |planes: &Tensor| smooth.apply(planes)?.to_dtype(DType::F64);
     Ok(Moments {
         from: mean(content)?,
@@ -48,8 +50,8 @@ fn moments(content: &Tensor, stylized: &Tensor, smooth: &Separable) -> Result<Mo
     })
 }
 
-/// Ridge regression of the stylized on the content colours: `[3, 4, rows, columns]`, for each colour out three factors and
-/// an offset.
+/// Ridge regression of the stylized on the content colours, `[3, 4, rows, columns]`: for each colour of the result,
+/// three factors and an offset.
 fn regression(Moments { from, to, squares, crosses }: &Moments) -> Result<Tensor> {
     let outer = |other: &Tensor| from.unsqueeze(1)?.broadcast_mul(&other.unsqueeze(0)?);
     let covariance = (squares - outer(from)?)?;
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn it_renders_what_the_cpu_renders_at_odd_sizes_and_on_grey_pictures() {
+    fn a_device_renders_what_the_cpu_renders_at_odd_sizes_and_on_grey_pictures() {
         let mut random = Random(4);
         let mut picture = |height: usize, width: usize, colours: f32| {
             let grey: Vec<f32> = (0..height * width).map(|_| random.uniform()).collect();

@@ -1,0 +1,127 @@
+//! One labelled object: its floors, and how far it is eased to meet them.
+
+use crate::nst::picture::geometry::{Area, Size};
+use crate::nst::render::guard::blend::{Blend, Step};
+use crate::nst::render::guard::figures::{self, FLAT, Figures};
+use crate::nst::render::guard::patch::{Patch, RADIUS, Rect};
+use crate::nst::render::guard::report::{BoxReport, Easing};
+
+/// The least correlation of luma gradients with the original's; see [`Figures::edges`].
+pub const EDGES_FLOOR: f64 = 0.92;
+
+/// The least local contrast as a share of the original's, whatever the surroundings kept; see [`Figures::contrast`].
+pub const CONTRAST_FLOOR: f64 = 0.20;
+
+/// The least local contrast as a share of what the surroundings kept. What they gained does not count: otherwise flakes
+/// on a flat sky would ask more of an object than it ever had.
+const SHARE_OF_SURROUNDINGS: f64 = 0.5;
+
+/// A labelled object and its state.
+pub struct Object {
+    area: Area,
+    pub rect: Rect,
+    /// The least contrast.
+    floor: f64,
+    /// In the blend as it is.
+    pub figures: Figures,
+    pub step: Step,
+}
+
+impl Object {
+    /// The object in `area` of pictures of `size`, whose lumas are `before` and `after` the stylization.
+    pub fn new(area: Area, size: Size, before: &[f32], after: &[f32]) -> Self {
+        let rect = Rect::of(area, size);
+        let floor = floor(rect, size, before, after);
+        Self { area, rect, floor, figures: figures::of_rect(before, after, size, rect), step: Step::default() }
+    }
+
+    /// The figures of this object in the blend.
+    pub fn measured(&self, blend: &Blend) -> Figures {
+        Figures::of(&blend.original(self.rect), &blend.eased(self.rect))
+    }
+
+    /// Whether a figure is below its floor and the object can be eased further.
+    pub fn must_be_eased(&self) -> bool {
+        self.score(self.figures) < 1.0 && self.step.content < Step::MOST
+    }
+
+    /// The lower one of both figures over its floor; at least 1 is enough.
+    fn score(&self, figures: Figures) -> f64 {
+        (figures.edges / EDGES_FLOOR).min(figures.contrast / self.floor)
+    }
+
+    /// One step more of the plain start, unless that makes the figures worse; from then on, of the original.
+    pub fn next_step(&self, blend: &Blend) -> Step {
+        let Step { plain, content } = self.step;
+        if content == 0 && plain < Step::MOST {
+            let plainer = Step { plain: plain + 1, content };
+            let tried = Figures::of(&blend.original(self.rect), &blend.tried(self.rect, plainer));
+            if self.score(tried) >= self.score(self.figures) {
+                return plainer;
+            }
+        }
+        Step { plain, content: content + 1 }
+    }
+
+    pub fn report(&self) -> BoxReport {
+        let easing = match self.step {
+            Step { plain: 0, content: 0 } => Easing::None,
+            Step { plain, content: 0 } => Easing::Plain(Step::share(plain)),
+            Step { content, .. } => Easing::Content(Step::share(content)),
+        };
+        BoxReport { area: self.area, contrast: self.figures.contrast, edges: self.figures.edges, easing }
+    }
+}
+
+/// The least contrast of the box `rect`: an absolute floor, or more where its surroundings kept more.
+fn floor(rect: Rect, size: Size, before: &[f32], after: &[f32]) -> f64 {
+    let surroundings = rect.grown((rect.width() / 2).max(RADIUS), (rect.height() / 2).max(RADIUS), size);
+    let contrast = |lumas: &[f32]| {
+        let [inside, all] = [rect, surroundings].map(|rect| Patch::of(lumas, size, rect).deviation());
+        (all - inside) / (surroundings.pixels() - rect.pixels()).max(1) as f64
+    };
+    let own = contrast(before);
+    // Flat surroundings do not show what the condition does to contrast.
+    let kept = if own < FLAT { 0.0 } else { (contrast(after) / own).min(1.0) };
+    CONTRAST_FLOOR.max(SHARE_OF_SURROUNDINGS * kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::render::guard::patch::written_lumas;
+    use crate::nst::render::guard::testing::{SIZE, at, map, noise, scene};
+    use crate::nst::testing::Random;
+
+    #[test]
+    fn contrast_that_the_surroundings_gained_is_not_asked_of_a_box() {
+        // Flakes on a sky that had almost none, and a box that keeps 60 %.
+        let mut random = Random(8);
+        let content = scene(&mut random, SIZE);
+        let area = at(50, 30, 30, 24);
+        let rect = Rect::of(area, SIZE);
+        let (mut before, mut after) = (map(&content, |v| 0.5 + v * 0.05), noise(&mut random, SIZE));
+        for y in rect.top..rect.bottom {
+            for at in (y * SIZE.width + rect.left) * 3..(y * SIZE.width + rect.right) * 3 {
+                before.data_mut()[at] = content.data()[at];
+                after.data_mut()[at] = content.data()[at] * 0.6;
+            }
+        }
+        let object = Object::new(area, before.size(), &written_lumas(&before), &written_lumas(&after));
+        assert_eq!(object.floor, SHARE_OF_SURROUNDINGS);
+    }
+
+    #[test]
+    fn flat_surroundings_or_none_ask_for_no_more_than_the_absolute_floor() {
+        let content = scene(&mut Random(16), SIZE);
+        let boxes = [at(50, 30, 30, 24), at(0, 0, SIZE.width, SIZE.height)];
+        let rect = Rect::of(boxes[0], SIZE).grown(RADIUS, RADIUS, SIZE);
+        let mut alone = map(&content, |_| 0.5);
+        for y in rect.top + 2 * RADIUS..rect.bottom - 2 * RADIUS {
+            let inside = (y * SIZE.width + rect.left + 2 * RADIUS) * 3..(y * SIZE.width + rect.right - 2 * RADIUS) * 3;
+            alone.data_mut()[inside.clone()].copy_from_slice(&content.data()[inside]);
+        }
+        let (before, after) = (written_lumas(&alone), written_lumas(&content));
+        assert!(boxes.iter().all(|&area| Object::new(area, SIZE, &before, &after).floor == CONTRAST_FLOOR));
+    }
+}

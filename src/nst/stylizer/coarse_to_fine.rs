@@ -1,0 +1,220 @@
+//! Optimizes one picture, scale by scale, up to the working size.
+
+use crate::nst::backend::{Evaluator, Goal};
+use crate::nst::failure::StylizeError;
+use crate::nst::loss::{Guides, Loss};
+use crate::nst::optim::{Descent, OptimError};
+use crate::nst::picture::filter::Border;
+use crate::nst::picture::geometry::Size;
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::random::Random;
+use crate::nst::scene::Scene;
+use crate::nst::scene::regions::Regions;
+use crate::nst::schedule::{self, Scale};
+use crate::nst::settings::{Init, Render, Settings};
+use crate::nst::start::transfer;
+use crate::nst::start::weather::{self, WeatherStatistics};
+use crate::nst::stylizer::evaluators::Evaluators;
+use crate::nst::stylizer::input::{network_input, resized};
+use crate::nst::stylizer::style::Style;
+use std::cell::OnceCell;
+use std::ops::ControlFlow;
+
+/// A content at one of its sizes.
+pub struct View {
+    /// In the colours of [`network_input`].
+    pub pixels: Pixels,
+    pub scene: Scene,
+    pub regions: Regions,
+}
+
+/// The optimized picture, at the working size.
+pub struct Optimized {
+    /// The picture that the optimizer started from.
+    pub start: Pixels,
+    /// The picture with the lowest loss; it may leave 0..1.
+    pub pixels: Pixels,
+    /// Evaluations of loss and gradient, at all scales.
+    pub evals: usize,
+    /// The loss of `start`.
+    pub first: Loss,
+    /// The loss of `pixels`.
+    pub last: Loss,
+}
+
+/// The optimization of one picture. `on_step(evaluation, loss)` is called after each evaluation and may end it.
+pub struct CoarseToFine<'a, F> {
+    settings: &'a Settings,
+    content: &'a View,
+    style: &'a Style,
+    seed: u64,
+    on_step: F,
+    evals: usize,
+    /// The weather of the content, where the start needs it. Contrast depends on the size, and that of the style was
+    /// measured at the working size, so all scales share this.
+    weather: OnceCell<WeatherStatistics>,
+}
+
+impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
+    /// `content` is at the working size.
+    pub fn new(settings: &'a Settings, content: &'a View, style: &'a Style, seed: u64, on_step: F) -> Self {
+        Self { settings, content, style, seed, on_step, evals: 0, weather: OnceCell::new() }
+    }
+
+    /// Optimizes the picture with `evaluators` for its working size.
+    ///
+    /// # Errors
+    /// When the first loss is not finite, `on_step` ends it, or the device refuses; see [`StylizeError`].
+    pub fn run(mut self, evaluators: &mut Evaluators) -> Result<Optimized, StylizeError> {
+        let content = self.content;
+        let scales = schedule::scales(self.settings, content.pixels.size());
+        let Some((last_scale, coarser)) = scales.split_last() else { unreachable!("every picture has a scale") };
+        let goal = self.goal(evaluators.at(0), content, 0)?;
+        let start = self.start(content);
+        let mut x = start.clone();
+        let mut first = None;
+        if !coarser.is_empty() {
+            // Losses at two sizes do not compare, so the start is judged at the working size.
+            first = Some(self.judge(evaluators.at(0), &goal, &start)?);
+            if let Some(change) = self.coarser_scales(evaluators, coarser)? {
+                self.add_upsampled(&change, &mut x);
+            }
+        }
+        let steps = last_scale.steps - first.is_some() as usize;
+        let (began, last) = self.minimize(evaluators.at(0), &goal, steps, &mut x)?;
+        Ok(Optimized { start, pixels: x, evals: self.evals, first: first.unwrap_or(began), last })
+    }
+
+    /// Optimizes at the coarser scales and returns what the last of them has changed, at its size.
+    fn coarser_scales(
+        &mut self,
+        evaluators: &mut Evaluators,
+        scales: &[Scale],
+    ) -> Result<Option<Pixels>, StylizeError> {
+        let mut change: Option<Pixels> = None;
+        for &Scale { level, size, steps } in scales {
+            let view = View {
+                pixels: resized(self.settings, &self.content.pixels, size),
+                scene: self.content.scene.resized(size),
+                regions: self.content.regions.resized(size),
+            };
+            let goal = self.goal(evaluators.at(level), &view, level)?;
+            let start = self.start(&view);
+            let mut x = start.clone();
+            if let Some(change) = &change {
+                self.add_upsampled(change, &mut x);
+            }
+            self.minimize(evaluators.at(level), &goal, steps, &mut x)?;
+            if self.settings.init != Init::Noise {
+                x.data_mut().iter_mut().zip(start.data()).for_each(|(x, start)| *x -= start);
+            }
+            change = Some(x);
+        }
+        Ok(change)
+    }
+
+    /// Adds what a coarser scale has changed to the start of the next, which so keeps its own detail. Noise has no
+    /// detail worth keeping: there the change is the whole picture.
+    fn add_upsampled(&self, change: &Pixels, start: &mut Pixels) {
+        let change = resized(self.settings, change, start.size());
+        match self.settings.init {
+            Init::Noise => *start = change,
+            _ => start.data_mut().iter_mut().zip(change.data()).for_each(|(v, change)| *v += change),
+        }
+    }
+
+    /// What `view` shall come close to after `level` halvings.
+    fn goal(&self, evaluator: &mut Evaluator, view: &View, level: usize) -> Result<Goal<'a>, StylizeError> {
+        let (style, guides) = (&self.style.targets[level], Guides::new(&view.regions));
+        evaluator.goal(view.pixels.data(), style, guides).map_err(StylizeError::device)
+    }
+
+    /// The loss of `start`; it counts as an evaluation.
+    fn judge(&mut self, evaluator: &mut Evaluator, goal: &Goal, start: &Pixels) -> Result<Loss, StylizeError> {
+        let loss = evaluator.loss(goal, start.data()).map_err(StylizeError::device)?;
+        if !loss.is_finite() {
+            return Err(StylizeError::LossNotFinite);
+        }
+        if self.count(loss).is_break() {
+            return Err(StylizeError::Stopped);
+        }
+        Ok(loss)
+    }
+
+    /// Minimizes the loss at one scale from `x`, which becomes the picture with the lowest loss. Returns the losses of
+    /// both.
+    fn minimize(
+        &mut self,
+        evaluator: &mut Evaluator,
+        goal: &Goal,
+        steps: usize,
+        x: &mut Pixels,
+    ) -> Result<(Loss, Loss), StylizeError> {
+        let border = if self.settings.padding.wraps() { Border::Around } else { Border::Mirrored };
+        let options = Descent {
+            optimizer: self.settings.optimizer,
+            steps,
+            // The maps of a photoreal render make broad changes of narrow ones anyway. Still broader ones would be
+            // blotches in skies and on roads.
+            metric: (self.settings.render == Render::Pixels).then_some(border),
+            grey: self.settings.keep_colours,
+        };
+        evaluator.minimize(goal, options, x, |_, loss| self.count(loss)).map_err(|error| match error {
+            OptimError::NotFinite => StylizeError::LossNotFinite,
+            OptimError::Stopped => StylizeError::Stopped,
+            OptimError::Evaluation(why) => StylizeError::device(why),
+        })
+    }
+
+    fn count(&mut self, loss: Loss) -> ControlFlow<()> {
+        self.evals += 1;
+        (self.on_step)(self.evals, loss)
+    }
+
+    /// The picture that the optimizer starts from.
+    fn start(&self, view: &View) -> Pixels {
+        let View { pixels, scene, regions } = view;
+        match self.settings.init {
+            Init::Colour => transfer::transfer(pixels, regions, &self.style.colours),
+            Init::Content => pixels.clone(),
+            Init::Noise => network_input(self.settings, &noise(pixels.size(), self.seed)).into_owned(),
+            Init::Weather => {
+                let own = self.weather.get_or_init(|| WeatherStatistics::of(&self.content.pixels, &self.content.scene));
+                weather::render(self.settings.weather, pixels, scene, own, &self.style.weather)
+            }
+        }
+    }
+}
+
+/// Gaussian noise around the middle of the range, independent in each colour, as Gatys et al. start from.
+fn noise(size: Size, seed: u64) -> Pixels {
+    const DEVIATION: f64 = 0.1;
+    let mut random = Random::new(seed);
+    let data = (0..size.pixels() * 3).map(|_| (0.5 + DEVIATION * random.normal()).clamp(0.0, 1.0) as f32).collect();
+    Pixels::new(size, data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::layers::Padding;
+    use crate::nst::stylizer::testing::{picture, run, settings, stylizer};
+
+    #[test]
+    fn coarser_scales_add_evaluations_and_both_losses_are_those_at_the_working_size() {
+        for (init, padding) in [(Init::Colour, Padding::Zero), (Init::Noise, Padding::Wrap)] {
+            let content = picture(90, 120, 6);
+            let at = |scales| {
+                let settings = Settings { size: 96, steps: 20, init, padding, scales: Some(scales), ..settings() };
+                let stylizer = stylizer(Settings { render: Render::Pixels, ..settings });
+                let scales = stylizer.scales(stylizer.working_size(content.size()));
+                (schedule::evaluations(&scales), run(&stylizer, &content, 1).unwrap())
+            };
+            let ((_, one), (planned, three)) = (at(1), at(3));
+            assert_eq!((one.evals, three.evals, planned), (20, 40, 40));
+            assert_eq!(one.first, three.first, "the same start at the same size");
+            assert!(three.last.total < three.first.total, "{:?} {:?}", three.first, three.last);
+            assert!(three.pixels != one.pixels);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What evaluates losses at all scales of one working size.
+
+use crate::nst::backend::{Evaluator, Network};
+use crate::nst::failure::StylizeError;
+use crate::nst::loss::Guides;
+use crate::nst::picture::geometry::Size;
+use crate::nst::scene::regions::Regions;
+use crate::nst::schedule;
+use crate::nst::settings::Settings;
+
+/// The evaluators for pictures of one working size, one for each scale. They hold the memory that an evaluation needs,
+/// so they are made once and used for all pictures of that size.
+pub struct Evaluators<'a>(Vec<Evaluator<'a>>);
+
+impl<'a> Evaluators<'a> {
+    pub(super) fn new(network: &'a Network, settings: &'a Settings, working_size: Size) -> Self {
+        let scales = schedule::scales(settings, working_size);
+        Self(scales.iter().rev().map(|scale| network.evaluator(settings, scale.size)).collect())
+    }
+
+    /// The evaluator for the working size after `level` halvings.
+    pub(super) fn at(&mut self, level: usize) -> &mut Evaluator<'a> {
+        &mut self.0[level]
+    }
+
+    /// The working size.
+    pub fn size(&self) -> Size {
+        self.0[0].size()
+    }
+
+    /// The mean wall time, in seconds, of an evaluation at the working size, over `count` of them on a grey picture.
+    /// Where the device works in batches, it is the time per picture of a full batch.
+    ///
+    /// # Errors
+    /// When the device refuses; see [`StylizeError`].
+    pub fn seconds_per_evaluation(&mut self, count: usize) -> Result<f64, StylizeError> {
+        let evaluator = self.at(0);
+        let grey = vec![0.5; evaluator.size().pixels() * 3];
+        let whole = Regions::whole(evaluator.size());
+        // The forward passes of the targets warm up memory and caches.
+        let style = evaluator.style_target(&grey, Guides::new(&whole)).map_err(StylizeError::device)?;
+        let goal = evaluator.goal(&grey, &style, Guides::new(&whole)).map_err(StylizeError::device)?;
+        evaluator.seconds_per_evaluation(&goal, &grey, count).map_err(StylizeError::device)
+    }
+}
