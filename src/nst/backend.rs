@@ -1,7 +1,7 @@
 //! The two back ends behind one face: the CPU's own kernels, and Candle's tensors in batches.
 //!
-//! [`Network`] makes an [`Evaluator`] for pictures of one size. An evaluator makes an [`Objective`] for each picture, which is
-//! then minimized.
+//! [`Network`] makes an [`Evaluator`] for pictures of one size. An evaluator makes an [`Objective`] for each picture,
+//! which is then minimized.
 //!
 //! - [`device`]: the choice between the two
 //! - [`batcher`]: work for a device, from any number of threads
@@ -75,7 +75,8 @@ impl Network {
         }
     }
 
-    /// Applies the colour maps that take `content` to `stylized` to `original`; see [`photoreal`](crate::nst::render::photoreal).
+    /// Applies the colour maps that take `content` to `stylized` to `original`; see
+    /// [`photoreal`](crate::nst::render::photoreal).
     ///
     /// # Errors
     /// When the device refuses; the CPU never does.
@@ -194,8 +195,8 @@ impl Objective<'_, '_> {
         Ok(losses)
     }
 
-    /// The mean wall time of an evaluation, in seconds, over `count` of them. Where there are batches, it is the time per
-    /// picture of a full batch.
+    /// The mean wall time of an evaluation, in seconds, over `count` of them. Where there are batches, it is the time
+    /// per picture of a full batch.
     ///
     /// # Errors
     /// When the device refuses.

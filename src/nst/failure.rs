@@ -20,8 +20,8 @@ pub enum StylizeError {
 }
 
 impl From<candle_core::Error> for StylizeError {
-    /// Tells the faults of a device apart. Candle wraps those of CUDA, cuDNN and cuBLAS in several layers, so they are known
-    /// by their names in its message.
+    /// Tells the faults of a device apart. Candle wraps those of CUDA, cuDNN and cuBLAS in several layers, so they are
+    /// known by their names in its message.
     fn from(error: candle_core::Error) -> Self {
         let words = error.to_string();
         if is_memory(&words) {

@@ -9,8 +9,8 @@
 //!
 //! The paper divides by sizes. Here each term is divided by the norm of its target, which makes it 0 at the target and
 //! about 1 far from it. Means over taps are weighted by the weights of the taps. Each region of the picture has Gram
-//! matrices of its own, and `a` is its share of the picture. All regions of a tap share one norm: the own norm of a dark
-//! region is almost 0, and it would outweigh the rest.
+//! matrices of its own, and `a` is its share of the picture. All regions of a tap share one norm: the own norm of a
+//! dark region is almost 0, and it would outweigh the rest.
 //!
 //! - [`slices`]: the loss and its gradient on the CPU
 //! - [`tensors`]: the same for a batch on a device
@@ -100,8 +100,8 @@ impl StyleTarget {
         targets.map(|target| size_of_val(&target.values[..])).sum()
     }
 
-    /// The weighted mean of targets of the same settings: the target of a picture that is made of parts in these styles. A
-    /// region is blended of the targets that have it.
+    /// The weighted mean of targets of the same settings: the target of a picture that is made of parts in these
+    /// styles. A region is blended of the targets that have it.
     pub fn blend(parts: &[(&Self, f64)]) -> Self {
         let grams = parts.first().map_or_else(Vec::new, |(first, _)| {
             let regions = |at: usize| (0..first.grams[at].1.len()).map(move |region| (at, region));

@@ -1,13 +1,14 @@
-//! L-BFGS and Adam over the pixels of one picture, or of several in step. Their cost is counted in evaluations of loss and
-//! gradient.
+//! L-BFGS and Adam over the pixels of one picture, or of several in step. Their cost is counted in evaluations of loss
+//! and gradient.
 //!
-//! Only scalars are decided here: how far to go, which pairs to keep, when to start over. The vectors, each as long as a
-//! picture, stay with their [`Vectors`]: [`slices`] of memory for one picture, or [`tensors`] on a device for a batch. A
-//! batch answers each question for all of its pictures at once, with a few inner products per picture.
+//! Only scalars are decided here: how far to go, which pairs to keep, when to start over. The vectors, each as long as
+//! a picture, stay with their [`Vectors`]: [`slices`] of memory for one picture, or [`tensors`] on a device for a
+//! batch. A batch answers each question for all of its pictures at once, with a few inner products per picture.
 //!
-//! L-BFGS needs no more than these. The first loop of the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) needs
-//! `s_i.q`, where `q` has lost some `y_j`: `s_i.q = -s_i.g - sum alpha_j s_i.y_j`, over the newer pairs `j`. All `s_i.g` and
-//! `s_i.y_j` are known, so all `alpha_i` are, and `q` is one sum. The second loop is one sum in the same way.
+//! L-BFGS needs no more than these. The first loop of the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4)
+//! needs `s_i.q`, where `q` has lost some `y_j`: `s_i.q = -s_i.g - sum alpha_j s_i.y_j`, over the newer pairs `j`. All
+//! `s_i.g` and `s_i.y_j` are known, so all `alpha_i` are, and `q` is one sum. The second loop is one sum in the same
+//! way.
 //!
 //! - [`slices`]: the vectors of one picture in memory
 //! - [`tensors`]: the vectors of a batch on a device
@@ -32,8 +33,8 @@ pub const SLOTS: usize = HISTORY + 1;
 /// Sufficient decrease (Nocedal and Wright 2006, equation 3.4).
 const ARMIJO: f64 = 1e-4;
 
-/// The first length that L-BFGS tries, in units of its own step. With so few pairs for so many pixels, it overestimates the
-/// curvature. Measured over real frames and styles: 1.4 to 1.8 reach the lowest loss.
+/// The first length that L-BFGS tries, in units of its own step. With so few pairs for so many pixels, it overestimates
+/// the curvature. Measured over real frames and styles: 1.4 to 1.8 reach the lowest loss.
 const OVERSTEP: f64 = 1.4;
 
 /// The length of a step without pairs: its root mean square, in units of the pixel range.
@@ -108,7 +109,8 @@ pub trait Vectors {
     /// When the device refuses.
     fn set_trials(&mut self, steps: &[TrialStep]) -> Result<(), Self::Error>;
 
-    /// Moves the trial by Adam's step number `step`, counted from 1, along its gradient (Kingma and Ba 2015, algorithm 1).
+    /// Moves the trial by Adam's step number `step`, counted from 1, along its gradient (Kingma and Ba 2015, algorithm
+    /// 1).
     ///
     /// # Errors
     /// When the device refuses.
@@ -156,8 +158,8 @@ pub struct TrialStep {
 
 /// Minimizes from the trials of `vectors` with at most `steps` evaluations, and leaves the best points in their `x`.
 ///
-/// `on_step(picture, evaluation, loss)` is called after each evaluation, counted from 1, and may end it for that picture.
-/// Returns one outcome for each picture.
+/// `on_step(picture, evaluation, loss)` is called after each evaluation, counted from 1, and may end it for that
+/// picture. Returns one outcome for each picture.
 ///
 /// # Errors
 /// When the device refuses: then no picture has a result.
@@ -257,7 +259,8 @@ impl Lbfgs {
         FirstLoop { alpha, newest: self.pairs.last().copied() }
     }
 
-    /// The step to the next trial; `None` if the pairs gave no direction in which the loss falls. They are forgotten then.
+    /// The step to the next trial; `None` if the pairs gave no direction in which the loss falls. They are forgotten
+    /// then.
     fn second_loop(&mut self, FirstLoop { alpha, newest }: &FirstLoop, r: &Preconditioned) -> Option<TrialStep> {
         if !self.progress.is_running() {
             return Some(TrialStep::default());
@@ -306,8 +309,8 @@ impl Lbfgs {
     }
 }
 
-/// The minimum of the parabola through loss and slope at length 0, `best` and `slope`, and the loss at `length`, `trial`. It
-/// is kept between a tenth and a half of `length` (Nocedal and Wright 2006, equation 3.58).
+/// The minimum of the parabola through loss and slope at length 0, `best` and `slope`, and the loss at `length`,
+/// `trial`. It is kept between a tenth and a half of `length` (Nocedal and Wright 2006, equation 3.58).
 fn shorten(length: f64, slope: f64, best: f64, trial: f64) -> f64 {
     if !trial.is_finite() {
         return length * 0.1;

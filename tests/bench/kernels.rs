@@ -1,5 +1,5 @@
-//! `cargo bench`: all convolutions of VGG19 in both directions, Gram products, one whole evaluation, the work of L-BFGS itself,
-//! and the render.
+//! `cargo bench`: all convolutions of VGG19 in both directions, Gram products, one whole evaluation, the work of L-BFGS
+//! itself, and the render.
 //!
 //! Sizes are those of a 256x256 picture, unless a name says another. `augment bench` measures whole frames of any size.
 

@@ -1,7 +1,7 @@
 //! Work for a device, from any number of threads.
 //!
-//! A [`Batcher`] sends requests to the thread that owns the device and waits for the answers. Meanwhile other threads read,
-//! render and write.
+//! A [`Batcher`] sends requests to the thread that owns the device and waits for the answers. Meanwhile other threads
+//! read, render and write.
 
 use crate::nst::backend::device_thread::{DeviceThread, Optimization, Reply, Request, Task, ended, in_halves};
 use crate::nst::backend::limit::BatchLimit;
@@ -148,8 +148,8 @@ impl DeviceObjective<'_> {
         })
     }
 
-    /// Minimizes the loss from `start`, in a batch with others that wait for the same, as [`crate::nst::optim::minimize`]
-    /// does. Returns the best picture, and the losses of both. `on_step(evaluation, loss)` is called after each evaluation and
+    /// Minimizes the loss from `start`, in a batch with others that wait for the same; see [`crate::nst::optim::minimize`].
+    /// Returns the best picture, and the losses of both. `on_step(evaluation, loss)` is called after each evaluation and
     /// may end it.
     ///
     /// # Errors

@@ -6,8 +6,8 @@ use crate::nst::network::tensors::Precision;
 /// Opens the GPU number `index` and tries it with one small convolution.
 ///
 /// # Errors
-/// When this build has no CUDA, no driver answers, there is no such GPU, its compute capability is too low, or a part of
-/// cuDNN is missing; the message says which.
+/// When this build has no CUDA, no driver answers, there is no such GPU, its compute capability is too low, or a part
+/// of cuDNN is missing; the message says which.
 pub fn open(index: usize, precision: Precision) -> Result<Device, String> {
     platform::open(index, precision)
 }
@@ -33,9 +33,9 @@ mod platform {
     /// The largest number of pictures in a batch. Larger batches use the device no better.
     const BATCH: usize = 16;
 
-    /// Approximate bytes per pixel of an evaluation with VGG19 up to relu5_1: 1,200 for the activations, as much for the
-    /// gradients of the first block, and twice as much for the work memory of the convolutions. A batch that still does not fit
-    /// is halved.
+    /// Approximate bytes per pixel of an evaluation with VGG19 up to relu5_1: 1,200 for the activations, as much for
+    /// the gradients of the first block, and twice as much for the work memory of the convolutions. A batch that still
+    /// does not fit is halved.
     const PIXEL: usize = 6 << 10;
 
     /// The first compute capability whose tensor cores take bf16.
@@ -62,21 +62,21 @@ mod platform {
         Ok(Device::Tensors { device, name: format!("cuda:{index} {name}"), precision, limit })
     }
 
-    /// Tells the driver to keep freed memory. By default it gives memory back at every synchronization, and each evaluation would
-    /// allocate gigabytes again.
+    /// Tells the driver to keep freed memory. By default it gives memory back at every synchronization, and each
+    /// evaluation would allocate gigabytes again.
     fn keep_memory(context: &CudaContext) -> Result<(), DriverError> {
         let mut threshold = u64::MAX;
         let name = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-        // SAFETY: the device is that of the context, its default pool lives as long as the device, and the attribute is a
-        // 64-bit number, which the driver copies.
+        // SAFETY: the device is that of the context, its default pool lives as long as the device, and the attribute is
+        // a 64-bit number, which the driver copies.
         unsafe {
             let pool = result::device::get_default_mem_pool(context.cu_device())?;
             result::mem_pool::set_attribute(pool, name, (&raw mut threshold).cast())
         }
     }
 
-    /// Computes one small convolution, so that a build for other GPUs, or a missing part of cuDNN, is found here and not in
-    /// every picture.
+    /// Computes one small convolution, so that a build for other GPUs, or a missing part of cuDNN, is found here and
+    /// not in every picture.
     fn try_out(device: &candle_core::Device, precision: Precision) -> candle_core::Result<()> {
         let ones = |shape: [usize; 4]| Tensor::ones(&shape, precision.stored(), device);
         let sums = ones([1, 16, 8, 8])?.conv2d(&ones([16, 16, 3, 3])?, 1, 1, 1, 1)?.relu()?.to_dtype(DType::F32)?;

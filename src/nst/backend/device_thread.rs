@@ -1,7 +1,7 @@
 //! The thread that owns a device. It does what other threads ask for, and optimizes pictures in batches.
 //!
-//! When the device is free, the pictures that wait and have the same size and settings become the next batch, as many as
-//! memory allows. They go in step from the first evaluation to the last, and their vectors stay on the device.
+//! When the device is free, the pictures that wait and have the same size and settings become the next batch, as many
+//! as memory allows. They go in step from the first evaluation to the last, and their vectors stay on the device.
 
 use crate::nst::backend::limit::BatchLimit;
 use crate::nst::failure::StylizeError;

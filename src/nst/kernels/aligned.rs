@@ -8,8 +8,8 @@ use std::ops::{Deref, DerefMut};
 #[repr(C, align(64))]
 struct Line([f32; LANES]);
 
-/// A `Vec<f32>` that begins on a cache line. The allocator puts a large `Vec` 16 bytes behind one, and then each load and
-/// store of a vector touches two lines.
+/// A `Vec<f32>` that begins on a cache line. The allocator puts a large `Vec` 16 bytes behind one, and then each load
+/// and store of a vector touches two lines.
 #[derive(Clone, Default)]
 pub struct Aligned(Vec<Line>);
 

@@ -31,11 +31,11 @@ impl Scratch {
         Self { partial: Aligned::zeros(PIECES * matrix), packed: Aligned::zeros(packed_len(channels, channels)) }
     }
 
-    /// Writes `G = sum w f f^T / sum w` to `gram`, `[channels][channels]`: over all pixels, with their features `f`, blocked,
-    /// and `weights` of at least 0.
+    /// Writes `G = sum w f f^T / sum w` to `gram`, `[channels][channels]`: over all pixels, with their features `f`,
+    /// blocked, and `weights` of at least 0.
     ///
-    /// With equal weights this is equation 3 of Gatys et al. 2016, over the number of pixels. Other weights are the guides
-    /// of Gatys et al. 2017, section 4, squared.
+    /// With equal weights this is equation 3 of Gatys et al. 2016, over the number of pixels. Other weights are the
+    /// guides of Gatys et al. 2017, section 4, squared.
     ///
     /// # Panics
     /// When `features` are not blocked, or there is not one weight for each pixel.
@@ -103,8 +103,8 @@ pub fn total(weights: &[f32]) -> f32 {
     weights.iter().map(|&w| w as f64).sum::<f64>() as f32
 }
 
-/// Adds the weighted products of channel pairs over a range of pixels to `out`, for all pairs of blocks on and above the
-/// diagonal.
+/// Adds the weighted products of channel pairs over a range of pixels to `out`, for all pairs of blocks on and above
+/// the diagonal.
 struct PairProducts<'a> {
     features: &'a [f32],
     channels: usize,
@@ -172,7 +172,8 @@ impl PairProducts<'_> {
     ) {
         let step = self.pixels * LANES;
         for row in (0..LANES).step_by(R) {
-            // SAFETY: the pixels and blocks are inside `features`, the pixels inside `weights`, and the channels inside `out`.
+            // SAFETY: the pixels and blocks are inside `features`, the pixels inside `weights`, and the channels inside
+            // `out`.
             unsafe {
                 let a = self.features.as_ptr().add(i * step + first * LANES + row);
                 let b = self.features.as_ptr().add(j * step + first * LANES);
@@ -221,8 +222,8 @@ impl Kernel for AddProduct<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         let blocks = self.channels / LANES;
-        // SAFETY: the pixels are inside `features` and `gradient`, which have the same shape; `packed` is a matrix of all
-        // channels. The pixels are this piece's own.
+        // SAFETY: the pixels are inside `features` and `gradient`, which have the same shape; `packed` is a matrix of
+        // all channels. The pixels are this piece's own.
         unsafe {
             let product = Product {
                 rows: self.weights.len(),

@@ -1,8 +1,8 @@
 //! Shares the work of one evaluation among threads without changing a bit of the result.
 //!
-//! Work is cut into numbered pieces, and a thread that is free takes the next one. Each piece writes its own part of the
-//! output, and each value is computed in one order of operations wherever the cuts are. So neither the order of the pieces
-//! nor the number of threads changes a bit. Sums over pieces are cut by the shape of the problem alone.
+//! Work is cut into numbered pieces, and a thread that is free takes the next one. Each piece writes its own part of
+//! the output, and each value is computed in one order of operations wherever the cuts are. So neither the order of the
+//! pieces nor the number of threads changes a bit. Sums over pieces are cut by the shape of the problem alone.
 
 use rayon::prelude::*;
 use std::marker::PhantomData;
@@ -42,8 +42,8 @@ impl<T> Clone for Shared<'_, T> {
 
 impl<T> Copy for Shared<'_, T> {}
 
-// SAFETY: this is a pointer to values that may go to another thread. Whoever dereferences it vouches that no other thread
-// touches the same place.
+// SAFETY: this is a pointer to values that may go to another thread. Whoever dereferences it vouches that no other
+// thread touches the same place.
 unsafe impl<T: Send> Send for Shared<'_, T> {}
 
 // SAFETY: as for `Send`: a shared reference gives nothing but the pointer.
@@ -65,7 +65,8 @@ impl<'a, T> Shared<'a, T> {
     /// A pointer to the value at `index`.
     ///
     /// # Safety
-    /// `index` is inside the slice. While the pointer is used, no other piece touches the values that are reached by it.
+    /// `index` is inside the slice. While the pointer is used, no other piece touches the values that are reached by
+    /// it.
     #[inline(always)]
     pub unsafe fn at(self, index: usize) -> *mut T {
         debug_assert!(index < self.len);

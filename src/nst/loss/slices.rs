@@ -77,8 +77,8 @@ impl<'a> CpuEvaluator<'a> {
 }
 
 impl CpuObjective<'_, '_> {
-    /// The loss of `pixels`, `[height][width][3]`. Writes its gradient with respect to them to `gradient`. A region counts if
-    /// both the picture and the style have it.
+    /// The loss of `pixels`, `[height][width][3]`. Writes its gradient with respect to them to `gradient`. A region
+    /// counts if both the picture and the style have it.
     pub fn evaluate(&mut self, pixels: &[f32], gradient: &mut [f32]) -> Loss {
         let Self { evaluator: CpuEvaluator { trunk, settings, space, scratch, gram }, content, style, guides } = self;
         let (mut content_loss, mut style_loss, mut tv) = (0.0, 0.0, 0.0);
@@ -111,8 +111,8 @@ fn add_content(features: &[f32], target: &Target, weight: f64, gradient: &mut [f
     add_scaled_difference(factor, features, &target.values, gradient) / target.norm
 }
 
-/// Returns the distance of the Gram matrices of all regions from their targets, and adds `weight` times its gradient with
-/// respect to the features.
+/// Returns the distance of the Gram matrices of all regions from their targets, and adds `weight` times its gradient
+/// with respect to the features.
 fn add_style<'a>(
     trunk: &Trunk,
     (scratch, gram): (&mut gram::Scratch, &mut [f32]),
@@ -129,7 +129,8 @@ fn add_style<'a>(
         let gram = &mut gram[..target.values.len()];
         scratch.gram(trunk.isa(), features, channels, region.data(), gram);
         distance += share * sum2(gram, &target.values, |g, t| ((g - t) as f64).powi(2)) / norm;
-        // G is symmetric, so dL/dG + dL/dG^T = 2 dL/dG. The share of the region and the divisor of G are one number and cancel.
+        // G is symmetric, so dL/dG + dL/dG^T = 2 dL/dG. The share of the region and the divisor of G are one number and
+        // cancel.
         let factor = (4.0 * weight / norm) as f32;
         for (g, t) in gram.iter_mut().zip(&target.values) {
             *g = factor * (*g - t);
@@ -194,7 +195,8 @@ mod tests {
         values.iter().map(|&v| v as f64).collect()
     }
 
-    /// Checks the loss against its definition, and a sample of its gradient against central differences of the definition.
+    /// Checks the loss against its definition, and a sample of its gradient against central differences of the
+    /// definition.
     fn check(settings: &Settings, regions: [&Regions; 2], size: Size, isa: Isa) {
         let deepest = taps(settings).pop().unwrap();
         let backbone = Backbone::random(WIDTHS, deepest);

@@ -161,7 +161,8 @@ fn style_tensors(targets: &[Option<Target>], regions: &[Option<Plane>], device: 
     })
 }
 
-/// The losses of all `pictures`, `[pictures, 3, height, width]`, for their objectives, and the gradients in the same shape.
+/// The losses of all `pictures`, `[pictures, 3, height, width]`, for their objectives, and the gradients in the same
+/// shape.
 ///
 /// # Errors
 /// When the device refuses, in most cases because its memory is too short for the batch.
@@ -212,8 +213,8 @@ pub fn evaluate(
     Ok((terms.iter().map(loss).collect(), gradients))
 }
 
-/// The distances of the Gram matrices of all pictures from their targets, and the gradients; see [`super`] for the formula.
-/// The share of a region and the divisor of its matrix are one number and cancel.
+/// The distances of the Gram matrices of all pictures from their targets, and the gradients; see [`super`] for the
+/// formula. The share of a region and the divisor of its matrix are one number and cancel.
 fn style_gradient(trunk: &TensorTrunk, features: &Tensor, targets: &StyleTensors) -> Result<(Tensor, Tensor)> {
     let rows = rows(features)?;
     let transposed = rows.t()?;

@@ -114,7 +114,8 @@ impl Conv {
         let outputs = weight.dims().first().copied().unwrap_or(0);
         if weight.dims() != [outputs, inputs, 3, 3] || outputs == 0 || outputs % LANES != 0 {
             return Err(format!(
-                "tensor `{weight_name}` ({tap}) has shape {:?}; needed is [n, {inputs}, 3, 3] with n a multiple of {LANES}",
+                "tensor `{weight_name}` ({tap}) has shape {:?}; needed is [n, {inputs}, 3, 3] with n a multiple of \
+                 {LANES}",
                 weight.dims()
             ));
         }

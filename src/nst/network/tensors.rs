@@ -1,10 +1,10 @@
-//! Forward and backward through the frozen VGG19 on Candle's tensors, for a batch of pictures of one size: what runs on a
-//! GPU.
+//! Forward and backward through the frozen VGG19 on Candle's tensors, for a batch of pictures of one size: what runs on
+//! a GPU.
 //!
-//! This is the chain of [`trunk`](super::trunk) in operations that every back end of Candle has. Candle's own backward pass
-//! is not used: it computes gradients of the kernels, which are not needed, and its gradients of pools are wrong. The
-//! gradient of a frozen 3x3 convolution is the same convolution with the kernel turned and its channels swapped. So both
-//! directions are `conv2d`, which is cuDNN's on a GPU.
+//! This is the chain of [`trunk`](super::trunk) in operations that every back end of Candle has. Candle's own backward
+//! pass is not used: it computes gradients of the kernels, which are not needed, and its gradients of pools are wrong.
+//! The gradient of a frozen 3x3 convolution is the same convolution with the kernel turned and its channels swapped. So
+//! both directions are `conv2d`, which is cuDNN's on a GPU.
 
 use crate::nst::layers::{MEAN, Padding, Pool, STD, Tap};
 use crate::nst::network::backbone::Backbone;
@@ -15,8 +15,8 @@ use candle_core::{D, DType, Device, Result, Tensor};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     F32,
-    /// Half the memory and, on a GPU, tensor cores. Candle has no such convolution on the CPU. There, convolutions in `f32` of
-    /// rounded activations stand in: they sum the same products in the same precision.
+    /// Half the memory and, on a GPU, tensor cores. Candle has no such convolution on the CPU. There, convolutions in
+    /// `f32` of rounded activations stand in: they sum the same products in the same precision.
     Bf16,
 }
 
@@ -132,8 +132,8 @@ impl TensorTrunk {
     /// Takes the gradients of taps back to the pixels, `[pictures, 3, height, width]`. `activations` are those of
     /// [`TensorTrunk::forward`] with the same `padding`.
     ///
-    /// `tap_gradient(tap, features)` is called for each layer, the deepest first. It returns the gradient of the loss with
-    /// respect to the features, in `f32`, or `None` if the loss does not read them.
+    /// `tap_gradient(tap, features)` is called for each layer, the deepest first. It returns the gradient of the loss
+    /// with respect to the features, in `f32`, or `None` if the loss does not read them.
     ///
     /// # Errors
     /// When the device refuses, or there is no gradient.
@@ -171,7 +171,8 @@ impl TensorTrunk {
         gradient.to_dtype(DType::F32)?.broadcast_div(&self.std)
     }
 
-    /// The matrix product of `a` and `b`, in `f32`. Tensor cores may round the operands to TF32 if activations are rounded too.
+    /// The matrix product of `a` and `b`, in `f32`. Tensor cores may round the operands to TF32 if activations are
+    /// rounded too.
     ///
     /// # Errors
     /// When the device refuses.
@@ -215,8 +216,8 @@ fn folded(x: &Tensor) -> Result<Tensor> {
     fold(&fold(x, 2)?, 3)?.contiguous()
 }
 
-/// The four values of every 2x2 window, row by row, each `[pictures, channels, height / 2, width / 2]`. An odd last row or
-/// column is in no window.
+/// The four values of every 2x2 window, row by row, each `[pictures, channels, height / 2, width / 2]`. An odd last row
+/// or column is in no window.
 fn windows(x: &Tensor) -> Result<[Tensor; 4]> {
     let (pictures, channels, height, width) = x.dims4()?;
     let (height, width) = (height / 2, width / 2);
@@ -233,8 +234,8 @@ fn pooled(x: &Tensor, pool: Pool) -> Result<Tensor> {
     }
 }
 
-/// The gradient with respect to `x` from `gradient`, that with respect to its pool: the first maximum of each window gets all
-/// of it, or each value a quarter.
+/// The gradient with respect to `x` from `gradient`, that with respect to its pool: the first maximum of each window
+/// gets all of it, or each value a quarter.
 fn unpooled(gradient: &Tensor, x: &Tensor, pool: Pool) -> Result<Tensor> {
     let parts = match pool {
         Pool::Avg => {

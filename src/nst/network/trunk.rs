@@ -1,7 +1,7 @@
 //! Forward and backward through the frozen VGG19 on the CPU's kernels, written out by hand for a straight chain.
 //!
-//! The forward pass keeps the activations of the taps and one bit per value of all layers: whether a gradient passes. The
-//! way back through frozen convolutions, ReLUs and pools needs no more.
+//! The forward pass keeps the activations of the taps and one bit per value of all layers: whether a gradient passes.
+//! The way back through frozen convolutions, ReLUs and pools needs no more.
 
 use crate::nst::kernels::aligned::Aligned;
 use crate::nst::kernels::conv::adjoint::back_through;
@@ -122,11 +122,11 @@ impl Trunk {
         }
     }
 
-    /// Allocates the memory for pictures of `size`, both sides at least [`MIN_SIDE`](crate::nst::layers::MIN_SIDE), which keeps
-    /// the activations of `taps`.
+    /// Allocates the memory for pictures of `size`, both sides at least [`MIN_SIDE`](crate::nst::layers::MIN_SIDE),
+    /// which keeps the activations of `taps`.
     ///
-    /// Under [`Padding::Wrap`] sides should be multiples of `MIN_SIDE`: pools drop an odd last row or column, and deeper planes
-    /// wrap without it.
+    /// Under [`Padding::Wrap`] sides should be multiples of `MIN_SIDE`: pools drop an odd last row or column, and
+    /// deeper planes wrap without it.
     pub fn workspace(&self, size: Size, padding: Padding, taps: &[Tap]) -> Workspace {
         let deepest = taps.iter().copied().max();
         let mut layers: Vec<Layer> = Vec::new();
@@ -207,11 +207,11 @@ impl Trunk {
         }
     }
 
-    /// Takes the gradient back to the pixels of the last [`Trunk::forward`]. May be called once after each, since it uses up
-    /// what the forward pass left.
+    /// Takes the gradient back to the pixels of the last [`Trunk::forward`]. May be called once after each, since it
+    /// uses up what the forward pass left.
     ///
-    /// `tap_gradient(tap, features, gradient)` is called for each tap, the deepest first. It adds the gradient of the loss
-    /// with respect to the features of that tap to `gradient`; both are blocked. `out` is `[height][width][3]`.
+    /// `tap_gradient(tap, features, gradient)` is called for each tap, the deepest first. It adds the gradient of the
+    /// loss with respect to the features of that tap to `gradient`; both are blocked. `out` is `[height][width][3]`.
     pub fn backward(
         &self,
         space: &mut Workspace,

@@ -2,15 +2,15 @@
 //!
 //! Instead of `I`, the two-loop recursion begins with `M = W S W`.
 //!
-//! `S = I + S1 + 2 S2 + 4 S3 + 8 S4`. `S1` smooths by a triangle, a box of radius 1 applied twice. Each next one smooths the
-//! last by a triangle of twice the radius, so the step is twice as long with each octave. The losses see a picture through
-//! features, which say little about light that changes slowly over it: the loss is flatter along such changes than along
-//! grain. Steps of one length for all would leave the slow changes far behind.
+//! `S = I + S1 + 2 S2 + 4 S3 + 8 S4`. `S1` smooths by a triangle, a box of radius 1 applied twice. Each next one
+//! smooths the last by a triangle of twice the radius, so the step is twice as long with each octave. The losses see a
+//! picture through features, which say little about light that changes slowly over it: the loss is flatter along such
+//! changes than along grain. Steps of one length for all would leave the slow changes far behind.
 //!
 //! `W` is diagonal. A Gram matrix changes by `df f^T + f df^T` where the features `f` of a pixel change by `df`. So the
-//! Gauss-Newton curvature at a pixel grows with `|f|^2` there, and so does the square of the gradient. `W^2` is therefore one
-//! over the mean square of the gradient near by, with a floor. Without `W`, the regions with strong gradients would set the
-//! length of the step, and the others would be left behind.
+//! Gauss-Newton curvature at a pixel grows with `|f|^2` there, and so does the square of the gradient. `W^2` is
+//! therefore one over the mean square of the gradient near by, with a floor. Without `W`, the regions with strong
+//! gradients would set the length of the step, and the others would be left behind.
 //!
 //! `M` is symmetric and positive definite, as the inverse of a curvature must be.
 //!
@@ -34,8 +34,8 @@ pub const FLOOR: f32 = 0.05;
 /// Values per pixel.
 pub const CHANNELS: usize = 3;
 
-/// `M x` for `x`, where the loss has this `gradient`, both `[height][width][3]`. `M` is symmetric if smoothing is, under this
-/// `border`.
+/// `M x` for `x`, where the loss has this `gradient`, both `[height][width][3]`. `M` is symmetric if smoothing is,
+/// under this `border`.
 ///
 /// # Panics
 /// When they do not fill their size.
@@ -51,8 +51,8 @@ pub fn apply(mut x: Vec<f32>, gradient: &[f32], size: Size, border: Border) -> V
     x
 }
 
-/// The diagonal of `W`, one value per pixel: one over the root of the mean square of the gradient near by. 1 where that is
-/// the mean of the picture, or everywhere if there is no gradient.
+/// The diagonal of `W`, one value per pixel: one over the root of the mean square of the gradient near by. 1 where that
+/// is the mean of the picture, or everywhere if there is no gradient.
 fn inverse_rms(gradient: &[f32], size: Size, border: Border) -> Vec<f32> {
     let squares: Vec<f32> = gradient.chunks_exact(CHANNELS).map(|pixel| pixel.iter().map(|g| g * g).sum()).collect();
     let mut near = box_mean::<1>(&squares, size, RADIUS, border);

@@ -13,9 +13,10 @@ use std::ops::ControlFlow;
 
 /// Minimizes from `start` with at most `steps` evaluations. Returns the best point, and the losses of both.
 ///
-/// `evaluate(x, gradient)` returns the loss at `x` and writes its gradient. `precondition(v, gradient)` is `M v`, where the
-/// loss has this `gradient`, with a symmetric positive definite `M`. L-BFGS takes `M` for the inverse curvature, up to its
-/// scale, before it has seen any. `on_step(evaluation, loss)` is called after each evaluation, counted from 1, and may end it.
+/// `evaluate(x, gradient)` returns the loss at `x` and writes its gradient. `precondition(v, gradient)` is `M v`, where
+/// the loss has this `gradient`, with a symmetric positive definite `M`. L-BFGS takes `M` for the inverse curvature, up
+/// to its scale, before it has seen any. `on_step(evaluation, loss)` is called after each evaluation, counted from 1,
+/// and may end it.
 ///
 /// # Errors
 /// When the first loss or gradient is not finite, or `on_step` ends it.

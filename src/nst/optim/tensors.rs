@@ -27,8 +27,8 @@ where
     E: FnMut(&Tensor) -> Result<(Vec<Loss>, Tensor)>,
     P: Fn(&Tensor, &Tensor) -> Result<Tensor>,
 {
-    /// Starts from `start`, `[pictures, values]`. `evaluate(x)` returns the losses of all pictures at `x`, and their gradients.
-    /// `preconditioner(v, gradient)` is `M v` for each picture.
+    /// Starts from `start`, `[pictures, values]`. `evaluate(x)` returns the losses of all pictures at `x`, and their
+    /// gradients. `preconditioner(v, gradient)` is `M v` for each picture.
     ///
     /// # Errors
     /// When the device refuses.
@@ -69,7 +69,8 @@ where
         factors.matmul(&rows.reshape((pictures, SLOTS, values))?)?.squeeze(1)
     }
 
-    /// `rows_i.v` for each picture and each `v`, `[pictures, SLOTS * vectors]`: the products of one row are next to each other.
+    /// `rows_i.v` for each picture and each `v`, `[pictures, SLOTS * vectors]`: the products of one row are next to
+    /// each other.
     fn dots(&self, rows: &Tensor, vectors: &[&Tensor]) -> Result<Tensor> {
         let (pictures, values) = self.dims()?;
         let vectors = Tensor::stack(vectors, 1)?.transpose(1, 2)?;

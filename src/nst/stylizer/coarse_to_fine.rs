@@ -86,8 +86,8 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
         Ok(Optimized { start, pixels: x, evals: self.evals, first: first.unwrap_or(began), last })
     }
 
-    /// Optimizes at the coarser scales and returns what the last of them has changed, at its size. `evaluators` begin with
-    /// that for one halving.
+    /// Optimizes at the coarser scales and returns what the last of them has changed, at its size. The first of
+    /// `evaluators` is for one halving.
     fn coarser_scales(
         &mut self,
         evaluators: &mut [Evaluator],

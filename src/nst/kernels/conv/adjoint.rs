@@ -1,9 +1,9 @@
 //! The way back through a frozen convolution and its padding.
 //!
-//! The gradient with respect to the input of a 3x3 convolution with stride 1 and zero padding 1 is the same convolution of
-//! the gradient with respect to its output, with the kernel turned by 180 degrees and its channel axes swapped. The same
-//! holds where planes wrap around. Where the border is replicated, that convolution runs over one pixel more on each side,
-//! and what falls there is added to the border pixels that were repeated there.
+//! The gradient with respect to the input of a 3x3 convolution with stride 1 and zero padding 1 is the same convolution
+//! of the gradient with respect to its output, with the kernel turned by 180 degrees and its channel axes swapped. The
+//! same holds where planes wrap around. Where the border is replicated, that convolution runs over one pixel more on
+//! each side, and what falls there is added to the border pixels that were repeated there.
 
 use crate::nst::kernels::conv::sink::Store;
 use crate::nst::kernels::conv::source::{Grown, Source, WithPadding};
@@ -13,8 +13,8 @@ use crate::nst::kernels::simd::{Isa, LANES};
 use crate::nst::layers::Padding;
 use crate::nst::picture::geometry::Size;
 
-/// Takes the gradient with respect to the output of a convolution of planes of `size` with `padding` to the gradient with
-/// respect to its input. `turned` has the turned kernel. The result is written to the start of `out`, blocked.
+/// Takes the gradient with respect to the output of a convolution of planes of `size` with `padding` to the gradient
+/// with respect to its input. `turned` has the turned kernel. The result is written to the start of `out`, blocked.
 ///
 /// # Panics
 /// When `out` is too short: it holds planes of `size`, or of [`Size::grown`] under [`Padding::Replicate`].
@@ -40,8 +40,9 @@ pub fn back_through(
     }
 }
 
-/// Takes a gradient with respect to planes of `size` with one more pixel on each side, blocked, to that with respect to the
-/// planes without them: adds the border to the pixels that `padding` had repeated there. In place; the result is packed.
+/// Takes a gradient with respect to planes of `size` with one more pixel on each side, blocked, to that with respect to
+/// the planes without them: adds the border to the pixels that `padding` had repeated there. In place; the result is
+/// packed.
 fn fold(grown: &mut [f32], size: Size, padding: Padding) {
     let Size { height, width } = size;
     let from = size.grown();

@@ -32,7 +32,8 @@ pub fn convolve_back(weight: &[f32], gradient: &[f32], size: Size, padding: Padd
     out.into_iter().map(|v| v as f32).collect()
 }
 
-/// Calls `f(output, input, weight)` with the indices of every product of the definition, in the layouts of [`convolve`].
+/// Calls `f(output, input, weight)` with the indices of every product of the definition, in the layouts of
+/// [`convolve`].
 fn products(
     (outputs, inputs): (usize, usize),
     Size { height, width }: Size,

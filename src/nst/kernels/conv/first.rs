@@ -72,8 +72,8 @@ impl Padded {
         });
     }
 
-    /// Where this holds a gradient: adds its border to the pixels that `padding` repeats there, and writes the inside to
-    /// `out`, `[height][width][3]`, each colour times its `scale`.
+    /// Where this holds a gradient: adds its border to the pixels that `padding` repeats there, and writes the inside
+    /// to `out`, `[height][width][3]`, each colour times its `scale`.
     fn fold(&mut self, padding: Padding, scale: [f32; COLOURS], out: &mut [f32]) {
         self.each_outside(padding, |data, at, inside| {
             for colour in 0..COLOURS {
@@ -140,8 +140,9 @@ impl First {
         each(picture.size.height, |y| isa.run(ForwardRow { conv: self, picture, y, full, passed }));
     }
 
-    /// Writes the gradient with respect to the pixels of `picture`, which [`Padded::fill`] took with `padding`, to `out`,
-    /// `[height][width][3]`, each colour times its `scale`. `source` is the gradient with respect to the activations.
+    /// Writes the gradient with respect to the pixels of `picture`, which [`Padded::fill`] took with `padding`, to
+    /// `out`, `[height][width][3]`, each colour times its `scale`. `source` is the gradient with respect to the
+    /// activations.
     ///
     /// `picture` is overwritten on the way.
     ///
@@ -189,8 +190,8 @@ impl Kernel for ForwardRow<'_> {
         let width = self.picture.size.width;
         for panel in 0..self.conv.outputs / LANES {
             let mut x = 0;
-            // SAFETY: `panel` is a panel, `y` a row, and the pixels `x..x + 8` and `x` are inside the row. The row is this
-            // piece's own.
+            // SAFETY: `panel` is a panel, `y` a row, and the pixels `x..x + 8` and `x` are inside the row. The row is
+            // this piece's own.
             unsafe {
                 while x + 8 <= width {
                     self.pixels::<L, 8>(panel, x);
@@ -236,8 +237,8 @@ impl ForwardRow<'_> {
     }
 }
 
-/// Some rows of the gradient with respect to the padded picture. One matrix product per row of the outputs gives what each
-/// pixel adds to its 27 inputs; three such rows are gathered into one row of the picture.
+/// Some rows of the gradient with respect to the padded picture. One matrix product per row of the outputs gives what
+/// each pixel adds to its 27 inputs; three such rows are gathered into one row of the picture.
 struct BackwardStrip<'a> {
     conv: &'a First,
     scratch: &'a mut Scratch,
@@ -273,8 +274,8 @@ impl BackwardStrip<'_> {
     unsafe fn compute_row<L: Lanes>(&mut self, y: usize) {
         let (width, blocks) = (self.source.size.width, self.conv.outputs / LANES);
         let masked = self.scratch.masked.as_mut_ptr();
-        // SAFETY: `First::backward` has checked that the source fits, and made room in the scratch: one row of all outputs in
-        // `masked`, three rows of `COLUMNS` values in `contributions`.
+        // SAFETY: `First::backward` has checked that the source fits, and made room in the scratch: one row of all
+        // outputs in `masked`, three rows of `COLUMNS` values in `contributions`.
         unsafe {
             for block in 0..blocks {
                 for x in 0..width {

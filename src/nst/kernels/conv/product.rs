@@ -42,25 +42,25 @@ pub struct Product {
 }
 
 impl Product {
-    /// Computes the product in register tiles of `L::ROWS` rows. Each row is summed in the same order of `k`, however many
-    /// rows share a tile.
+    /// Computes the product in register tiles of `L::ROWS` rows. Each row is summed in the same order of `k`, however
+    /// many rows share a tile.
     ///
     /// # Safety
-    /// All operands are as large as their shapes say, and `out` overlaps none of the others. No other thread touches `out`
-    /// meanwhile.
+    /// All operands are as large as their shapes say, and `out` overlaps none of the others. No other thread touches
+    /// `out` meanwhile.
     #[inline(always)]
     pub unsafe fn run<L: Lanes>(self) {
         let mut panel = 0;
         if L::WIDE {
             while panel + 2 <= self.panels {
                 // SAFETY: the panels `panel` and `panel + 1` are inside the operands, for which the caller vouches.
-                unsafe { self.from_panel(panel).strip::<L, 2>() };
+                unsafe { self.skip_to(panel).strip::<L, 2>() };
                 panel += 2;
             }
         }
         while panel < self.panels {
             // SAFETY: `panel` is inside the operands, for which the caller vouches.
-            unsafe { self.from_panel(panel).strip::<L, 1>() };
+            unsafe { self.skip_to(panel).strip::<L, 1>() };
             panel += 1;
         }
     }
@@ -76,7 +76,7 @@ impl Product {
     /// # Safety
     /// There is such a panel.
     #[inline(always)]
-    unsafe fn from_panel(self, panel: usize) -> Self {
+    unsafe fn skip_to(self, panel: usize) -> Self {
         // SAFETY: both stay inside their operand, since there is such a panel.
         let (b, out) = unsafe { (self.b.add(panel * self.b_step()), self.out.add(panel * self.out_step)) };
         Self { b, out, ..self }
@@ -91,7 +91,8 @@ impl Product {
         for k in (0..self.k_blocks).step_by(DEPTH) {
             let depth = DEPTH.min(self.k_blocks - k);
             let mut row = 0;
-            // SAFETY: `k..k + depth` are blocks, each tile's rows end before `rows`, and the caller vouches for the operands.
+            // SAFETY: `k..k + depth` are blocks, each tile's rows end before `rows`, and the caller vouches for the
+            // operands.
             unsafe {
                 let part = Self { a: self.a.add(k * self.a_step), b: self.b.add(k * LANES * LANES), ..self };
                 while row + L::ROWS <= self.rows {
@@ -119,7 +120,8 @@ impl Product {
         }
     }
 
-    /// `R` rows from `row` of the first `C` panels, over the first `depth` blocks of `k`. Adds to `out` where `add` says so.
+    /// `R` rows from `row` of the first `C` panels, over the first `depth` blocks of `k`. Adds to `out` where `add`
+    /// says so.
     ///
     /// # Safety
     /// As for [`Product::run`], with at least `row + R` rows, `C` panels and `depth` blocks.
@@ -149,8 +151,8 @@ impl Product {
     #[inline(always)]
     unsafe fn sums<L: Lanes, const R: usize, const C: usize>(self, row: usize, depth: usize) -> [[L; C]; R] {
         let mut sums = [[L::splat(0.0); C]; R];
-        // SAFETY: rows, panels and blocks are inside the operands, for which the caller vouches. The last round leaves both
-        // pointers at most one step behind the last block, and they are not read there.
+        // SAFETY: rows, panels and blocks are inside the operands, for which the caller vouches. The last round leaves
+        // both pointers at most one step behind the last block, and they are not read there.
         unsafe {
             let mut a = self.a.add(row * LANES);
             let mut b = self.b;

@@ -96,8 +96,8 @@ impl Sink for Activate<'_> {
     unsafe fn write<L: Lanes>(&self, block: usize, y: usize, x: usize, values: &[[L; 4]; 4]) {
         let Size { height, width } = self.size;
         let (rows, columns) = (4.min(height - y), 4.min(width - x));
-        // SAFETY: all pixels and windows below are inside the picture, which all buffers fit. `y` and `x` are even, so the
-        // windows are this tile's own, and the caller has the tile to itself.
+        // SAFETY: all pixels and windows below are inside the picture, which all buffers fit. `y` and `x` are even, so
+        // the windows are this tile's own, and the caller has the tile to itself.
         unsafe {
             let bias = L::load(self.bias.as_ptr().add(block * LANES));
             let mut active = [[bias; 4]; 4];
@@ -145,8 +145,8 @@ mod tests {
     use crate::nst::layers::Padding;
     use crate::nst::testing::{Random, assert_close, block, unblock};
 
-    /// By definition, from activations `[channels][height][width]`: the pooled planes, and the gradient with respect to the
-    /// ReLU's input where that of every pooled value is 1.
+    /// By definition, from activations `[channels][height][width]`: the pooled planes, and the gradient with respect to
+    /// the ReLU's input where that of every pooled value is 1.
     fn pooled(active: &[f32], size: Size, pool: Pool) -> (Vec<f32>, Vec<f32>) {
         let (mut pooled, mut gradient) = (Vec::new(), vec![0.0; active.len()]);
         let small = size.pooled();

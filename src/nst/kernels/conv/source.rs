@@ -105,18 +105,20 @@ impl Source for Masked<'_> {
     unsafe fn load<L: Lanes>(&self, block: usize, y: usize, x: usize) -> L {
         let at = block * self.size.pixels() + y * self.size.width + x;
         debug_assert!(at < self.passed.len() && (at + 1) * LANES <= self.gradient.len());
-        // SAFETY: `fits` is true for this block and pixel, so `passed` holds its bits and `gradient` its sixteen floats.
+        // SAFETY: `fits` is true for this block and pixel, so `passed` holds its bits and `gradient` its sixteen
+        // floats.
         unsafe { L::load_masked(self.gradient.as_ptr().add(at * LANES), *self.passed.get_unchecked(at)) }
     }
 }
 
-/// The gradient with respect to the input of a ReLU that a 2x2 pool follows, from that with respect to the pool's output.
+/// The gradient with respect to the input of a ReLU that a 2x2 pool follows, from that with respect to the pool's
+/// output.
 #[derive(Clone, Copy)]
 pub struct Unpooled<'a> {
     /// At the pooled size.
     pub gradient: &'a [f32],
-    /// At the full size, laid out as in [`Masked::passed`]: for maximum pools at most one bit in each window, that of the
-    /// maximum if it is above 0; for average pools one for each value above 0.
+    /// At the full size, laid out as in [`Masked::passed`]: for maximum pools at most one bit in each window, that of
+    /// the maximum if it is above 0; for average pools one for each value above 0.
     pub passed: &'a [u16],
     /// The full size.
     pub size: Size,
@@ -140,8 +142,8 @@ impl Source for Unpooled<'_> {
         let passed = block * self.size.pixels() + y * self.size.width + x;
         debug_assert!(passed < self.passed.len() && (at + 1) * LANES <= self.gradient.len());
         let value =
-            // SAFETY: `fits` is true for this block and pixel, so `passed` holds its bits, and `gradient` the sixteen floats
-            // of its window, which is inside the pooled size.
+            // SAFETY: `fits` is true for this block and pixel, so `passed` holds its bits, and `gradient` the sixteen
+            // floats of its window, which is inside the pooled size.
             unsafe { L::load_masked(self.gradient.as_ptr().add(at * LANES), *self.passed.get_unchecked(passed)) };
         match self.pool {
             Pool::Max => value,

@@ -5,9 +5,11 @@
 //!
 //! Work is cut into runs of tiles, in one of two ways:
 //!
-//! - *alone*, where the kernel is small: one thread takes a run through all three steps while it is in the thread's cache;
-//! - *shared*, where the kernel is larger than the windows of a run: all threads share each step of a long run. Then each
-//!   part of the kernel is read once for the run, by one thread, and no thread is left with a run of its own at the end.
+//! - *alone*, where the kernel is small: one thread takes a run through all three steps while it is in the thread's
+//!   cache;
+//! - *shared*, where the kernel is larger than the windows of a run: all threads share each step of a long run. Then
+//!   each part of the kernel is read once for the run, by one thread, and no thread is left with a run of its own at
+//!   the end.
 
 use crate::nst::kernels::aligned::Aligned;
 use crate::nst::kernels::conv::product::{Product, packed_len};
@@ -33,8 +35,8 @@ const SKEW: usize = LANES;
 /// Runs are multiples of this many tiles, which is a multiple of `Lanes::ROWS / 3` on every instruction set.
 const ROUND: usize = 12;
 
-/// Tiles in a run that one thread computes alone. Their windows and products, and a small kernel, fit into a second-level
-/// cache of 1 MB.
+/// Tiles in a run that one thread computes alone. Their windows and products, and a small kernel, fit into a
+/// second-level cache of 1 MB.
 const ALONE: usize = 24;
 
 /// Tiles times input channels of a run that threads share. The windows of one frequency then take half of such a cache.
@@ -114,8 +116,8 @@ impl Winograd {
                 self.run_from(first, grid, &mut scratch[0], (source, sink)).share(isa);
             }
         } else {
-            // The buffers of all threads: which of them get a run differs from time to time, and a later evaluation must not
-            // allocate.
+            // The buffers of all threads: which of them get a run differs from time to time, and a later evaluation
+            // must not allocate.
             scratch.iter_mut().for_each(|own| _ = own.fit(self, length));
             for_each(scratch, tiles.div_ceil(length), |scratch, piece| {
                 self.run_from(piece * length, grid, scratch, (source, sink)).compute_alone(isa);
@@ -241,8 +243,8 @@ impl<S: Source, D> Run<'_, S, D> {
         channels * self.length + SKEW
     }
 
-    /// The 6x6 window of the output tile at `(y, x)`, which begins one pixel above and to the left. Outside the picture are
-    /// the values of the source's padding.
+    /// The 6x6 window of the output tile at `(y, x)`, which begins one pixel above and to the left. Outside the picture
+    /// are the values of the source's padding.
     ///
     /// # Safety
     /// `(y, x)` is inside the picture, and `block` inside the input channels.
@@ -250,7 +252,8 @@ impl<S: Source, D> Run<'_, S, D> {
     unsafe fn window<L: Lanes>(&self, block: usize, y: usize, x: usize) -> [[L; WINDOW]; WINDOW] {
         let Size { height, width } = self.grid.size;
         let mut window = [[L::splat(0.0); WINDOW]; WINDOW];
-        // SAFETY: each pixel that is loaded is inside the picture: by the condition, or as an answer of `Padding::inside`.
+        // SAFETY: each pixel that is loaded is inside the picture: by the condition, or as an answer of
+        // `Padding::inside`.
         unsafe {
             if y > 0 && x > 0 && y + WINDOW - 1 <= height && x + WINDOW - 1 <= width {
                 for i in 0..WINDOW {
@@ -292,8 +295,8 @@ impl<S: Source, D> Kernel for Windows<'_, S, D> {
         for block in self.blocks {
             for tile in self.tiles.clone() {
                 let (y, x) = run.grid.corner(run.first + tile);
-                // SAFETY: `Scratch::fit` has made room for `length` tiles, and all tiles are inside the grid. This piece has
-                // these blocks and tiles to itself.
+                // SAFETY: `Scratch::fit` has made room for `length` tiles, and all tiles are inside the grid. This
+                // piece has these blocks and tiles to itself.
                 unsafe {
                     let to = run.windows.at(run.at(0, inputs, block, tile));
                     transform_window(run.window::<L>(block, y, x), to, run.step(inputs));
@@ -324,8 +327,8 @@ impl<S: Source, D> Kernel for Products<'_, S, D> {
             let weights = (frequency * outputs + panel * LANES) * inputs;
             // The rows after `count` hold values of an earlier run. Their products are not read.
             let rows = count.next_multiple_of(L::ROWS / 3);
-            // SAFETY: `Scratch::fit` has made room for `length` tiles, a multiple of `ROUND` and so of `L::ROWS / 3`. The kernel
-            // holds all panels. This piece has these frequencies and panels of the products to itself.
+            // SAFETY: `Scratch::fit` has made room for `length` tiles, a multiple of `ROUND` and so of `L::ROWS / 3`.
+            // The kernel holds all panels. This piece has these frequencies and panels of the products to itself.
             unsafe {
                 let product = Product {
                     rows,
@@ -360,8 +363,8 @@ impl<S: Source, D: Sink> Kernel for Outputs<'_, S, D> {
         for panel in self.panels {
             for tile in self.tiles.clone() {
                 let (y, x) = run.grid.corner(run.first + tile);
-                // SAFETY: `Scratch::fit` has made room for `length` tiles. The sink fits the grid, all tiles are inside it, and
-                // this piece has these panels and tiles to itself.
+                // SAFETY: `Scratch::fit` has made room for `length` tiles. The sink fits the grid, all tiles are inside
+                // it, and this piece has these panels and tiles to itself.
                 unsafe {
                     let from = run.products.at(run.at(0, outputs, panel, tile));
                     run.sink.write(panel, y, x, &transform_back::<L>(from, run.step(outputs)));
