@@ -5,6 +5,7 @@ pub mod pending;
 pub mod pool;
 pub mod progress;
 pub mod provenance;
+pub mod remedy;
 pub mod stop;
 pub mod styles;
 pub mod worker;

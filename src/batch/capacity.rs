@@ -3,6 +3,7 @@
 use crate::batch::Batch;
 use crate::batch::pool::WorkerPool;
 use crate::batch::provenance::Engine;
+use crate::batch::remedy;
 use crate::error::{Error, Result};
 use crate::imageio::decode;
 use crate::memory;
@@ -53,7 +54,7 @@ impl Batch {
         let work = |size: &Size| size.pixels() as f64 * schedule::cost(&stylizer.scales(*size));
         let mean = sizes.iter().map(work).sum::<f64>() / sizes.len() as f64;
         let evaluation =
-            stylizer.evaluators(first).seconds_per_evaluation(2).map_err(|why| Error::Run(why.to_string()))?;
+            stylizer.evaluators(first).seconds_per_evaluation(2).map_err(|why| Error::Run(remedy::message(&why)))?;
         let seconds = evaluation * mean / first.pixels() as f64 * plan.jobs.len() as f64;
         Ok(Some(Duration::from_secs_f64(seconds)))
     }

@@ -1,5 +1,6 @@
 //! The styles of a batch, measured once and kept.
 
+use crate::batch::remedy;
 use crate::dataset::masks;
 use crate::error::{Error, Result};
 use crate::imageio::decode;
@@ -127,6 +128,6 @@ impl<'a> JobContext<'a> {
 pub fn refused(path: &Path, failure: &StylizeError) -> Error {
     match failure {
         StylizeError::Lost(_) => Error::Fatal(format!("{}: {failure}", path.display())),
-        _ => Error::bad_file(path, failure.to_string()),
+        _ => Error::bad_file(path, remedy::message(failure)),
     }
 }

@@ -1,6 +1,6 @@
 //! What this machine computes with, how long a frame takes, and what would make it faster.
 
-use crate::batch::capacity;
+use crate::batch::{capacity, remedy};
 use crate::cli::setup::{choose_device, print_json, use_threads};
 use crate::cli::{args, terminal};
 use crate::config::values::{BackboneChoice, Config};
@@ -78,8 +78,10 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, device: &Device, 
     let size = stylizer.working_size(full);
     let scales = stylizer.scales(size);
     let (threads, free) = (rayon::current_num_threads(), memory::free());
-    let seconds_per_evaluation =
-        stylizer.evaluators(size).seconds_per_evaluation(EVALUATIONS).map_err(|why| Error::Run(why.to_string()))?;
+    let seconds_per_evaluation = stylizer
+        .evaluators(size)
+        .seconds_per_evaluation(EVALUATIONS)
+        .map_err(|why| Error::Run(remedy::message(&why)))?;
     let mut found = Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
         device: device.to_string(),
@@ -160,8 +162,10 @@ impl Diagnosis {
         let Ok(builtin) = locate::open(Some("builtin"), &BackboneChoice::Auto, &settings) else { return Ok(None) };
         let size = Size { height: self.working_height, width: self.working_width };
         let narrow = Stylizer::new(&builtin, settings, device.clone()).map_err(Error::Run)?;
-        let seconds =
-            narrow.evaluators(size).seconds_per_evaluation(EVALUATIONS).map_err(|why| Error::Run(why.to_string()))?;
+        let seconds = narrow
+            .evaluators(size)
+            .seconds_per_evaluation(EVALUATIONS)
+            .map_err(|why| Error::Run(remedy::message(&why)))?;
         let share = seconds / self.seconds_per_evaluation * 100.0;
         Ok(Some(format!("`--weights builtin` takes {share:.0} % of the time; pictures move less toward their style")))
     }

@@ -1,5 +1,6 @@
 //! How long one evaluation and one frame take here.
 
+use crate::batch::remedy;
 use crate::nst::{Pixels, Size, Stylizer};
 use serde::Serialize;
 use std::f32::consts::TAU;
@@ -38,7 +39,7 @@ pub struct Measured {
 /// one scale, and a working size that takes in `size`. Returns the seconds of each evaluation after the first, and of all the
 /// rest. Where the machine works in batches a full one is stylized, and seconds are those of one of its pictures.
 pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), String> {
-    let style = stylizer.style(&drawn(size, 3.0).into()).map_err(|failure| failure.to_string())?;
+    let style = stylizer.style(&drawn(size, 3.0).into()).map_err(|failure| remedy::message(&failure))?;
     let content = drawn(size, 5.0).into();
     let at_once = stylizer.batch(stylizer.working_size(size)).unwrap_or(1);
     let stylize = || {
@@ -48,7 +49,7 @@ pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), Strin
             ends.push(Instant::now());
             ControlFlow::Continue(())
         });
-        made.map(|_| ends).map_err(|failure| failure.to_string())
+        made.map(|_| ends).map_err(|failure| remedy::message(&failure))
     };
     let begun = Instant::now();
     let ends = thread::scope(|scope| {

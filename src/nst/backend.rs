@@ -1,18 +1,30 @@
 //! The two back ends behind one face: the CPU's own kernels, and Candle's tensors in batches.
+//!
+//! [`Network`] makes an [`Evaluator`] for pictures of one size. An evaluator makes an [`Objective`] for each picture,
+//! which is then minimized.
+//!
+//! - [`device`]: the choice between the two
+//! - [`batcher`]: work for a device, from any number of threads
+//! - `device_thread`: the thread that owns a device and works in batches
+//! - [`limit`]: how many pictures a batch holds
+//! - [`cuda`]: opening a GPU
 
 pub mod batcher;
 pub mod cuda;
 pub mod device;
+mod device_thread;
+pub mod limit;
 
-use crate::nst::backend::batcher::Batcher;
+use crate::nst::backend::batcher::{BatchEvaluator, Batcher, DeviceObjective};
 use crate::nst::backend::device::Device;
+use crate::nst::failure::StylizeError;
 use crate::nst::layers::{Padding, Tap};
-use crate::nst::loss::slices::{self, ContentTarget};
+use crate::nst::loss::slices::{CpuEvaluator, CpuObjective};
 use crate::nst::loss::{self, Guides, Loss, StyleTarget};
 use crate::nst::network::backbone::Backbone;
 use crate::nst::network::tensors::TensorTrunk;
 use crate::nst::network::trunk::Trunk;
-use crate::nst::optim::{self, Descent, OptimError, metric};
+use crate::nst::optim::{self, OptimOptions, preconditioner};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::render::photoreal::AffineField;
@@ -28,21 +40,21 @@ pub enum Network {
     Tensors(Batcher),
 }
 
-/// Evaluations of pictures of one size.
+/// Evaluates losses of pictures of one size.
 pub enum Evaluator<'a> {
-    Cpu(Box<slices::Evaluator<'a>>),
-    Tensors(batcher::Evaluator),
+    Cpu(Box<CpuEvaluator<'a>>),
+    Tensors(BatchEvaluator),
 }
 
-/// What a picture shall come close to at one scale.
-pub enum Goal<'a> {
-    Cpu(ContentTarget, &'a StyleTarget, Guides),
-    Tensors(batcher::Goal),
+/// What one picture shall come close to, with the evaluator that it is for.
+pub enum Objective<'o, 'a> {
+    Cpu(CpuObjective<'o, 'a>),
+    Tensors(DeviceObjective<'o>),
 }
 
 impl Network {
     /// # Errors
-    /// When the backbone ends before the deepest tap of the settings, or the device refuses.
+    /// When the settings name no tap, the backbone ends before the deepest, or the device refuses.
     pub fn new(backbone: &Backbone, settings: &Settings, device: &Device) -> Result<Self, String> {
         let deepest: Tap = loss::deepest_tap(settings)?;
         match device {
@@ -55,25 +67,26 @@ impl Network {
         }
     }
 
-    /// Pictures of `size` in a batch at most, where there are batches.
+    /// The number of pictures of `size` that a batch holds; `None` where there are no batches.
     pub fn batch(&self, size: Size) -> Option<usize> {
         match self {
             Self::Cpu(_) => None,
-            Self::Tensors(batcher) => Some(batcher.most(size)),
+            Self::Tensors(batcher) => Some(batcher.pictures(size)),
         }
     }
 
-    /// `original` under the smooth field of maps that takes `content` to `stylized`; see [`super::photoreal`].
+    /// Applies the colour maps that take `content` to `stylized` to `original`; see
+    /// [`photoreal`](crate::nst::render::photoreal).
     ///
     /// # Errors
-    /// What a device says that refuses; the CPU never does.
+    /// When the device refuses; the CPU never does.
     pub fn photoreal(
         &self,
         content: &Pixels,
         stylized: &Pixels,
         mut original: Pixels,
         padding: Padding,
-    ) -> Result<Pixels, String> {
+    ) -> Result<Pixels, StylizeError> {
         match self {
             Self::Cpu(_) => {
                 AffineField::fit(content, stylized, padding).apply(&mut original);
@@ -83,16 +96,17 @@ impl Network {
         }
     }
 
+    /// An evaluator of pictures of `size`.
     pub fn evaluator<'a>(&'a self, settings: &'a Settings, size: Size) -> Evaluator<'a> {
         match self {
-            Self::Cpu(trunk) => Evaluator::Cpu(Box::new(slices::Evaluator::new(trunk, settings, size))),
+            Self::Cpu(trunk) => Evaluator::Cpu(Box::new(CpuEvaluator::new(trunk, settings, size))),
             Self::Tensors(batcher) => Evaluator::Tensors(batcher.evaluator(settings, size)),
         }
     }
 }
 
-impl Evaluator<'_> {
-    /// With another padding than the settings say.
+impl<'a> Evaluator<'a> {
+    /// With another padding than that of the settings.
     pub fn padded(self, padding: Padding) -> Self {
         match self {
             Self::Cpu(evaluator) => Self::Cpu(Box::new(evaluator.padded(padding))),
@@ -107,102 +121,97 @@ impl Evaluator<'_> {
         }
     }
 
-    /// See [`loss::Evaluator::style_target`].
+    /// The style target of `pixels`, `[height][width][3]` in 0..1, with the regions of `guides`.
     ///
     /// # Errors
-    /// What a device says that refuses; the CPU never does.
-    pub fn style_target(&mut self, pixels: &[f32], guides: Guides) -> Result<StyleTarget, String> {
+    /// When the device refuses.
+    pub fn style_target(&mut self, pixels: &[f32], guides: Guides) -> Result<StyleTarget, StylizeError> {
         match self {
             Self::Cpu(evaluator) => Ok(evaluator.style_target(pixels, &guides)),
             Self::Tensors(evaluator) => evaluator.style_target(pixels, guides),
         }
     }
 
-    /// What `content`, `[height][width][3]` in 0..1, shall come close to.
+    /// The objective of a picture that shows `content`, `[height][width][3]` in 0..1, with the regions of `guides`.
     ///
     /// # Errors
-    /// As [`Evaluator::style_target`].
-    pub fn goal<'a>(&mut self, content: &[f32], style: &'a StyleTarget, guides: Guides) -> Result<Goal<'a>, String> {
+    /// When the device refuses.
+    pub fn objective<'o>(
+        &'o mut self,
+        content: &[f32],
+        style: &'o StyleTarget,
+        guides: Guides,
+    ) -> Result<Objective<'o, 'a>, StylizeError> {
         match self {
-            Self::Cpu(evaluator) => Ok(Goal::Cpu(evaluator.content_target(content), style, guides)),
-            Self::Tensors(evaluator) => evaluator.goal(content, style, guides).map(Goal::Tensors),
+            Self::Cpu(evaluator) => Ok(Objective::Cpu(evaluator.objective(content, style, guides))),
+            Self::Tensors(evaluator) => evaluator.objective(content, style, guides).map(Objective::Tensors),
+        }
+    }
+}
+
+impl Objective<'_, '_> {
+    /// The loss of `pixels`, `[height][width][3]`.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub fn loss(&mut self, pixels: &[f32]) -> Result<Loss, StylizeError> {
+        match self {
+            Self::Cpu(objective) => Ok(objective.evaluate(pixels, &mut pixels.to_vec())),
+            Self::Tensors(objective) => objective.evaluate(pixels).map(|(loss, _)| loss),
         }
     }
 
-    /// The loss of `pixels`.
+    /// Minimizes the loss from `x`, which becomes the picture with the lowest loss. Returns the losses of both.
+    /// `on_step(evaluation, loss)` is called after each evaluation and may end it.
     ///
     /// # Errors
-    /// As [`Evaluator::style_target`].
-    ///
-    /// # Panics
-    /// When `goal` is another back end's.
-    pub fn loss(&mut self, goal: &Goal, pixels: &[f32]) -> Result<Loss, String> {
-        match (self, goal) {
-            (Self::Cpu(evaluator), Goal::Cpu(content, style, guides)) => {
-                Ok(evaluator.evaluate(content, style, guides, pixels, &mut pixels.to_vec()))
-            }
-            (Self::Tensors(evaluator), Goal::Tensors(goal)) => evaluator.evaluate(goal, pixels).map(|(loss, _)| loss),
-            _ => unreachable!("a goal is of its evaluator"),
-        }
-    }
-
-    /// Minimizes the loss from `x`, which becomes the best picture seen; the losses of both. `on_step(evaluation, loss)`
-    /// hears of every evaluation and may end it.
-    ///
-    /// # Errors
-    /// See [`OptimError`].
-    ///
-    /// # Panics
-    /// When `goal` is another back end's.
+    /// When the first loss or gradient is not finite, `on_step` ends it, or the device refuses.
     pub fn minimize(
         &mut self,
-        goal: &Goal,
-        descent: Descent,
+        options: OptimOptions,
         x: &mut Pixels,
         mut on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
-    ) -> Result<(Loss, Loss), OptimError> {
+    ) -> Result<(Loss, Loss), StylizeError> {
         let size = x.size();
-        let (data, losses) = match (self, goal) {
-            (Self::Cpu(evaluator), Goal::Cpu(content, style, guides)) => {
+        let (data, losses) = match self {
+            Self::Cpu(objective) => {
                 let evaluate = |x: &[f32], gradient: &mut [f32]| {
-                    let loss = evaluator.evaluate(content, style, guides, x, gradient);
-                    if descent.grey {
-                        along_grey(gradient);
+                    let loss = objective.evaluate(x, gradient);
+                    if options.grey {
+                        project_to_grey(gradient);
                     }
-                    Ok(loss)
+                    loss
                 };
-                let precondition = |x: Vec<f32>, gradient: &[f32]| match descent.metric {
-                    Some(border) => metric::apply(x, gradient, size, border),
+                let precondition = |x: Vec<f32>, gradient: &[f32]| match options.preconditioner {
+                    Some(border) => preconditioner::apply(x, gradient, size, border),
                     None => x,
                 };
                 let start = x.data().to_vec();
-                optim::slices::minimize(descent.optimizer, descent.steps, start, evaluate, precondition, on_step)?
+                optim::slices::minimize(options.optimizer, options.steps, start, evaluate, precondition, on_step)?
             }
-            (Self::Tensors(evaluator), Goal::Tensors(goal)) => {
-                evaluator.minimize(goal, descent, x.data(), &mut on_step)?
-            }
-            _ => unreachable!("a goal is of its evaluator"),
+            Self::Tensors(objective) => objective.minimize(options, x.data(), &mut on_step)?,
         };
         *x = Pixels::new(size, data);
         Ok(losses)
     }
 
-    /// The mean wall time of an evaluation over `count` of them; where there are batches, of one in a full batch.
+    /// The mean wall time of an evaluation, in seconds, over `count` of them. Where there are batches, it is the time
+    /// per picture of a full batch.
     ///
     /// # Errors
-    /// As [`Evaluator::style_target`].
-    pub fn seconds_per_evaluation(&mut self, goal: &Goal, pixels: &[f32], count: usize) -> Result<f64, String> {
-        if let (Self::Tensors(evaluator), Goal::Tensors(goal)) = (&*self, goal) {
-            return evaluator.seconds_per_evaluation(goal, pixels, count);
+    /// When the device refuses.
+    pub fn seconds_per_evaluation(&mut self, pixels: &[f32], count: usize) -> Result<f64, StylizeError> {
+        if let Self::Tensors(objective) = self {
+            return objective.seconds_per_evaluation(pixels, count);
         }
         let begun = Instant::now();
-        (0..count).try_for_each(|_| self.loss(goal, pixels).map(drop))?;
+        (0..count).try_for_each(|_| self.loss(pixels).map(drop))?;
         Ok(begun.elapsed().as_secs_f64() / count as f64)
     }
 }
 
 /// Projects a gradient onto the directions in which a grey picture stays grey.
-fn along_grey(gradient: &mut [f32]) {
+fn project_to_grey(gradient: &mut [f32]) {
     for rgb in gradient.chunks_exact_mut(3) {
         rgb.fill(rgb.iter().sum::<f32>() / 3.0);
     }

@@ -1,161 +1,168 @@
-//! L-BFGS and Adam over the pixels of one picture or of several in step, counted in evaluations of loss and gradient.
+//! L-BFGS and Adam over the pixels of one picture, or of several in step. Their cost is counted in evaluations of loss
+//! and gradient.
 //!
-//! Here everything is decided, and all that is decided is numbers: how far to go, what to remember, when to start over. The
-//! vectors, each as long as a picture, stay where their [`Vectors`] has them: in [`slices`] of the processor's memory, or in
-//! [`tensors`] of a device, which so works for all pictures at once and answers with a few inner products each.
+//! Only scalars are decided here: how far to go, which pairs to keep, when to start over. The vectors, each as long as
+//! a picture, stay with their [`Vectors`]: [`slices`] of memory for one picture, or [`tensors`] on a device for a
+//! batch. A batch answers each question for all of its pictures at once, with a few inner products per picture.
 //!
-//! L-BFGS needs no more than these. The first loop of the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4) takes
-//! `s_i.q` from a `q` that has lost some `y_j` since: `s_i.q = -s_i.g - sum a_j s_i.y_j`, over the newer pairs `j`. Known
-//! are all `s_i.g` and `s_i.y_j`, so all `a_i` are, and `q` is one sum. The second loop is one sum in the same way.
+//! L-BFGS needs no more than these. The first loop of the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4)
+//! needs `s_i.q`, where `q` has lost some `y_j`: `s_i.q = -s_i.g - sum alpha_j s_i.y_j`, over the newer pairs `j`. All
+//! `s_i.g` and `s_i.y_j` are known, so all `alpha_i` are, and `q` is one sum. The second loop is one sum in the same
+//! way.
+//!
+//! - [`slices`]: the vectors of one picture in memory
+//! - [`tensors`]: the vectors of a batch on a device
+//! - [`preconditioner`]: what L-BFGS takes for the inverse curvature before it has seen any
 
-pub mod metric;
+pub mod preconditioner;
 pub mod slices;
 pub mod tensors;
 
+use crate::nst::failure::StylizeError;
 use crate::nst::loss::Loss;
 use crate::nst::picture::filter::Border;
 use crate::nst::settings::Optimizer;
 use std::ops::ControlFlow;
 
-/// Curvature pairs that L-BFGS remembers.
+/// The number of curvature pairs that L-BFGS keeps.
 const HISTORY: usize = 10;
 
-/// Places for pairs: one is free to take the newest.
+/// Slots for pairs. One more than are kept, so that the newest has a free one.
 pub const SLOTS: usize = HISTORY + 1;
 
 /// Sufficient decrease (Nocedal and Wright 2006, equation 3.4).
 const ARMIJO: f64 = 1e-4;
 
-/// The step that L-BFGS tries first, in units of its own: with so few pairs for so many pixels its guess of the
-/// curvature is too high. Measured over real frames and styles, 1.4 to 1.8 reach the lowest loss.
+/// The first length that L-BFGS tries, in units of its own step. With so few pairs for so many pixels, it overestimates
+/// the curvature. Measured over real frames and styles: 1.4 to 1.8 reach the lowest loss.
 const OVERSTEP: f64 = 1.4;
 
-/// The step that begins without memory, in units of the pixel range, as the root of its mean square.
+/// The length of a step without pairs: its root mean square, in units of the pixel range.
 const FIRST_STEP: f64 = 0.01;
 
-/// The shortest step that is worth a trial, in units of its own.
+/// The least length that is tried, in units of the step.
 const LEAST_STEP: f64 = 1e-4;
 
-/// Adam's decay of its means of gradients and of their squares.
+/// The decay of Adam's means of gradients and of their squares.
 pub const BETA: (f32, f32) = (0.9, 0.999);
 
-/// Adam's step in units of the pixel range.
+/// The step of Adam, in units of the pixel range.
 pub const ADAM_RATE: f32 = 0.02;
 
 /// How pictures are optimized.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Descent {
+pub struct OptimOptions {
     pub optimizer: Optimizer,
-    /// Evaluations of loss and gradient at most.
+    /// The largest number of evaluations of loss and gradient.
     pub steps: usize,
-    /// Whether L-BFGS begins with [`super::metric`], and what lies beyond a picture then; else with a multiple of `I`.
-    pub metric: Option<Border>,
+    /// Where L-BFGS begins with the [`preconditioner`], the border of its filters; `None` for a multiple of `I`.
+    pub preconditioner: Option<Border>,
     /// Whether grey pictures stay grey.
     pub grey: bool,
 }
 
-/// Why an optimization ended without a result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OptimError {
-    /// The loss of the start, or a gradient, is not a number.
-    NotFinite,
-    /// Whoever hears of the steps asked for no more.
-    Stopped,
-    /// Losses can no longer be had.
-    Evaluation(String),
-}
+/// The losses of the start and of the best point, or why there is no result.
+pub type Outcome = Result<(Loss, Loss), StylizeError>;
 
-/// The losses of the start and of the best point seen.
-pub type Outcome = Result<(Loss, Loss), OptimError>;
+/// One number for each slot, 0 where no pair is.
+pub type SlotValues = [f64; SLOTS];
 
-/// A number for each remembered pair, 0 where there is none.
-pub type Factors = [f64; SLOTS];
-
-/// Vectors of one or several pictures: of each the best point `x` so far with its gradient `g`, a trial with a gradient of
-/// its own, pairs of how far `x` went (`s`) and how `g` changed (`y`), and a bent gradient `r`. Arguments and answers hold
-/// one entry for each picture.
+/// The vectors of one or several pictures. For each picture these are
+///
+/// - `x`, the best point so far, and `g`, its gradient;
+/// - a trial and its gradient;
+/// - pairs `s`, `y`: how far `x` went, and how `g` changed;
+/// - `r`, the preconditioned gradient.
+///
+/// Arguments and answers have one entry for each picture.
 pub trait Vectors {
+    /// Why vectors cannot be computed, such as a device that refuses.
     type Error;
 
-    /// Losses and gradients at the trials, which are the starts in the beginning.
+    /// Evaluates losses and gradients at the trials. The first trials are the starts.
     ///
     /// # Errors
-    /// When losses cannot be had.
+    /// When the device refuses.
     fn evaluate(&mut self) -> Result<Vec<Loss>, Self::Error>;
 
-    /// Where a slot is named, puts there how the trial and its gradient differ from `x` and `g`.
+    /// Where a slot is given, stores there the pair from `x` to the trial. Returns the products with the stored pairs.
     ///
     /// # Errors
     /// When the device refuses.
-    fn remember(&mut self, slots: &[Option<usize>]) -> Result<Vec<Remembered>, Self::Error>;
+    fn store_pairs(&mut self, slots: &[Option<usize>]) -> Result<Vec<PairProducts>, Self::Error>;
 
-    /// Where it says so, the trial becomes `x`.
+    /// Where `accepted` is true, the trial becomes `x`.
     ///
     /// # Errors
     /// When the device refuses.
-    fn keep(&mut self, which: &[bool]) -> Result<(), Self::Error>;
+    fn accept(&mut self, accepted: &[bool]) -> Result<(), Self::Error>;
 
-    /// `r = M (-g - sum pulls_i y_i)`, with the `M` that L-BFGS begins with.
+    /// Computes `r = M (-g - sum alpha_i y_i)`, with the `M` that L-BFGS begins with, and returns its products.
     ///
     /// # Errors
     /// When the device refuses.
-    fn bend(&mut self, bends: &[Bend]) -> Result<Vec<Bent>, Self::Error>;
+    fn precondition(&mut self, loops: &[FirstLoop]) -> Result<Vec<Preconditioned>, Self::Error>;
 
-    /// The trial becomes `x + along r + sum pushes_i s_i`.
+    /// The trial becomes `x + scale r + sum coefficients_i s_i`.
     ///
     /// # Errors
     /// When the device refuses.
-    fn advance(&mut self, moves: &[Move]) -> Result<(), Self::Error>;
+    fn set_trials(&mut self, steps: &[TrialStep]) -> Result<(), Self::Error>;
 
-    /// The trial goes a step of Adam, the `step`-th from 1, along its gradient (Kingma and Ba 2015, algorithm 1).
+    /// Moves the trial by Adam's step number `step`, counted from 1, along its gradient (Kingma and Ba 2015, algorithm
+    /// 1).
     ///
     /// # Errors
     /// When the device refuses.
-    fn descend(&mut self, step: usize) -> Result<(), Self::Error>;
+    fn adam_step(&mut self, step: usize) -> Result<(), Self::Error>;
 }
 
-/// What came of a new pair.
+/// Inner products with a new pair.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Remembered {
-    /// `s_i.y` and `s_i.g` for the new `y` and the trial's gradient, and `y.y`.
-    pub sy: Factors,
-    pub sg: Factors,
+pub struct PairProducts {
+    /// `s_i.y`, with the new `y`.
+    pub sy: SlotValues,
+    /// `s_i.g`, with the gradient of the trial.
+    pub sg: SlotValues,
+    /// `y.y`, with the new `y`.
     pub yy: f64,
 }
 
-/// The first loop's outcome.
+/// The result of the first loop.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Bend {
-    pub pulls: Factors,
+pub struct FirstLoop {
+    pub alpha: SlotValues,
     /// The slot of the newest pair.
     pub newest: Option<usize>,
 }
 
-/// What the second loop starts from.
+/// Inner products with `r`, which the second loop starts from.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Bent {
-    /// `y_i.r`, `r.g`, and the mean square of `r`.
-    pub yr: Factors,
+pub struct Preconditioned {
+    /// `y_i.r`
+    pub yr: SlotValues,
+    /// `r.g`
     pub rg: f64,
+    /// The mean square of `r`.
     pub mean_square: f64,
     /// `y.M y` of the newest pair.
     pub ymy: f64,
 }
 
-/// A step from `x`.
+/// A step from `x` to the next trial; see [`Vectors::set_trials`].
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Move {
-    pub along: f64,
-    pub pushes: Factors,
+pub struct TrialStep {
+    pub scale: f64,
+    pub coefficients: SlotValues,
 }
 
-/// Minimizes from the trials of `vectors` with at most `steps` evaluations and leaves the best points seen in their `x`.
+/// Minimizes from the trials of `vectors` with at most `steps` evaluations, and leaves the best points in their `x`.
 ///
-/// `on_step(picture, evaluation, loss)` hears of each, counted from 1, and may end it for that picture. An outcome for each
-/// picture.
+/// `on_step(picture, evaluation, loss)` is called after each evaluation, counted from 1, and may end it for that
+/// picture. Returns one outcome for each picture.
 ///
 /// # Errors
-/// When losses cannot be had: then there is no result for any.
+/// When the device refuses: then no picture has a result.
 pub fn minimize<V: Vectors>(
     optimizer: Optimizer,
     steps: usize,
@@ -168,67 +175,68 @@ pub fn minimize<V: Vectors>(
     }
 }
 
-/// One picture's way, as far as it has come.
-struct Walk {
+/// How far the optimization of one picture has come.
+struct Progress {
+    /// The loss of the start.
     first: Loss,
-    here: Loss,
-    ended: Option<Result<(), OptimError>>,
+    /// The loss of the best point, `x`.
+    best: Loss,
+    ended: Option<Result<(), StylizeError>>,
 }
 
-impl Walk {
+impl Progress {
     fn new(first: Loss) -> Self {
-        let ended = (!first.is_finite()).then_some(Err(OptimError::NotFinite));
-        Self { first, here: first, ended }
+        let ended = (!first.is_finite()).then_some(Err(StylizeError::LossNotFinite));
+        Self { first, best: first, ended }
     }
 
-    fn goes_on(&self) -> bool {
+    fn is_running(&self) -> bool {
         self.ended.is_none()
     }
 
-    /// Ends where `told` says so, unless it has ended by itself.
-    fn heed(&mut self, told: ControlFlow<()>) {
-        if told.is_break() {
-            self.ended.get_or_insert(Err(OptimError::Stopped));
+    /// Ends if the answer of `on_step` says so, unless it has already ended.
+    fn note_stop(&mut self, answer: ControlFlow<()>) {
+        if answer.is_break() {
+            self.ended.get_or_insert(Err(StylizeError::Stopped));
         }
     }
 
     fn outcome(self) -> Outcome {
-        self.ended.unwrap_or(Ok(())).map(|()| (self.first, self.here))
+        self.ended.unwrap_or(Ok(())).map(|()| (self.first, self.best))
     }
 }
 
-/// One picture's way under L-BFGS and what it remembers of it.
+/// L-BFGS of one picture.
 struct Lbfgs {
-    walk: Walk,
-    /// Slots of the remembered pairs, the newest last.
+    progress: Progress,
+    /// The slots of all pairs, the newest last.
     pairs: Vec<usize>,
     /// `s_i.y_j`
-    sy: [Factors; SLOTS],
+    sy: [SlotValues; SLOTS],
     /// `s_i.g`
-    sg: Factors,
-    /// Of the loss along the step of length 1.
+    sg: SlotValues,
+    /// The slope of the loss along the step, at length 0.
     slope: f64,
-    /// Of the trial; `None` until it is known which way to go.
+    /// The length of the trial, in units of the step; `None` before the direction is known.
     length: Option<f64>,
 }
 
 impl Lbfgs {
-    fn new(walk: Walk) -> Self {
-        Self { walk, pairs: Vec::new(), sy: [[0.0; SLOTS]; SLOTS], sg: [0.0; SLOTS], slope: 0.0, length: None }
+    fn new(progress: Progress) -> Self {
+        Self { progress, pairs: Vec::new(), sy: [[0.0; SLOTS]; SLOTS], sg: [0.0; SLOTS], slope: 0.0, length: None }
     }
 
-    /// A slot that holds no pair.
-    fn free(&self) -> usize {
+    fn free_slot(&self) -> usize {
         (0..SLOTS).find(|slot| !self.pairs.contains(slot)).unwrap_or_default()
     }
 
-    /// Takes up the pair in `slot`, if the curvature along it is positive.
-    fn remember(&mut self, slot: usize, told: &Remembered) {
-        self.sg = told.sg;
-        for (row, value) in self.sy.iter_mut().zip(told.sy) {
+    /// Keeps the pair in `slot` if the curvature along it is positive.
+    fn add_pair(&mut self, slot: usize, products: &PairProducts) {
+        self.sg = products.sg;
+        for (row, value) in self.sy.iter_mut().zip(products.sy) {
             row[slot] = value;
         }
-        if told.sy[slot] <= 1e-10 * told.yy {
+        if products.sy[slot] <= 1e-10 * products.yy {
             return;
         }
         if self.pairs.len() == HISTORY {
@@ -237,80 +245,81 @@ impl Lbfgs {
         self.pairs.push(slot);
     }
 
-    fn forget(&mut self) {
+    fn forget_pairs(&mut self) {
         self.pairs.clear();
         self.length = None;
     }
 
-    /// The first loop.
-    fn bend(&self) -> Bend {
-        let mut pulls = [0.0; SLOTS];
+    fn first_loop(&self) -> FirstLoop {
+        let mut alpha = [0.0; SLOTS];
         for (at, &i) in self.pairs.iter().enumerate().rev() {
-            let newer: f64 = self.pairs[at + 1..].iter().map(|&j| pulls[j] * self.sy[i][j]).sum();
-            pulls[i] = (-self.sg[i] - newer) / self.sy[i][i];
+            let newer: f64 = self.pairs[at + 1..].iter().map(|&j| alpha[j] * self.sy[i][j]).sum();
+            alpha[i] = (-self.sg[i] - newer) / self.sy[i][i];
         }
-        Bend { pulls, newest: self.pairs.last().copied() }
+        FirstLoop { alpha, newest: self.pairs.last().copied() }
     }
 
-    /// The second loop, and how far to go; `None` where the memory misled, which then is gone.
-    fn aim(&mut self, Bend { pulls, newest }: &Bend, bent: &Bent) -> Option<Move> {
-        if !self.walk.goes_on() {
-            return Some(Move::default());
+    /// The step to the next trial; `None` if the pairs gave no direction in which the loss falls. They are forgotten
+    /// then.
+    fn second_loop(&mut self, FirstLoop { alpha, newest }: &FirstLoop, r: &Preconditioned) -> Option<TrialStep> {
+        if !self.progress.is_running() {
+            return Some(TrialStep::default());
         }
         // The scale of `M` that the newest pair shows (Nocedal and Wright 2006, equation 7.20, there for `M = I`).
-        let scale = newest.map_or(1.0, |newest| self.sy[newest][newest] / bent.ymy);
-        let mut pushes = [0.0; SLOTS];
+        let scale = newest.map_or(1.0, |newest| self.sy[newest][newest] / r.ymy);
+        let mut coefficients = [0.0; SLOTS];
         for (at, &i) in self.pairs.iter().enumerate() {
-            let older: f64 = self.pairs[..at].iter().map(|&j| pushes[j] * self.sy[j][i]).sum();
-            pushes[i] = pulls[i] - (scale * bent.yr[i] + older) / self.sy[i][i];
+            let older: f64 = self.pairs[..at].iter().map(|&j| coefficients[j] * self.sy[j][i]).sum();
+            coefficients[i] = alpha[i] - (scale * r.yr[i] + older) / self.sy[i][i];
         }
-        self.slope = scale * bent.rg + pushes.iter().zip(&self.sg).map(|(push, sg)| push * sg).sum::<f64>();
+        self.slope = scale * r.rg + coefficients.iter().zip(&self.sg).map(|(c, sg)| c * sg).sum::<f64>();
         let falls = self.slope < 0.0 && self.slope.is_finite();
         if !falls && !self.pairs.is_empty() {
-            self.forget();
+            self.forget_pairs();
             return None;
         }
         if !falls {
-            self.walk.ended = Some(if self.slope == 0.0 { Ok(()) } else { Err(OptimError::NotFinite) });
-            return Some(Move::default());
+            self.progress.ended = Some(if self.slope == 0.0 { Ok(()) } else { Err(StylizeError::LossNotFinite) });
+            return Some(TrialStep::default());
         }
-        // Without memory the length of the gradient means nothing; begin with a step that the eye would not see.
-        let full = if self.pairs.is_empty() { FIRST_STEP / bent.mean_square.sqrt() } else { OVERSTEP };
+        // Without pairs the length of the gradient means nothing, so the first step is one that is not visible.
+        let full = if self.pairs.is_empty() { FIRST_STEP / r.mean_square.sqrt() } else { OVERSTEP };
         let length = *self.length.get_or_insert(full);
-        Some(Move { along: length * scale, pushes: pushes.map(|push| length * push) })
+        Some(TrialStep { scale: length * scale, coefficients: coefficients.map(|c| length * c) })
     }
 
-    /// Whether the trial becomes the place, its loss being `there`; if not, the next one is shorter.
-    fn accepts(&mut self, there: Loss) -> bool {
-        let Some(length) = self.length.filter(|_| self.walk.goes_on()) else { return false };
-        if there.is_finite() && there.total <= self.walk.here.total + ARMIJO * length * self.slope {
-            self.walk.here = there;
+    /// Whether the trial, whose loss is `trial`, becomes `x`. If not, the next trial is shorter.
+    fn accept(&mut self, trial: Loss) -> bool {
+        let Some(length) = self.length.filter(|_| self.progress.is_running()) else { return false };
+        let best = self.progress.best.total;
+        if trial.is_finite() && trial.total <= best + ARMIJO * length * self.slope {
+            self.progress.best = trial;
             self.length = None;
             return true;
         }
-        let shorter = shorten(length, self.slope, self.walk.here.total, there.total);
+        let shorter = shorten(length, self.slope, best, trial.total);
         if shorter >= LEAST_STEP {
             self.length = Some(shorter);
         } else if self.pairs.is_empty() {
-            self.walk.ended = Some(Ok(()));
+            self.progress.ended = Some(Ok(()));
         } else {
-            self.forget();
+            self.forget_pairs();
         }
         false
     }
 }
 
-/// The minimum of the parabola through the loss and slope at 0 and the loss at `length`, kept within a tenth and a half
-/// of it (Nocedal and Wright 2006, equation 3.58).
-fn shorten(length: f64, slope: f64, here: f64, there: f64) -> f64 {
-    if !there.is_finite() {
+/// The minimum of the parabola through loss and slope at length 0, `best` and `slope`, and the loss at `length`,
+/// `trial`. It is kept between a tenth and a half of `length` (Nocedal and Wright 2006, equation 3.58).
+fn shorten(length: f64, slope: f64, best: f64, trial: f64) -> f64 {
+    if !trial.is_finite() {
         return length * 0.1;
     }
-    let minimum = -slope * length * length / (2.0 * (there - here - slope * length));
+    let minimum = -slope * length * length / (2.0 * (trial - best - slope * length));
     minimum.clamp(0.1 * length, 0.5 * length)
 }
 
-/// L-BFGS whose steps shrink until the loss falls enough, and which starts over when its memory misleads it.
+/// L-BFGS with a line search that backtracks. It starts over where its pairs give no direction in which the loss falls.
 fn lbfgs<V: Vectors>(
     steps: usize,
     vectors: &mut V,
@@ -319,41 +328,41 @@ fn lbfgs<V: Vectors>(
     let mut all: Vec<Lbfgs> = Vec::new();
     for evaluation in 1..=steps {
         let losses = vectors.evaluate()?;
-        // Whoever ends with this evaluation is heard of once more.
-        let mut heard: Vec<bool> = all.iter().map(|one| one.walk.goes_on()).collect();
-        heard.resize(losses.len(), true);
+        // The evaluation that ends a picture is still reported.
+        let mut reported: Vec<bool> = all.iter().map(|one| one.progress.is_running()).collect();
+        reported.resize(losses.len(), true);
         let slots: Vec<Option<usize>> = if all.is_empty() {
-            all = losses.iter().map(|&loss| Lbfgs::new(Walk::new(loss))).collect();
+            all = losses.iter().map(|&loss| Lbfgs::new(Progress::new(loss))).collect();
             vec![Some(0); losses.len()]
         } else {
-            all.iter_mut().zip(&losses).map(|(one, &there)| one.accepts(there).then(|| one.free())).collect()
+            all.iter_mut().zip(&losses).map(|(one, &trial)| one.accept(trial).then(|| one.free_slot())).collect()
         };
-        for (picture, (one, &loss)) in all.iter_mut().zip(&losses).enumerate().filter(|&(picture, _)| heard[picture]) {
-            one.walk.heed(on_step(picture, evaluation, loss));
+        for (picture, (one, &loss)) in all.iter_mut().zip(&losses).enumerate().filter(|&(n, _)| reported[n]) {
+            one.progress.note_stop(on_step(picture, evaluation, loss));
         }
-        let told = vectors.remember(&slots)?;
-        vectors.keep(&slots.iter().map(Option::is_some).collect::<Vec<_>>())?;
-        for ((one, slot), told) in all.iter_mut().zip(slots).zip(&told) {
-            slot.into_iter().for_each(|slot| one.remember(slot, told));
+        let products = vectors.store_pairs(&slots)?;
+        vectors.accept(&slots.iter().map(Option::is_some).collect::<Vec<_>>())?;
+        for ((one, slot), products) in all.iter_mut().zip(slots).zip(&products) {
+            slot.into_iter().for_each(|slot| one.add_pair(slot, products));
         }
-        if evaluation == steps || !aim(vectors, &mut all)? {
+        if evaluation == steps || !next_trials(vectors, &mut all)? {
             break;
         }
     }
-    Ok(all.into_iter().map(|one| one.walk.outcome()).collect())
+    Ok(all.into_iter().map(|one| one.progress.outcome()).collect())
 }
 
-/// Sends all trials off; whether any goes on.
-fn aim<V: Vectors>(vectors: &mut V, all: &mut [Lbfgs]) -> Result<bool, V::Error> {
-    while all.iter().any(|one| one.walk.goes_on()) {
-        let bends: Vec<Bend> = all.iter().map(Lbfgs::bend).collect();
-        let bent = vectors.bend(&bends)?;
-        let moves = all.iter_mut().zip(bends.iter().zip(&bent)).map(|(one, (bend, bent))| one.aim(bend, bent));
-        // Where one has forgotten, all look again, and the others see what they saw.
-        let moves: Vec<Option<Move>> = moves.collect();
-        if let Some(moves) = moves.into_iter().collect::<Option<Vec<_>>>() {
-            vectors.advance(&moves)?;
-            return Ok(all.iter().any(|one| one.walk.goes_on()));
+/// Sets the next trials. Returns whether any picture is still running.
+fn next_trials<V: Vectors>(vectors: &mut V, all: &mut [Lbfgs]) -> Result<bool, V::Error> {
+    while all.iter().any(|one| one.progress.is_running()) {
+        let loops: Vec<FirstLoop> = all.iter().map(Lbfgs::first_loop).collect();
+        let r = vectors.precondition(&loops)?;
+        let steps = all.iter_mut().zip(loops.iter().zip(&r)).map(|(one, (first, r))| one.second_loop(first, r));
+        // All pictures are asked again if one has forgotten its pairs. The others give the same answer.
+        let steps: Vec<Option<TrialStep>> = steps.collect();
+        if let Some(steps) = steps.into_iter().collect::<Option<Vec<_>>>() {
+            vectors.set_trials(&steps)?;
+            return Ok(all.iter().any(|one| one.progress.is_running()));
         }
     }
     Ok(false)
@@ -365,31 +374,31 @@ fn adam<V: Vectors>(
     vectors: &mut V,
     mut on_step: impl FnMut(usize, usize, Loss) -> ControlFlow<()>,
 ) -> Result<Vec<Outcome>, V::Error> {
-    let mut all: Vec<Walk> = Vec::new();
+    let mut all: Vec<Progress> = Vec::new();
     for evaluation in 1..=steps {
         let losses = vectors.evaluate()?;
         if all.is_empty() {
-            all = losses.iter().map(|&loss| Walk::new(loss)).collect();
+            all = losses.iter().map(|&loss| Progress::new(loss)).collect();
         }
-        let mut better = vec![evaluation == 1; losses.len()];
-        for (picture, (walk, &loss)) in all.iter_mut().zip(&losses).enumerate() {
-            if evaluation > 1 && !walk.goes_on() {
+        let mut accepted = vec![evaluation == 1; losses.len()];
+        for (picture, (progress, &loss)) in all.iter_mut().zip(&losses).enumerate() {
+            if evaluation > 1 && !progress.is_running() {
                 continue;
             }
-            walk.heed(on_step(picture, evaluation, loss));
+            progress.note_stop(on_step(picture, evaluation, loss));
             if !loss.is_finite() {
-                walk.ended.get_or_insert(Ok(()));
-            } else if loss.total < walk.here.total {
-                (walk.here, better[picture]) = (loss, true);
+                progress.ended.get_or_insert(Ok(()));
+            } else if loss.total < progress.best.total {
+                (progress.best, accepted[picture]) = (loss, true);
             }
         }
-        vectors.keep(&better)?;
-        if evaluation == steps || !all.iter().any(Walk::goes_on) {
+        vectors.accept(&accepted)?;
+        if evaluation == steps || !all.iter().any(Progress::is_running) {
             break;
         }
-        vectors.descend(evaluation)?;
+        vectors.adam_step(evaluation)?;
     }
-    Ok(all.into_iter().map(Walk::outcome).collect())
+    Ok(all.into_iter().map(Progress::outcome).collect())
 }
 
 #[cfg(test)]
@@ -397,15 +406,15 @@ mod tests {
     use super::*;
     use crate::nst::optim::slices;
 
-    /// From `x`, which becomes the best point seen.
+    /// Minimizes from `x`, which becomes the best point.
     fn minimize(
         optimizer: Optimizer,
         steps: usize,
         x: &mut Vec<f32>,
         precondition: impl Fn(Vec<f32>, &[f32]) -> Vec<f32>,
-        evaluate: impl FnMut(&[f32], &mut [f32]) -> Result<Loss, String>,
+        evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
         on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
-    ) -> Result<(Loss, Loss), OptimError> {
+    ) -> Outcome {
         let (best, losses) = slices::minimize(optimizer, steps, x.clone(), evaluate, precondition, on_step)?;
         *x = best;
         Ok(losses)
@@ -415,12 +424,12 @@ mod tests {
         x
     }
 
-    fn loss(total: f64) -> Result<Loss, String> {
-        Ok(Loss { total, content: 0.0, style: 0.0, tv: 0.0 })
+    fn loss(total: f64) -> Loss {
+        Loss { total, content: 0.0, style: 0.0, tv: 0.0 }
     }
 
     /// A long narrow valley: `sum k (x_k - 1)^2`.
-    fn valley(x: &[f32], gradient: &mut [f32]) -> Result<Loss, String> {
+    fn valley(x: &[f32], gradient: &mut [f32]) -> Loss {
         let mut total = 0.0;
         for (k, (x, g)) in x.iter().zip(gradient).enumerate() {
             let (curvature, off) = ((k + 1) as f64, *x as f64 - 1.0);
@@ -430,8 +439,8 @@ mod tests {
         loss(total)
     }
 
-    /// Rosenbrock's curved valley.
-    fn banana(x: &[f32], gradient: &mut [f32]) -> Result<Loss, String> {
+    /// Rosenbrock's curved valley in two values.
+    fn rosenbrock(x: &[f32], gradient: &mut [f32]) -> Loss {
         let (a, b) = (x[0] as f64, x[1] as f64);
         gradient[0] = (-2.0 * (1.0 - a) - 400.0 * a * (b - a * a)) as f32;
         gradient[1] = (200.0 * (b - a * a)) as f32;
@@ -439,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn lbfgs_finds_the_bottom_of_valleys_straight_and_curved() {
+    fn lbfgs_finds_the_minimum_of_a_narrow_and_of_a_curved_valley() {
         let mut x = vec![0.0; 50];
         let (first, last) =
             minimize(Optimizer::Lbfgs, 60, &mut x, plain, valley, |_, _| ControlFlow::Continue(())).unwrap();
@@ -448,7 +457,7 @@ mod tests {
         assert!(x.iter().all(|v| (v - 1.0).abs() < 1e-2));
         let mut x = vec![-1.2, 1.0];
         let (_, last) =
-            minimize(Optimizer::Lbfgs, 120, &mut x, plain, banana, |_, _| ControlFlow::Continue(())).unwrap();
+            minimize(Optimizer::Lbfgs, 120, &mut x, plain, rosenbrock, |_, _| ControlFlow::Continue(())).unwrap();
         assert!(last.total < 1e-4, "{}", last.total);
     }
 
@@ -466,27 +475,27 @@ mod tests {
     }
 
     #[test]
-    fn the_result_is_the_best_point_seen_and_no_step_is_over_the_budget() {
+    fn the_result_is_the_best_point_and_evaluations_stay_within_their_number() {
         for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
             for steps in [1, 2, 5, 17] {
-                let mut seen = Vec::new();
+                let mut reported = Vec::new();
                 let mut x = vec![-1.2, 1.0];
                 let on_step = |n, loss| {
-                    seen.push((n, loss));
+                    reported.push((n, loss));
                     ControlFlow::Continue(())
                 };
-                let (first, last) = minimize(optimizer, steps, &mut x, plain, banana, on_step).unwrap();
-                assert_eq!(seen.iter().map(|(n, _)| *n).collect::<Vec<_>>(), (1..=steps).collect::<Vec<_>>());
-                assert_eq!(first, seen[0].1);
-                let best = seen.iter().map(|(_, loss)| loss.total).fold(f64::INFINITY, f64::min);
+                let (first, last) = minimize(optimizer, steps, &mut x, plain, rosenbrock, on_step).unwrap();
+                assert_eq!(reported.iter().map(|(n, _)| *n).collect::<Vec<_>>(), (1..=steps).collect::<Vec<_>>());
+                assert_eq!(first, reported[0].1);
+                let best = reported.iter().map(|(_, loss)| loss.total).fold(f64::INFINITY, f64::min);
                 assert_eq!(last.total, best, "{optimizer:?} {steps}");
-                assert_eq!(banana(&x, &mut [0.0; 2]).unwrap().total, best, "{optimizer:?} {steps}");
+                assert_eq!(rosenbrock(&x, &mut [0.0; 2]).total, best, "{optimizer:?} {steps}");
             }
         }
     }
 
     #[test]
-    fn adam_goes_downhill() {
+    fn adam_lowers_the_loss() {
         let mut x = vec![0.0; 50];
         let (first, last) =
             minimize(Optimizer::Adam, 100, &mut x, plain, valley, |_, _| ControlFlow::Continue(())).unwrap();
@@ -494,16 +503,16 @@ mod tests {
     }
 
     #[test]
-    fn a_start_without_a_loss_is_an_error_and_a_cliff_on_the_way_is_avoided() {
+    fn a_start_whose_loss_is_not_finite_is_an_error_and_a_later_point_like_that_is_left() {
         for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
-            let nowhere = |_: &[f32], _: &mut [f32]| loss(f64::NAN);
-            let mut heard = 0;
+            let not_finite = |_: &[f32], _: &mut [f32]| loss(f64::NAN);
+            let mut last_reported = 0;
             let on_step = |n, _| {
-                heard = n;
+                last_reported = n;
                 ControlFlow::Continue(())
             };
-            let ended = minimize(optimizer, 9, &mut vec![0.0; 3], plain, nowhere, on_step);
-            assert_eq!((ended, heard), (Err(OptimError::NotFinite), 1));
+            let ended = minimize(optimizer, 9, &mut vec![0.0; 3], plain, not_finite, on_step);
+            assert_eq!((ended, last_reported), (Err(StylizeError::LossNotFinite), 1));
             let cliff = |x: &[f32], gradient: &mut [f32]| match x[0] {
                 ..0.6 => valley(x, gradient),
                 _ => {
@@ -519,28 +528,15 @@ mod tests {
     }
 
     #[test]
-    fn who_hears_of_the_steps_can_end_them() {
+    fn the_caller_can_end_it_after_any_evaluation() {
         for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
-            let mut heard = 0;
+            let mut last_reported = 0;
             let on_step = |n, _| {
-                heard = n;
+                last_reported = n;
                 if n < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             };
-            assert_eq!(minimize(optimizer, 9, &mut vec![0.0; 3], plain, valley, on_step), Err(OptimError::Stopped));
-            assert_eq!(heard, 3);
-        }
-    }
-
-    #[test]
-    fn a_loss_that_cannot_be_had_ends_it_with_the_reason() {
-        for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
-            let mut left = 3;
-            let unplugged = |x: &[f32], gradient: &mut [f32]| {
-                left -= 1;
-                if left > 0 { valley(x, gradient) } else { Err("unplugged".into()) }
-            };
-            let ended = minimize(optimizer, 9, &mut vec![0.0; 3], plain, unplugged, |_, _| ControlFlow::Continue(()));
-            assert_eq!(ended, Err(OptimError::Evaluation("unplugged".into())));
+            assert_eq!(minimize(optimizer, 9, &mut vec![0.0; 3], plain, valley, on_step), Err(StylizeError::Stopped));
+            assert_eq!(last_reported, 3);
         }
     }
 }

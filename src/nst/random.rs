@@ -1,6 +1,6 @@
-//! Seeded numbers.
+//! Seeded random numbers.
 
-/// SplitMix64 (Steele, Lea and Flood 2014): any seed will do, also small ones and neighbours.
+/// SplitMix64 (Steele, Lea and Flood 2014). Any seed gives a good sequence, small and consecutive ones too.
 pub struct Random(u64);
 
 impl Random {

@@ -147,7 +147,9 @@ impl Stylizer {
         }
         let mut guard = None;
         if self.settings.guard && !content.boxes.is_empty() {
-            let stages = |result: &Pixels| Ok(guard::relight([plain()?, &content.pixels], result));
+            let stages = |result: &Pixels| -> Result<_, StylizeError> {
+                Ok(guard::relight([plain()?, &content.pixels], result))
+            };
             guard = Some(guard::protect(&content.pixels, stages, &mut pixels, &content.boxes)?);
         }
         if let Some(precipitation) = precipitation {
@@ -176,7 +178,7 @@ impl Stylizer {
         let mut out = match self.settings.render {
             Render::Photoreal => {
                 let full = network_input(&self.settings, content).into_owned();
-                self.network.photoreal(small, optimized, full, self.settings.padding).map_err(StylizeError::device)?
+                self.network.photoreal(small, optimized, full, self.settings.padding)?
             }
             Render::Pixels => resized(&self.settings, optimized, content.size()),
         };
@@ -197,7 +199,7 @@ fn blend(result: &mut Pixels, content: &Pixels, strength: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nst::backend::batcher::BatchLimit;
+    use crate::nst::backend::limit::BatchLimit;
     use crate::nst::kernels::simd::Isa;
     use crate::nst::layers::{Padding, Pool, Tap};
     use crate::nst::network::tensors::Precision;
@@ -429,12 +431,12 @@ mod tests {
             ..settings()
         };
         let adam = Settings { render: Render::Pixels, optimizer: Optimizer::Adam, ..settings() };
-        let metric = Settings { render: Render::Pixels, steps: 8, ..settings() };
+        let preconditioned = Settings { render: Render::Pixels, steps: 8, ..settings() };
         // Average pools: where a grey start is cut off at black, all values of a pool's window are equal except for
         // rounding, and rounding would decide which of them gets the gradient of a maximum.
         let pool = Pool::Avg;
         let tiles = Settings { padding: Padding::Wrap, keep_colours: true, pool, steps: 6, ..settings() };
-        for settings in [Settings { steps: 12, ..settings() }, everything, adam, metric, tiles] {
+        for settings in [Settings { steps: 12, ..settings() }, everything, adam, preconditioned, tiles] {
             let backbone = Backbone::random([16; 5], loss::deepest_tap(&settings).unwrap());
             let tensors = Device::Tensors {
                 device: candle_core::Device::Cpu,

@@ -1,8 +1,12 @@
-//! What the engine's tests share.
+//! Pictures, numbers and comparisons that several tests of the engine use.
 
 use crate::nst::kernels::simd::LANES;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::plane::Plane;
+use crate::nst::scene::Scene;
+use crate::nst::scene::regions::Regions;
+use crate::nst::settings::RegionKind;
 
 /// A seeded source of numbers.
 pub struct Random(pub u64);
@@ -14,7 +18,7 @@ impl Random {
         (self.0 >> 40) as f32 / (1 << 24) as f32
     }
 
-    /// About normal: mean 0, variance 1.
+    /// `count` values, approximately normal, with mean 0 and variance 1.
     pub fn normal(&mut self, count: usize) -> Vec<f32> {
         (0..count).map(|_| ((0..6).map(|_| self.uniform()).sum::<f32>() - 3.0) * std::f32::consts::SQRT_2).collect()
     }
@@ -30,6 +34,13 @@ pub fn colourful(seed: u64, shift: f32) -> Pixels {
         })
         .collect();
     Pixels::new(Size { height: 64, width: 64 }, data)
+}
+
+/// A region of sky with a soft lower border near `row`, and the rest.
+pub fn sky_above(size: Size, row: f32) -> Regions {
+    let sky = Plane::from_fn(size, |y, x| (row + 0.1 * x as f32 - y as f32).clamp(0.0, 1.0));
+    let scene = Scene { sky: Some(sky), depth: Plane::filled(size, 1.0) };
+    Regions::of(&RegionKind::Scene, size, &scene, &[])
 }
 
 /// `[channels][pixels]` to blocked.
@@ -49,13 +60,13 @@ pub fn unblock(blocked: &[f32], channels: usize) -> Vec<f32> {
     (0..blocked.len()).map(at).collect()
 }
 
-/// Fails when any value is further than `tolerance` from the expected, relative to the largest expected.
+/// Fails if a value differs from the expected one by more than `tolerance` times the largest expected value.
 #[track_caller]
 pub fn assert_close(actual: &[f32], expected: &[f32], tolerance: f32, what: &str) {
     assert_eq!(actual.len(), expected.len(), "{what}: lengths");
     let scale = expected.iter().fold(0.0_f32, |top, v| top.max(v.abs()));
     let worst = actual.iter().zip(expected).map(|(a, e)| (a - e).abs()).fold(0.0, |top: f32, d| {
-        // NaN must win here, and `f32::max` would drop it.
+        // Not `f32::max`, which drops NaN.
         if d > top || d.is_nan() { d } else { top }
     });
     assert!(worst <= tolerance * scale, "{what}: off by {worst} at a scale of {scale}");

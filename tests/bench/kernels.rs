@@ -1,20 +1,21 @@
-//! `cargo bench`: every convolution of VGG19 in both directions, the Gram products, one whole evaluation, L-BFGS' own work
-//! and the render.
+//! `cargo bench`: all convolutions of VGG19 in both directions, Gram products, one whole evaluation, the work of L-BFGS
+//! itself, and the render.
 //!
-//! Sizes are those of a 256x256 picture unless a name says another; `augment bench` measures whole frames of any size.
+//! Sizes are those of a 256x256 picture, unless a name says another. `augment bench` measures whole frames of any size.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
 
 use augment::nst::kernels::aligned::Aligned;
 use augment::nst::kernels::conv::first::{First, Padded};
+use augment::nst::kernels::conv::sink::Store;
+use augment::nst::kernels::conv::source::Plain;
 use augment::nst::kernels::conv::winograd::Winograd;
-use augment::nst::kernels::conv::{Plain, Store};
 use augment::nst::kernels::gram;
 use augment::nst::kernels::parallel::Shared;
 use augment::nst::kernels::simd::{Isa, LANES};
 use augment::nst::layers::{Padding, Pool};
 use augment::nst::loss;
-use augment::nst::loss::slices::Evaluator;
+use augment::nst::loss::slices::CpuEvaluator;
 use augment::nst::loss::{Guides, Loss};
 use augment::nst::network::backbone::Backbone;
 use augment::nst::network::trunk::Trunk;
@@ -30,7 +31,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 const SIDE: usize = 256;
-/// Inputs, outputs and how often the side was halved, for every shape of VGG19 behind the first.
+
+/// Inputs, outputs and the number of halvings of the side, for each shape of VGG19 after the first.
 const LAYERS: [(&str, usize, usize, u32); 8] = [
     ("conv1_2", 64, 64, 0),
     ("conv2_1", 64, 128, 1),
@@ -67,7 +69,7 @@ fn convolutions(c: &mut Criterion) {
             let data = values(inputs * size.pixels());
             let mut out = Aligned::zeros(outputs * size.pixels());
             let mut scratch: Vec<_> = (0..rayon::current_num_threads()).map(|_| Default::default()).collect();
-            // Multiplications and additions of the direct convolution, whatever Winograd saves of them.
+            // Multiplications and additions of the direct convolution. Winograd's needs fewer.
             group.throughput(Throughput::Elements((18 * inputs * outputs * size.pixels()) as u64));
             group.bench_function(format!("{name} {direction}"), |b| {
                 b.iter(|| {
@@ -114,18 +116,18 @@ fn evaluation(c: &mut Criterion) {
     let settings = Settings::default();
     let deepest = loss::deepest_tap(&settings).unwrap();
     let trunk = Trunk::new(&Backbone::builtin(deepest).unwrap(), deepest, Pool::Max, isa).unwrap();
-    let mut evaluator = Evaluator::new(&trunk, &settings, size);
+    let mut evaluator = CpuEvaluator::new(&trunk, &settings, size);
     let pixels = values(3 * size.pixels());
     let guides = Guides::new(&Regions::whole(size));
-    let (content, style) =
-        (evaluator.content_target(&pixels), evaluator.style_target(&vec![0.5; pixels.len()], &guides));
+    let style = evaluator.style_target(&vec![0.5; pixels.len()], &guides);
+    let mut objective = evaluator.objective(&pixels, &style, guides);
     let mut gradient = vec![0.0; pixels.len()];
     c.bench_function(&format!("evaluation {isa}/builtin {SIDE}"), |b| {
-        b.iter(|| evaluator.evaluate(&content, &style, &guides, black_box(&pixels), &mut gradient));
+        b.iter(|| objective.evaluate(black_box(&pixels), &mut gradient));
     });
 }
 
-/// Ten evaluations that cost nothing.
+/// L-BFGS over ten evaluations that cost almost nothing.
 fn optimizer(c: &mut Criterion) {
     const EVALUATIONS: usize = 10;
     let size = Size { height: 216, width: 384 };
@@ -137,7 +139,7 @@ fn optimizer(c: &mut Criterion) {
             let evaluate = |x: &[f32], gradient: &mut [f32]| {
                 gradient.iter_mut().zip(x).enumerate().for_each(|(n, (g, x))| *g = x * (n % 7 + 1) as f32);
                 total -= 1.0;
-                Ok(loss(total))
+                loss(total)
             };
             let go_on = |_, _| ControlFlow::Continue(());
             slices::minimize(Optimizer::Lbfgs, EVALUATIONS, start.to_vec(), evaluate, |x, _| x, go_on).unwrap()

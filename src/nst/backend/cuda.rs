@@ -3,10 +3,11 @@
 use crate::nst::backend::device::Device;
 use crate::nst::network::tensors::Precision;
 
-/// The GPU number `index`, tried out with one small convolution.
+/// Opens the GPU number `index` and tries it with one small convolution.
 ///
 /// # Errors
-/// Why there is none, or why it cannot be used: the driver, the index, the compute capability or a missing part of cuDNN.
+/// When this build has no CUDA, no driver answers, there is no such GPU, its compute capability is too low, or a part
+/// of cuDNN is missing; the message says which.
 pub fn open(index: usize, precision: Precision) -> Result<Device, String> {
     platform::open(index, precision)
 }
@@ -23,18 +24,18 @@ mod platform {
 #[cfg(feature = "cuda")]
 mod platform {
     use super::{Device, Precision};
-    use crate::nst::backend::batcher::BatchLimit;
+    use crate::nst::backend::limit::BatchLimit;
     use candle_core::cuda_backend::cudarc::driver::{CudaContext, DriverError, result, sys};
     use candle_core::{DType, Tensor};
     use std::fmt::Display;
     use std::sync::Arc;
 
-    /// Pictures of a batch at most: larger ones fill the device no better.
+    /// The largest number of pictures in a batch. Larger batches use the device no better.
     const BATCH: usize = 16;
 
-    /// About what a pixel takes while its picture is evaluated with VGG19 up to relu5_1, in bytes: 1,200 of activations, as
-    /// much again for what the first block passes back, and as much twice for the convolutions' own. What does not fit all the
-    /// same is found by trying.
+    /// Approximate bytes per pixel of an evaluation with VGG19 up to relu5_1: 1,200 for the activations, as much for
+    /// the gradients of the first block, and twice as much for the work memory of the convolutions. A batch that still
+    /// does not fit is halved.
     const PIXEL: usize = 6 << 10;
 
     /// The first compute capability whose tensor cores take bf16.
@@ -61,20 +62,21 @@ mod platform {
         Ok(Device::Tensors { device, name: format!("cuda:{index} {name}"), precision, limit })
     }
 
-    /// Has the driver keep what is freed: by default it gives memory back at every synchronization, and each evaluation
-    /// would ask for gigabytes anew.
+    /// Tells the driver to keep freed memory. By default it gives memory back at every synchronization, and each
+    /// evaluation would allocate gigabytes again.
     fn keep_memory(context: &CudaContext) -> Result<(), DriverError> {
         let mut threshold = u64::MAX;
         let name = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-        // SAFETY: the device is the context's own, its default pool lives as long as it does, and the threshold is of 64 bits.
+        // SAFETY: the device is that of the context, its default pool lives as long as the device, and the attribute is
+        // a 64-bit number, which the driver copies.
         unsafe {
             let pool = result::device::get_default_mem_pool(context.cu_device())?;
             result::mem_pool::set_attribute(pool, name, (&raw mut threshold).cast())
         }
     }
 
-    /// One small convolution: a build for other GPUs, or a cuDNN of which a part is missing, shows here and not in every
-    /// frame.
+    /// Computes one small convolution, so that a build for other GPUs, or a missing part of cuDNN, is found here and
+    /// not in every picture.
     fn try_out(device: &candle_core::Device, precision: Precision) -> candle_core::Result<()> {
         let ones = |shape: [usize; 4]| Tensor::ones(&shape, precision.stored(), device);
         let sums = ones([1, 16, 8, 8])?.conv2d(&ones([16, 16, 3, 3])?, 1, 1, 1, 1)?.relu()?.to_dtype(DType::F32)?;

@@ -1,17 +1,17 @@
-//! What a network runs on.
+//! The choice between the CPU's kernels and a device of Candle's.
 
-use crate::nst::backend::batcher::BatchLimit;
+use crate::nst::backend::limit::BatchLimit;
 use crate::nst::kernels::simd::Isa;
 use crate::nst::network::tensors::Precision;
 use std::fmt;
 use std::sync::Arc;
 
-/// On what a network runs.
+/// What a network runs on.
 #[derive(Clone, Debug)]
 pub enum Device {
-    /// Kernels of this instruction set; each evaluation on the threads that ask for it.
+    /// The kernels for this instruction set. Each evaluation runs on the threads that ask for it.
     Cpu(Isa),
-    /// A device of Candle's, which works on as many pictures at once as `limit` allows.
+    /// A device of Candle's. It works on as many pictures at once as `limit` allows.
     Tensors { device: candle_core::Device, name: String, precision: Precision, limit: Arc<BatchLimit> },
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for Device {
 }
 
 impl Device {
-    /// Candle's own operations on the processor: slow, to compare with.
+    /// Candle's own operations on the CPU: slow, for comparison.
     pub fn candle(precision: Precision) -> Self {
         // Larger batches gain nothing on a processor.
         let limit = Arc::new(BatchLimit::new(2, usize::MAX));

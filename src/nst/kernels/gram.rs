@@ -1,36 +1,44 @@
 //! Gram matrices of blocked activations over a soft region of the picture, and the gradient through them.
 
 use crate::nst::kernels::aligned::Aligned;
-use crate::nst::kernels::conv::{pack_columns, packed_len, product_rows};
+use crate::nst::kernels::conv::product::{Product, pack_columns, packed_len};
 use crate::nst::kernels::parallel::{Shared, each};
 use crate::nst::kernels::simd::{Isa, Kernel, LANES, Lanes};
 use rayon::prelude::*;
+use std::ops::Range;
 
-/// Pieces that the pixels are cut into at most; fixed, so that sums do not depend on the number of threads.
+/// The largest number of pieces that the pixels are cut into. It is fixed, so that sums do not depend on the threads.
 const PIECES: usize = 16;
 
-/// Pixels in a piece at least.
+/// The least number of pixels in a piece.
 const PIECE: usize = 256;
 
-/// Pixels whose products are summed in registers before they go to memory.
+/// Pixels whose products are summed in registers before they are added to memory.
 const RUN: usize = 64;
 
-/// Buffers for Gram matrices of up to `channels`, reused between evaluations.
+/// Buffers that are reused between evaluations.
 pub struct Scratch {
+    /// The sum of each piece: `[PIECES][channels][channels]`.
     partial: Aligned,
+    /// The derivative of the loss with respect to the matrix, packed by [`pack_columns`].
     packed: Aligned,
 }
 
 impl Scratch {
+    /// For matrices of up to `channels`.
     pub fn new(channels: usize) -> Self {
         let matrix = channels * channels;
         Self { partial: Aligned::zeros(PIECES * matrix), packed: Aligned::zeros(packed_len(channels, channels)) }
     }
 
-    /// `G = sum w f f^T / sum w` over the pixels' features `f` and their `weights`, at least 0: `[channels][channels]`.
+    /// Writes `G = sum w f f^T / sum w` to `gram`, `[channels][channels]`: over all pixels, with their features `f`,
+    /// blocked, and `weights` of at least 0.
     ///
-    /// With equal weights this is equation 3 of Gatys et al. 2016 over the number of pixels; others are the guides of
-    /// Gatys et al. 2017, section 4, squared. `features` are blocked; `gram` is overwritten.
+    /// With equal weights this is equation 3 of Gatys et al. 2016, over the number of pixels. Other weights are the
+    /// guides of Gatys et al. 2017, section 4, squared.
+    ///
+    /// # Panics
+    /// When `features` are not blocked, or there is not one weight for each pixel.
     pub fn gram(&mut self, isa: Isa, features: &[f32], channels: usize, weights: &[f32], gram: &mut [f32]) {
         assert!(channels.is_multiple_of(LANES) && features.len().is_multiple_of(channels), "features must be blocked");
         let pixels = features.len() / channels;
@@ -42,25 +50,28 @@ impl Scratch {
         let shared = Shared::new(partial);
         each(pieces, |piece| {
             let range = piece * length..pixels.min((piece + 1) * length);
-            // SAFETY: the piece's own matrix.
+            // SAFETY: `partial` holds a matrix for each piece, and this is the piece's own.
             let out = unsafe { std::slice::from_raw_parts_mut(shared.at(piece * matrix), matrix) };
             out.fill(0.0);
             let out = out.as_mut_ptr();
-            isa.run(Products { features, channels, pixels, weights, range, out });
+            isa.run(PairProducts { features, channels, pixels, weights, range, out });
         });
         let (partial, scale) = (&*partial, 1.0 / total(weights).max(f32::MIN_POSITIVE));
         gram.par_chunks_mut(channels).enumerate().for_each(|(i, row)| {
             for (j, value) in row.iter_mut().enumerate() {
-                // Only blocks on and above the diagonal were computed.
+                // `PairProducts` computes the blocks on and above the diagonal.
                 let at = if i / LANES <= j / LANES { i * channels + j } else { j * channels + i };
                 *value = (0..pieces).map(|piece| partial[piece * matrix + at]).sum::<f32>() * scale;
             }
         });
     }
 
-    /// Adds `w D f` to each pixel's `gradient`, where `D` is the symmetric `[channels][channels]` matrix `d`.
+    /// Adds `w D f` to the `gradient` of each pixel, where `D` is the symmetric matrix `d`, `[channels][channels]`.
     ///
     /// With `D = (dL/dG + dL/dG^T) / sum w` this is the gradient of `L` with respect to the features.
+    ///
+    /// # Panics
+    /// When `features` are not blocked, or `gradient` or `weights` have other sizes.
     pub fn add_gradient(
         &mut self,
         isa: Isa,
@@ -71,9 +82,10 @@ impl Scratch {
         gradient: &mut [f32],
     ) {
         assert!(channels.is_multiple_of(LANES) && features.len().is_multiple_of(channels), "features must be blocked");
-        assert_eq!(features.len(), gradient.len(), "a gradient has its features' size");
-        pack_columns(channels, channels, |i, j| d[i * channels + j], &mut self.packed);
         let pixels = features.len() / channels;
+        assert_eq!(features.len(), gradient.len(), "a gradient has the size of its features");
+        assert_eq!(weights.len(), pixels, "a weight for each pixel");
+        pack_columns(channels, channels, |i, j| d[i * channels + j], &mut self.packed);
         let (packed, gradient) = (&self.packed, Shared::new(gradient));
         const ROWS: usize = 96;
         each(pixels.div_ceil(ROWS), |piece| {
@@ -86,22 +98,24 @@ impl Scratch {
     }
 }
 
-/// The sum of `weights`, in an order that only their number decides.
+/// The sum of `weights`, in their order.
 pub fn total(weights: &[f32]) -> f32 {
     weights.iter().map(|&w| w as f64).sum::<f64>() as f32
 }
 
-/// Sums of products of channel pairs over a range of weighted pixels, for all pairs of blocks on and above the diagonal.
-struct Products<'a> {
+/// Adds the weighted products of channel pairs over a range of pixels to `out`, for all pairs of blocks on and above
+/// the diagonal.
+struct PairProducts<'a> {
     features: &'a [f32],
     channels: usize,
     pixels: usize,
     weights: &'a [f32],
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
+    /// `[channels][channels]`, not touched by another thread.
     out: *mut f32,
 }
 
-impl Kernel for Products<'_> {
+impl Kernel for PairProducts<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -112,7 +126,7 @@ impl Kernel for Products<'_> {
             if self.weights[first..first + count].iter().all(|&w| w == 0.0) {
                 continue;
             }
-            // Most pictures are one region, and a factor of 1 need not be multiplied.
+            // Most pictures are one region, whose weights are all 1.
             match self.weights[first..first + count].iter().all(|&w| w == 1.0) {
                 true => self.pairs::<L, false>(blocks, first, count),
                 false => self.pairs::<L, true>(blocks, first, count),
@@ -121,12 +135,12 @@ impl Kernel for Products<'_> {
     }
 }
 
-impl Products<'_> {
-    /// All pairs of blocks over a run of pixels, `WEIGHTED` or not.
+impl PairProducts<'_> {
+    /// All pairs of blocks over `count` pixels from `first`, `WEIGHTED` or not.
     #[inline(always)]
     fn pairs<L: Lanes, const WEIGHTED: bool>(&self, blocks: usize, first: usize, count: usize) {
         let mut j = 0;
-        // SAFETY: `first..first + count` are pixels, `i` and `j` blocks.
+        // SAFETY: `first..first + count` are pixels of the range, and all `i` and `j..j + C` are blocks.
         unsafe {
             while j < blocks {
                 if L::WIDE && j + 2 <= blocks {
@@ -144,7 +158,10 @@ impl Products<'_> {
         }
     }
 
-    /// Adds the products of the channels of block `i` with those of blocks `j..j + C`.
+    /// Adds the products of the channels of block `i` with those of the blocks `j..j + C`, `R` rows at a time.
+    ///
+    /// # Safety
+    /// `first..first + count` are pixels, `i` and `j..j + C` are blocks, and `out` is as its field says.
     #[inline(always)]
     unsafe fn block<L: Lanes, const R: usize, const C: usize, const WEIGHTED: bool>(
         &self,
@@ -155,6 +172,8 @@ impl Products<'_> {
     ) {
         let step = self.pixels * LANES;
         for row in (0..LANES).step_by(R) {
+            // SAFETY: the pixels and blocks are inside `features`, the pixels inside `weights`, and the channels inside
+            // `out`.
             unsafe {
                 let a = self.features.as_ptr().add(i * step + first * LANES + row);
                 let b = self.features.as_ptr().add(j * step + first * LANES);
@@ -186,7 +205,7 @@ impl Products<'_> {
     }
 }
 
-/// A few pixels of `gradient += w D f`.
+/// `gradient += w D f` for the pixels from `first` on, one for each of `weights`.
 struct AddProduct<'a> {
     features: &'a [f32],
     channels: usize,
@@ -203,19 +222,21 @@ impl Kernel for AddProduct<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         let blocks = self.channels / LANES;
-        // SAFETY: the weights' pixels from `first` on are this piece's alone.
+        // SAFETY: the pixels are inside `features` and `gradient`, which have the same shape; `packed` is a matrix of
+        // all channels. The pixels are this piece's own.
         unsafe {
-            product_rows::<L>(
-                self.weights.len(),
-                blocks,
-                blocks,
-                self.features.as_ptr().add(self.first * LANES),
-                self.pixels * LANES,
-                self.packed.as_ptr(),
-                self.gradient.at(self.first * LANES),
-                self.pixels * LANES,
-                Some(self.weights.as_ptr()),
-            );
+            let product = Product {
+                rows: self.weights.len(),
+                panels: blocks,
+                k_blocks: blocks,
+                a: self.features.as_ptr().add(self.first * LANES),
+                a_step: self.pixels * LANES,
+                b: self.packed.as_ptr(),
+                out: self.gradient.at(self.first * LANES),
+                out_step: self.pixels * LANES,
+                weights: Some(self.weights.as_ptr()),
+            };
+            product.run::<L>();
         }
     }
 }
@@ -232,19 +253,19 @@ mod tests {
         for (channels, pixels) in cases {
             let planes = random.normal(channels * pixels);
             let plane = |c: usize| &planes[c * pixels..][..pixels];
-            // Some stretches without weight, longer than what is skipped in one go.
+            // Some stretches without weight, longer than a run that is skipped.
             let weights: Vec<f32> =
                 (0..pixels).map(|p| if p / 200 % 2 == 1 { 0.0 } else { 0.1 + random.uniform() }).collect();
-            let all: f64 = weights.iter().map(|&w| w as f64).sum();
+            let total: f64 = weights.iter().map(|&w| w as f64).sum();
             let product = |a: &[f32], b: &[f32]| {
                 a.iter().zip(b).zip(&weights).map(|((a, b), w)| *a as f64 * *b as f64 * *w as f64).sum::<f64>()
             };
-            let gram_at = |i: usize, j: usize| (product(plane(i), plane(j)) / all) as f32;
+            let gram_at = |i: usize, j: usize| (product(plane(i), plane(j)) / total) as f32;
             let expected: Vec<f32> = (0..channels * channels).map(|n| gram_at(n / channels, n % channels)).collect();
-            // Any symmetric matrix serves as the derivative; this one is at hand.
+            // The expected matrix serves as the derivative, which may be any symmetric one.
             let before = random.normal(channels * pixels);
-            let looked_at = [0, channels / 2, channels - 1];
-            let pushed = |j: usize| {
+            let sampled = [0, channels / 2, channels - 1];
+            let moved = |j: usize| {
                 let terms = move |p: usize| (0..channels).map(move |i| (i, p));
                 let sum =
                     |p: usize| terms(p).map(|(i, p)| plane(i)[p] as f64 * expected[i * channels + j] as f64).sum();
@@ -264,8 +285,8 @@ mod tests {
                 let mut gradient = block(&before, channels);
                 scratch.add_gradient(isa, &features, channels, &weights, &expected, &mut gradient);
                 let gradient = unblock(&gradient, channels);
-                for j in looked_at {
-                    assert_close(&gradient[j * pixels..][..pixels], &pushed(j), 1e-5, &what);
+                for j in sampled {
+                    assert_close(&gradient[j * pixels..][..pixels], &moved(j), 1e-5, &what);
                 }
             }
         }

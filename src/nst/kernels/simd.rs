@@ -1,14 +1,14 @@
 //! Sixteen `f32` lanes on whatever the processor has: AVX-512, AVX2 with FMA, or plain Rust.
 //!
-//! Every kernel is written once over [`Lanes`] and compiled once per instruction set by [`Isa::run`]. Within one
-//! instruction set results are exact repeats of each other; between them they differ in rounding only.
+//! Every kernel is written once over [`Lanes`], and [`Isa::run`] compiles it once per instruction set. Results repeat
+//! exactly within one instruction set. Between instruction sets they differ in rounding only.
 
 use std::fmt;
 
-/// How many channels sit side by side in memory, and how many lanes a [`Lanes`] has.
+/// The lanes of a [`Lanes`], and the channels of one pixel that are next to each other in memory.
 pub const LANES: usize = 16;
 
-/// An instruction set that this build knows.
+/// An instruction set that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
     #[cfg(target_arch = "x86_64")]
@@ -19,7 +19,7 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// What this processor can run, the fastest first; never empty.
+    /// The instruction sets of this processor, the fastest first; never empty.
     pub fn available() -> Vec<Self> {
         let mut found = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -61,12 +61,12 @@ impl Isa {
         fn avx2<K: Kernel>(kernel: K) -> K::Output {
             kernel.run::<x86::Avx2>()
         }
-        // The checks read a cached word: nothing beside a kernel's work.
+        // The checks read a cached word, which costs nothing compared with a kernel.
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
                 assert!(is_x86_feature_detected!("avx512f"), "this processor has no AVX-512");
-                // SAFETY: it has.
+                // SAFETY: the line above has checked it.
                 unsafe { avx512(kernel) }
             }
             #[cfg(target_arch = "x86_64")]
@@ -75,7 +75,7 @@ impl Isa {
                     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
                     "this processor has no AVX2"
                 );
-                // SAFETY: it has.
+                // SAFETY: the lines above have checked it.
                 unsafe { avx2(kernel) }
             }
             Self::Portable => kernel.run::<Portable>(),
@@ -95,8 +95,8 @@ impl fmt::Display for Isa {
     }
 }
 
-/// Work that is generic over the instruction set. `run` must be `#[inline(always)]`, and so must what it calls:
-/// only then does [`Isa::run`] compile it with the wider registers.
+/// Work that is generic over the instruction set. `run`, and all functions that it calls, must be `#[inline(always)]`:
+/// only then does [`Isa::run`] compile them with the wider registers.
 pub trait Kernel {
     type Output;
     fn run<L: Lanes>(self) -> Self::Output;
@@ -104,17 +104,17 @@ pub trait Kernel {
 
 /// Sixteen `f32`.
 ///
-/// An implementation may only be used on a processor that has its instruction set; [`Isa::run`] sees to that.
+/// An implementation may only be used on a processor that has its instruction set. [`Isa::run`] checks that.
 pub trait Lanes: Copy {
-    /// Rows of the matrix kernels' register tile: those whose values are broadcast.
+    /// The rows of a register tile of the matrix product, whose values are broadcast.
     const ROWS: usize;
-    /// Whether that tile is two columns of lanes wide.
+    /// Whether a register tile is two columns of lanes wide.
     const WIDE: bool;
     fn splat(value: f32) -> Self;
     /// # Safety
     /// Sixteen floats are readable at `from`, in any alignment.
     unsafe fn load(from: *const f32) -> Self;
-    /// Lanes whose bit is 0 become 0.
+    /// As [`Lanes::load`], with 0 in the lanes whose bit is 0.
     ///
     /// # Safety
     /// As for [`Lanes::load`].
@@ -127,7 +127,7 @@ pub trait Lanes: Copy {
     fn mul(self, other: Self) -> Self;
     /// `self * factor + addend`.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
-    /// `other` where either is NaN, so that `zero.max(x)` is a ReLU that hides nothing.
+    /// `other` where either is NaN, so that `zero.max(x)` is a ReLU that keeps NaN.
     fn max(self, other: Self) -> Self;
     /// A bit for each lane that equals the other's.
     fn equal(self, other: Self) -> u16;
@@ -135,7 +135,7 @@ pub trait Lanes: Copy {
     fn positive(self) -> u16;
 }
 
-/// Plain Rust, which the compiler vectorizes with what the target guarantees.
+/// Plain Rust. The compiler vectorizes it with the instructions that every processor of the target has.
 #[derive(Clone, Copy)]
 pub struct Portable([f32; LANES]);
 
@@ -160,15 +160,18 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller vouches for sixteen floats.
         Self(unsafe { from.cast::<[f32; LANES]>().read_unaligned() })
     }
     #[inline(always)]
     unsafe fn load_masked(from: *const f32, bits: u16) -> Self {
+        // SAFETY: the caller vouches for sixteen floats.
         let all = unsafe { Self::load(from) };
         Self(std::array::from_fn(|i| if bits >> i & 1 == 1 { all.0[i] } else { 0.0 }))
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller vouches for sixteen floats.
         unsafe { to.cast::<[f32; LANES]>().write_unaligned(self.0) }
     }
     #[inline(always)]
@@ -185,7 +188,7 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     fn mul_add(self, factor: Self, addend: Self) -> Self {
-        // Not `f32::mul_add`: without the FMA instruction that is a call into the maths library.
+        // Not `f32::mul_add`: without FMA instructions that calls the maths library.
         self.mul(factor).add(addend)
     }
     #[inline(always)]
@@ -207,8 +210,14 @@ mod x86 {
     use super::Lanes;
     use std::arch::x86_64::*;
 
-    // SAFETY of every intrinsic below: `Isa::run` uses these types only where the processor has the instructions,
-    // and the callers of `load` and `store` vouch for the pointers.
+    /// Intrinsics on values alone, without pointers.
+    macro_rules! on_values {
+        ($call:expr) => {
+            // SAFETY: `Isa::run` reaches the types of this module only on a processor that has their instructions, and
+            // values need nothing else.
+            unsafe { $call }
+        };
+    }
 
     #[derive(Clone, Copy)]
     pub struct Avx512(__m512);
@@ -218,72 +227,74 @@ mod x86 {
         const WIDE: bool = true;
         #[inline(always)]
         fn splat(value: f32) -> Self {
-            Self(unsafe { _mm512_set1_ps(value) })
+            Self(on_values!(_mm512_set1_ps(value)))
         }
         #[inline(always)]
         unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: the caller vouches for sixteen floats; the processor has AVX-512, as in `on_values!`.
             Self(unsafe { _mm512_loadu_ps(from) })
         }
         #[inline(always)]
         unsafe fn load_masked(from: *const f32, bits: u16) -> Self {
+            // SAFETY: the caller vouches for sixteen floats; the processor has AVX-512, as in `on_values!`.
             Self(unsafe { _mm512_maskz_loadu_ps(bits, from) })
         }
         #[inline(always)]
         unsafe fn store(self, to: *mut f32) {
+            // SAFETY: the caller vouches for sixteen floats; the processor has AVX-512, as in `on_values!`.
             unsafe { _mm512_storeu_ps(to, self.0) }
         }
         #[inline(always)]
         fn add(self, other: Self) -> Self {
-            Self(unsafe { _mm512_add_ps(self.0, other.0) })
+            Self(on_values!(_mm512_add_ps(self.0, other.0)))
         }
         #[inline(always)]
         fn sub(self, other: Self) -> Self {
-            Self(unsafe { _mm512_sub_ps(self.0, other.0) })
+            Self(on_values!(_mm512_sub_ps(self.0, other.0)))
         }
         #[inline(always)]
         fn mul(self, other: Self) -> Self {
-            Self(unsafe { _mm512_mul_ps(self.0, other.0) })
+            Self(on_values!(_mm512_mul_ps(self.0, other.0)))
         }
         #[inline(always)]
         fn mul_add(self, factor: Self, addend: Self) -> Self {
-            Self(unsafe { _mm512_fmadd_ps(self.0, factor.0, addend.0) })
+            Self(on_values!(_mm512_fmadd_ps(self.0, factor.0, addend.0)))
         }
         #[inline(always)]
         fn max(self, other: Self) -> Self {
-            Self(unsafe { _mm512_max_ps(self.0, other.0) })
+            Self(on_values!(_mm512_max_ps(self.0, other.0)))
         }
         #[inline(always)]
         fn equal(self, other: Self) -> u16 {
-            unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self.0, other.0) }
+            on_values!(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self.0, other.0))
         }
         #[inline(always)]
         fn positive(self) -> u16 {
-            unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps()) }
+            on_values!(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps()))
         }
     }
 
     #[derive(Clone, Copy)]
     pub struct Avx2(__m256, __m256);
 
-    /// All ones in each of eight lanes whose bit is set.
-    #[inline(always)]
-    fn spread(bits: u16) -> __m256 {
-        unsafe {
-            let lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-            let set = _mm256_and_si256(_mm256_set1_epi32(bits as i32), lane);
-            _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, lane))
-        }
-    }
-
     impl Avx2 {
         #[inline(always)]
         fn compare<const HOW: i32>(self, other: Self) -> u16 {
-            unsafe {
-                let low = _mm256_movemask_ps(_mm256_cmp_ps::<HOW>(self.0, other.0));
-                let high = _mm256_movemask_ps(_mm256_cmp_ps::<HOW>(self.1, other.1));
-                (low | high << 8) as u16
-            }
+            // No closure for the halves: it would be compiled without AVX2 if it is not inlined.
+            let low = on_values!(_mm256_movemask_ps(_mm256_cmp_ps::<HOW>(self.0, other.0)));
+            let high = on_values!(_mm256_movemask_ps(_mm256_cmp_ps::<HOW>(self.1, other.1)));
+            (low | high << 8) as u16
         }
+    }
+
+    /// All ones in each of eight lanes whose bit is set.
+    #[inline(always)]
+    fn expand_mask(bits: u16) -> __m256 {
+        on_values!({
+            let lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            let set = _mm256_and_si256(_mm256_set1_epi32(bits as i32), lane);
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, lane))
+        })
     }
 
     impl Lanes for Avx2 {
@@ -291,21 +302,23 @@ mod x86 {
         const WIDE: bool = false;
         #[inline(always)]
         fn splat(value: f32) -> Self {
-            unsafe { Self(_mm256_set1_ps(value), _mm256_set1_ps(value)) }
+            on_values!(Self(_mm256_set1_ps(value), _mm256_set1_ps(value)))
         }
         #[inline(always)]
         unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: the caller vouches for sixteen floats; the processor has AVX2, as in `on_values!`.
             unsafe { Self(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
         }
         #[inline(always)]
         unsafe fn load_masked(from: *const f32, bits: u16) -> Self {
-            unsafe {
-                let all = Self::load(from);
-                Self(_mm256_and_ps(all.0, spread(bits)), _mm256_and_ps(all.1, spread(bits >> 8)))
-            }
+            // SAFETY: the caller vouches for sixteen floats.
+            let all = unsafe { Self::load(from) };
+            let (low, high) = (expand_mask(bits), expand_mask(bits >> 8));
+            on_values!(Self(_mm256_and_ps(all.0, low), _mm256_and_ps(all.1, high)))
         }
         #[inline(always)]
         unsafe fn store(self, to: *mut f32) {
+            // SAFETY: the caller vouches for sixteen floats; the processor has AVX2, as in `on_values!`.
             unsafe {
                 _mm256_storeu_ps(to, self.0);
                 _mm256_storeu_ps(to.add(8), self.1);
@@ -313,23 +326,23 @@ mod x86 {
         }
         #[inline(always)]
         fn add(self, other: Self) -> Self {
-            unsafe { Self(_mm256_add_ps(self.0, other.0), _mm256_add_ps(self.1, other.1)) }
+            on_values!(Self(_mm256_add_ps(self.0, other.0), _mm256_add_ps(self.1, other.1)))
         }
         #[inline(always)]
         fn sub(self, other: Self) -> Self {
-            unsafe { Self(_mm256_sub_ps(self.0, other.0), _mm256_sub_ps(self.1, other.1)) }
+            on_values!(Self(_mm256_sub_ps(self.0, other.0), _mm256_sub_ps(self.1, other.1)))
         }
         #[inline(always)]
         fn mul(self, other: Self) -> Self {
-            unsafe { Self(_mm256_mul_ps(self.0, other.0), _mm256_mul_ps(self.1, other.1)) }
+            on_values!(Self(_mm256_mul_ps(self.0, other.0), _mm256_mul_ps(self.1, other.1)))
         }
         #[inline(always)]
         fn mul_add(self, factor: Self, addend: Self) -> Self {
-            unsafe { Self(_mm256_fmadd_ps(self.0, factor.0, addend.0), _mm256_fmadd_ps(self.1, factor.1, addend.1)) }
+            on_values!(Self(_mm256_fmadd_ps(self.0, factor.0, addend.0), _mm256_fmadd_ps(self.1, factor.1, addend.1)))
         }
         #[inline(always)]
         fn max(self, other: Self) -> Self {
-            unsafe { Self(_mm256_max_ps(self.0, other.0), _mm256_max_ps(self.1, other.1)) }
+            on_values!(Self(_mm256_max_ps(self.0, other.0), _mm256_max_ps(self.1, other.1)))
         }
         #[inline(always)]
         fn equal(self, other: Self) -> u16 {

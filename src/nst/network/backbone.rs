@@ -1,4 +1,4 @@
-//! The backbone's kernels, from tensors with torchvision's names or from the built-in bank.
+//! The frozen kernels of VGG19, from tensors with torchvision's names or from the built-in bank.
 
 use crate::nst::layers::Tap;
 use crate::nst::network::shapes::shape_errors;
@@ -11,7 +11,7 @@ use std::fmt::Write;
 /// The filter bank in VGG19's shape that `scripts/make_builtin.py` makes.
 const BUILTIN: &[u8] = include_bytes!("../builtin.safetensors");
 
-/// A frozen VGG19, as far as its file goes.
+/// A frozen VGG19, from the pixels up to some layer.
 #[derive(Clone)]
 pub struct Backbone {
     name: String,
@@ -19,23 +19,24 @@ pub struct Backbone {
     convs: Vec<Conv>,
 }
 
-/// One convolution's tensors: `[outputs, inputs, 3, 3]` and `[outputs]`, `f32`.
+/// The tensors of one convolution in `f32`: `[outputs, inputs, 3, 3]` and `[outputs]`.
 #[derive(Clone)]
 struct Conv {
     weight: Tensor,
     bias: Tensor,
 }
 
-/// One convolution's numbers.
+/// The numbers of one convolution.
 pub struct Kernel3x3 {
     pub outputs: usize,
     pub inputs: usize,
+    /// `[outputs][inputs][3][3]`
     weight: Vec<f32>,
     pub bias: Vec<f32>,
 }
 
 impl Kernel3x3 {
-    /// The weight from `input` at row `y` and column `x` of the window to `output`.
+    /// The weight between `output` and the pixel at row `y` and column `x` of the window of `input`.
     pub fn at(&self, output: usize, input: usize, y: usize, x: usize) -> f32 {
         self.weight[((output * self.inputs + input) * 3 + y) * 3 + x]
     }
@@ -45,7 +46,7 @@ impl Backbone {
     /// The bank that is part of the program, up to `deepest`.
     ///
     /// # Errors
-    /// When `deepest` lies beyond it.
+    /// When the bank ends before `deepest`.
     pub fn builtin(deepest: Tap) -> Result<Self, String> {
         let tensors = VarBuilder::from_slice_safetensors(BUILTIN, DType::F32, &Device::Cpu)
             .map_err(|e| format!("is damaged: {e}"))?;
@@ -78,17 +79,17 @@ impl Backbone {
         Ok(Self { name: name.into(), digest, convs })
     }
 
-    /// What the backbone is called: `builtin`, or what [`Backbone::read`] was told.
+    /// `builtin`, or the name that [`Backbone::read`] was given.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// SHA-256 over the convolutions in use, the first 16 hexadecimal digits.
+    /// The first 16 hexadecimal digits of the SHA-256 over all its kernels and biases.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// The tensors of the convolutions, `([outputs, inputs, 3, 3], [outputs])`.
+    /// Kernel `[outputs, inputs, 3, 3]` and bias `[outputs]` of each convolution, in order.
     pub fn tensors(&self) -> impl Iterator<Item = (&Tensor, &Tensor)> {
         self.convs.iter().map(|conv| (&conv.weight, &conv.bias))
     }
@@ -96,7 +97,7 @@ impl Backbone {
     /// The numbers of all convolutions up to `deepest`.
     ///
     /// # Errors
-    /// When the backbone was opened for fewer.
+    /// When the backbone was read for fewer.
     pub fn kernels(&self, deepest: Tap) -> Result<Vec<Kernel3x3>, String> {
         let wanted = deepest.index() + 1;
         let convs = self
@@ -132,7 +133,7 @@ fn digest(convs: &[Conv]) -> candle_core::Result<String> {
 
 #[cfg(test)]
 impl Backbone {
-    /// Random kernels of the given widths per block, scaled to keep the activations' size (He et al. 2015).
+    /// Random kernels with so many channels in each block, scaled to keep the size of activations (He et al. 2015).
     pub fn random(widths: [usize; 5], deepest: Tap) -> Self {
         let mut random = crate::nst::testing::Random(11);
         let mut inputs = 3;
@@ -151,7 +152,7 @@ impl Backbone {
         Self { name: "random".into(), digest: String::new(), convs }
     }
 
-    /// The same with every bias of conv1_1 set to `value`.
+    /// This backbone with every bias of conv1_1 set to `value`.
     pub fn with_first_bias(mut self, value: f32) -> Self {
         let bias = Tensor::full(value, self.convs[0].bias.elem_count(), &Device::Cpu).unwrap();
         self.convs[0].bias = bias;
@@ -163,7 +164,7 @@ impl Backbone {
 mod tests {
     use super::*;
 
-    /// What `scripts/make_builtin.py` writes with its default seed.
+    /// The digest of the file that `scripts/make_builtin.py` writes with its default seed.
     const BUILTIN_DIGEST: &str = "f9f6c6eb8c79e05b";
 
     fn tap(name: &str) -> Tap {
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_builtin_bank_is_the_one_that_the_script_makes() {
+    fn the_builtin_bank_is_that_of_the_script() {
         let bank = Backbone::builtin(tap("relu5_1")).unwrap();
         assert_eq!((bank.name(), bank.digest()), ("builtin", BUILTIN_DIGEST));
         assert!(BUILTIN.len() <= 8_000_000, "{} bytes", BUILTIN.len());
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_beyond_the_builtin_bank_is_named() {
+    fn a_layer_that_the_builtin_bank_lacks_is_named_in_the_error() {
         let message = Backbone::builtin(tap("relu5_2")).map(|_| ()).unwrap_err();
         assert!(message.contains("features.30.weight") && message.contains("relu5_2"), "{message}");
         let bank = Backbone::builtin(tap("relu3_1")).unwrap();

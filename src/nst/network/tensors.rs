@@ -1,26 +1,27 @@
-//! The trunk and the loss over Candle's tensors, for pictures of one size in a batch: what runs on a GPU.
+//! Forward and backward through the frozen VGG19 on Candle's tensors, for a batch of pictures of one size: what runs on
+//! a GPU.
 //!
-//! The CPU has kernels of its own in [`super::conv`]; this is the same chain in operations that every back end of Candle
-//! has. Candle's own way back is not used: it computes kernel gradients that nobody needs, and its pools' gradients are
-//! wrong. The gradient of a frozen 3x3 convolution is the same convolution with the kernel turned and its channels
-//! swapped, so both directions are `conv2d`, which is cuDNN's on a GPU.
+//! This is the chain of [`trunk`](super::trunk) in operations that every back end of Candle has. Candle's own backward
+//! pass is not used: it computes gradients of the kernels, which are not needed, and its gradients of pools are wrong.
+//! The gradient of a frozen 3x3 convolution is the same convolution with the kernel turned and its channels swapped. So
+//! both directions are `conv2d`, which is cuDNN's on a GPU.
 
 use crate::nst::layers::{MEAN, Padding, Pool, STD, Tap};
 use crate::nst::network::backbone::Backbone;
 use crate::nst::picture::geometry::Size;
 use candle_core::{D, DType, Device, Result, Tensor};
 
-/// In what numbers activations and their gradients are kept; losses, Gram matrices and pixels are `f32` in any case.
+/// The numbers that activations and their gradients are kept in. Losses, Gram matrices and pixels are always `f32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     F32,
-    /// Half the memory and, on a GPU, tensor cores. Candle's CPU has no such convolution: there `f32` ones between rounded
-    /// activations stand in, which sum the same products in the same precision.
+    /// Half the memory and, on a GPU, tensor cores. Candle has no such convolution on the CPU. There, convolutions in
+    /// `f32` of rounded activations stand in: they sum the same products in the same precision.
     Bf16,
 }
 
 impl Precision {
-    /// The type of what is kept.
+    /// The type of activations and their gradients.
     pub fn stored(self) -> DType {
         match self {
             Self::F32 => DType::F32,
@@ -29,13 +30,13 @@ impl Precision {
     }
 }
 
-/// The frozen network up to its deepest tap on one device.
+/// The network up to its deepest tap, on one device.
 pub struct TensorTrunk {
-    pub(crate) device: Device,
+    device: Device,
     precision: Precision,
     pool: Pool,
     convs: Vec<Conv>,
-    /// `[1, 3, 1, 1]`
+    /// `[1, 3, 1, 1]`, as is `std`.
     mean: Tensor,
     std: Tensor,
 }
@@ -61,11 +62,11 @@ impl TensorTrunk {
     ) -> std::result::Result<Self, String> {
         let conv = |(weight, bias): (&Tensor, &Tensor)| -> Result<Conv> {
             let backward = weight.flip(&[2, 3])?.transpose(0, 1)?.contiguous()?;
-            let place = |tensor: &Tensor| tensor.to_dtype(precision.stored())?.to_device(device);
+            let upload = |tensor: &Tensor| tensor.to_dtype(precision.stored())?.to_device(device);
             Ok(Conv {
-                forward: place(weight)?,
-                backward: place(&backward)?,
-                bias: place(&bias.reshape((1, (), 1, 1))?)?,
+                forward: upload(weight)?,
+                backward: upload(&backward)?,
+                bias: upload(&bias.reshape((1, (), 1, 1))?)?,
             })
         };
         let convs = backbone.tensors().take(deepest.index() + 1).map(conv).collect::<Result<Vec<_>>>();
@@ -73,9 +74,11 @@ impl TensorTrunk {
         if convs.len() <= deepest.index() {
             return Err(format!("{} ends before {deepest}", backbone.name()));
         }
-        let colours = |values: [f32; 3]| Tensor::new(&values, device).and_then(|t| t.reshape((1, 3, 1, 1)));
-        let (mean, std) = (colours(MEAN), colours(STD));
-        let (mean, std) = mean.and_then(|mean| Ok((mean, std?))).map_err(|error| error.to_string())?;
+        let colours = |values: [f32; 3]| {
+            let tensor = Tensor::new(&values, device).and_then(|tensor| tensor.reshape((1, 3, 1, 1)));
+            tensor.map_err(|error| error.to_string())
+        };
+        let (mean, std) = (colours(MEAN)?, colours(STD)?);
         Ok(Self { device: device.clone(), precision, pool, convs, mean, std })
     }
 
@@ -83,7 +86,7 @@ impl TensorTrunk {
         &self.device
     }
 
-    /// Uploads pictures, each `[height][width][3]`, as `[pictures, 3, height, width]`.
+    /// Uploads pictures of `size`, each `[height][width][3]`, as `[pictures, 3, height, width]`.
     ///
     /// # Errors
     /// When the device refuses.
@@ -96,8 +99,12 @@ impl TensorTrunk {
         uploaded.permute((0, 3, 1, 2))?.contiguous()
     }
 
-    /// The activations of every layer, `[pictures, channels, height, width]`, for RGB in 0..1.
-    pub(crate) fn forward(&self, pixels: &Tensor, padding: Padding, deepest: Tap) -> Result<Vec<Tensor>> {
+    /// The activations of all layers up to `deepest`, `[pictures, channels, height, width]` each, from pictures
+    /// `[pictures, 3, height, width]`, RGB in 0..1.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub fn forward(&self, pixels: &Tensor, padding: Padding, deepest: Tap) -> Result<Vec<Tensor>> {
         let mut x = pixels.broadcast_sub(&self.mean)?.broadcast_div(&self.std)?.to_dtype(self.precision.stored())?;
         let mut activations: Vec<Tensor> = Vec::new();
         for (conv, tap) in self.convs.iter().zip(Tap::all()).take(deepest.index() + 1) {
@@ -122,9 +129,15 @@ impl TensorTrunk {
         x.conv2d(kernel, padding, 1, 1, 1)
     }
 
-    /// Takes the gradients of taps back to the pixels, `[pictures, 3, height, width]`; `tap_gradient(tap, features)`, in `f32`,
-    /// is called from the deepest tap up.
-    pub(crate) fn backward(
+    /// Takes the gradients of taps back to the pixels, `[pictures, 3, height, width]`. `activations` are those of
+    /// [`TensorTrunk::forward`] with the same `padding`.
+    ///
+    /// `tap_gradient(tap, features)` is called for each layer, the deepest first. It returns the gradient of the loss
+    /// with respect to the features, in `f32`, or `None` if the loss does not read them.
+    ///
+    /// # Errors
+    /// When the device refuses, or there is no gradient.
+    pub fn backward(
         &self,
         activations: &[Tensor],
         padding: Padding,
@@ -133,7 +146,7 @@ impl TensorTrunk {
         let mut passing: Option<Tensor> = None;
         let taps: Vec<Tap> = Tap::all().take(activations.len()).collect();
         for ((&tap, conv), activation) in taps.iter().zip(&self.convs).zip(activations).rev() {
-            // What comes from above belongs to the pooled plane where a pool follows.
+            // Where a pool follows, the gradient from above is that of the pooled plane.
             let pools = taps.get(tap.index() + 1).is_some_and(|above| above.opens_block());
             if let (Some(above), true) = (&passing, pools) {
                 passing = Some(unpooled(above, activation, self.pool)?);
@@ -146,7 +159,7 @@ impl TensorTrunk {
                 });
             }
             let Some(gradient) = &passing else { continue };
-            // What ReLU has left is not negative, so its sign says where a gradient passes.
+            // Activations are not negative, so their sign says where the ReLU passes a gradient.
             let masked = (gradient * activation.sign()?)?;
             passing = Some(match padding {
                 Padding::Zero => self.conv2d(&masked, &conv.backward, 1)?,
@@ -158,19 +171,23 @@ impl TensorTrunk {
         gradient.to_dtype(DType::F32)?.broadcast_div(&self.std)
     }
 
-    /// A product of features: operands in `f32`, which tensor cores may round to TF32 where activations are rounded anyway.
-    pub(crate) fn product(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    /// The matrix product of `a` and `b`, in `f32`. Tensor cores may round the operands to TF32 if activations are
+    /// rounded too.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub fn product(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         #[cfg(feature = "cuda")]
         candle_core::cuda::set_gemm_reduced_precision_f32(self.precision == Precision::Bf16);
         let product = a.matmul(b);
-        // A setting of the whole process, and the optimizer's inner products need every digit.
+        // The setting is the whole process's, and the inner products of the optimizer need every digit.
         #[cfg(feature = "cuda")]
         candle_core::cuda::set_gemm_reduced_precision_f32(false);
         product
     }
 }
 
-/// What [`TensorTrunk::upload`] was given, from `[pictures, 3, height, width]`.
+/// The inverse of [`TensorTrunk::upload`]: pictures `[height][width][3]` from `[pictures, 3, height, width]`.
 ///
 /// # Errors
 /// When the device refuses.
@@ -178,7 +195,7 @@ pub fn download(pictures: &Tensor) -> Result<Vec<Vec<f32>>> {
     pictures.permute((0, 2, 3, 1))?.contiguous()?.flatten_from(1)?.to_vec2()
 }
 
-/// With one more place at all four sides, as `padding` fills it.
+/// `x` with one more pixel on each side, which `padding` fills.
 fn padded(x: &Tensor, padding: Padding) -> Result<Tensor> {
     let around = |x: &Tensor, dim: D| -> Result<Tensor> {
         let last = x.dim(dim)? - 1;
@@ -188,7 +205,7 @@ fn padded(x: &Tensor, padding: Padding) -> Result<Tensor> {
     around(&around(x, D::Minus2)?, D::Minus1)?.contiguous()
 }
 
-/// The way back through a replicated border: what fell on it belongs to the nearest place inside.
+/// The way back through a replicated border: its gradient belongs to the nearest pixel inside.
 fn folded(x: &Tensor) -> Result<Tensor> {
     let fold = |x: &Tensor, dim: usize| -> Result<Tensor> {
         let inside = x.dim(dim)? - 2;
@@ -199,15 +216,15 @@ fn folded(x: &Tensor) -> Result<Tensor> {
     fold(&fold(x, 2)?, 3)?.contiguous()
 }
 
-/// The four places of every 2x2 window, each `[pictures, channels, height / 2, width / 2]`, row by row; an odd last row or
-/// column is in none.
+/// The four values of every 2x2 window, row by row, each `[pictures, channels, height / 2, width / 2]`. An odd last row
+/// or column is in no window.
 fn windows(x: &Tensor) -> Result<[Tensor; 4]> {
     let (pictures, channels, height, width) = x.dims4()?;
     let (height, width) = (height / 2, width / 2);
     let even = x.narrow(2, 0, height * 2)?.narrow(3, 0, width * 2)?.contiguous()?;
     let even = even.reshape((pictures, channels, height, 2, width, 2))?;
-    let place = |y: usize, x: usize| even.narrow(3, y, 1)?.narrow(5, x, 1)?.squeeze(5)?.squeeze(3)?.contiguous();
-    Ok([place(0, 0)?, place(0, 1)?, place(1, 0)?, place(1, 1)?])
+    let at = |y: usize, x: usize| even.narrow(3, y, 1)?.narrow(5, x, 1)?.squeeze(5)?.squeeze(3)?.contiguous();
+    Ok([at(0, 0)?, at(0, 1)?, at(1, 0)?, at(1, 1)?])
 }
 
 fn pooled(x: &Tensor, pool: Pool) -> Result<Tensor> {
@@ -217,8 +234,8 @@ fn pooled(x: &Tensor, pool: Pool) -> Result<Tensor> {
     }
 }
 
-/// The gradient with respect to `x`, whose pool got `gradient`: the first maximum of a window has all of it, or each place
-/// a quarter.
+/// The gradient with respect to `x` from `gradient`, that with respect to its pool: the first maximum of each window
+/// gets all of it, or each value a quarter.
 fn unpooled(gradient: &Tensor, x: &Tensor, pool: Pool) -> Result<Tensor> {
     let parts = match pool {
         Pool::Avg => {
@@ -226,15 +243,16 @@ fn unpooled(gradient: &Tensor, x: &Tensor, pool: Pool) -> Result<Tensor> {
             [quarter.clone(), quarter.clone(), quarter.clone(), quarter]
         }
         Pool::Max => {
-            let places = windows(x)?;
+            let values = windows(x)?;
             let most = pooled(x, pool)?;
-            let mut free = gradient.ones_like()?;
-            let mut part = |place: &Tensor| -> Result<Tensor> {
-                let mine = (place.eq(&most)?.to_dtype(gradient.dtype())? * &free)?;
-                free = (&free - &mine)?;
-                gradient * mine
+            // 1 in windows whose maximum has not been found yet.
+            let mut open = gradient.ones_like()?;
+            let mut part = |value: &Tensor| -> Result<Tensor> {
+                let is_first = (value.eq(&most)?.to_dtype(gradient.dtype())? * &open)?;
+                open = (&open - &is_first)?;
+                gradient * is_first
             };
-            [part(&places[0])?, part(&places[1])?, part(&places[2])?, part(&places[3])?]
+            [part(&values[0])?, part(&values[1])?, part(&values[2])?, part(&values[3])?]
         }
     };
     let (pictures, channels, height, width) = x.dims4()?;

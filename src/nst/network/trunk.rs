@@ -1,79 +1,81 @@
-//! The frozen VGG19 trunk: named taps, forward and backward, written out by hand for a straight chain.
+//! Forward and backward through the frozen VGG19 on the CPU's kernels, written out by hand for a straight chain.
 //!
-//! The forward pass keeps the activations of the taps and, of all other layers, one bit per value: whether a gradient
-//! passes. That is all that the way back through frozen convolutions, ReLUs and pools needs.
+//! The forward pass keeps the activations of the taps and one bit per value of all layers: whether a gradient passes.
+//! The way back through frozen convolutions, ReLUs and pools needs no more.
 
 use crate::nst::kernels::aligned::Aligned;
+use crate::nst::kernels::conv::adjoint::back_through;
 use crate::nst::kernels::conv::first::{self, First, Padded};
+use crate::nst::kernels::conv::sink::Activate;
+use crate::nst::kernels::conv::source::{Gather, Masked, Plain, Unpooled, WithPadding};
 use crate::nst::kernels::conv::winograd::{self, Winograd};
-use crate::nst::kernels::conv::{Activate, Edged, Gather, Masked, Plain, Unpooled, back_through};
 use crate::nst::kernels::parallel::Shared;
 use crate::nst::kernels::simd::{Isa, Kernel, LANES, Lanes};
 use crate::nst::layers::{MEAN, Padding, Pool, STD, Tap};
 use crate::nst::network::backbone::Backbone;
 use crate::nst::picture::geometry::Size;
 
-/// The network up to its deepest tap, kernels prepared for the CPU.
+/// The network up to its deepest tap, with kernels prepared for the CPU.
 pub struct Trunk {
     isa: Isa,
     pool: Pool,
     first: First,
-    /// conv1_2 and on.
-    deeper: Vec<Frozen>,
+    /// From conv1_2 on.
+    deeper: Vec<Conv>,
 }
 
 /// A convolution of sixteen or more channels.
-struct Frozen {
+struct Conv {
     forward: Winograd,
     backward: Winograd,
     bias: Vec<f32>,
 }
 
-/// Everything that evaluations of one picture size write to, allocated once.
+/// The memory of evaluations of one picture size, allocated once.
 pub struct Workspace {
     size: Size,
     padding: Padding,
     layers: Vec<Layer>,
     picture: Padded,
-    relay: Relay,
+    buffers: PingPong,
     threads: Vec<winograd::Scratch>,
     first_threads: Vec<first::Scratch>,
 }
 
-/// The two buffers that values pass through from layer to layer.
+/// Two buffers for the values between layers: each layer reads one and writes the other.
 #[derive(Default)]
-struct Relay {
-    /// Activations on the way up, gradients on the way down.
-    passing: Aligned,
-    /// Where the next of these is written.
-    spare: Aligned,
-    turned: bool,
+struct PingPong {
+    /// What the next layer reads: activations on the way up, gradients on the way down.
+    input: Aligned,
+    /// What it writes.
+    output: Aligned,
+    swapped: bool,
 }
 
-impl Relay {
-    /// What was written becomes what is read.
-    fn hand_on(&mut self) {
-        std::mem::swap(&mut self.passing, &mut self.spare);
-        self.turned = !self.turned;
+impl PingPong {
+    /// The last output becomes the next input.
+    fn swap(&mut self) {
+        std::mem::swap(&mut self.input, &mut self.output);
+        self.swapped = !self.swapped;
     }
 
-    /// Back to where the first evaluation began: then each buffer sees the same sizes every time, and grows once.
+    /// Restores the order of the first evaluation, so that each buffer gets the same sizes every time and grows once.
     fn rewind(&mut self) {
-        if self.turned {
-            self.hand_on();
+        if self.swapped {
+            self.swap();
         }
     }
 }
 
-/// One convolution's output in a [`Workspace`].
+/// The output of one convolution in a [`Workspace`].
 struct Layer {
     tap: Tap,
     channels: usize,
     size: Size,
     /// Whether a pool follows, so that the next layer works at half the size.
     pooled: bool,
-    /// The activations, where this is a tap.
-    kept: Option<Aligned>,
+    /// The activations, if this is a tap.
+    features: Option<Aligned>,
     /// See [`Masked::passed`] and [`Unpooled::passed`].
     passed: Vec<u16>,
 }
@@ -99,7 +101,7 @@ impl Trunk {
         let first = First::new(colours.bias.clone(), |o, i, y, x| colours.at(o, i, y, x));
         let deeper = rest
             .iter()
-            .map(|kernel| Frozen {
+            .map(|kernel| Conv {
                 forward: Winograd::new(kernel.outputs, kernel.inputs, |o, i, y, x| kernel.at(o, i, y, x)),
                 backward: Winograd::new(kernel.inputs, kernel.outputs, |o, i, y, x| kernel.at(i, o, 2 - y, 2 - x)),
                 bias: kernel.bias.clone(),
@@ -112,7 +114,7 @@ impl Trunk {
         self.isa
     }
 
-    /// Channels of the layer `index`, 0 for conv1_1.
+    /// Channels of the layer with this index, 0 for conv1_1.
     fn channels(&self, index: usize) -> usize {
         match index {
             0 => self.first.outputs(),
@@ -120,9 +122,11 @@ impl Trunk {
         }
     }
 
-    /// BatchLimit for pictures of `size`, both sides at least [`MIN_SIDE`](crate::nst::layers::MIN_SIDE), keeping the activations of `taps`.
+    /// Allocates the memory for pictures of `size`, both sides at least [`MIN_SIDE`](crate::nst::layers::MIN_SIDE),
+    /// which keeps the activations of `taps`.
     ///
-    /// Under [`Padding::Wrap`] a plane wraps where its pools end, so sides should be multiples of `MIN_SIDE`.
+    /// Under [`Padding::Wrap`] sides should be multiples of `MIN_SIDE`: pools drop an odd last row or column, and
+    /// deeper planes wrap without it.
     pub fn workspace(&self, size: Size, padding: Padding, taps: &[Tap]) -> Workspace {
         let deepest = taps.iter().copied().max();
         let mut layers: Vec<Layer> = Vec::new();
@@ -141,7 +145,7 @@ impl Trunk {
                 channels,
                 size: here,
                 pooled: false,
-                kept: taps.contains(&tap).then(|| Aligned::zeros(len)),
+                features: taps.contains(&tap).then(|| Aligned::zeros(len)),
                 passed: vec![0; len / LANES],
             });
         }
@@ -151,7 +155,7 @@ impl Trunk {
             padding,
             layers,
             picture: Padded::new(size),
-            relay: Relay::default(),
+            buffers: PingPong::default(),
             threads: (0..threads).map(|_| Default::default()).collect(),
             first_threads: (0..threads).map(|_| Default::default()).collect(),
         }
@@ -159,103 +163,122 @@ impl Trunk {
 
     /// Runs the network over `pixels`, `[height][width][3]` RGB in 0..1.
     pub fn forward(&self, space: &mut Workspace, pixels: &[f32]) {
-        let &mut Workspace { padding, ref mut layers, ref mut picture, ref mut relay, ref mut threads, .. } = space;
-        relay.rewind();
-        picture.fill(pixels, padding, |colour, value| (value - MEAN[colour]) / STD[colour]);
-        for index in 0..layers.len() {
-            let (below, above) = layers.split_at_mut(index);
-            let layer = &mut above[0];
-            let (len, pooled_len) = (layer.len(), layer.pooled_len());
-            let passes_on = layer.pooled || layer.kept.is_none();
-            let (full, pooled) = match (&mut layer.kept, layer.pooled) {
-                (Some(kept), false) => (Some(&mut kept[..]), None),
-                (Some(kept), true) => (Some(&mut kept[..]), Some(sized(&mut relay.spare, pooled_len))),
-                (None, false) => (Some(sized(&mut relay.spare, len)), None),
-                (None, true) => (None, Some(sized(&mut relay.spare, pooled_len))),
-            };
-            match (below.last(), full) {
-                (Some(below), full) => {
-                    let conv = &self.deeper[index - 1];
-                    let data = match &below.kept {
-                        Some(kept) if !below.pooled => kept,
-                        _ => &*relay.passing,
-                    };
-                    let sink = Activate {
-                        bias: &conv.bias,
-                        full: full.map(Shared::new),
-                        pooled: pooled.map(|pooled| (Shared::new(pooled), self.pool)),
-                        passed: Shared::new(&mut layer.passed),
-                        size: layer.size,
-                    };
-                    let source = Edged { source: Plain { data, size: layer.size }, padding };
-                    conv.forward.run(self.isa, threads, layer.size, source, sink);
-                }
-                (None, Some(full)) => self.first.forward(self.isa, picture, full, &mut layer.passed),
-                (None, None) => unreachable!("no pool follows conv1_1"),
-            }
-            if passes_on {
-                relay.hand_on();
-            }
+        space.buffers.rewind();
+        space.picture.fill(pixels, space.padding, |colour, value| (value - MEAN[colour]) / STD[colour]);
+        for index in 0..space.layers.len() {
+            self.forward_layer(space, index);
         }
     }
 
-    /// Takes the gradient back to the pixels that [`Trunk::forward`] saw last.
+    fn forward_layer(&self, space: &mut Workspace, index: usize) {
+        let &mut Workspace { padding, ref mut layers, ref picture, ref mut buffers, ref mut threads, .. } = space;
+        let (below, above) = layers.split_at_mut(index);
+        let layer = &mut above[0];
+        let (len, pooled_len) = (layer.len(), layer.pooled_len());
+        let swaps = layer.pooled || layer.features.is_none();
+        let (full, pooled) = match (&mut layer.features, layer.pooled) {
+            (Some(features), false) => (Some(&mut features[..]), None),
+            (Some(features), true) => (Some(&mut features[..]), Some(sized(&mut buffers.output, pooled_len))),
+            (None, false) => (Some(sized(&mut buffers.output, len)), None),
+            (None, true) => (None, Some(sized(&mut buffers.output, pooled_len))),
+        };
+        match (below.last(), full) {
+            (Some(below), full) => {
+                let conv = &self.deeper[index - 1];
+                let data = match &below.features {
+                    Some(features) if !below.pooled => features,
+                    _ => &*buffers.input,
+                };
+                let sink = Activate {
+                    bias: &conv.bias,
+                    full: full.map(Shared::new),
+                    pooled: pooled.map(|pooled| (Shared::new(pooled), self.pool)),
+                    passed: Shared::new(&mut layer.passed),
+                    size: layer.size,
+                };
+                let source = WithPadding { source: Plain { data, size: layer.size }, padding };
+                conv.forward.run(self.isa, threads, layer.size, source, sink);
+            }
+            (None, Some(full)) => self.first.forward(self.isa, picture, full, &mut layer.passed),
+            (None, None) => unreachable!("no pool follows conv1_1"),
+        }
+        if swaps {
+            buffers.swap();
+        }
+    }
+
+    /// Takes the gradient back to the pixels of the last [`Trunk::forward`]. May be called once after each, since it
+    /// uses up what the forward pass left.
     ///
-    /// Once per forward pass: the way back uses up what that left.
-    ///
-    /// `tap_gradient(tap, features, gradient)` is called for each tap from the deepest up and adds the loss's own
-    /// gradient with respect to that tap's features to `gradient`, both blocked. `out` is `[height][width][3]`.
+    /// `tap_gradient(tap, features, gradient)` is called for each tap, the deepest first. It adds the gradient of the
+    /// loss with respect to the features of that tap to `gradient`; both are blocked. `out` is `[height][width][3]`.
     pub fn backward(
         &self,
         space: &mut Workspace,
         mut tap_gradient: impl FnMut(Tap, &[f32], &mut [f32]),
         out: &mut [f32],
     ) {
-        let &mut Workspace {
-            padding,
-            ref mut layers,
-            ref mut picture,
-            ref mut relay,
-            ref mut threads,
-            ref mut first_threads,
-            ..
-        } = space;
-        // From here on `passing` holds the gradient with respect to what the layer above reads.
-        if let Some(deepest) = layers.last() {
-            sized(&mut relay.passing, deepest.len()).fill(0.0);
+        // From here on the input of each step is the gradient with respect to what the layer above reads.
+        if let Some(deepest) = space.layers.last() {
+            sized(&mut space.buffers.input, deepest.len()).fill(0.0);
         }
-        for index in (0..layers.len()).rev() {
-            let (below, above) = layers.split_at_mut(index);
-            let layer = &mut above[0];
-            let (size, len) = (layer.size, layer.len());
-            if let Some(kept) = &layer.kept {
-                if layer.pooled {
-                    let source = Unpooled { gradient: &relay.passing, passed: &layer.passed, size, pool: self.pool };
-                    self.isa.run(Gather { source, channels: layer.channels, size, out: sized(&mut relay.spare, len) });
-                    relay.hand_on();
-                    // The tap's own gradient passes wherever the ReLU did, not only where the pool took its value.
-                    self.isa.run(Positive { features: kept, passed: &mut layer.passed });
-                }
-                tap_gradient(layer.tap, kept, &mut relay.passing[..len]);
-            }
-            let masked = Masked { gradient: &relay.passing, passed: &layer.passed, size };
-            let Some(below) = below.last() else {
-                // The picture was divided by STD on its way in.
-                let scale = STD.map(|std| 1.0 / std);
-                self.first.backward(self.isa, first_threads, masked, (&mut *picture, padding), scale, out);
-                continue;
-            };
-            let conv = &self.deeper[index - 1].backward;
-            let room = if padding == Padding::Replicate { size.grown() } else { size };
-            let spare = sized(&mut relay.spare, below.channels * room.pixels());
-            if layer.pooled && layer.kept.is_none() {
-                let source = Unpooled { gradient: &relay.passing, passed: &layer.passed, size, pool: self.pool };
-                back_through(conv, self.isa, threads, source, padding, size, spare);
+        for index in (0..space.layers.len()).rev() {
+            self.add_tap_gradient(space, index, &mut tap_gradient);
+            if index > 0 {
+                self.backward_layer(space, index);
             } else {
-                back_through(conv, self.isa, threads, masked, padding, size, spare);
+                self.backward_first(space, out);
             }
-            relay.hand_on();
         }
+    }
+
+    /// Where the layer is a tap, takes the gradient back through its pool and adds that of the tap itself.
+    fn add_tap_gradient(
+        &self,
+        space: &mut Workspace,
+        index: usize,
+        tap_gradient: &mut impl FnMut(Tap, &[f32], &mut [f32]),
+    ) {
+        let Workspace { layers, buffers, .. } = space;
+        let layer = &mut layers[index];
+        let (size, len) = (layer.size, layer.len());
+        let Some(features) = &layer.features else { return };
+        if layer.pooled {
+            let source = Unpooled { gradient: &buffers.input, passed: &layer.passed, size, pool: self.pool };
+            let out = sized(&mut buffers.output, len);
+            self.isa.run(Gather { source, channels: layer.channels, size, out });
+            buffers.swap();
+            // The gradient of the tap itself passes wherever the ReLU does, not only where the pool took its value.
+            self.isa.run(Positive { features, passed: &mut layer.passed });
+        }
+        tap_gradient(layer.tap, features, &mut buffers.input[..len]);
+    }
+
+    /// From the gradient with respect to the activations of a layer, or to their pool, to that of the layer below.
+    fn backward_layer(&self, space: &mut Workspace, index: usize) {
+        let &mut Workspace { padding, ref layers, ref mut buffers, ref mut threads, .. } = space;
+        let (layer, below) = (&layers[index], &layers[index - 1]);
+        let (size, conv) = (layer.size, &self.deeper[index - 1].backward);
+        let written = if padding == Padding::Replicate { size.grown() } else { size };
+        let out = sized(&mut buffers.output, below.channels * written.pixels());
+        let (gradient, passed) = (&buffers.input[..], &layer.passed[..]);
+        if layer.pooled && layer.features.is_none() {
+            let source = Unpooled { gradient, passed, size, pool: self.pool };
+            back_through(conv, self.isa, threads, source, (size, padding), out);
+        } else {
+            let source = Masked { gradient, passed, size };
+            back_through(conv, self.isa, threads, source, (size, padding), out);
+        }
+        buffers.swap();
+    }
+
+    /// From the gradient with respect to the activations of conv1_1 to that with respect to the pixels.
+    fn backward_first(&self, space: &mut Workspace, out: &mut [f32]) {
+        let &mut Workspace { padding, ref layers, ref mut picture, ref buffers, ref mut first_threads, .. } = space;
+        let source = Masked { gradient: &buffers.input, passed: &layers[0].passed, size: layers[0].size };
+        // The pixels were divided by STD on their way in.
+        let scale = STD.map(|std| 1.0 / std);
+        self.first.backward(self.isa, first_threads, source, (picture, padding), scale, out);
     }
 }
 
@@ -272,20 +295,20 @@ impl Workspace {
         self.padding = padding;
     }
 
-    /// The features of `tap` from the last forward pass, blocked, and its channels and size; `None` for other layers.
+    /// The features of `tap` from the last forward pass, blocked, with its channels and size; `None` if it is not kept.
     pub fn features(&self, tap: Tap) -> Option<(&[f32], usize, Size)> {
         let layer = self.layers.get(tap.index())?;
-        Some((layer.kept.as_deref()?, layer.channels, layer.size))
+        Some((layer.features.as_deref()?, layer.channels, layer.size))
     }
 }
 
-/// The first `len` values, the buffer grown if it never was that long.
+/// The first `len` values of `buffer`, which grows if it is shorter.
 fn sized(buffer: &mut Aligned, len: usize) -> &mut [f32] {
     buffer.grow(len);
     &mut buffer[..len]
 }
 
-/// Marks which values are above 0.
+/// Sets the bits of `passed` where features are above 0.
 struct Positive<'a> {
     features: &'a [f32],
     passed: &'a mut [u16],
@@ -297,7 +320,7 @@ impl Kernel for Positive<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
         for (features, passed) in self.features.chunks_exact(LANES).zip(self.passed) {
-            // SAFETY: sixteen floats.
+            // SAFETY: a chunk is sixteen floats.
             *passed = unsafe { L::load(features.as_ptr()) }.positive();
         }
     }

@@ -1,31 +1,37 @@
-//! One picture's vectors in the processor's memory.
+//! The vectors of one picture in memory.
 
+use crate::nst::failure::StylizeError;
 use crate::nst::kernels::sums::{add_sum, axpy, dot, dots, norm2};
 use crate::nst::loss::Loss;
-use crate::nst::optim::{ADAM_RATE, BETA, Bend, Bent, Factors, Move, OptimError, Remembered, SLOTS, Vectors};
+use crate::nst::optim::{
+    ADAM_RATE, BETA, FirstLoop, PairProducts, Preconditioned, SLOTS, SlotValues, TrialStep, Vectors,
+};
 use crate::nst::settings::Optimizer;
 use std::array;
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
-/// Minimizes from `start` with at most `steps` evaluations; the best point seen, and the losses of both.
+/// Minimizes from `start` with at most `steps` evaluations. Returns the best point, and the losses of both.
 ///
-/// `evaluate(x, gradient)` returns the loss at `x`. `precondition(x, gradient)` is `M x` with a symmetric positive definite
-/// `M`, which L-BFGS takes for the inverse curvature, up to its scale, where it has seen none; `gradient` is that of the loss
-/// at the point it is at. `on_step(evaluation, loss)` hears of each, counted from 1, and may end it all.
+/// `evaluate(x, gradient)` returns the loss at `x` and writes its gradient. `precondition(v, gradient)` is `M v`, where
+/// the loss has this `gradient`, with a symmetric positive definite `M`. L-BFGS takes `M` for the inverse curvature, up
+/// to its scale, before it has seen any. `on_step(evaluation, loss)` is called after each evaluation, counted from 1,
+/// and may end it.
 ///
 /// # Errors
-/// See [`OptimError`].
+/// When the first loss or gradient is not finite, or `on_step` ends it.
 pub fn minimize(
     optimizer: Optimizer,
     steps: usize,
     start: Vec<f32>,
-    evaluate: impl FnMut(&[f32], &mut [f32]) -> Result<Loss, String>,
+    evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
     precondition: impl Fn(Vec<f32>, &[f32]) -> Vec<f32>,
     mut on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
-) -> Result<(Vec<f32>, (Loss, Loss)), OptimError> {
+) -> Result<(Vec<f32>, (Loss, Loss)), StylizeError> {
     let mut vectors = Slices::new(start, evaluate, precondition);
-    let outcomes = super::minimize(optimizer, steps, &mut vectors, |_, evaluation, loss| on_step(evaluation, loss));
-    let losses = outcomes.map_err(OptimError::Evaluation)?.pop().unwrap_or(Err(OptimError::NotFinite))?;
+    let Ok(mut outcomes) =
+        super::minimize(optimizer, steps, &mut vectors, |_, evaluation, loss| on_step(evaluation, loss));
+    let losses = outcomes.pop().unwrap_or(Err(StylizeError::LossNotFinite))?;
     Ok((vectors.x, losses))
 }
 
@@ -34,23 +40,23 @@ struct Slices<E, P> {
     gradient: Vec<f32>,
     trial: Vec<f32>,
     trial_gradient: Vec<f32>,
-    /// Empty until something is remembered there.
+    /// Both are empty in slots that were never used.
     s: [Vec<f32>; SLOTS],
     y: [Vec<f32>; SLOTS],
-    bent: Vec<f32>,
-    /// Adam's means of gradients and of their squares; empty before its first step.
+    r: Vec<f32>,
+    /// Adam's means of gradients and of their squares, empty before its first step.
     mean: Vec<f32>,
     square: Vec<f32>,
     evaluate: E,
-    precondition: P,
+    preconditioner: P,
 }
 
 impl<E, P> Slices<E, P>
 where
-    E: FnMut(&[f32], &mut [f32]) -> Result<Loss, String>,
+    E: FnMut(&[f32], &mut [f32]) -> Loss,
     P: Fn(Vec<f32>, &[f32]) -> Vec<f32>,
 {
-    fn new(start: Vec<f32>, evaluate: E, precondition: P) -> Self {
+    fn new(start: Vec<f32>, evaluate: E, preconditioner: P) -> Self {
         let zeros = vec![0.0; start.len()];
         Self {
             x: start.clone(),
@@ -59,90 +65,91 @@ where
             trial_gradient: zeros,
             s: array::from_fn(|_| Vec::new()),
             y: array::from_fn(|_| Vec::new()),
-            bent: Vec::new(),
+            r: Vec::new(),
             mean: Vec::new(),
             square: Vec::new(),
             evaluate,
-            precondition,
+            preconditioner,
         }
     }
 }
 
-/// `rows_i.v` for each of `vs`, 0 for rows that hold nothing.
-fn factors<const N: usize>(rows: &[Vec<f32>; SLOTS], vs: [&[f32]; N]) -> [Factors; N] {
-    let (places, held): (Vec<usize>, Vec<&[f32]>) =
-        rows.iter().enumerate().filter(|(_, row)| !row.is_empty()).map(|(place, row)| (place, &row[..])).unzip();
-    let mut factors = [[0.0; SLOTS]; N];
-    for (place, products) in places.into_iter().zip(dots(&held, vs)) {
-        factors.iter_mut().zip(products).for_each(|(factors, product)| factors[place] = product);
+/// `rows_i.v` for each of `vs`, 0 for rows that are empty.
+fn products<const N: usize>(rows: &[Vec<f32>; SLOTS], vs: [&[f32]; N]) -> [SlotValues; N] {
+    let (slots, used): (Vec<usize>, Vec<&[f32]>) =
+        rows.iter().enumerate().filter(|(_, row)| !row.is_empty()).map(|(slot, row)| (slot, &row[..])).unzip();
+    let mut values = [[0.0; SLOTS]; N];
+    for (slot, products) in slots.into_iter().zip(dots(&used, vs)) {
+        values.iter_mut().zip(products).for_each(|(values, product)| values[slot] = product);
     }
-    factors
+    values
 }
 
 /// `to += sum factors_i rows_i`
-fn add(factors: Factors, rows: &[Vec<f32>; SLOTS], to: &mut [f32]) {
-    let held = factors.into_iter().zip(rows).filter(|(factor, _)| *factor != 0.0);
-    add_sum(&held.map(|(factor, row)| (factor, &row[..])).collect::<Vec<_>>(), to);
+fn add(factors: SlotValues, rows: &[Vec<f32>; SLOTS], to: &mut [f32]) {
+    let used = factors.into_iter().zip(rows).filter(|(factor, _)| *factor != 0.0);
+    add_sum(&used.map(|(factor, row)| (factor, &row[..])).collect::<Vec<_>>(), to);
 }
 
 impl<E, P> Vectors for Slices<E, P>
 where
-    E: FnMut(&[f32], &mut [f32]) -> Result<Loss, String>,
+    E: FnMut(&[f32], &mut [f32]) -> Loss,
     P: Fn(Vec<f32>, &[f32]) -> Vec<f32>,
 {
-    type Error = String;
+    type Error = Infallible;
 
-    fn evaluate(&mut self) -> Result<Vec<Loss>, String> {
-        (self.evaluate)(&self.trial, &mut self.trial_gradient).map(|loss| vec![loss])
+    fn evaluate(&mut self) -> Result<Vec<Loss>, Infallible> {
+        Ok(vec![(self.evaluate)(&self.trial, &mut self.trial_gradient)])
     }
 
-    fn remember(&mut self, slots: &[Option<usize>]) -> Result<Vec<Remembered>, String> {
-        let [Some(slot)] = *slots else { return Ok(vec![Remembered::default()]) };
+    fn store_pairs(&mut self, slots: &[Option<usize>]) -> Result<Vec<PairProducts>, Infallible> {
+        let [Some(slot)] = *slots else { return Ok(vec![PairProducts::default()]) };
         let difference = |new: &[f32], old: &[f32]| new.iter().zip(old).map(|(new, old)| new - old).collect();
         self.s[slot] = difference(&self.trial, &self.x);
         self.y[slot] = difference(&self.trial_gradient, &self.gradient);
         let y = &self.y[slot];
-        let [sy, sg] = factors(&self.s, [y, &self.trial_gradient]);
-        Ok(vec![Remembered { sy, sg, yy: norm2(y) }])
+        let [sy, sg] = products(&self.s, [y, &self.trial_gradient]);
+        Ok(vec![PairProducts { sy, sg, yy: norm2(y) }])
     }
 
-    fn keep(&mut self, which: &[bool]) -> Result<(), String> {
-        if which == [true] {
+    fn accept(&mut self, accepted: &[bool]) -> Result<(), Infallible> {
+        if accepted == [true] {
             self.x.copy_from_slice(&self.trial);
             self.gradient.copy_from_slice(&self.trial_gradient);
         }
         Ok(())
     }
 
-    fn bend(&mut self, bends: &[Bend]) -> Result<Vec<Bent>, String> {
-        let bent = |&Bend { pulls, newest }: &Bend| {
+    fn precondition(&mut self, loops: &[FirstLoop]) -> Result<Vec<Preconditioned>, Infallible> {
+        let one = |&FirstLoop { alpha, newest }: &FirstLoop| {
             let mut q: Vec<f32> = self.gradient.iter().map(|g| -g).collect();
-            add(pulls.map(|pull| -pull), &self.y, &mut q);
-            self.bent = (self.precondition)(q, &self.gradient);
-            let ymy = newest.map(|slot| &self.y[slot]).map(|y| dot(y, &(self.precondition)(y.clone(), &self.gradient)));
-            let [yr] = factors(&self.y, [&self.bent]);
-            Bent {
+            add(alpha.map(|alpha| -alpha), &self.y, &mut q);
+            self.r = (self.preconditioner)(q, &self.gradient);
+            let newest = newest.map(|slot| &self.y[slot]);
+            let ymy = newest.map(|y| dot(y, &(self.preconditioner)(y.clone(), &self.gradient)));
+            let [yr] = products(&self.y, [&self.r]);
+            Preconditioned {
                 yr,
-                rg: dot(&self.bent, &self.gradient),
-                mean_square: norm2(&self.bent) / self.bent.len() as f64,
+                rg: dot(&self.r, &self.gradient),
+                mean_square: norm2(&self.r) / self.r.len() as f64,
                 ymy: ymy.unwrap_or_default(),
             }
         };
-        Ok(bends.iter().map(bent).collect())
+        Ok(loops.iter().map(one).collect())
     }
 
-    fn advance(&mut self, moves: &[Move]) -> Result<(), String> {
-        for Move { along, pushes } in moves {
-            // Summed up apart: beside `x` small steps would lose their last digits one by one.
-            self.bent.iter_mut().for_each(|v| *v *= *along as f32);
-            add(*pushes, &self.s, &mut self.bent);
+    fn set_trials(&mut self, steps: &[TrialStep]) -> Result<(), Infallible> {
+        for TrialStep { scale, coefficients } in steps {
+            // The step is summed before it is added: added to `x` one by one, small terms would lose their last digits.
+            self.r.iter_mut().for_each(|v| *v *= *scale as f32);
+            add(*coefficients, &self.s, &mut self.r);
             self.trial.copy_from_slice(&self.x);
-            axpy(1.0, &self.bent, &mut self.trial);
+            axpy(1.0, &self.r, &mut self.trial);
         }
         Ok(())
     }
 
-    fn descend(&mut self, step: usize) -> Result<(), String> {
+    fn adam_step(&mut self, step: usize) -> Result<(), Infallible> {
         self.mean.resize(self.trial.len(), 0.0);
         self.square.resize(self.trial.len(), 0.0);
         let correction = (1.0 - BETA.0.powi(step as i32), 1.0 - BETA.1.powi(step as i32));

@@ -1,9 +1,9 @@
 //! Optimizes one picture, scale by scale, up to the working size.
 
-use crate::nst::backend::{Evaluator, Goal};
+use crate::nst::backend::{Evaluator, Objective};
 use crate::nst::failure::StylizeError;
 use crate::nst::loss::{Guides, Loss};
-use crate::nst::optim::{Descent, OptimError};
+use crate::nst::optim::OptimOptions;
 use crate::nst::picture::filter::Border;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
@@ -69,26 +69,28 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
         let content = self.content;
         let scales = schedule::scales(self.settings, content.pixels.size());
         let Some((last_scale, coarser)) = scales.split_last() else { unreachable!("every picture has a scale") };
-        let goal = self.goal(evaluators.at(0), content, 0)?;
+        let (finest, coarser_evaluators) = evaluators.split();
+        let mut objective = self.objective(finest, content, 0)?;
         let start = self.start(content);
         let mut x = start.clone();
         let mut first = None;
         if !coarser.is_empty() {
             // Losses at two sizes do not compare, so the start is judged at the working size.
-            first = Some(self.judge(evaluators.at(0), &goal, &start)?);
-            if let Some(change) = self.coarser_scales(evaluators, coarser)? {
+            first = Some(self.judge(&mut objective, &start)?);
+            if let Some(change) = self.coarser_scales(coarser_evaluators, coarser)? {
                 self.add_upsampled(&change, &mut x);
             }
         }
         let steps = last_scale.steps - first.is_some() as usize;
-        let (began, last) = self.minimize(evaluators.at(0), &goal, steps, &mut x)?;
+        let (began, last) = self.minimize(&mut objective, steps, &mut x)?;
         Ok(Optimized { start, pixels: x, evals: self.evals, first: first.unwrap_or(began), last })
     }
 
-    /// Optimizes at the coarser scales and returns what the last of them has changed, at its size.
+    /// Optimizes at the coarser scales and returns what the last of them has changed, at its size. The first of
+    /// `evaluators` is for one halving.
     fn coarser_scales(
         &mut self,
-        evaluators: &mut Evaluators,
+        evaluators: &mut [Evaluator],
         scales: &[Scale],
     ) -> Result<Option<Pixels>, StylizeError> {
         let mut change: Option<Pixels> = None;
@@ -98,13 +100,13 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
                 scene: self.content.scene.resized(size),
                 regions: self.content.regions.resized(size),
             };
-            let goal = self.goal(evaluators.at(level), &view, level)?;
+            let mut objective = self.objective(&mut evaluators[level - 1], &view, level)?;
             let start = self.start(&view);
             let mut x = start.clone();
             if let Some(change) = &change {
                 self.add_upsampled(change, &mut x);
             }
-            self.minimize(evaluators.at(level), &goal, steps, &mut x)?;
+            self.minimize(&mut objective, steps, &mut x)?;
             if self.settings.init != Init::Noise {
                 x.data_mut().iter_mut().zip(start.data()).for_each(|(x, start)| *x -= start);
             }
@@ -124,14 +126,21 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
     }
 
     /// What `view` shall come close to after `level` halvings.
-    fn goal(&self, evaluator: &mut Evaluator, view: &View, level: usize) -> Result<Goal<'a>, StylizeError> {
-        let (style, guides) = (&self.style.targets[level], Guides::new(&view.regions));
-        evaluator.goal(view.pixels.data(), style, guides).map_err(StylizeError::device)
+    fn objective<'o, 'e>(
+        &self,
+        evaluator: &'o mut Evaluator<'e>,
+        view: &View,
+        level: usize,
+    ) -> Result<Objective<'o, 'e>, StylizeError>
+    where
+        'a: 'o,
+    {
+        evaluator.objective(view.pixels.data(), &self.style.targets[level], Guides::new(&view.regions))
     }
 
     /// The loss of `start`; it counts as an evaluation.
-    fn judge(&mut self, evaluator: &mut Evaluator, goal: &Goal, start: &Pixels) -> Result<Loss, StylizeError> {
-        let loss = evaluator.loss(goal, start.data()).map_err(StylizeError::device)?;
+    fn judge(&mut self, objective: &mut Objective, start: &Pixels) -> Result<Loss, StylizeError> {
+        let loss = objective.loss(start.data())?;
         if !loss.is_finite() {
             return Err(StylizeError::LossNotFinite);
         }
@@ -145,25 +154,20 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
     /// both.
     fn minimize(
         &mut self,
-        evaluator: &mut Evaluator,
-        goal: &Goal,
+        objective: &mut Objective,
         steps: usize,
         x: &mut Pixels,
     ) -> Result<(Loss, Loss), StylizeError> {
         let border = if self.settings.padding.wraps() { Border::Around } else { Border::Mirrored };
-        let options = Descent {
+        let options = OptimOptions {
             optimizer: self.settings.optimizer,
             steps,
             // The maps of a photoreal render make broad changes of narrow ones anyway. Still broader ones would be
             // blotches in skies and on roads.
-            metric: (self.settings.render == Render::Pixels).then_some(border),
+            preconditioner: (self.settings.render == Render::Pixels).then_some(border),
             grey: self.settings.keep_colours,
         };
-        evaluator.minimize(goal, options, x, |_, loss| self.count(loss)).map_err(|error| match error {
-            OptimError::NotFinite => StylizeError::LossNotFinite,
-            OptimError::Stopped => StylizeError::Stopped,
-            OptimError::Evaluation(why) => StylizeError::device(why),
-        })
+        objective.minimize(options, x, |_, loss| self.count(loss))
     }
 
     fn count(&mut self, loss: Loss) -> ControlFlow<()> {

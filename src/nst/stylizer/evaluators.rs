@@ -18,9 +18,10 @@ impl<'a> Evaluators<'a> {
         Self(scales.iter().rev().map(|scale| network.evaluator(settings, scale.size)).collect())
     }
 
-    /// The evaluator for the working size after `level` halvings.
-    pub(super) fn at(&mut self, level: usize) -> &mut Evaluator<'a> {
-        &mut self.0[level]
+    /// The evaluator for the working size, and those for it after one halving, two, and so on.
+    pub(super) fn split(&mut self) -> (&mut Evaluator<'a>, &mut [Evaluator<'a>]) {
+        let Some(parts) = self.0.split_first_mut() else { unreachable!("every picture has a scale") };
+        parts
     }
 
     /// The working size.
@@ -34,12 +35,11 @@ impl<'a> Evaluators<'a> {
     /// # Errors
     /// When the device refuses; see [`StylizeError`].
     pub fn seconds_per_evaluation(&mut self, count: usize) -> Result<f64, StylizeError> {
-        let evaluator = self.at(0);
+        let (evaluator, _) = self.split();
         let grey = vec![0.5; evaluator.size().pixels() * 3];
         let whole = Regions::whole(evaluator.size());
         // The forward passes of the targets warm up memory and caches.
-        let style = evaluator.style_target(&grey, Guides::new(&whole)).map_err(StylizeError::device)?;
-        let goal = evaluator.goal(&grey, &style, Guides::new(&whole)).map_err(StylizeError::device)?;
-        evaluator.seconds_per_evaluation(&goal, &grey, count).map_err(StylizeError::device)
+        let style = evaluator.style_target(&grey, Guides::new(&whole))?;
+        evaluator.objective(&grey, &style, Guides::new(&whole))?.seconds_per_evaluation(&grey, count)
     }
 }

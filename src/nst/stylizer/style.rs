@@ -40,9 +40,7 @@ impl Style {
             let evaluator = network.evaluator(settings, pixels.size());
             // Few styles tile. The step between their opposite sides would count as a part of the style.
             let mut evaluator = if settings.padding.wraps() { evaluator.padded(Padding::Replicate) } else { evaluator };
-            evaluator
-                .style_target(pixels.data(), Guides::new(&regions.resized(pixels.size())))
-                .map_err(StylizeError::device)
+            evaluator.style_target(pixels.data(), Guides::new(&regions.resized(pixels.size())))
         };
         let targets = (0..schedule::max_count(settings)).map(target).collect::<Result<_, _>>()?;
         let colours = regions.parts().flatten().map(|part| ColourStatistics::of(&small, part)).collect();

@@ -1,17 +1,21 @@
-//! conv1_1, from three colours to the first features and back: too thin for the other kernels, cheap done directly.
+//! conv1_1, from three colours to the first features, and back.
+//!
+//! Three channels are too few for the blocked layout and for Winograd's, so this convolution is computed directly.
 
 use crate::nst::kernels::aligned::Aligned;
-use crate::nst::kernels::conv::{Masked, Source as _, pack_columns, packed_len, product_rows};
+use crate::nst::kernels::conv::product::{Product, pack_columns, packed_len};
+use crate::nst::kernels::conv::source::{Masked, Source as _};
 use crate::nst::kernels::parallel::{Shared, each, for_each};
 use crate::nst::kernels::simd::{Isa, Kernel, LANES, Lanes};
 use crate::nst::layers::Padding;
 use crate::nst::picture::geometry::Size;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Red, green and blue.
 pub const COLOURS: usize = 3;
 
-/// One output's inputs: 3x3 pixels of three colours.
+/// Inputs of one output: 3x3 pixels of three colours.
 const TAPS: usize = 9 * COLOURS;
 
 /// [`TAPS`] rounded up to whole lanes.
@@ -30,13 +34,13 @@ pub struct First {
     bias: Vec<f32>,
 }
 
-/// One thread's buffers for the way back.
+/// The buffers of one thread on the way back.
 #[derive(Default)]
 pub struct Scratch {
-    /// One row of the gradient behind the ReLU: `[outputs / 16][width][16]`.
+    /// One row of the gradient with respect to the ReLU's input: `[outputs / 16][width][16]`.
     masked: Aligned,
-    /// Three rows of each pixel's contributions to its 27 inputs: `[3][2][width][16]`.
-    spread: Aligned,
+    /// Three rows of what each output pixel adds to the gradients of its 27 inputs: `[3][2][width][16]`.
+    contributions: Aligned,
 }
 
 /// A picture with one pixel of padding around it, channels-last: `[height + 2][width + 2][3]`.
@@ -50,7 +54,7 @@ impl Padded {
         Self { data: vec![0.0; (size.height + 2) * (size.width + 2) * COLOURS], size }
     }
 
-    /// Sets the inside to `f(colour, value)` of `pixels`, `[height][width][3]`, and the border to its padding.
+    /// Sets the inside to `f(colour, value)` of `pixels`, `[height][width][3]`, and the border as `padding` says.
     pub fn fill(&mut self, pixels: &[f32], padding: Padding, f: impl Fn(usize, f32) -> f32 + Sync) {
         let row_len = self.row_len();
         let inside = self.size.width * COLOURS;
@@ -68,8 +72,8 @@ impl Padded {
         });
     }
 
-    /// With a gradient in place of a picture: writes that of the pixels to `out`, `[height][width][3]`, the border added
-    /// to the pixels that `padding` had put there, each colour times its `scale`.
+    /// Where this holds a gradient: adds its border to the pixels that `padding` repeats there, and writes the inside
+    /// to `out`, `[height][width][3]`, each colour times its `scale`.
     fn fold(&mut self, padding: Padding, scale: [f32; COLOURS], out: &mut [f32]) {
         self.each_outside(padding, |data, at, inside| {
             for colour in 0..COLOURS {
@@ -89,15 +93,15 @@ impl Padded {
         });
     }
 
-    /// Calls `f(data, at, inside)` for every pixel of the border with its place and that of the pixel it repeats.
+    /// Calls `f(data, at, inside)` for every pixel of the border, with its index and that of the pixel that it repeats.
     fn each_outside(&mut self, padding: Padding, mut f: impl FnMut(&mut [f32], usize, Option<usize>)) {
         let Size { height, width } = self.size;
-        let place = |y: usize, x: usize| (y * (width + 2) + x) * COLOURS;
+        let index = |y: usize, x: usize| (y * (width + 2) + x) * COLOURS;
         let rows = [0, height + 1].into_iter().flat_map(|y| (0..width + 2).map(move |x| (y, x)));
         let columns = (1..=height).flat_map(|y| [(y, 0), (y, width + 1)]);
         for (y, x) in rows.chain(columns) {
             let inside = padding.inside(y, height).zip(padding.inside(x, width));
-            f(&mut self.data, place(y, x), inside.map(|(y, x)| place(y + 1, x + 1)));
+            f(&mut self.data, index(y, x), inside.map(|(y, x)| index(y + 1, x + 1)));
         }
     }
 
@@ -107,7 +111,7 @@ impl Padded {
 }
 
 impl First {
-    /// Prepares the kernel `at(output, colour, y, x)`; `bias` has a multiple of 16 outputs.
+    /// Prepares the kernel `at(output, colour, y, x)`. `bias` has a value for each output, a multiple of 16.
     pub fn new(bias: Vec<f32>, at: impl Fn(usize, usize, usize, usize) -> f32) -> Self {
         let outputs = bias.len();
         let tap = |output: usize, n: usize| at(output, n % COLOURS, n / (3 * COLOURS), n / COLOURS % 3);
@@ -122,7 +126,10 @@ impl First {
         self.outputs
     }
 
-    /// Convolution, bias and ReLU: `full` blocked, `passed` as in [`Masked`].
+    /// Convolution, bias and ReLU. Writes the activations to `full`, blocked, and [`Masked::passed`] to `passed`.
+    ///
+    /// # Panics
+    /// When either is too short.
     pub fn forward(&self, isa: Isa, picture: &Padded, full: &mut [f32], passed: &mut [u16]) {
         let pixels = picture.size.pixels();
         assert!(
@@ -133,10 +140,14 @@ impl First {
         each(picture.size.height, |y| isa.run(ForwardRow { conv: self, picture, y, full, passed }));
     }
 
-    /// The gradient with respect to the pixels that [`Padded::fill`] took with `padding`, `[height][width][3]`, each colour
-    /// times its `scale`.
+    /// Writes the gradient with respect to the pixels of `picture`, which [`Padded::fill`] took with `padding`, to
+    /// `out`, `[height][width][3]`, each colour times its `scale`. `source` is the gradient with respect to the
+    /// activations.
     ///
-    /// `picture` is what is written on the way, and holds no picture any more.
+    /// `picture` is overwritten on the way.
+    ///
+    /// # Panics
+    /// When the sizes differ.
     pub fn backward(
         &self,
         isa: Isa,
@@ -152,7 +163,7 @@ impl First {
         let to = Shared::new(&mut picture.data);
         for scratch in threads.iter_mut() {
             scratch.masked.grow(self.outputs * width);
-            scratch.spread.grow(3 * COLUMNS * width);
+            scratch.contributions.grow(3 * COLUMNS * width);
         }
         for_each(threads, (height + 2).div_ceil(STRIP), |scratch, piece| {
             let rows = piece * STRIP..(height + 2).min((piece + 1) * STRIP);
@@ -162,6 +173,7 @@ impl First {
     }
 }
 
+/// The outputs of row `y`.
 struct ForwardRow<'a> {
     conv: &'a First,
     picture: &'a Padded,
@@ -178,7 +190,8 @@ impl Kernel for ForwardRow<'_> {
         let width = self.picture.size.width;
         for panel in 0..self.conv.outputs / LANES {
             let mut x = 0;
-            // SAFETY: `x` and the pixels right of it stay inside the row.
+            // SAFETY: `panel` is a panel, `y` a row, and the pixels `x..x + 8` and `x` are inside the row. The row is
+            // this piece's own.
             unsafe {
                 while x + 8 <= width {
                     self.pixels::<L, 8>(panel, x);
@@ -194,8 +207,14 @@ impl Kernel for ForwardRow<'_> {
 }
 
 impl ForwardRow<'_> {
+    /// The outputs of `panel` at the pixels `x..x + R`.
+    ///
+    /// # Safety
+    /// There is such a panel, the pixels are inside the row, and no other thread touches the row's outputs.
     #[inline(always)]
     unsafe fn pixels<L: Lanes, const R: usize>(&self, panel: usize, x: usize) {
+        // SAFETY: `forward` and `bias` hold the panel. The window of each pixel is inside the padded picture, and
+        // `First::forward` has checked that the outputs are inside `full` and `passed`.
         unsafe {
             let kernel = self.conv.forward.as_ptr().add(panel * TAPS * LANES);
             let mut acc = [L::load(self.conv.bias.as_ptr().add(panel * LANES)); R];
@@ -218,13 +237,13 @@ impl ForwardRow<'_> {
     }
 }
 
-/// A few rows of the padded picture's gradient. Each output pixel's 27 contributions come from one matrix product per row;
-/// three such rows are gathered into one row of the picture.
+/// Some rows of the gradient with respect to the padded picture. One matrix product per row of the outputs gives what
+/// each pixel adds to its 27 inputs; three such rows are gathered into one row of the picture.
 struct BackwardStrip<'a> {
     conv: &'a First,
     scratch: &'a mut Scratch,
     source: Masked<'a>,
-    rows: std::ops::Range<usize>,
+    rows: Range<usize>,
     out: Shared<'a, f32>,
 }
 
@@ -233,11 +252,11 @@ impl Kernel for BackwardStrip<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(mut self) {
-        // The padded row `y` is seen by the outputs of the rows `y - 2` to `y`.
+        // Row `y` of the padded picture is an input of the rows `y - 2` to `y` of the outputs.
         for y in self.rows.start.saturating_sub(2)..self.rows.end {
             if y < self.source.size.height {
                 // SAFETY: `y` is a row of the source.
-                unsafe { self.spread_row::<L>(y) };
+                unsafe { self.compute_row::<L>(y) };
             }
             if self.rows.contains(&y) {
                 self.gather_row(y);
@@ -247,51 +266,101 @@ impl Kernel for BackwardStrip<'_> {
 }
 
 impl BackwardStrip<'_> {
+    /// The contributions of row `y` of the outputs.
+    ///
+    /// # Safety
+    /// There is such a row.
     #[inline(always)]
-    unsafe fn spread_row<L: Lanes>(&mut self, y: usize) {
-        let width = self.source.size.width;
+    unsafe fn compute_row<L: Lanes>(&mut self, y: usize) {
+        let (width, blocks) = (self.source.size.width, self.conv.outputs / LANES);
         let masked = self.scratch.masked.as_mut_ptr();
+        // SAFETY: `First::backward` has checked that the source fits, and made room in the scratch: one row of all
+        // outputs in `masked`, three rows of `COLUMNS` values in `contributions`.
         unsafe {
-            for block in 0..self.conv.outputs / LANES {
+            for block in 0..blocks {
                 for x in 0..width {
                     let value: L = self.source.load(block, y, x);
                     value.store(masked.add((block * width + x) * LANES));
                 }
             }
-            product_rows::<L>(
-                width,
-                COLUMNS / LANES,
-                self.conv.outputs / LANES,
-                masked,
-                width * LANES,
-                self.conv.backward.as_ptr(),
-                self.scratch.spread.as_mut_ptr().add(y % 3 * COLUMNS * width),
-                width * LANES,
-                None,
-            );
+            let product = Product {
+                rows: width,
+                panels: COLUMNS / LANES,
+                k_blocks: blocks,
+                a: masked,
+                a_step: width * LANES,
+                b: self.conv.backward.as_ptr(),
+                out: self.scratch.contributions.as_mut_ptr().add(y % 3 * COLUMNS * width),
+                out_step: width * LANES,
+                weights: None,
+            };
+            product.run::<L>();
         }
     }
 
+    /// Row `y` of the padded picture's gradient.
     #[inline(always)]
     fn gather_row(&self, y: usize) {
         let Size { height, width } = self.source.size;
         for x in 0..width + 2 {
             let mut sum = [0.0; COLOURS];
             for row in 0..3 {
-                // The padded input at `y` is seen by the output at `y - row` through the kernel's `row`.
+                // The padded input at `y` is an input of the output at `y - row`, with the kernel's `row`.
                 let Some(from) = y.checked_sub(row).filter(|&from| from < height) else { continue };
-                let spread = &self.scratch.spread[from % 3 * COLUMNS * width..][..COLUMNS * width];
+                let contributions = &self.scratch.contributions[from % 3 * COLUMNS * width..][..COLUMNS * width];
                 for column in 0..3 {
                     let Some(from) = x.checked_sub(column).filter(|&from| from < width) else { continue };
                     for (colour, sum) in sum.iter_mut().enumerate() {
                         let n = (row * 3 + column) * COLOURS + colour;
-                        *sum += spread[(n / LANES * width + from) * LANES + n % LANES];
+                        *sum += contributions[(n / LANES * width + from) * LANES + n % LANES];
                     }
                 }
             }
             for (colour, &sum) in sum.iter().enumerate() {
-                // SAFETY: inside the padded picture, and this strip's own rows.
+                // SAFETY: the pixel is inside the padded picture, and its row is this strip's own.
                 unsafe { *self.out.at((y * (width + 2) + x) * COLOURS + colour) = sum };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::kernels::conv::definition::{PADDINGS, SIZES, convolve, convolve_back};
+    use crate::nst::testing::{Random, assert_close, block, unblock};
+
+    #[test]
+    fn the_first_convolution_equals_the_definition_in_both_directions() {
+        let (outputs, mut random) = (32, Random(3));
+        for (size, padding) in SIZES.into_iter().flat_map(|size| PADDINGS.map(|padding| (size, padding))) {
+            let weight = random.normal(outputs * 27);
+            let bias = random.normal(outputs);
+            let pixels = random.normal(3 * size.pixels());
+            let planes: Vec<f32> = (0..3).flat_map(|c| pixels.iter().skip(c).step_by(3).copied()).collect();
+            let mut expected = convolve(&weight, &planes, size, padding);
+            for (plane, bias) in expected.chunks_exact_mut(size.pixels()).zip(&bias) {
+                plane.iter_mut().for_each(|v| *v = (*v + bias).max(0.0));
+            }
+            let gradient = random.normal(outputs * size.pixels());
+            let masked: Vec<f32> =
+                gradient.iter().zip(&expected).map(|(g, f)| if *f > 0.0 { *g } else { 0.0 }).collect();
+            let expected_back = convolve_back(&weight, &masked, size, padding);
+            let conv = First::new(bias, |o, c, y, x| weight[((o * 3 + c) * 3 + y) * 3 + x]);
+            let mut picture = Padded::new(size);
+            for isa in Isa::available() {
+                let (mut full, mut passed) = (vec![f32::NAN; expected.len()], vec![0; expected.len() / LANES]);
+                picture.fill(&pixels, padding, |_, v| v);
+                conv.forward(isa, &picture, &mut full, &mut passed);
+                let what = format!("{isa} {size:?} {padding:?}");
+                assert_close(&unblock(&full, outputs), &expected, 1e-5, &what);
+                let mut back = vec![f32::NAN; pixels.len()];
+                let gradient = block(&gradient, outputs);
+                let source = Masked { gradient: &gradient, passed: &passed, size };
+                let threads = &mut [Default::default(), Default::default()];
+                conv.backward(isa, threads, source, (&mut picture, padding), [1.0; 3], &mut back);
+                let planes: Vec<f32> = (0..3).flat_map(|c| back.iter().skip(c).step_by(3).copied()).collect();
+                assert_close(&planes, &expected_back, 1e-5, &what);
             }
         }
     }

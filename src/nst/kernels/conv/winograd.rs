@@ -1,65 +1,72 @@
 //! 3x3 convolution by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray 2016): a quarter of the products.
 //!
-//! A 6x6 window of the input and the kernel are taken to a domain of 36 frequencies where the convolution is a
-//! product, so that each frequency is one matrix product over channels, then taken back to 4x4 outputs. Work is cut
-//! into runs of tiles. Where the kernel is small, one thread takes a run through all three steps while it is in its
-//! cache. Where the kernel is larger than the windows of a run, all threads share each step: then every part of the
-//! kernel is read once for a long run, by one thread, and no thread is left with a run of its own at the end.
+//! Windows of 6x6 inputs and the kernel are transformed to 36 frequencies, where the convolution is a product. So each
+//! frequency is one matrix product over the channels. The products are transformed back to 4x4 outputs.
+//!
+//! Work is cut into runs of tiles, in one of two ways:
+//!
+//! - *alone*, where the kernel is small: one thread takes a run through all three steps while it is in the thread's
+//!   cache;
+//! - *shared*, where the kernel is larger than the windows of a run: all threads share each step of a long run. Then
+//!   each part of the kernel is read once for the run, by one thread, and no thread is left with a run of its own at
+//!   the end.
 
 use crate::nst::kernels::aligned::Aligned;
-use crate::nst::kernels::conv::{Sink, Source, packed_len, product_rows};
+use crate::nst::kernels::conv::product::{Product, packed_len};
+use crate::nst::kernels::conv::sink::Sink;
+use crate::nst::kernels::conv::source::Source;
 use crate::nst::kernels::parallel::{Shared, each, for_each};
 use crate::nst::kernels::simd::{Isa, Kernel, LANES, Lanes};
 use crate::nst::picture::geometry::Size;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Pixels along a side of an output tile.
+/// The side of an output tile, in pixels.
 const TILE: usize = 4;
 
-/// Along a side of the input window.
+/// The side of the input window of a tile.
 const WINDOW: usize = 6;
 
 const FREQUENCIES: usize = WINDOW * WINDOW;
 
-/// Sixteen floats between the frequencies' matrices keep their starts in different cache sets.
+/// Floats between the matrices of two frequencies. They put the starts of the matrices into different cache sets.
 const SKEW: usize = LANES;
 
-/// Register tiles fit into it, whatever the instruction set.
+/// Runs are multiples of this many tiles, which is a multiple of `Lanes::ROWS / 3` on every instruction set.
 const ROUND: usize = 12;
 
-/// Tiles in a run that one thread takes through all steps: their windows and products, and a small kernel, fit into a
+/// Tiles in a run that one thread computes alone. Their windows and products, and a small kernel, fit into a
 /// second-level cache of 1 MB.
 const ALONE: usize = 24;
 
-/// Tiles times input channels in a run whose steps are shared: one frequency's windows take half of such a cache.
-const TOGETHER: usize = 132 * 1024;
+/// Tiles times input channels of a run that threads share. The windows of one frequency then take half of such a cache.
+const SHARED: usize = 132 * 1024;
 
-/// Tiles of one block of channels that a thread transforms at a time where threads share the steps.
-const GROUP: usize = 24;
+/// In a shared run, the tiles of one block of channels that a thread transforms at a time.
+const TILE_GROUP: usize = 24;
 
-/// Panels of outputs of one frequency that a thread multiplies at a time there.
-const PANELS: usize = 16;
+/// In a shared run, the panels of outputs of one frequency that a thread multiplies at a time.
+const PANEL_GROUP: usize = 16;
 
-/// One direction of a frozen convolution, its kernel already in the frequency domain.
+/// One direction of a frozen convolution, with its kernel transformed to frequencies.
 pub struct Winograd {
     inputs: usize,
     outputs: usize,
-    /// `[36][outputs / 16][inputs][16]`.
+    /// `[36][outputs / 16][inputs][16]`
     kernel: Aligned,
 }
 
-/// One thread's buffers; the first thread's serve all where they share the steps.
+/// The buffers of one thread. A shared run uses those of the first.
 #[derive(Default)]
 pub struct Scratch {
-    /// `[36][inputs / 16][tiles][16]`, skewed.
+    /// `[36][inputs / 16][tiles][16]`, with [`SKEW`] floats after each frequency.
     windows: Aligned,
-    /// `[36][outputs / 16][tiles][16]`, skewed.
+    /// `[36][outputs / 16][tiles][16]`, with [`SKEW`] floats after each frequency.
     products: Aligned,
 }
 
 impl Winograd {
-    /// Prepares the kernel `at(output, input, y, x)`; channel counts are multiples of 16.
+    /// Transforms the kernel `at(output, input, y, x)`. The numbers of channels are multiples of 16.
     pub fn new(outputs: usize, inputs: usize, at: impl Fn(usize, usize, usize, usize) -> f32 + Sync) -> Self {
         let matrix = packed_len(inputs, outputs);
         let mut kernel = Aligned::zeros(FREQUENCIES * matrix);
@@ -75,80 +82,66 @@ impl Winograd {
                     }
                 }
                 for (frequency, lanes) in lanes.iter().enumerate() {
-                    let place = frequency * matrix + (panel * inputs + input) * LANES;
-                    // SAFETY: inside the buffer, and each panel writes its own places.
-                    unsafe { to.at(place).cast::<[f32; LANES]>().write(*lanes) };
+                    let start = frequency * matrix + (panel * inputs + input) * LANES;
+                    // SAFETY: the sixteen floats are inside the buffer, and each panel writes floats of its own.
+                    unsafe { to.at(start).cast::<[f32; LANES]>().write(*lanes) };
                 }
             }
         });
         Self { inputs, outputs, kernel }
     }
 
-    /// Whether threads share the steps of a run, for a picture of `tiles`; only the speed depends on it.
-    fn shares(&self, tiles: usize) -> bool {
+    /// Whether threads share each run, for a picture of `tiles`. This changes the speed, not the result.
+    fn is_shared(&self, tiles: usize) -> bool {
         // Measured: up to 128x128 channels a thread is faster alone, if there are enough runs for all threads.
         self.inputs * self.outputs >= 256 * 128 || tiles < 8 * ALONE
     }
 
     /// Tiles in one run of a picture of `tiles`, a multiple of [`ROUND`].
     fn run_length(&self, tiles: usize) -> usize {
-        let longest = if self.shares(tiles) { TOGETHER / self.inputs } else { ALONE };
+        let longest = if self.is_shared(tiles) { SHARED / self.inputs } else { ALONE };
         tiles.div_ceil(tiles.div_ceil(longest)).next_multiple_of(ROUND)
     }
 
     /// Convolves `source` into `sink`, both of `size`.
     ///
     /// # Panics
-    /// When either is not as large as that.
+    /// When either is of another size, or there is no scratch.
     pub fn run<S: Source, D: Sink>(&self, isa: Isa, scratch: &mut [Scratch], size: Size, source: S, sink: D) {
         assert!(source.fits(self.inputs / LANES, size) && sink.fits(self.outputs / LANES, size), "wrong buffer sizes");
         let grid = Grid { across: size.width.div_ceil(TILE), size };
-        let tiles = grid.across * size.height.div_ceil(TILE);
-        let length = self.run_length(tiles);
-        let (k_blocks, n_blocks) = (self.inputs / LANES, self.outputs / LANES);
-        if !self.shares(tiles) {
-            // All threads' buffers, since it is luck who gets a run, and a later evaluation must find them made.
+        let (tiles, length) = (grid.tiles(), self.run_length(grid.tiles()));
+        if self.is_shared(tiles) {
+            for first in (0..tiles).step_by(length) {
+                self.run_from(first, grid, &mut scratch[0], (source, sink)).share(isa);
+            }
+        } else {
+            // The buffers of all threads: which of them get a run differs from time to time, and a later evaluation
+            // must not allocate.
             scratch.iter_mut().for_each(|own| _ = own.fit(self, length));
             for_each(scratch, tiles.div_ceil(length), |scratch, piece| {
-                let first = piece * length;
-                let (windows, products) = scratch.fit(self, length);
-                let count = length.min(tiles - first);
-                let run = Run { convolution: self, windows, products, grid, source, sink, first, count, length };
-                isa.run(Windows { run: &run, blocks: 0..k_blocks, tiles: 0..run.count });
-                isa.run(Products { run: &run, frequencies: 0..FREQUENCIES, panels: 0..n_blocks });
-                isa.run(Outputs { run: &run, panels: 0..n_blocks, tiles: 0..run.count });
-            });
-            return;
-        }
-        for first in (0..tiles).step_by(length) {
-            let (windows, products) = scratch[0].fit(self, length);
-            let count = length.min(tiles - first);
-            let run = &Run { convolution: self, windows, products, grid, source, sink, first, count, length };
-            let groups = run.count.div_ceil(GROUP);
-            let group = |piece: usize| {
-                let tiles = piece % groups * GROUP..run.count.min((piece % groups + 1) * GROUP);
-                (piece / groups..piece / groups + 1, tiles)
-            };
-            each(k_blocks * groups, |piece| {
-                let (blocks, tiles) = group(piece);
-                isa.run(Windows { run, blocks, tiles });
-            });
-            let chunks = n_blocks.div_ceil(PANELS);
-            each(FREQUENCIES * chunks, |piece| {
-                let (frequency, panel) = (piece / chunks, piece % chunks * PANELS);
-                let panels = panel..n_blocks.min(panel + PANELS);
-                isa.run(Products { run, frequencies: frequency..frequency + 1, panels });
-            });
-            each(n_blocks * groups, |piece| {
-                let (panels, tiles) = group(piece);
-                isa.run(Outputs { run, panels, tiles });
+                self.run_from(piece * length, grid, scratch, (source, sink)).compute_alone(isa);
             });
         }
+    }
+
+    /// The run that begins at the tile `first`.
+    fn run_from<'a, S, D>(
+        &'a self,
+        first: usize,
+        grid: Grid,
+        scratch: &'a mut Scratch,
+        (source, sink): (S, D),
+    ) -> Run<'a, S, D> {
+        let length = self.run_length(grid.tiles());
+        let (windows, products) = scratch.fit(self, length);
+        let count = length.min(grid.tiles() - first);
+        Run { convolution: self, windows, products, grid, source, sink, first, count, length }
     }
 }
 
 impl Scratch {
-    /// The windows and products of a run of `length` tiles.
+    /// Makes room for a run of `length` tiles and returns its windows and products.
     fn fit(&mut self, convolution: &Winograd, length: usize) -> (Shared<'_, f32>, Shared<'_, f32>) {
         self.windows.grow(FREQUENCIES * (convolution.inputs * length + SKEW));
         self.products.grow(FREQUENCIES * (convolution.outputs * length + SKEW));
@@ -156,7 +149,7 @@ impl Scratch {
     }
 }
 
-/// `G g G^T` in double precision: this is done once.
+/// `G g G^T`, in double precision, since it is done once.
 fn transform_kernel(taps: [[f64; 3]; 3]) -> [[f64; WINDOW]; WINDOW] {
     const G: [[f64; 3]; WINDOW] = [
         [1.0 / 4.0, 0.0, 0.0],
@@ -171,22 +164,27 @@ fn transform_kernel(taps: [[f64; 3]; 3]) -> [[f64; WINDOW]; WINDOW] {
     std::array::from_fn(|i| std::array::from_fn(|j| (0..3).map(|x| left[i][x] * G[j][x]).sum()))
 }
 
-/// How the plane is cut into tiles, counted row by row.
+/// The tiles of a plane, counted row by row.
 #[derive(Clone, Copy)]
 struct Grid {
+    /// Tiles in a row.
     across: usize,
     size: Size,
 }
 
 impl Grid {
-    /// The top left output pixel of a tile.
+    fn tiles(&self) -> usize {
+        self.across * self.size.height.div_ceil(TILE)
+    }
+
+    /// Row and column of the top left output pixel of a tile.
     #[inline(always)]
     fn corner(&self, tile: usize) -> (usize, usize) {
         (tile / self.across * TILE, tile % self.across * TILE)
     }
 }
 
-/// A run of `count` tiles from `first`, in buffers laid out for `length`.
+/// A run of `count` tiles from `first`, in buffers for `length` tiles. Source and sink fit the size of the grid.
 struct Run<'a, S, D> {
     convolution: &'a Winograd,
     /// See [`Scratch`].
@@ -200,22 +198,62 @@ struct Run<'a, S, D> {
     length: usize,
 }
 
+impl<S: Source, D: Sink> Run<'_, S, D> {
+    /// All steps on the calling thread.
+    fn compute_alone(&self, isa: Isa) {
+        let (k_blocks, n_blocks) = (self.convolution.inputs / LANES, self.convolution.outputs / LANES);
+        isa.run(Windows { run: self, blocks: 0..k_blocks, tiles: 0..self.count });
+        isa.run(Products { run: self, frequencies: 0..FREQUENCIES, panels: 0..n_blocks });
+        isa.run(Outputs { run: self, panels: 0..n_blocks, tiles: 0..self.count });
+    }
+
+    /// All steps, each on all threads.
+    fn share(&self, isa: Isa) {
+        let (k_blocks, n_blocks) = (self.convolution.inputs / LANES, self.convolution.outputs / LANES);
+        let groups = self.count.div_ceil(TILE_GROUP);
+        let group = |piece: usize| {
+            let tiles = piece % groups * TILE_GROUP..self.count.min((piece % groups + 1) * TILE_GROUP);
+            (piece / groups..piece / groups + 1, tiles)
+        };
+        each(k_blocks * groups, |piece| {
+            let (blocks, tiles) = group(piece);
+            isa.run(Windows { run: self, blocks, tiles });
+        });
+        let chunks = n_blocks.div_ceil(PANEL_GROUP);
+        each(FREQUENCIES * chunks, |piece| {
+            let (frequency, panel) = (piece / chunks, piece % chunks * PANEL_GROUP);
+            let panels = panel..n_blocks.min(panel + PANEL_GROUP);
+            isa.run(Products { run: self, frequencies: frequency..frequency + 1, panels });
+        });
+        each(n_blocks * groups, |piece| {
+            let (panels, tiles) = group(piece);
+            isa.run(Outputs { run: self, panels, tiles });
+        });
+    }
+}
+
 impl<S: Source, D> Run<'_, S, D> {
-    /// Where the values of one block of channels begin, in either buffer.
+    /// The index of the first value of a block of channels at a tile, in a buffer of so many `channels`.
     fn at(&self, frequency: usize, channels: usize, block: usize, tile: usize) -> usize {
         frequency * self.step(channels) + (block * self.length + tile) * LANES
     }
 
-    /// Floats from one frequency to the next.
+    /// Floats from one frequency to the next, in a buffer of so many `channels`.
     fn step(&self, channels: usize) -> usize {
         channels * self.length + SKEW
     }
 
-    /// The 6x6 window whose inner corner is the output tile's, the source's padding outside the picture.
+    /// The 6x6 window of the output tile at `(y, x)`, which begins one pixel above and to the left. Outside the picture
+    /// are the values of the source's padding.
+    ///
+    /// # Safety
+    /// `(y, x)` is inside the picture, and `block` inside the input channels.
     #[inline(always)]
     unsafe fn window<L: Lanes>(&self, block: usize, y: usize, x: usize) -> [[L; WINDOW]; WINDOW] {
         let Size { height, width } = self.grid.size;
         let mut window = [[L::splat(0.0); WINDOW]; WINDOW];
+        // SAFETY: each pixel that is loaded is inside the picture: by the condition, or as an answer of
+        // `Padding::inside`.
         unsafe {
             if y > 0 && x > 0 && y + WINDOW - 1 <= height && x + WINDOW - 1 <= width {
                 for i in 0..WINDOW {
@@ -225,7 +263,7 @@ impl<S: Source, D> Run<'_, S, D> {
                 }
             } else {
                 let padding = self.source.padding();
-                // Once for each row and column: near the deep end most tiles lie at a border.
+                // Looked up once per row and column, since most tiles of deep layers are at a border.
                 let rows: [_; WINDOW] = std::array::from_fn(|i| padding.inside(y + i, height));
                 let columns: [_; WINDOW] = std::array::from_fn(|j| padding.inside(x + j, width));
                 for i in 0..WINDOW {
@@ -241,7 +279,7 @@ impl<S: Source, D> Run<'_, S, D> {
     }
 }
 
-/// The first step: blocks of input channels to the frequencies.
+/// The first step: transforms windows of the input to frequencies.
 struct Windows<'a, S, D> {
     run: &'a Run<'a, S, D>,
     blocks: Range<usize>,
@@ -257,7 +295,8 @@ impl<S: Source, D> Kernel for Windows<'_, S, D> {
         for block in self.blocks {
             for tile in self.tiles.clone() {
                 let (y, x) = run.grid.corner(run.first + tile);
-                // SAFETY: `Scratch::fit` made room for `length` tiles, and tiles lie inside the grid.
+                // SAFETY: `Scratch::fit` has made room for `length` tiles, and all tiles are inside the grid. This
+                // piece has these blocks and tiles to itself.
                 unsafe {
                     let to = run.windows.at(run.at(0, inputs, block, tile));
                     transform_window(run.window::<L>(block, y, x), to, run.step(inputs));
@@ -267,7 +306,7 @@ impl<S: Source, D> Kernel for Windows<'_, S, D> {
     }
 }
 
-/// The second step: one matrix product over input channels for each frequency.
+/// The second step: for each frequency a matrix product over the input channels.
 struct Products<'a, S, D> {
     run: &'a Run<'a, S, D>,
     frequencies: Range<usize>,
@@ -281,23 +320,34 @@ impl<S: Source, D> Kernel for Products<'_, S, D> {
     fn run<L: Lanes>(self) {
         let Run { convolution, windows, products, count, length, .. } = *self.run;
         let Winograd { inputs, outputs, ref kernel } = *convolution;
-        let (block, panel) = (length * LANES, self.panels.start);
+        let panel = self.panels.start;
         for frequency in self.frequencies {
             let from = self.run.at(frequency, inputs, 0, 0);
             let to = self.run.at(frequency, outputs, panel, 0);
             let weights = (frequency * outputs + panel * LANES) * inputs;
-            // Rows past `count` hold what an earlier run left there: finite, computed in vain, never read.
+            // The rows after `count` hold values of an earlier run. Their products are not read.
             let rows = count.next_multiple_of(L::ROWS / 3);
-            // SAFETY: `Scratch::fit` made room for `length` tiles, a multiple of [`ROUND`] and so of these.
+            // SAFETY: `Scratch::fit` has made room for `length` tiles, a multiple of `ROUND` and so of `L::ROWS / 3`.
+            // The kernel holds all panels. This piece has these frequencies and panels of the products to itself.
             unsafe {
-                let (a, b, out) = (windows.at(from), kernel.as_ptr().add(weights), products.at(to));
-                product_rows::<L>(rows, self.panels.len(), inputs / LANES, a, block, b, out, block, None);
+                let product = Product {
+                    rows,
+                    panels: self.panels.len(),
+                    k_blocks: inputs / LANES,
+                    a: windows.at(from),
+                    a_step: length * LANES,
+                    b: kernel.as_ptr().add(weights),
+                    out: products.at(to),
+                    out_step: length * LANES,
+                    weights: None,
+                };
+                product.run::<L>();
             }
         }
     }
 }
 
-/// The last step: blocks of output channels back from the frequencies and into the sink.
+/// The last step: transforms products back to output tiles.
 struct Outputs<'a, S, D> {
     run: &'a Run<'a, S, D>,
     panels: Range<usize>,
@@ -313,7 +363,8 @@ impl<S: Source, D: Sink> Kernel for Outputs<'_, S, D> {
         for panel in self.panels {
             for tile in self.tiles.clone() {
                 let (y, x) = run.grid.corner(run.first + tile);
-                // SAFETY: as in `Windows`; this piece of work has these outputs to itself.
+                // SAFETY: `Scratch::fit` has made room for `length` tiles. The sink fits the grid, all tiles are inside
+                // it, and this piece has these panels and tiles to itself.
                 unsafe {
                     let from = run.products.at(run.at(0, outputs, panel, tile));
                     run.sink.write(panel, y, x, &transform_back::<L>(from, run.step(outputs)));
@@ -323,7 +374,10 @@ impl<S: Source, D: Sink> Kernel for Outputs<'_, S, D> {
     }
 }
 
-/// `B^T d B`, written to 36 places `step` floats apart.
+/// Writes `B^T d B` to 36 vectors that are `step` floats apart.
+///
+/// # Safety
+/// All 36 are writable from `to` on, and no other thread touches them.
 #[inline(always)]
 unsafe fn transform_window<L: Lanes>(window: [[L; WINDOW]; WINDOW], to: *mut f32, step: usize) {
     let mut columns = window;
@@ -337,18 +391,23 @@ unsafe fn transform_window<L: Lanes>(window: [[L; WINDOW]; WINDOW], to: *mut f32
     for i in 0..WINDOW {
         let row = to_frequencies(columns[i]);
         for j in 0..WINDOW {
+            // SAFETY: this is one of the 36 vectors for which the caller vouches.
             unsafe { row[j].store(to.add((i * WINDOW + j) * step)) };
         }
     }
 }
 
-/// `A^T m A` from 36 places `step` floats apart.
+/// `A^T m A` of 36 vectors that are `step` floats apart.
+///
+/// # Safety
+/// All 36 are readable from `from` on.
 #[inline(always)]
 unsafe fn transform_back<L: Lanes>(from: *const f32, step: usize) -> [[L; TILE]; TILE] {
     let mut columns = [[L::splat(0.0); WINDOW]; TILE];
     for j in 0..WINDOW {
         let mut column = [L::splat(0.0); WINDOW];
         for i in 0..WINDOW {
+            // SAFETY: this is one of the 36 vectors for which the caller vouches.
             column[i] = unsafe { L::load(from.add((i * WINDOW + j) * step)) };
         }
         let column = from_frequencies(column);
@@ -393,4 +452,55 @@ fn from_frequencies<L: Lanes>(m: [L; WINDOW]) -> [L; TILE] {
         sum_two.mul_add(four, sum_one),
         difference_two.mul_add(eight, difference_one).add(m[5]),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::kernels::conv::definition::{SIZES, convolve};
+    use crate::nst::kernels::conv::sink::Store;
+    use crate::nst::kernels::conv::source::Plain;
+    use crate::nst::layers::Padding;
+    use crate::nst::testing::{Random, assert_close, block, unblock};
+
+    /// Inputs and outputs of VGG19's convolutions in both directions, and some that no tile fits.
+    const CHANNELS: [(usize, usize); 12] = [
+        (16, 48),
+        (80, 16),
+        (64, 64),
+        (64, 128),
+        (128, 64),
+        (128, 128),
+        (128, 256),
+        (256, 128),
+        (256, 256),
+        (256, 512),
+        (512, 256),
+        (512, 512),
+    ];
+
+    #[test]
+    fn convolutions_equal_the_definition_on_every_instruction_set() {
+        let mut random = Random(1);
+        for ((inputs, outputs), size) in CHANNELS.into_iter().flat_map(|pair| SIZES.map(|size| (pair, size))) {
+            let weight = random.normal(outputs * inputs * 9);
+            let input = random.normal(inputs * size.pixels());
+            // The definition is slow, so only the first output, the last and one between are compared.
+            let sampled = [0, outputs / 2 + 1, outputs - 1];
+            let rows: Vec<f32> = sampled.iter().flat_map(|o| weight[o * inputs * 9..][..inputs * 9].to_vec()).collect();
+            let expected = convolve(&rows, &input, size, Padding::Zero);
+            let conv = Winograd::new(outputs, inputs, |o, i, y, x| weight[((o * inputs + i) * 3 + y) * 3 + x]);
+            let data = block(&input, inputs);
+            for isa in Isa::available() {
+                let mut out = vec![f32::NAN; outputs * size.pixels()];
+                let sink = Store { data: Shared::new(&mut out), size };
+                conv.run(isa, &mut [Default::default(), Default::default()], size, Plain { data: &data, size }, sink);
+                let out = unblock(&out, outputs);
+                assert!(out.iter().all(|v| v.is_finite()));
+                let out: Vec<f32> =
+                    sampled.iter().flat_map(|o| out[o * size.pixels()..][..size.pixels()].to_vec()).collect();
+                assert_close(&out, &expected, 1e-4, &format!("{isa} {inputs} {outputs} {size:?}"));
+            }
+        }
+    }
 }

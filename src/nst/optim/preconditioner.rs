@@ -1,17 +1,20 @@
-//! What L-BFGS takes for the inverse curvature before it has seen any: more at low frequencies, and where little is felt.
+//! The preconditioner of L-BFGS: what it takes for the inverse curvature before it has seen any.
 //!
 //! Instead of `I`, the two-loop recursion begins with `M = W S W`.
 //!
-//! `S = I + S1 + 2 S2 + 4 S3 + 8 S4`, where `S1` smooths by a triangle of 3 pixels to either side and each next one smooths
-//! the last by one of twice the radius: octave by octave, the step is twice as long. The losses see a picture through
-//! features, to which light that changes slowly over it says little, so that the loss is flatter along such changes than
-//! along grain. A step of one length for all then leaves the slow ones far behind.
+//! `S = I + S1 + 2 S2 + 4 S3 + 8 S4`. `S1` smooths by a triangle, a box of radius 1 applied twice. Each next one
+//! smooths the last by a triangle of twice the radius, so the step is twice as long with each octave. The losses see a
+//! picture through features, which say little about light that changes slowly over it: the loss is flatter along such
+//! changes than along grain. Steps of one length for all would leave the slow changes far behind.
 //!
-//! `W` is diagonal. A Gram matrix changes by `df f^T + f df^T` where a pixel's features `f` change by `df`: the Gauss-Newton
-//! curvature at a place grows with `|f|^2` there, and so does the square of the gradient. `W^2` is therefore one over the
-//! mean square of the gradient near by, with a floor. Otherwise lively places set the step, and calm ones are left behind.
+//! `W` is diagonal. A Gram matrix changes by `df f^T + f df^T` where the features `f` of a pixel change by `df`. So the
+//! Gauss-Newton curvature at a pixel grows with `|f|^2` there, and so does the square of the gradient. `W^2` is
+//! therefore one over the mean square of the gradient near by, with a floor. Without `W`, the regions with strong
+//! gradients would set the length of the step, and the others would be left behind.
 //!
 //! `M` is symmetric and positive definite, as the inverse of a curvature must be.
+//!
+//! - [`tensors`]: the same for a batch on a device
 
 pub mod tensors;
 
@@ -19,26 +22,26 @@ use crate::nst::picture::filter::{Border, box_mean};
 use crate::nst::picture::geometry::Size;
 use rayon::prelude::*;
 
-/// Octaves that are smoothed away one after the other.
+/// The number of octaves, each smoothed from the last.
 pub const OCTAVES: u32 = 4;
 
-/// Pixels around a place that its gradient is measured over.
+/// The radius of the window, in pixels, that the mean square of the gradient is taken over.
 pub const RADIUS: usize = 6;
 
-/// Share of the whole picture's mean square that is added to that of a place.
+/// The share of the mean square of the whole picture that is added to that of each pixel.
 pub const FLOOR: f32 = 0.05;
 
-/// Values of a pixel.
+/// Values per pixel.
 pub const CHANNELS: usize = 3;
 
-/// `M x` for a picture `x` where the loss has this `gradient`, both `[height][width][3]`; only a `border` under which
-/// smoothing is symmetric makes `M` so.
+/// `M x` for `x`, where the loss has this `gradient`, both `[height][width][3]`. `M` is symmetric if smoothing is,
+/// under this `border`.
 ///
 /// # Panics
 /// When they do not fill their size.
 pub fn apply(mut x: Vec<f32>, gradient: &[f32], size: Size, border: Border) -> Vec<f32> {
     assert!(x.len() == size.pixels() * CHANNELS && gradient.len() == x.len(), "pictures must fill their size");
-    let weights = calmness(gradient, size, border);
+    let weights = inverse_rms(gradient, size, border);
     let weighted = |x: &mut [f32]| {
         x.par_chunks_mut(CHANNELS).zip(&weights).for_each(|(pixel, w)| pixel.iter_mut().for_each(|v| *v *= w));
     };
@@ -48,9 +51,9 @@ pub fn apply(mut x: Vec<f32>, gradient: &[f32], size: Size, border: Border) -> V
     x
 }
 
-/// The diagonal of `W`, a value for each pixel: 1 where the gradient is as strong as on average, or everywhere where there
-/// is none.
-fn calmness(gradient: &[f32], size: Size, border: Border) -> Vec<f32> {
+/// The diagonal of `W`, one value per pixel: one over the root of the mean square of the gradient near by. 1 where that
+/// is the mean of the picture, or everywhere if there is no gradient.
+fn inverse_rms(gradient: &[f32], size: Size, border: Border) -> Vec<f32> {
     let squares: Vec<f32> = gradient.chunks_exact(CHANNELS).map(|pixel| pixel.iter().map(|g| g * g).sum()).collect();
     let mut near = box_mean::<1>(&squares, size, RADIUS, border);
     let mean = (squares.iter().map(|&v| v as f64).sum::<f64>() / squares.len() as f64) as f32;
@@ -89,41 +92,41 @@ mod tests {
     }
 
     #[test]
-    fn it_is_symmetric_and_positive_at_any_size() {
+    fn the_preconditioner_is_symmetric_and_positive_at_any_size() {
         for (height, width) in [(1, 1), (1, 7), (40, 1), (3, 5), (33, 64), (70, 41)] {
             for border in [Border::Mirrored, Border::Around] {
                 let picture = |seed| picture(height * width, seed);
                 let (a, b, mut gradient) = (picture(1), picture(2), picture(3));
-                // One half of it much calmer.
+                // A part of it much weaker.
                 gradient[..height * width].iter_mut().for_each(|v| *v *= 0.01);
                 let m = |x: &Vec<f32>| apply(x.clone(), &gradient, Size { height, width }, border);
                 let (left, right) = (dot(&a, &m(&b)), dot(&m(&a), &b));
                 assert!((left - right).abs() < 1e-4 * dot(&a, &m(&a)), "{height}x{width}: {left} and {right}");
-                // `S` is at least 1, and `W^2` at least so where the gradient is strongest.
+                // `S` is at least 1, and `W^2` at least `FLOOR`.
                 assert!(dot(&a, &m(&a)) > FLOOR as f64 * dot(&a, &a), "{height}x{width}");
             }
         }
     }
 
     #[test]
-    fn calm_places_weigh_more_up_to_a_limit() {
+    fn weak_gradients_weigh_more_up_to_a_limit() {
         let size = Size { height: 50, width: 90 };
-        // Strength by column: lively, four times calmer, and nothing at all.
+        // By column: strong, four times weaker, and zero.
         let strength = |x: usize| [1.0, 0.25, 0.0][x / 30];
         let gradient: Vec<f32> = (0..size.pixels() * CHANNELS).map(|n| strength(n / CHANNELS % 90)).collect();
-        let weights = calmness(&gradient, size, Border::Mirrored);
+        let weights = inverse_rms(&gradient, size, Border::Mirrored);
         let mean = CHANNELS as f32 * (1.0 + 0.0625) / 3.0;
         for (x, strength) in [(10, 1.0_f32), (45, 0.25), (80, 0.0)] {
             let square = CHANNELS as f32 * strength * strength;
             let expected = ((1.0 + FLOOR) / (square / mean + FLOOR)).sqrt();
             assert!((weights[25 * 90 + x] - expected).abs() < 1e-3, "{} and {expected}", weights[25 * 90 + x]);
         }
-        assert!(calmness(&vec![0.0; gradient.len()], size, Border::Around).iter().all(|&w| w == 1.0));
-        assert!(calmness(&vec![0.1; gradient.len()], size, Border::Around).iter().all(|&w| (w - 1.0).abs() < 1e-5));
+        assert!(inverse_rms(&vec![0.0; gradient.len()], size, Border::Around).iter().all(|&w| w == 1.0));
+        assert!(inverse_rms(&vec![0.1; gradient.len()], size, Border::Around).iter().all(|&w| (w - 1.0).abs() < 1e-5));
     }
 
     #[test]
-    fn what_does_not_change_is_lifted_sixteen_times_and_grain_not_at_all() {
+    fn a_flat_picture_is_multiplied_by_sixteen_and_grain_by_one() {
         let flat =
             lift_low_frequencies(vec![0.5; 60 * 50 * CHANNELS], Size { height: 60, width: 50 }, Border::Mirrored);
         assert!(flat.iter().all(|v| (v - 8.0).abs() < 1e-4));
@@ -134,12 +137,12 @@ mod tests {
     }
 
     #[test]
-    fn a_single_bright_pixel_spreads_as_the_naive_sums_say() {
+    fn smoothing_equals_its_definition_on_a_single_pixel() {
         for border in [Border::Mirrored, Border::Around] {
             let (height, width) = (9, 11);
             let mut x = vec![0.0; height * width * CHANNELS];
             x[(4 * width + 5) * CHANNELS] = 1.0;
-            let beyond = |at: isize, length: usize| match border {
+            let inside = |at: isize, length: usize| match border {
                 Border::Mirrored => {
                     let at = at.rem_euclid(2 * length as isize) as usize;
                     at.min(2 * length - 1 - at)
@@ -152,7 +155,7 @@ mod tests {
                 for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
                     for (dy, dx) in (-radius..=radius).flat_map(|dy| (-radius..=radius).map(move |dx| (dy, dx))) {
                         let (y2, x2) = (y as isize + dy, x as isize + dx);
-                        let at = beyond(y2, height) * width + beyond(x2, width);
+                        let at = inside(y2, height) * width + inside(x2, width);
                         to[(y * width + x) * CHANNELS] += from[at * CHANNELS] * share;
                     }
                 }

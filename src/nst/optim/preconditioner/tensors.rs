@@ -1,20 +1,20 @@
-//! [`super::apply`] for a batch on a device.
+//! The preconditioner for a batch on a device; see [`apply`](super::apply).
 
-use crate::nst::optim::metric::{CHANNELS, FLOOR, OCTAVES, RADIUS};
+use crate::nst::optim::preconditioner::{CHANNELS, FLOOR, OCTAVES, RADIUS};
 use crate::nst::picture::filter::Border;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::separable::Separable;
 use candle_core::{Device, Result, Tensor};
 
-/// The filters of one picture size.
-pub struct Metric {
+/// The filters for pictures of one size.
+pub struct Preconditioner {
     size: Size,
     near: Separable,
-    /// Each smooths what the last has left.
+    /// Each smooths the result of the last.
     octaves: Vec<Separable>,
 }
 
-impl Metric {
+impl Preconditioner {
     /// # Errors
     /// When the device refuses.
     pub fn new(size: Size, border: Border, device: &Device) -> Result<Self> {
@@ -23,13 +23,13 @@ impl Metric {
         Ok(Self { size, near: mean(RADIUS)?, octaves })
     }
 
-    /// `M x` of every picture, where its loss has this `gradient`: both planar, `[pictures, values]`.
+    /// `M x` for every picture, whose loss has this `gradient`. Both are planar, `[pictures, values]`.
     ///
     /// # Errors
     /// When the device refuses.
     pub fn apply(&self, x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
         let shape = (x.dim(0)?, CHANNELS, self.size.height, self.size.width);
-        let weights = self.calmness(&gradient.reshape(shape)?)?;
+        let weights = self.inverse_rms(&gradient.reshape(shape)?)?;
         let x = x.reshape(shape)?.broadcast_mul(&weights)?;
         let (mut smooth, mut sum) = (x.clone(), x);
         for (octave, filter) in self.octaves.iter().enumerate() {
@@ -40,9 +40,9 @@ impl Metric {
     }
 
     /// The diagonal of `W`, `[pictures, 1, rows, columns]`.
-    fn calmness(&self, gradient: &Tensor) -> Result<Tensor> {
+    fn inverse_rms(&self, gradient: &Tensor) -> Result<Tensor> {
         let squares = gradient.sqr()?.sum_keepdim(1)?;
-        // Without any gradient nothing moves, whatever the weights.
+        // This keeps the quotient finite where there is no gradient. Nothing moves there, whatever the weights.
         let mean = (squares.mean_keepdim((2, 3))? + f64::from(f32::MIN_POSITIVE))?;
         let near = self.near.apply(&squares)?.broadcast_div(&mean)?;
         ((near + FLOOR as f64)?.recip()? * (1.0 + FLOOR) as f64)?.sqrt()
@@ -52,16 +52,16 @@ impl Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nst::optim::metric::apply;
+    use crate::nst::optim::preconditioner::apply;
     use crate::nst::testing::{Random, assert_close};
 
     #[test]
-    fn a_batch_gets_what_each_picture_gets_alone() {
+    fn each_picture_of_a_batch_gets_what_it_gets_alone_on_the_cpu() {
         let mut random = Random(8);
         for (height, width) in [(16, 16), (19, 33)] {
             let size = Size { height, width };
             for border in [Border::Mirrored, Border::Around] {
-                let metric = Metric::new(size, border, &Device::Cpu).unwrap();
+                let preconditioner = Preconditioner::new(size, border, &Device::Cpu).unwrap();
                 let mut interleaved = |level: f32| -> Vec<f32> {
                     (0..size.pixels() * 3).map(|n| level * (random.uniform() - 0.5) / (1 + n / 300) as f32).collect()
                 };
@@ -71,7 +71,7 @@ mod tests {
                     let all = Tensor::from_vec(pictures.concat(), (2, height * width, 3), &Device::Cpu).unwrap();
                     all.transpose(1, 2).unwrap().contiguous().unwrap().flatten_from(1).unwrap()
                 };
-                let made = metric.apply(&planar(&pictures), &planar(&gradients)).unwrap();
+                let made = preconditioner.apply(&planar(&pictures), &planar(&gradients)).unwrap();
                 let made = made.reshape((2, 3, height * width)).unwrap().transpose(1, 2).unwrap();
                 let made = made.contiguous().unwrap().flatten_from(1).unwrap().to_vec2::<f32>().unwrap();
                 for (made, (x, gradient)) in made.iter().zip(pictures.iter().zip(&gradients)) {
