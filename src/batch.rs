@@ -1,6 +1,18 @@
-//! The batch: plan, engine, crew, manifest. With [`crate::work`], the only file that knows every stage.
+//! A batch: a dataset and a config, checked before any work, and the run that makes the pictures.
+//!
+//! - [`capacity`]: how many frames at once, and how long a plan takes
+//! - [`context`]: what all workers share
+//! - [`pending`]: which jobs are still to be done
+//! - [`pool`]: several workers at once
+//! - [`progress`]: what a run reports
+//! - [`provenance`]: what a row says about how its picture was made
+//! - [`remedy`]: what helps when the engine fails
+//! - [`stop`]: requests to end early
+//! - [`styles`]: measured styles, kept
+//! - [`worker`]: one frame
 
 pub mod capacity;
+pub mod context;
 pub mod pending;
 pub mod pool;
 pub mod progress;
@@ -10,42 +22,46 @@ pub mod stop;
 pub mod styles;
 pub mod worker;
 
-use crate::batch::pending::Pending;
-use crate::batch::pool::WorkerEvent;
+use crate::batch::context::JobContext;
+use crate::batch::pending::{Again, Pending};
+use crate::batch::pool::{Step, WorkerEvent, WorkerPool};
 use crate::batch::progress::{Event, FailedFrame, Header, Observer, Summary};
 use crate::batch::provenance::{Engine, Provenance};
-use crate::batch::stop::Stop;
-use crate::batch::styles::JobContext;
-use crate::batch::worker::Step;
+use crate::batch::stop::{Reason, Stop};
+use crate::batch::worker::Worker;
 use crate::config::values::{Config, Pairing};
 use crate::dataset::data_yaml::root_of;
 use crate::dataset::split::Split;
 use crate::dataset::{Dataset, Layout};
 use crate::error::{Error, Result};
-use crate::nst::{Device, Stylizer};
+use crate::files::marker::MANIFEST_NAME;
+use crate::nst::backend::device::Device;
+use crate::nst::stylizer::Stylizer;
+use crate::output::annotations::Copies;
 use crate::output::manifest::{self, Manifest};
 use crate::output::row::{Row, Status};
 use crate::output::{annotations, data_yaml, folder};
 use crate::plan::shard::Shard;
 use crate::plan::styles::{Style, find_styles};
 use crate::plan::{self, Job, Plan};
-use crate::view::sheet;
 use crate::weights::locate;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Failures that the end of a run names; the manifest has them all.
+/// How many failures a summary names; the manifest has them all.
 const MOST_FAILURES: usize = 100;
 
-/// What the command line says of a run, besides what is done with each frame.
+/// What the command line says about a run, besides what is done with each frame.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// `None` lets it lie beside the dataset.
+    /// The output folder; `None` for one beside the dataset.
     pub output: Option<PathBuf>,
+    /// The most jobs to plan.
     pub limit: Option<usize>,
     pub shard: Option<Shard>,
-    /// `None` lets the device decide.
+    /// `None` for as many as device and memory allow.
     pub frames_at_once: Option<usize>,
     /// Do again what is done.
     pub force: bool,
@@ -53,49 +69,38 @@ pub struct RunOptions {
     pub retry_failed: bool,
 }
 
-/// A dataset, a config and an order, read and checked, before any work.
+/// A dataset, a config and options, read and checked, before any work.
 pub struct Batch {
     config: Config,
     dataset: Dataset,
     styles: Vec<Style>,
-    pub(crate) output: PathBuf,
-    order: RunOptions,
-    /// Whether a run ends with a sheet; who previews draws one of all that there is.
-    sheet: bool,
-}
-
-/// What a run has come to.
-#[derive(Default)]
-struct Counts {
-    done: usize,
-    failed: usize,
-    reduced: usize,
-    several: usize,
+    /// Absolute.
+    output: PathBuf,
+    options: RunOptions,
 }
 
 impl Batch {
     /// # Errors
-    /// When the dataset or the styles cannot be read; see [`Dataset::open`] and [`plan::find_styles`].
-    pub fn open(config: Config, dataset: &Path, order: RunOptions) -> Result<Self> {
-        let output = match &order.output {
+    /// When the dataset or the styles cannot be read; see [`Dataset::open`] and [`find_styles`].
+    pub fn open(config: Config, dataset: &Path, options: RunOptions) -> Result<Self> {
+        let output = match &options.output {
             Some(output) => output.clone(),
             None => folder::default_folder(&root_of(dataset)?, &config.condition)?,
         };
         let output = std::path::absolute(&output).map_err(Error::io(&output, "find it"))?;
         let dataset = Dataset::open(dataset, &config.splits, &output)?;
         let styles = find_styles(&config.styles, &config.stylize)?;
-        Ok(Self { config, dataset, styles, output, order, sheet: true })
+        Ok(Self { config, dataset, styles, output, options })
     }
 
-    /// The same for looking at: `count` frames, spread over all by the seed, each under every style in turn, or, where
-    /// styles are blended, once.
+    /// The same for a look at the result: `count` frames, drawn by the seed from all parts of the dataset, each under every
+    /// style in turn, or, where styles are blended, once.
     pub fn preview(mut self, count: usize) -> Self {
         let frames = std::mem::take(&mut self.dataset.frames);
         let chosen = plan::sample_frames(&frames, count, self.config.seed);
         self.dataset.frames = chosen.into_iter().map(|index| frames[index].clone()).collect();
         // Nobody trains on a preview.
         self.dataset.annotations.clear();
-        self.sheet = false;
         self.config.fraction = 1.0;
         self.config.variants = 1;
         if self.config.pairing != Pairing::Blend {
@@ -109,7 +114,31 @@ impl Batch {
     /// # Errors
     /// See [`Plan::new`].
     pub fn plan(&self) -> Result<Plan<'_>> {
-        Plan::new(&self.config, &self.dataset.frames, &self.styles).map(|plan| self.part(plan))
+        self.whole_plan().map(|whole| self.part(whole))
+    }
+
+    /// The jobs of the whole dataset.
+    fn whole_plan(&self) -> Result<Plan<'_>> {
+        Plan::new(&self.config, &self.dataset.frames, &self.styles)
+    }
+
+    /// The part of a whole plan that this run is asked for.
+    fn part<'p>(&self, mut plan: Plan<'p>) -> Plan<'p> {
+        if let Some(limit) = self.options.limit {
+            plan = plan.limit(limit);
+        }
+        if let Some(shard) = self.options.shard {
+            plan = plan.shard(shard);
+        }
+        plan
+    }
+
+    /// How long `plan` would take here; see [`capacity::estimate`].
+    ///
+    /// # Errors
+    /// When the engine cannot be set up.
+    pub fn estimate(&self, plan: &Plan, engine: &Engine) -> Result<Option<Duration>> {
+        capacity::estimate(plan, &self.stylizer(engine)?)
     }
 
     /// The last rows of this run's jobs in the plan's order, as far as there are any. For previews: it reads all rows.
@@ -117,32 +146,26 @@ impl Batch {
     /// # Errors
     /// See [`Plan::new`] and [`manifest::last_rows`].
     pub fn rows(&self) -> Result<Vec<Row>> {
-        let rows = manifest::last_rows(&self.output)?.into_iter().map(|row| (row.output.clone(), row));
+        let rows = manifest::last_rows(&self.output)?.into_iter().map(|row| (row.identity.output.clone(), row));
         let mut rows: HashMap<String, Row> = rows.collect();
         Ok(self.plan()?.jobs.iter().filter_map(|job| rows.remove(&job.output)).collect())
     }
 
-    /// Whether who trains on the dataset would take every picture in the output for one of its frames.
+    /// How the dataset says what belongs to it.
+    pub fn layout(&self) -> &Layout {
+        &self.dataset.layout
+    }
+
+    /// Whether every picture in the output folder would count as a frame of the dataset in training.
     pub fn is_trained_on(&self) -> bool {
         let mut train = self.dataset.sources.get(&Split::Train).into_iter().flatten();
         train.any(|source| source.holds(&self.output))
     }
 
-    /// The part of a whole plan that is asked for.
-    fn part<'p>(&self, mut plan: Plan<'p>) -> Plan<'p> {
-        if let Some(limit) = self.order.limit {
-            plan = plan.limit(limit);
-        }
-        if let Some(shard) = self.order.shard {
-            plan = plan.shard(shard);
-        }
-        plan
-    }
-
     /// Opens the backbone as far as the config's layers need it.
     ///
     /// # Errors
-    /// See [`backbone::open`].
+    /// See [`locate::open`].
     pub fn engine(&self, weights: Option<&str>, device: Device) -> Result<Engine> {
         Ok(Engine { backbone: locate::open(weights, &self.config.backbone, &self.config.stylize)?, device })
     }
@@ -151,150 +174,168 @@ impl Batch {
         Stylizer::new(&engine.backbone, self.config.stylize.clone(), engine.device.clone()).map_err(Error::Run)
     }
 
-    /// Does what of the plan is not done yet, until `stop` says so. A frame that fails becomes a failed row, and the next
-    /// one's turn comes.
+    /// Does what is not done yet of the plan, until `stop` is asked for. A frame that fails becomes a failed row, and the
+    /// run goes on with the next.
     ///
     /// # Errors
-    /// When the run as a whole cannot go on: the output cannot be written, or another run holds it.
+    /// When the run as a whole cannot go on: the output cannot be written, another run holds it, or the device is lost.
     pub fn run(&self, engine: &Engine, stop: &Stop, observer: &mut dyn Observer) -> Result<Summary> {
         let begun = Instant::now();
-        let whole = Plan::new(&self.config, &self.dataset.frames, &self.styles)?;
+        let whole = self.whole_plan()?;
         folder::check_folder(&self.output, &whole.jobs)?;
-        let mut manifest = Manifest::open(&self.output, self.order.shard)?;
-        if let Some(text) = self.unplanned_outputs(&whole, &manifest) {
+        let mut manifest = Manifest::open(&self.output, self.options.shard)?;
+        let plan = match (self.options.limit, self.options.shard) {
+            (None, None) => Cow::Borrowed(&whole),
+            _ => Cow::Owned(self.part(whole.clone())),
+        };
+        let run =
+            Run { batch: self, engine, provenance: Provenance::new(&self.config, engine), whole: &whole, plan: &plan };
+        run.warn(&manifest, observer);
+        let pending = run.pending(&manifest);
+        let header = run.header(&pending);
+        observer.event(Event::Begin(&header));
+        let counts = run.work(&pending.todo, &mut manifest, stop, observer)?;
+        let written = run.describe(&mut manifest)?;
+        let failures = run.failures(&manifest)?;
+        manifest.close()?;
+        Ok(summary(header, counts, written, failures, stop.reason(), begun.elapsed()))
+    }
+}
+
+/// One run of a batch.
+struct Run<'a> {
+    batch: &'a Batch,
+    engine: &'a Engine,
+    provenance: Provenance<'a>,
+    /// The jobs of the whole dataset.
+    whole: &'a Plan<'a>,
+    /// Those of them that the run is asked for.
+    plan: &'a Plan<'a>,
+}
+
+/// What a run has done so far.
+#[derive(Default)]
+struct Counts {
+    done: usize,
+    failed: usize,
+    /// Frames that were worked on at a smaller size than the config's.
+    reduced: usize,
+    /// Frames whose files hold several pictures.
+    several: usize,
+}
+
+/// What was written about all pictures together.
+struct Written {
+    data_yaml: Option<PathBuf>,
+    annotations: Copies,
+}
+
+impl Run<'_> {
+    /// Says what a person should know about the output before the run begins.
+    fn warn(&self, manifest: &Manifest, observer: &mut dyn Observer) {
+        let Batch { dataset, output, .. } = self.batch;
+        if let Some(text) = pending::unplanned_outputs(self.whole, &dataset.root, output, manifest) {
             observer.event(Event::Warning(&text));
         }
-        let plan = self.part(whole);
-        let provenance = Provenance::new(&self.config, engine);
-        let pending = self.sort(&plan, &provenance, &manifest);
         if manifest.damaged() > 0 {
             let text =
                 format!("{} rows of the manifest cannot be read; their frames are done again", manifest.damaged());
             observer.event(Event::Warning(&text));
         }
-        let header = self.header(engine, &plan, &pending);
-        observer.event(Event::Begin(&header));
-        let counts = match pending.todo.is_empty() {
-            true => Counts::default(),
-            false => self.work(engine, &plan, &provenance, &pending.todo, &mut manifest, stop, observer)?,
-        };
-        // Shards that end at one moment write one after the other, and the last knows all rows.
-        let gate = self.order.shard.is_some().then(|| manifest.pass_gate()).transpose()?;
-        if gate.is_some() {
-            manifest.read_back()?;
-        }
-        let moved = self.moved(&manifest)?;
-        let done = manifest.done().map(|(source, output)| (moved.get(output).map_or(source, |now| now), output));
-        let data_yaml = data_yaml::write_data_yaml(&self.output, &self.dataset, done)?;
-        let annotations = self.write_annotations(&manifest)?;
-        drop(gate);
-        // In a flat output, as in a folder of images to train on, every picture is one of them.
-        let sheet = self.sheet && self.dataset.layout != Layout::Flat && !self.is_trained_on();
-        if sheet
-            && counts.done > 0
-            && let Err(error) = self.write_sheet(&header, plan.condition, &manifest)
-        {
-            // The frames are what counts; they are done.
-            observer.event(Event::Warning(&format!("no {} was made: {error}", sheet::FILE_NAME)));
-        }
-        let failures = failures(&plan, &manifest)?;
-        manifest.close()?;
-        let seconds = begun.elapsed().as_secs_f64();
-        let left = pending.todo.len() - counts.done - counts.failed;
-        Ok(Summary {
-            jobs: header.jobs,
-            done: counts.done,
-            failed: counts.failed,
-            failed_before: pending.failed,
-            skipped: pending.done,
-            left,
-            reduced: counts.reduced,
-            several: counts.several,
-            // A wish that came with the last frame changed nothing.
-            stopped: stop.reason().filter(|_| left > 0),
-            failures,
-            seconds,
-            frames_per_second: counts.done as f64 / seconds,
-            manifest: self.output.join(manifest::FILE_NAME),
-            output: self.output.clone(),
-            data_yaml,
-            annotations: annotations.written,
-            annotations_left: annotations.left,
-            backbone: header.backbone,
-            backbone_digest: header.backbone_digest,
-            device: header.device,
-        })
     }
 
-    /// The COCO annotations of what the manifest knows to be done, whatever part of it this run did.
-    fn write_annotations(&self, manifest: &Manifest) -> Result<annotations::Copies> {
-        if self.dataset.annotations.is_empty() {
-            return Ok(annotations::Copies::default());
-        }
-        let whole = Plan::new(&self.config, &self.dataset.frames, &self.styles)?;
-        let is_done =
-            |output: &str| manifest.status(output) == Some(Status::Done) && self.output.join(output).is_file();
-        annotations::write_copies(&self.output, &self.dataset, &whole, is_done)
+    fn pending(&self, manifest: &Manifest) -> Pending<'_> {
+        let RunOptions { force, retry_failed, .. } = self.batch.options;
+        let again = Again { done: force, failed: force || retry_failed };
+        Pending::of(self.plan, &self.provenance, manifest, again)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "this is where everything meets")]
-    fn work(
-        &self,
-        engine: &Engine,
-        plan: &Plan,
-        provenance: &Provenance,
-        todo: &[&Job],
-        manifest: &mut Manifest,
-        stop: &Stop,
-        observer: &mut dyn Observer,
-    ) -> Result<Counts> {
-        let stylizer = self.stylizer(engine)?;
-        let crew = self.crew(&stylizer, plan, todo)?;
-        let keypoints = self.dataset.schema().keypoints;
-        let context = JobContext::new(plan, stylizer, &self.output, self.config.quality, keypoints);
-        let mut counts = Counts::default();
-        let empty = |job: &Job| provenance.row(plan, job, &self.config.stylize);
-        crew.run(&context, todo, empty, stop, |note| {
-            match note {
-                WorkerEvent::Frame(job) => observer.event(Event::Frame { name: &plan.frame(job).relative }),
-                WorkerEvent::Evaluated(job, Step { evaluation, of, loss }) => observer.event(Event::Evaluated {
-                    name: &plan.frame(job).relative,
-                    evaluation,
-                    of,
-                    loss: loss.total,
-                }),
-                WorkerEvent::Row(row) => {
-                    manifest.append(&row)?;
-                    counts.add(&row);
-                    observer.event(Event::Row(&row));
-                }
-                WorkerEvent::Broken(error) => {
-                    let help = match error {
-                        Error::Fatal(_) => "what is done stays done; give the same command again, or add --device cpu",
-                        _ => "what is done stays done; make room there and give the same command again",
-                    };
-                    return Err(Error::Run(format!("{error}\n  help: {help}")));
-                }
-            }
-            Ok(())
-        })?;
-        Ok(counts)
-    }
-
-    fn header(&self, engine: &Engine, plan: &Plan, pending: &Pending) -> Header {
+    fn header(&self, pending: &Pending) -> Header {
+        let Engine { backbone, device } = self.engine;
         let stale = pending.stale.iter().map(|(change, count)| format!("{count} for {change}"));
         Header {
-            backbone: engine.backbone.name().into(),
-            backbone_digest: engine.backbone.digest().into(),
-            device: format!("{}, {} threads", engine.device, rayon::current_num_threads()),
-            output: self.output.clone(),
-            jobs: plan.jobs.len(),
+            backbone: backbone.name().into(),
+            backbone_digest: backbone.digest().into(),
+            device: format!("{device}, {} threads", rayon::current_num_threads()),
+            output: self.batch.output.clone(),
+            jobs: self.plan.jobs.len(),
             todo: pending.todo.len(),
             skipped: pending.done,
             failed_before: pending.failed,
             done_again: stale.collect(),
-            styles: self.styles.len(),
+            styles: self.batch.styles.len(),
         }
+    }
+
+    /// Does the jobs `todo` and appends their rows.
+    fn work(&self, todo: &[&Job], manifest: &mut Manifest, stop: &Stop, observer: &mut dyn Observer) -> Result<Counts> {
+        let mut counts = Counts::default();
+        if todo.is_empty() {
+            return Ok(counts);
+        }
+        let (batch, plan) = (self.batch, self.plan);
+        let stylizer = batch.stylizer(self.engine)?;
+        let threads = rayon::current_num_threads();
+        let asked = batch.options.frames_at_once;
+        let pool = WorkerPool::new(capacity::frames_at_once(plan, todo, &stylizer, asked, threads), threads)?;
+        let keypoints = batch.dataset.schema().keypoints;
+        let context = JobContext::new(plan, stylizer, &batch.output, batch.config.quality, keypoints);
+        let new_row = |job: &Job| self.provenance.row(plan, job);
+        pool.run(
+            todo,
+            || Worker::new(&context),
+            new_row,
+            stop,
+            |event| {
+                match event {
+                    WorkerEvent::Began(job) => observer.event(Event::Frame { name: &plan.frame(job).relative }),
+                    WorkerEvent::Evaluated(job, Step { evaluation, of, loss }) => {
+                        let name = &plan.frame(job).relative;
+                        observer.event(Event::Evaluated { name, evaluation, of, loss: loss.total });
+                    }
+                    WorkerEvent::Finished(row) => {
+                        manifest.append(&row)?;
+                        counts.add(&row);
+                        observer.event(Event::Row(&row));
+                    }
+                    WorkerEvent::Broken(error) => return Err(with_help(&error)),
+                }
+                Ok(())
+            },
+        )?;
+        Ok(counts)
+    }
+
+    /// Writes `data.yaml` and the COCO annotations of all that the manifest knows to be done, whichever run did it.
+    fn describe(&self, manifest: &mut Manifest) -> Result<Written> {
+        let Batch { dataset, output, options, .. } = self.batch;
+        // Shards that end at the same moment write one after the other, so the last one knows all rows.
+        let gate = options.shard.is_some().then(|| manifest.pass_gate()).transpose()?;
+        if gate.is_some() {
+            manifest.read_back()?;
+        }
+        let moved = pending::moved_sources(self.whole, &dataset.root, manifest);
+        let done = manifest.done().map(|(source, output)| (moved.get(output).map_or(source, |now| now), output));
+        let data_yaml = data_yaml::write_data_yaml(output, dataset, done)?;
+        let mut annotations = Copies::default();
+        if !dataset.annotations.is_empty() {
+            let is_done = |name: &str| manifest.status(name) == Some(Status::Done) && output.join(name).is_file();
+            annotations = annotations::write_copies(output, dataset, self.whole, is_done)?;
+        }
+        Ok(Written { data_yaml, annotations })
+    }
+
+    /// The first of the plan's jobs that have failed, in this run or before, with their reasons.
+    fn failures(&self, manifest: &Manifest) -> Result<Vec<FailedFrame>> {
+        let outputs = self.plan.jobs.iter().map(|job| &*job.output);
+        let failed = outputs.filter(|output| manifest.status(output) == Some(Status::Failed));
+        let failed: Vec<&str> = failed.take(MOST_FAILURES).collect();
+        if failed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let frame =
+            |row: Row| FailedFrame { source: row.identity.source, error: row.outcome.error.unwrap_or_default() };
+        Ok(manifest.rows(&failed)?.into_iter().map(frame).collect())
     }
 }
 
@@ -304,19 +345,51 @@ impl Counts {
             Status::Done => self.done += 1,
             Status::Failed => self.failed += 1,
         }
-        self.reduced += usize::from(row.reduced_size.is_some());
-        self.several += usize::from(row.first_of_several);
+        self.reduced += usize::from(row.outcome.reduced_size.is_some());
+        self.several += usize::from(row.outcome.first_of_several);
     }
 }
 
-/// The first of the plan's jobs that have failed, now or before, with their reasons.
-fn failures(plan: &Plan, manifest: &Manifest) -> Result<Vec<FailedFrame>> {
-    let failed =
-        plan.jobs.iter().map(|job| &*job.output).filter(|output| manifest.status(output) == Some(Status::Failed));
-    let outputs: Vec<&str> = failed.take(MOST_FAILURES).collect();
-    if outputs.is_empty() {
-        return Ok(Vec::new());
+fn summary(
+    header: Header,
+    counts: Counts,
+    written: Written,
+    failures: Vec<FailedFrame>,
+    stopped: Option<Reason>,
+    time: Duration,
+) -> Summary {
+    let left = header.todo - counts.done - counts.failed;
+    let seconds = time.as_secs_f64();
+    Summary {
+        jobs: header.jobs,
+        done: counts.done,
+        failed: counts.failed,
+        failed_before: header.failed_before,
+        skipped: header.skipped,
+        left,
+        reduced: counts.reduced,
+        several: counts.several,
+        // A stop request after the last frame has no effect.
+        stopped: stopped.filter(|_| left > 0),
+        failures,
+        seconds,
+        frames_per_second: counts.done as f64 / seconds,
+        manifest: header.output.join(MANIFEST_NAME),
+        output: header.output,
+        data_yaml: written.data_yaml,
+        annotations: written.annotations.written,
+        annotations_left: written.annotations.left,
+        backbone: header.backbone,
+        backbone_digest: header.backbone_digest,
+        device: header.device,
     }
-    let rows = manifest.rows(&outputs)?.into_iter();
-    Ok(rows.map(|row| FailedFrame { source: row.source, error: row.error.unwrap_or_default() }).collect())
+}
+
+/// An error that ended the run, with what to do about it.
+fn with_help(error: &Error) -> Error {
+    let help = match error {
+        Error::Fatal(_) => "what is done stays done; give the same command again, or add --device cpu",
+        _ => "what is done stays done; make room there and give the same command again",
+    };
+    Error::Run(format!("{error}\n  help: {help}"))
 }

@@ -1,10 +1,10 @@
 //! Files as such, whatever is in them.
 //!
-//! - [`atomic`]: files that are written whole or not at all
-//! - [`digest`]: digests of bytes
-//! - [`fingerprint`]: whether files have the same content still
-//! - [`marker`]: what tells an output folder of this program from others
-//! - [`paths`]: absolute, real and portable paths, and where labels lie
+//! - [`atomic`]: files that are written completely or not at all
+//! - [`digest`]: digests of bytes as hex text
+//! - [`fingerprint`]: whether files still have the content that they had
+//! - [`marker`]: whether a folder is an output of this program
+//! - [`paths`]: paths made absolute, resolved and portable
 
 pub mod atomic;
 pub mod digest;

@@ -1,8 +1,5 @@
 //! How many frames fit into memory at once, and how long a plan takes.
 
-use crate::batch::Batch;
-use crate::batch::pool::WorkerPool;
-use crate::batch::provenance::Engine;
 use crate::batch::remedy;
 use crate::error::{Error, Result};
 use crate::imageio::decode;
@@ -12,16 +9,20 @@ use crate::nst::{Size, Stylizer, schedule};
 use crate::plan::{Job, Plan};
 use std::time::Duration;
 
-/// About what one more frame in hand takes, besides the network that all share.
+/// Frames whose size is read for an estimate.
+const SAMPLE: usize = 16;
+
+/// Approximate bytes that one more frame of the size `full` in progress needs, besides the network, which all share.
+/// `scales` are those that it is optimized at.
 pub fn bytes_per_frame(full: Size, scales: &[Scale]) -> u64 {
     // Measured: activations, gradients and ReLU bits to relu5_1 at each working size; copies in f32 at the full one.
     let working: usize = scales.iter().map(|scale| scale.size.pixels()).sum();
     (working * 1500 + full.pixels() * 100) as u64
 }
 
-/// Frames to work on at once, were memory no matter: as many as there are threads, since one that needs no other waits for
-/// none. For a device that works on `batch` pictures at once, two batches: one is decoded, optimized and written while the
-/// device has the other.
+/// Frames to work on at once if memory were no limit: one per thread, since a frame with a thread of its own waits for no
+/// other. For a device that works on `batch` pictures at once, two batches: while the device has one, the frames of the
+/// other are decoded, prepared and written.
 pub fn most_frames(batch: Option<usize>, threads: usize) -> usize {
     batch.map_or(threads, |batch| 2 * batch)
 }
@@ -31,47 +32,50 @@ pub fn frames_that_fit(most: usize, bytes: u64) -> usize {
     (memory::free() / 2 / bytes.max(1)).clamp(1, most as u64) as usize
 }
 
-/// Frames whose size is looked at for an estimate.
-const SAMPLE: usize = 16;
+/// How many of the jobs `todo` to work on at once with `threads`: `asked`, or else as many as memory allows, but never
+/// more than [`most_frames`] or than there are jobs.
+pub fn frames_at_once(plan: &Plan, todo: &[&Job], stylizer: &Stylizer, asked: Option<usize>, threads: usize) -> usize {
+    let sizes = sample_sizes(plan, todo.iter().copied());
+    let at_once = |&full: &Size| most_frames(stylizer.batch(stylizer.working_size(full)), threads);
+    let most = sizes.iter().map(at_once).max().unwrap_or(threads);
+    let frames = asked.unwrap_or_else(|| {
+        let bytes = sizes.iter().map(|&full| bytes_per_frame(full, &stylizer.scales(stylizer.working_size(full))));
+        frames_that_fit(most, bytes.max().unwrap_or(0))
+    });
+    frames.min(most).min(todo.len())
+}
 
-impl Batch {
-    /// How long `plan` would take here, by measuring two evaluations at the size of its first readable frame.
-    ///
-    /// # Errors
-    /// When the engine cannot be set up. Frames that cannot be read do not count.
-    pub fn estimate(&self, plan: &Plan, engine: &Engine) -> Result<Option<Duration>> {
-        let stylizer = self.stylizer(engine)?;
-        let every = plan.jobs.len().div_ceil(SAMPLE).max(1);
-        let sizes: Vec<Size> = plan
-            .jobs
-            .iter()
-            .step_by(every)
-            .filter_map(|job| decode::dimensions(&plan.frame(job).path).ok())
-            .map(|(width, height)| Size { height: height as usize, width: width as usize })
-            .map(|full| stylizer.working_size(full))
-            .collect();
-        let Some(&first) = sizes.first() else { return Ok(None) };
-        let work = |size: &Size| size.pixels() as f64 * schedule::cost(&stylizer.scales(*size));
-        let mean = sizes.iter().map(work).sum::<f64>() / sizes.len() as f64;
-        let evaluation =
-            stylizer.evaluators(first).seconds_per_evaluation(2).map_err(|why| Error::Run(remedy::message(&why)))?;
-        let seconds = evaluation * mean / first.pixels() as f64 * plan.jobs.len() as f64;
-        Ok(Some(Duration::from_secs_f64(seconds)))
-    }
+/// How long `plan` would take here, by measuring two evaluations at the size of its first readable frame. `None` if no
+/// frame can be read.
+///
+/// # Errors
+/// [`Error::Run`] when the device refuses.
+pub fn estimate(plan: &Plan, stylizer: &Stylizer) -> Result<Option<Duration>> {
+    let sizes: Vec<Size> =
+        sample_sizes(plan, plan.jobs.iter()).into_iter().map(|full| stylizer.working_size(full)).collect();
+    let Some(&first) = sizes.first() else { return Ok(None) };
+    let work = |size: &Size| size.pixels() as f64 * schedule::cost(&stylizer.scales(*size));
+    let mean = sizes.iter().map(work).sum::<f64>() / sizes.len() as f64;
+    let evaluation =
+        stylizer.evaluators(first).seconds_per_evaluation(2).map_err(|why| Error::Run(remedy::message(&why)))?;
+    let seconds = evaluation * mean / first.pixels() as f64 * plan.jobs.len() as f64;
+    Ok(Some(Duration::from_secs_f64(seconds)))
+}
 
-    /// As many frames at once as [`crew::most_frames`] says, if memory allows.
-    pub(crate) fn crew(&self, stylizer: &Stylizer, plan: &Plan, todo: &[&Job]) -> Result<WorkerPool> {
-        let threads = rayon::current_num_threads();
-        let sample = todo.iter().step_by(todo.len().div_ceil(SAMPLE).max(1));
-        let sizes = sample.filter_map(|job| decode::dimensions(&plan.frame(job).path).ok());
-        let sizes: Vec<Size> =
-            sizes.map(|(width, height)| Size { height: height as usize, width: width as usize }).collect();
-        let at_once = |&full: &Size| most_frames(stylizer.batch(stylizer.working_size(full)), threads);
-        let most = sizes.iter().map(at_once).max().unwrap_or(threads);
-        let frames = self.order.frames_at_once.unwrap_or_else(|| {
-            let bytes = sizes.iter().map(|&full| bytes_per_frame(full, &stylizer.scales(stylizer.working_size(full))));
-            frames_that_fit(most, bytes.max().unwrap_or(0))
-        });
-        WorkerPool::new(frames.min(most).min(todo.len()), threads)
+/// The sizes of some frames, spread over all `jobs`, as far as they can be read.
+fn sample_sizes<'p>(plan: &Plan, jobs: impl ExactSizeIterator<Item = &'p Job>) -> Vec<Size> {
+    let every = jobs.len().div_ceil(SAMPLE).max(1);
+    let dimensions = jobs.step_by(every).filter_map(|job| decode::dimensions(&plan.frame(job).path).ok());
+    dimensions.map(|(width, height)| Size { height: height as usize, width: width as usize }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_too_large_for_memory_are_worked_on_one_by_one() {
+        assert_eq!(frames_that_fit(16, u64::MAX), 1);
+        assert_eq!(frames_that_fit(3, 1), 3);
     }
 }

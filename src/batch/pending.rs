@@ -1,8 +1,6 @@
-//! Which jobs of a plan are still to be done.
+//! Which jobs of a plan are still to be done, by what the manifest says of earlier runs.
 
-use crate::batch::Batch;
 use crate::batch::provenance::Provenance;
-use crate::error::Result;
 use crate::output::manifest::Manifest;
 use crate::output::resume::{Change, State};
 use crate::plan::{Job, Plan};
@@ -10,40 +8,36 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-/// The jobs of a plan by what is known of them.
-pub struct Pending<'p> {
-    pub(crate) todo: Vec<&'p Job>,
-    pub(crate) done: usize,
-    /// Failed before and left so.
-    pub(crate) failed: usize,
-    /// Why some of them are to be done again.
-    pub(crate) stale: BTreeMap<Change, usize>,
+/// What a run does again although nothing has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Again {
+    /// Jobs that are done.
+    pub done: bool,
+    /// Jobs that failed.
+    pub failed: bool,
 }
 
-impl Batch {
-    /// By output, where the frames now lie whose rows name another place: the dataset was moved, or was elsewhere on the
-    /// machine that did them.
-    pub(crate) fn moved(&self, manifest: &Manifest) -> Result<HashMap<String, String>> {
-        let here = |source: &str| Path::new(source).starts_with(&self.dataset.root);
-        if manifest.done().all(|(source, _)| here(source)) {
-            return Ok(HashMap::new());
-        }
-        let whole = Plan::new(&self.config, &self.dataset.frames, &self.styles)?;
-        let place = |job: &Job| (job.output.clone(), whole.frame(job).path.to_string_lossy().into_owned());
-        Ok(whole.jobs.iter().map(place).collect())
-    }
+/// The jobs of a plan by what is known about them.
+pub struct Pending<'p> {
+    pub todo: Vec<&'p Job>,
+    /// How many were done before.
+    pub done: usize,
+    /// How many failed before and are not tried again.
+    pub failed: usize,
+    /// How many of `todo` were done or failed before and must be done again, by reason.
+    pub stale: BTreeMap<Change, usize>,
+}
 
-    /// Which jobs are left to do. Looks at every file of every job that was done before.
-    pub(crate) fn sort<'p>(&self, plan: &'p Plan, provenance: &Provenance, manifest: &Manifest) -> Pending<'p> {
-        let settings = &self.config.stylize;
-        let state =
-            |job: &'p Job| (job, manifest.state(&provenance.work(plan, job, settings, &plan.style_digest(job))));
+impl<'p> Pending<'p> {
+    /// Looks at every file of every job that was done before.
+    pub fn of(plan: &'p Plan, provenance: &Provenance, manifest: &Manifest, again: Again) -> Self {
+        let state = |job: &'p Job| (job, manifest.state(&provenance.work(plan, job, &plan.style_digest(job))));
         let states: Vec<(&Job, State)> = plan.jobs.par_iter().map(state).collect();
-        let mut pending = Pending { todo: Vec::new(), done: 0, failed: 0, stale: BTreeMap::new() };
+        let mut pending = Self { todo: Vec::new(), done: 0, failed: 0, stale: BTreeMap::new() };
         for (job, state) in states {
             match state {
-                State::Done if !self.order.force => pending.done += 1,
-                State::Failed if !self.order.force && !self.order.retry_failed => pending.failed += 1,
+                State::Done if !again.done => pending.done += 1,
+                State::Failed if !again.failed => pending.failed += 1,
                 State::New | State::Done | State::Failed => pending.todo.push(job),
                 State::Stale(change) => {
                     *pending.stale.entry(change).or_default() += 1;
@@ -53,24 +47,35 @@ impl Batch {
         }
         pending
     }
+}
 
-    /// Says if there are pictures of this dataset and condition that the plan does not have: they would train along.
-    pub(crate) fn unplanned_outputs(&self, whole: &Plan, manifest: &Manifest) -> Option<String> {
-        let planned: HashSet<&str> = whole.jobs.iter().map(|job| &*job.output).collect();
-        let mark = format!("__{}-", self.config.condition);
-        let is_stray = |&(source, output): &(&str, &str)| {
-            !planned.contains(output)
-                && output.contains(&mark)
-                && Path::new(source).starts_with(&self.dataset.root)
-                && self.output.join(output).exists()
-        };
-        let mut strays: Vec<&str> = manifest.done().filter(is_stray).map(|(_, output)| output).collect();
-        strays.sort_unstable();
-        let first = strays.first()?;
-        Some(format!(
-            "{} pictures of earlier runs, such as {first}, are not of this plan and would be trained on with the others; \
-             remove them and their labels, or choose another --output",
-            strays.len()
-        ))
+/// The frames that lie elsewhere now than their rows say, by output: the dataset in `root` was moved, or was elsewhere on
+/// the machine that did them. `whole` has all jobs of the dataset.
+pub fn moved_sources(whole: &Plan, root: &Path, manifest: &Manifest) -> HashMap<String, String> {
+    if manifest.done().all(|(source, _)| Path::new(source).starts_with(root)) {
+        return HashMap::new();
     }
+    let source = |job: &Job| (job.output.clone(), whole.frame(job).path.to_string_lossy().into_owned());
+    whole.jobs.iter().map(source).collect()
+}
+
+/// A warning if the output `folder` has pictures of this dataset and condition that are not in `whole`, the plan of all
+/// jobs: they would be trained on too.
+pub fn unplanned_outputs(whole: &Plan, root: &Path, folder: &Path, manifest: &Manifest) -> Option<String> {
+    let planned: HashSet<&str> = whole.jobs.iter().map(|job| &*job.output).collect();
+    let of_condition = format!("__{}-", whole.condition);
+    let is_unplanned = |&(source, output): &(&str, &str)| {
+        !planned.contains(output)
+            && output.contains(&of_condition)
+            && Path::new(source).starts_with(root)
+            && folder.join(output).exists()
+    };
+    let mut unplanned: Vec<&str> = manifest.done().filter(is_unplanned).map(|(_, output)| output).collect();
+    unplanned.sort_unstable();
+    let first = unplanned.first()?;
+    Some(format!(
+        "{} pictures of earlier runs, such as {first}, are not of this plan and would be trained on with the others; \
+         remove them and their labels, or choose another --output",
+        unplanned.len()
+    ))
 }

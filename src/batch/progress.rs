@@ -1,4 +1,4 @@
-//! What a run says while it runs. Who listens decides what to show.
+//! What a run reports while it runs and when it ends. The observer decides what to show.
 
 use crate::batch::stop::Reason;
 use crate::output::row::Row;
@@ -12,9 +12,9 @@ pub enum Event<'a> {
     Begin(&'a Header),
     /// Work on a frame, named relative to the dataset, began.
     Frame { name: &'a str },
-    /// One evaluation of a frame, several of which may be in hand: counted from 1, of how many, and the total loss.
+    /// One evaluation of a frame, counted from 1, of how many, and its total loss. Several frames may be in progress.
     Evaluated { name: &'a str, evaluation: usize, of: usize, loss: f64 },
-    /// The frame is done or failed; its row is on disk.
+    /// A frame is done or failed; its row is on disk.
     Row(&'a Row),
     /// Something that a person should know and that stops nothing.
     Warning(&'a str),
@@ -28,12 +28,15 @@ pub struct Header {
     /// The device, its instruction set and threads.
     pub device: String,
     pub output: PathBuf,
-    /// Jobs of the plan, and how many of them are to be done, were done before, and failed before and are left so.
+    /// Jobs of the plan.
     pub jobs: usize,
+    /// Jobs to do in this run.
     pub todo: usize,
+    /// Jobs that were done before.
     pub skipped: usize,
+    /// Jobs that failed in an earlier run and are not tried again.
     pub failed_before: usize,
-    /// How many were done before and are to be done again, each with the reason.
+    /// How many jobs were done before and must be done again, one text for each reason.
     pub done_again: Vec<String>,
     pub styles: usize,
 }
@@ -45,19 +48,19 @@ pub struct Summary {
     pub jobs: usize,
     pub done: usize,
     pub failed: usize,
-    /// Jobs that failed in an earlier run and were left so.
+    /// Jobs that failed in an earlier run and were not tried again.
     pub failed_before: usize,
     /// Jobs that were done before.
     pub skipped: usize,
-    /// Jobs that a run which was stopped left to the next.
+    /// Jobs that are left for the next run, since this one was stopped.
     pub left: usize,
-    /// Of those done, how many had to be worked on at a smaller size than the config's, since memory was short.
+    /// Rows of this run whose frames were worked on at a smaller size than the config's, since memory was short.
     pub reduced: usize,
     /// Frames of this run whose files hold several pictures, of which the first was taken.
     pub several: usize,
     /// Why the run ended before all was tried.
     pub stopped: Option<Reason>,
-    /// The first hundred of what failed, now or before.
+    /// The first hundred failures, of this run and earlier ones.
     pub failures: Vec<FailedFrame>,
     pub seconds: f64,
     /// Frames written per second; 0 when none was.
@@ -79,7 +82,7 @@ pub struct Summary {
     pub device: String,
 }
 
-/// JSON holds text, and a path need not be any.
+/// JSON holds text, and a path may not be UTF-8.
 fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }
@@ -92,7 +95,7 @@ fn lossy_list<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, 
     serializer.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
 }
 
-/// A frame that came to nothing.
+/// A frame that failed.
 #[derive(Clone, Debug, Serialize)]
 pub struct FailedFrame {
     /// Absolute path of the frame.
@@ -105,7 +108,7 @@ pub trait Observer {
     fn event(&mut self, event: Event);
 }
 
-/// Silence.
+/// Shows nothing.
 impl Observer for () {
     fn event(&mut self, _: Event) {}
 }

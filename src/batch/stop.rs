@@ -1,14 +1,16 @@
-//! Whether a run shall end before its work is done.
+//! Requests to end a run before its work is done.
 
 use serde::Serialize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// How long frames in hand may go on: most are done by then, and a person who presses Ctrl-C waits no longer.
+/// How long frames in progress may go on after a stop request. Most are done by then, and a person who presses Ctrl-C
+/// does not wait longer.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A wish to stop, shared by who may ask for it and who has to heed it. Frames in hand are finished, new ones not begun.
+/// A request to stop, which clones share: some may make it, others must obey it. Frames in progress are finished, no new
+/// ones are begun.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<Shared>);
 
@@ -28,14 +30,24 @@ pub enum Reason {
 }
 
 impl Stop {
-    /// One that is wished for by itself once so many frames have failed.
+    /// One that asks by itself once `most` frames have failed.
     pub fn after_failures(most: Option<usize>) -> Self {
         Self(Arc::new(Shared { most_failures: most, ..Shared::default() }))
     }
 
-    /// Asks; returns whether nobody had before.
+    /// Asks to stop. Returns `true` for the first request, which alone counts.
     pub fn ask(&self, reason: Reason) -> bool {
-        self.0.asked.set((Instant::now(), reason)).is_ok()
+        self.ask_at(Instant::now(), reason)
+    }
+
+    fn ask_at(&self, moment: Instant, reason: Reason) -> bool {
+        self.0.asked.set((moment, reason)).is_ok()
+    }
+
+    /// Asks as if the grace period were over already.
+    #[cfg(test)]
+    pub(super) fn ask_overdue(&self) {
+        self.ask_at(Instant::now().checked_sub(2 * GRACE).unwrap(), Reason::Interrupted);
     }
 
     /// Counts a frame that failed.
@@ -46,7 +58,7 @@ impl Stop {
         }
     }
 
-    /// Why it was asked for, if it was.
+    /// Why to stop, if anyone has asked.
     pub fn reason(&self) -> Option<Reason> {
         self.0.asked.get().map(|&(_, reason)| reason)
     }
@@ -55,7 +67,7 @@ impl Stop {
         self.reason().is_some()
     }
 
-    /// Whether frames in hand must be given up too.
+    /// Whether frames in progress must be given up too.
     pub fn overdue(&self) -> bool {
         self.0.asked.get().is_some_and(|(asked, _)| asked.elapsed() > GRACE)
     }
@@ -66,28 +78,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_is_shared_and_leaves_frames_in_hand_some_time() {
+    fn clones_share_a_request_and_frames_in_progress_have_some_time_left() {
         let stop = Stop::default();
         let other = stop.clone();
         assert!(!other.asked() && !other.overdue());
         assert!(stop.ask(Reason::Interrupted) && !stop.ask(Reason::TooManyFailures));
         assert_eq!(other.reason(), Some(Reason::Interrupted));
-        let asked =
-            |at: Instant| Stop(Arc::new(Shared { asked: (at, Reason::Interrupted).into(), ..Shared::default() }));
-        // Times that no delay of this test can bring to the other side of the limit.
-        assert!(!asked(Instant::now() + Duration::from_secs(3600)).overdue());
-        assert!(asked(Instant::now() - 2 * GRACE).overdue());
+        assert!(!other.overdue());
+        let late = Stop::default();
+        late.ask_overdue();
+        assert!(late.asked() && late.overdue());
     }
 
     #[test]
-    fn failures_ask_once_there_are_too_many() {
+    fn too_many_failures_ask_to_stop() {
         let stop = Stop::after_failures(Some(2));
         stop.count_failure();
         assert!(!stop.asked());
         stop.count_failure();
         assert_eq!(stop.reason(), Some(Reason::TooManyFailures));
-        let patient = Stop::default();
-        (0..100).for_each(|_| patient.count_failure());
-        assert!(!patient.asked());
+        let unlimited = Stop::default();
+        (0..100).for_each(|_| unlimited.count_failure());
+        assert!(!unlimited.asked());
     }
 }

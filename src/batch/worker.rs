@@ -1,116 +1,124 @@
-//! One frame: decode, stylize, write. Several workers do this at once; they share the styles.
+//! One frame: decode, stylize, write. Several workers do this at once and share the styles.
 
 use crate::batch::capacity;
-use crate::batch::styles::{JobContext, refused};
+use crate::batch::context::{JobContext, error_of};
+use crate::batch::pool::{FrameWorker, Step};
 use crate::dataset::Frame;
 use crate::dataset::labels::{Labelled, Labels};
 use crate::error::{Error, Result};
 use crate::files::fingerprint::Fingerprint;
 use crate::imageio::decode::{self, Decoded};
-use crate::nst::settings::{Init, Optimizer};
-use crate::nst::{
-    Area, Crop, Easing, Evaluators, GuardReport, Loss, Picture, Pixels, Settings, Size, StylizeError, Stylized,
-    schedule, stylizer,
-};
+use crate::nst::failure::StylizeError;
+use crate::nst::loss::Loss;
+use crate::nst::picture::geometry::{Area, Crop, Size};
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::render::guard::Easing;
+use crate::nst::schedule;
+use crate::nst::settings::{Init, Optimizer, Settings};
+use crate::nst::stylizer::{Evaluators, Picture, Style, Stylized};
 use crate::output::folder;
-use crate::output::row::{BoxRow, GuardRow, Row};
+use crate::output::row::{BoxRow, GuardRow, Outcome, Row};
 use crate::plan::Job;
 use crate::{memory, units};
 use std::ops::{ControlFlow, Range};
 
-/// Objects of one frame that are guarded: no picture shows more, and a damaged label may list any number.
+/// The most objects of one frame that are guarded: no picture shows more, and a damaged label may list any number.
 const MOST_BOXES: usize = 1000;
 
-/// One evaluation of a job.
-pub struct Step {
-    /// From 1.
-    pub evaluation: usize,
-    /// How many there are at most, at all scales.
-    pub of: usize,
-    pub loss: Loss,
-}
-
-/// One thread's workplace.
+/// Makes one picture after the other.
 pub struct Worker<'a> {
     context: &'a JobContext<'a>,
-    /// For the engine and size of the last frame; datasets mostly have one.
-    bench: Option<(usize, Size, Evaluators<'a>)>,
+    /// Kept from frame to frame, since most datasets have one size.
+    allocated: Option<Allocated<'a>>,
+}
+
+/// The memory for pictures of one working size.
+struct Allocated<'a> {
+    /// Index into the context's stylizers.
+    stylizer: usize,
+    size: Size,
+    evaluators: Evaluators<'a>,
+}
+
+impl FrameWorker for Worker<'_> {
+    /// # Errors
+    /// When the frame, its style or a map cannot be read, nothing can be made of it, memory is too short even for a
+    /// smaller working size, or the output cannot be written.
+    fn work(&mut self, job: &Job, row: &mut Row, on_step: &mut dyn FnMut(Step) -> ControlFlow<()>) -> Result<bool> {
+        let context = self.context;
+        let frame = context.plan.frame(job);
+        let Decoded { image, profile, first_of_several } = decode::decode(&frame.path)?;
+        row.outcome.first_of_several = first_of_several;
+        let (mut picture, mut whole, part) =
+            context.picture(&frame.path, image, |whole| context.stylized_part(whole))?;
+        (row.width, row.height) = (Some(whole.size().width as u32), Some(whole.size().height as u32));
+        picture.boxes = self.boxes(frame, &mut row.outcome, whole.size(), part);
+        let Some(made) = self.stylize(frame, job, whole.size(), &picture, &mut row.outcome, on_step)? else {
+            return Ok(false);
+        };
+        record(&made, &mut row.outcome);
+        whole.paste(&made.pixels, part);
+        self.write(frame, job, &whole, profile.as_deref())?;
+        let files = folder::files(context.output, &job.output, job.label_output.as_deref());
+        row.outcome.made_files = Some(Fingerprint::of(&files));
+        Ok(true)
+    }
+
+    fn reset(&mut self) {
+        self.allocated = None;
+    }
+
+    fn clear(&self, job: &Job) -> Result<()> {
+        folder::clear(self.context.output, &job.output)
+    }
 }
 
 impl<'a> Worker<'a> {
     pub fn new(context: &'a JobContext<'a>) -> Self {
-        Self { context, bench: None }
+        Self { context, allocated: None }
     }
 
-    /// Forgets what a panic may have left half done.
-    pub fn reset(&mut self) {
-        self.bench = None;
-    }
-
-    /// Makes the picture of `job` and its label, and writes into `row` what came to be known on the way. `on_step` hears
-    /// of every evaluation and may end the work, of which then nothing is left: the answer is `false`.
-    ///
-    /// # Errors
-    /// When the frame, its style or a map cannot be read, nothing can be made of it, memory is too short even for a
-    /// smaller working size, or the output cannot be written.
-    pub fn work(&mut self, job: &Job, row: &mut Row, mut on_step: impl FnMut(Step) -> ControlFlow<()>) -> Result<bool> {
+    /// The stylized `picture`, which is the part of a frame of the size `full`, or `None` if `on_step` ended it. Where
+    /// memory is short, it is made at a smaller working size.
+    fn stylize(
+        &mut self,
+        frame: &Frame,
+        job: &Job,
+        full: Size,
+        picture: &Picture,
+        outcome: &mut Outcome,
+        on_step: &mut dyn FnMut(Step) -> ControlFlow<()>,
+    ) -> Result<Option<Stylized>> {
         let context = self.context;
-        let frame = context.plan.frame(job);
-        let Decoded { image, profile, first_of_several } = decode::decode(&frame.path)?;
-        row.first_of_several = first_of_several;
-        let (mut picture, mut whole, inner) = context.picture(&frame.path, image, |whole| context.inner(whole))?;
-        (row.width, row.height) = (Some(whole.size().width as u32), Some(whole.size().height as u32));
-        picture.boxes = self.boxes(frame, row, whole.size(), inner);
-        let engine = self.prepare(frame, whole.size(), picture.pixels.size())?;
-        let (engine, made) = first_that_fits(engine..context.engines.len(), |engine| {
-            let size = context.engines[engine].working_size(picture.pixels.size());
-            if self.bench.as_ref().is_none_or(|(other, _, _)| *other != engine) {
-                self.allocate(engine, size);
+        let part = picture.pixels.size();
+        let first = self.prepare(frame, full, part)?;
+        let (stylizer, made) = first_that_fits(first..context.stylizers.len(), |stylizer| {
+            if self.allocated.as_ref().is_none_or(|allocated| allocated.stylizer != stylizer) {
+                self.allocate(stylizer, context.stylizers[stylizer].working_size(part));
             }
-            let style = context.style_of(engine, job)?;
-            Ok(self.stylize(engine, &picture, &style, job, row, &mut on_step))
+            let style = context.style_of(stylizer, job)?;
+            Ok(self.try_stylize(picture, &style, job.seed, outcome, on_step))
         })?;
-        row.reduced_size = (engine > 0).then_some(context.engines[engine].settings().size as u32);
-        let made = made.map_err(|failure| refused(&frame.path, &failure))?;
-        let Some(made) = made else { return Ok(false) };
-        row.evals = Some(made.evals as u32);
-        (row.first_content_loss, row.first_style_loss) = (Some(made.first.content), Some(made.first.style));
-        (row.content_loss, row.style_loss) = (Some(made.last.content), Some(made.last.style));
-        row.strength = Some(made.strength);
-        if let Some(report) = &made.guard {
-            record(report, row);
-        }
-        whole.paste(&made.pixels, inner);
-        self.write(frame, job, &whole, profile.as_deref())?;
-        let files = folder::files(context.output, &job.output, job.label_output.as_deref());
-        row.made_files = Some(Fingerprint::of(&files));
-        Ok(true)
+        outcome.reduced_size = (stylizer > 0).then_some(context.stylizers[stylizer].settings().size as u32);
+        made.map_err(|failure| error_of(&frame.path, &failure))
     }
 
-    /// Removes what an earlier run made of a job that has failed now: it would be trained on.
-    ///
-    /// # Errors
-    /// See [`output::clear`].
-    pub fn clear(&self, job: &Job) -> Result<()> {
-        folder::clear(self.context.output, &job.output)
-    }
-
-    /// Makes room for a frame of the size `full`, of which `inner` is stylized, and says with which engine: the first
-    /// whose needs memory meets.
-    fn prepare(&mut self, frame: &Frame, full: Size, inner: Size) -> Result<usize> {
-        let sizes: Vec<Size> = self.context.engines.iter().map(|engine| engine.working_size(inner)).collect();
-        if let Some((engine, size, _)) = &self.bench
-            && sizes[*engine] == *size
+    /// Allocates memory for a frame of the size `full` whose part of the size `part` is stylized. Returns the index of the
+    /// first stylizer for which memory suffices.
+    fn prepare(&mut self, frame: &Frame, full: Size, part: Size) -> Result<usize> {
+        let stylizers = &self.context.stylizers;
+        let sizes: Vec<Size> = stylizers.iter().map(|stylizer| stylizer.working_size(part)).collect();
+        if let Some(Allocated { stylizer, size, .. }) = &self.allocated
+            && sizes[*stylizer] == *size
             && capacity::bytes_per_frame(full, &[]) <= memory::free()
         {
-            return Ok(*engine);
+            return Ok(*stylizer);
         }
-        // What the old room takes is free for the new one.
-        self.bench = None;
+        // The old memory is free for the new one.
+        self.allocated = None;
         let free = memory::free();
-        let needs =
-            |engine: &usize| capacity::bytes_per_frame(full, &self.context.engines[*engine].scales(sizes[*engine]));
-        let Some(engine) = (0..sizes.len()).find(|engine| needs(engine) <= free) else {
+        let needs = |index: &usize| capacity::bytes_per_frame(full, &stylizers[*index].scales(sizes[*index]));
+        let Some(stylizer) = (0..sizes.len()).find(|index| needs(index) <= free) else {
             let (least, free) = (units::gigabytes(needs(&(sizes.len() - 1))), units::gigabytes(free));
             let message = format!(
                 "at {}x{} it takes about {least} of memory and {free} are free; try fewer --jobs, or scale it down",
@@ -118,62 +126,64 @@ impl<'a> Worker<'a> {
             );
             return Err(Error::bad_file(&frame.path, message));
         };
-        self.allocate(engine, sizes[engine]);
-        Ok(engine)
+        self.allocate(stylizer, sizes[stylizer]);
+        Ok(stylizer)
     }
 
-    /// Makes room for pictures that `engine` works on at `size`; the old room goes before the new one comes.
-    fn allocate(&mut self, engine: usize, size: Size) {
-        self.bench = None;
-        self.bench = Some((engine, size, self.context.engines[engine].evaluators(size)));
+    /// Allocates memory for pictures that the stylizer of this index works on at `size`, after the old memory is freed.
+    fn allocate(&mut self, stylizer: usize, size: Size) {
+        self.allocated = None;
+        let evaluators = self.context.stylizers[stylizer].evaluators(size);
+        self.allocated = Some(Allocated { stylizer, size, evaluators });
     }
 
-    /// The stylized picture, or `None` if `on_step` ended it. Where the losses are no numbers, Adam tries once more from
-    /// the frame itself.
-    fn stylize(
+    /// The stylized picture in the allocated memory, or `None` if `on_step` ended it. Where the losses are not finite, Adam
+    /// tries once more from the frame itself.
+    fn try_stylize(
         &mut self,
-        engine: usize,
         picture: &Picture,
-        style: &stylizer::Style,
-        job: &Job,
-        row: &mut Row,
-        on_step: &mut impl FnMut(Step) -> ControlFlow<()>,
-    ) -> std::result::Result<Option<Stylized>, StylizeError> {
-        let Some((_, size, bench)) = &mut self.bench else { unreachable!("there is room for the frame") };
-        let asked = &self.context.engines[engine];
+        style: &Style,
+        seed: u64,
+        outcome: &mut Outcome,
+        on_step: &mut dyn FnMut(Step) -> ControlFlow<()>,
+    ) -> Result<Option<Stylized>, StylizeError> {
+        let Some(Allocated { stylizer, size, evaluators }) = &mut self.allocated else {
+            unreachable!("memory is allocated before")
+        };
+        let asked = &self.context.stylizers[*stylizer];
         let of = schedule::evaluations(&asked.scales(*size));
         let safe = Settings { init: Init::Content, optimizer: Optimizer::Adam, ..asked.settings().clone() };
         let safe = (safe != *asked.settings()).then(|| asked.with(safe));
         for stylizer in std::iter::once(asked).chain(&safe) {
-            row.losses.clear();
+            outcome.losses.clear();
             let step = |evaluation, loss: Loss| {
-                row.losses.push(five_digits(loss.total));
+                outcome.losses.push(five_digits(loss.total));
                 on_step(Step { evaluation, of, loss })
             };
-            match stylizer.stylize(bench, picture, style, job.seed, step) {
+            match stylizer.stylize(evaluators, picture, style, seed, step) {
                 Ok(made) => return Ok(Some(made)),
                 Err(StylizeError::Stopped) => return Ok(None),
-                // Other settings would not change the device's mind.
+                // Other settings would not help against a device's error.
                 Err(failure @ (StylizeError::Device(_) | StylizeError::Memory(_) | StylizeError::Lost(_))) => {
                     return Err(failure);
                 }
-                Err(failure) if row.restarted || safe.is_none() => return Err(failure),
-                Err(_) => row.restarted = true,
+                Err(failure) if outcome.restarted || safe.is_none() => return Err(failure),
+                Err(_) => outcome.restarted = true,
             }
         }
         unreachable!("the second failure ends it")
     }
 
-    /// The labelled objects as shares of the inner picture; none where the guard is off.
-    fn boxes(&self, frame: &Frame, row: &mut Row, whole: Size, inner: Crop) -> Vec<Area> {
+    /// The labelled objects, their sides as shares of the stylized part; none where the guard is off.
+    fn boxes(&self, frame: &Frame, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<Area> {
         let Some(path) = frame.label.as_ref().filter(|_| self.context.settings().guard) else {
             return Vec::new();
         };
         // A label that cannot be read fails where it is copied, with its own message.
         let Ok(labels) = Labels::read(path, self.context.keypoints) else { return Vec::new() };
-        row.malformed_labels = (labels.malformed > 0).then_some(labels.malformed as u32);
-        let x = |v: f64| ((v * whole.width as f64 - inner.left as f64) / inner.width as f64).clamp(0.0, 1.0);
-        let y = |v: f64| ((v * whole.height as f64 - inner.top as f64) / inner.height as f64).clamp(0.0, 1.0);
+        outcome.malformed_labels = (labels.malformed > 0).then_some(labels.malformed as u32);
+        let x = |v: f64| ((v * whole.width as f64 - part.left as f64) / part.width as f64).clamp(0.0, 1.0);
+        let y = |v: f64| ((v * whole.height as f64 - part.top as f64) / part.height as f64).clamp(0.0, 1.0);
         let boxes = labels.boxes.iter().map(|Labelled { area, .. }| Area {
             left: x(area.left),
             top: y(area.top),
@@ -193,28 +203,35 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// The first of `engines` whose pictures fit into the device's memory, or the last, and what came of it.
+/// The first of the stylizers `indices` whose pictures fit into the device's memory, or the last, and what `run` returns
+/// for it.
 fn first_that_fits<T>(
-    engines: Range<usize>,
-    mut run: impl FnMut(usize) -> Result<std::result::Result<T, StylizeError>>,
-) -> Result<(usize, std::result::Result<T, StylizeError>)> {
-    let last = engines.end.saturating_sub(1);
-    for engine in engines {
-        match run(engine)? {
-            Err(StylizeError::Memory(_)) if engine < last => {}
-            made => return Ok((engine, made)),
+    indices: Range<usize>,
+    mut run: impl FnMut(usize) -> Result<Result<T, StylizeError>>,
+) -> Result<(usize, Result<T, StylizeError>)> {
+    let last = indices.end.saturating_sub(1);
+    for index in indices {
+        match run(index)? {
+            Err(StylizeError::Memory(_)) if index < last => {}
+            made => return Ok((index, made)),
         }
     }
-    unreachable!("the last engine is taken as it is")
+    unreachable!("what the last one returns is taken as it is")
 }
 
-/// As rows hold it.
+/// Rounded as rows hold it.
 fn five_digits(value: f64) -> f64 {
     format!("{value:.4e}").parse().unwrap_or(value)
 }
 
-fn record(report: &GuardReport, row: &mut Row) {
+/// Notes what is known of a finished picture.
+fn record(made: &Stylized, outcome: &mut Outcome) {
     let rounded = |v: f64| (v * 1e4).round() / 1e4;
+    outcome.evals = Some(made.evals as u32);
+    (outcome.first_content_loss, outcome.first_style_loss) = (Some(made.first.content), Some(made.first.style));
+    (outcome.content_loss, outcome.style_loss) = (Some(made.last.content), Some(made.last.style));
+    outcome.strength = Some(made.strength);
+    let Some(report) = &made.guard else { return };
     let boxes = report.boxes.iter().map(|one| BoxRow {
         edges: rounded(one.edges),
         contrast: rounded(one.contrast),
@@ -224,9 +241,10 @@ fn record(report: &GuardReport, row: &mut Row) {
             Easing::Content(share) => Some(format!("original {share}")),
         },
     });
-    row.boxes = Some(boxes.collect());
-    row.box_edges_min = report.edges_min().map(rounded);
-    row.guard = Some(GuardRow { start: report.eased_to_plain() as u32, original: report.eased_to_content() as u32 });
+    outcome.boxes = Some(boxes.collect());
+    outcome.box_edges_min = report.edges_min().map(rounded);
+    outcome.guard =
+        Some(GuardRow { start: report.eased_to_plain() as u32, original: report.eased_to_content() as u32 });
 }
 
 #[cfg(test)]
@@ -234,13 +252,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_device_cannot_hold_is_done_smaller_and_told_where_nothing_fits() {
+    fn a_picture_that_the_device_cannot_hold_is_made_smaller_and_fails_if_no_size_fits() {
         let mut tried = Vec::new();
-        let mut fits_from = |least: usize, engines: Range<usize>| {
+        let mut fits_from = |least: usize, indices: Range<usize>| {
             tried.clear();
-            let made = first_that_fits(engines, |engine| {
-                tried.push(engine);
-                Ok(if engine < least {
+            let made = first_that_fits(indices, |index| {
+                tried.push(index);
+                Ok(if index < least {
                     Err(StylizeError::Memory("CUDA_ERROR_OUT_OF_MEMORY".into()))
                 } else {
                     Ok("a picture")

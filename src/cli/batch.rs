@@ -1,14 +1,14 @@
 //! `augment --config … DATASET` and `augment merge`
 
-use crate::batch::progress::{Header, Summary};
+use crate::batch::progress::{Event, Summary};
 use crate::batch::stop::{Reason, Stop};
 use crate::batch::{self, Batch};
 use crate::cli::setup::{print_json, set_up};
 use crate::cli::signals::INTERRUPTED;
 use crate::cli::{args, terminal};
+use crate::dataset::Layout;
 use crate::error::Result;
-use crate::output::manifest::Manifest;
-use crate::output::merge;
+use crate::output::{manifest, merge};
 use crate::view::sheet;
 use std::path::Path;
 
@@ -26,6 +26,7 @@ pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
         force: args.force,
         retry_failed: args.retry_failed,
     };
+    let condition = config.condition.clone();
     let batch = Batch::open(config, &args.dataset, order)?;
     let engine = batch.engine(compute.weights.as_deref(), device)?;
     if args.dry_run {
@@ -39,7 +40,16 @@ pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
     }
     let stop = Stop::after_failures(args.max_failures.map(|count| count as usize));
     stop.on_signals()?;
-    let summary = batch.run(&engine, &stop, terminal::observer(args.quiet).as_mut())?;
+    let mut observer = terminal::observer(args.quiet);
+    let summary = batch.run(&engine, &stop, observer.as_mut())?;
+    if summary.done > 0
+        && may_have_sheet(&batch)
+        && let Err(error) = write_sheet(&condition, &summary)
+    {
+        // The frames are what counts; they are done.
+        observer.event(Event::Warning(&format!("no {} was made: {error}", sheet::FILE_NAME)));
+    }
+    drop(observer);
     terminal::print_err(&terminal::summary_lines(&summary));
     if compute.json {
         print_json(&summary);
@@ -75,16 +85,20 @@ pub fn merge(args: &args::MergeArgs) -> Result<u8> {
 /// Frames on the sheet of a run.
 const SHEET_ROWS: usize = 6;
 
-impl Batch {
-    /// Writes the sheet of a few frames, spread over what is done.
-    pub(crate) fn write_sheet(&self, header: &Header, condition: &str, manifest: &Manifest) -> Result<()> {
-        let mut done: Vec<&str> = manifest.done().map(|(_, output)| output).collect();
-        done.sort_unstable();
-        let mut rows = manifest.rows(&sheet::evenly_spaced(&done, SHEET_ROWS))?;
-        // A row names its frame as text; a name that is none leads nowhere.
-        rows.retain(|row| Path::new(&row.source).exists());
-        let title = format!("{condition}: {} of {} pictures", rows.len(), done.len());
-        let facts = [("backbone".to_string(), format!("{} {}", header.backbone, header.backbone_digest))];
-        sheet::write(&self.output, &title, &facts, &rows).map(drop)
-    }
+/// Whether a sheet may lie in the output folder: in a flat output, as in a folder of images to train on, every picture is
+/// taken for a frame.
+fn may_have_sheet(batch: &Batch) -> bool {
+    *batch.layout() != Layout::Flat && !batch.is_trained_on()
+}
+
+/// Writes the sheet of a few frames, spread over all that is done in the output.
+fn write_sheet(condition: &str, summary: &Summary) -> Result<()> {
+    let done = manifest::done_outputs(&summary.output)?;
+    let done: Vec<&str> = done.iter().map(String::as_str).collect();
+    let mut rows = manifest::rows_of(&summary.output, &sheet::evenly_spaced(&done, SHEET_ROWS))?;
+    // A row names its frame as text; a path that is not UTF-8 leads nowhere.
+    rows.retain(|row| Path::new(&row.identity.source).exists());
+    let title = format!("{condition}: {} of {} pictures", rows.len(), done.len());
+    let facts = [("backbone".to_string(), format!("{} {}", summary.backbone, summary.backbone_digest))];
+    sheet::write(&summary.output, &title, &facts, &rows).map(drop)
 }

@@ -53,7 +53,7 @@ pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     if !batch.is_trained_on() {
         draw_sheet(&folder, &title, &facts, &rows)?;
     }
-    let rows = page::cards(rows, &folder, &folder, page::Pictures::Inside)?;
+    let rows = page::cards(rows, &folder, &folder, page::Pictures::Embedded)?;
     show(&Page { kind: page::Kind::Preview, title, facts, rows }, &folder.join("preview.html"), open)?;
     if compute.json {
         print_json(&summary);
@@ -61,7 +61,7 @@ pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     Ok(exit_code(&summary))
 }
 
-/// Draws what of `rows` fits on one picture and says where it is.
+/// Draws as many of `rows` as fit on one picture, and prints where it is.
 fn draw_sheet(folder: &Path, title: &str, facts: &[(String, String)], rows: &[Row]) -> Result<()> {
     let shown = sheet::evenly_spaced(rows, SHEET_ROWS);
     let title = match shown.len() {
@@ -72,22 +72,22 @@ fn draw_sheet(folder: &Path, title: &str, facts: &[(String, String)], rows: &[Ro
     Ok(())
 }
 
-/// How long the frames took, of which several are in hand at once, and how soon one followed the other.
+/// How long a frame took, and how soon one followed the other: several are in progress at once.
 fn time_per_frame(summary: &Summary, rows: &[Row]) -> Option<(String, String)> {
     let done = rows.iter().filter(|row| row.status == Status::Done);
-    let seconds: Vec<f64> = done.map(|row| row.seconds).collect();
+    let seconds: Vec<f64> = done.map(|row| row.outcome.seconds).collect();
     let median = (!seconds.is_empty()).then(|| units::duration(measure::median(&seconds)))?;
     let pace = pace(summary).map_or(String::new(), |pace| format!(", one every {}", units::duration(pace)));
     Some(("time per frame".into(), format!("{median} (median){pace}")))
 }
 
-/// Seconds from one frame to the next, where any was made.
+/// Seconds from one frame to the next, if any was made.
 fn pace(summary: &Summary) -> Option<f64> {
     (summary.done > 0).then(|| summary.seconds / summary.done as f64)
 }
 
-/// How many pictures the whole dataset makes and how long they would take here: at the pace of the preview's own, which
-/// are spread over it, or else as it was estimated.
+/// How many pictures the whole dataset makes and how long they would take here: at the pace of the preview, whose frames
+/// are spread over the dataset, or, if none was made, by the estimate.
 fn whole_dataset(jobs: usize, estimate: Option<Duration>, summary: &Summary) -> (String, String) {
     let measured = pace(summary).map(|pace| Duration::from_secs_f64(pace * jobs as f64));
     let time = measured.or(estimate).map_or(String::new(), |time| format!(", about {} here", Rough(time)));

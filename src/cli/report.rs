@@ -16,10 +16,10 @@ pub fn report(args: &args::ReportArgs) -> Result<u8> {
     for folder in &args.outputs {
         let rows = manifest::last_rows(folder)?;
         made_by.extend(rows.iter().map(|row| {
-            let row::Backbone { name, digest } = &row.backbone;
-            format!("augment {}, {}, {name} {digest}", row.engine, row.device)
+            let row::Maker { device, backbone, engine, .. } = &row.maker;
+            format!("augment {engine}, {device}, {} {}", backbone.name, backbone.digest)
         }));
-        cards.append(&mut page::cards(rows, folder, &beside, page::Pictures::Beside)?);
+        cards.append(&mut page::cards(rows, folder, &beside, page::Pictures::Files)?);
     }
     let names: Vec<String> = args.outputs.iter().map(|folder| name_of(folder)).collect();
     let page = Page {
@@ -35,16 +35,16 @@ pub fn report(args: &args::ReportArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// Writes a page, says where it is, and opens it if that is asked for.
+/// Writes a page, prints where it is, and opens it in a browser if asked.
 pub fn show(page: &Page, path: &Path, open: bool) -> Result<()> {
     page.write(path)?;
     terminal::print_err(&path.display().to_string());
     if open { open::that_detached(path).map_err(Error::io(path, "open it in a browser")) } else { Ok(()) }
 }
 
-/// What people call a folder, also where the path says only `.`.
+/// The name that people know a folder by, also if the path is only `.`.
 pub fn name_of(folder: &Path) -> String {
-    paths::real(folder)
+    paths::resolve_links(folder)
         .file_name()
         .map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned())
 }

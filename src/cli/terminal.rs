@@ -154,7 +154,8 @@ impl Observer for Bar {
             }
             Event::Row(row) => {
                 if row.status == Status::Failed {
-                    self.bar.println(failure_line(&row.source, row.error.as_deref().unwrap_or_default()));
+                    self.bar
+                        .println(failure_line(&row.identity.source, row.outcome.error.as_deref().unwrap_or_default()));
                 }
                 self.bar.inc(1);
             }
@@ -200,7 +201,7 @@ impl Observer for Lines {
             Event::Warning(text) => print_err(&format!("warning: {text}")),
             Event::Row(row) => {
                 if row.status == Status::Failed {
-                    print_err(&failure_line(&row.source, row.error.as_deref().unwrap_or_default()));
+                    print_err(&failure_line(&row.identity.source, row.outcome.error.as_deref().unwrap_or_default()));
                 }
                 self.finished += 1;
                 self.left = self.left.saturating_sub(1);

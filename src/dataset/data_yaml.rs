@@ -1,4 +1,7 @@
-//! Reading a data.yaml.
+//! Reads a `data.yaml`: where the dataset lies, and where the images of its splits come from.
+//!
+//! It is resolved as Ultralytics does it (`check_det_dataset` and `get_img_files` in 8.3). Where the result would depend
+//! on the current folder there, several places are tried here.
 
 use crate::dataset::scan::{Source, is_image};
 use crate::dataset::split::Split;
@@ -9,10 +12,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The absolute folder of a dataset that is given as a folder or as its `data.yaml`, which may say another.
+/// The absolute folder of a dataset that is given as a folder or as its `data.yaml`, whose `path` may name another folder.
 ///
 /// # Errors
-/// [`Error::Usage`] if there is no such dataset.
+/// [`Error::Usage`] if there is no such dataset; see also [`read_data_yaml`].
 pub fn root_of(given: &Path) -> Result<PathBuf> {
     match find_root(given)? {
         (folder, Some(file)) if !given.is_dir() => read_data_yaml(&file, &folder, &[]).map(|(root, ..)| root),
@@ -20,6 +23,10 @@ pub fn root_of(given: &Path) -> Result<PathBuf> {
     }
 }
 
+/// The absolute folder of a dataset that is given as a folder or as its `data.yaml`, and that file, if there is one.
+///
+/// # Errors
+/// [`Error::Usage`] if there is no such dataset.
 pub fn find_root(given: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
     let path = absolute(given)?;
     if path.is_dir() {
@@ -36,7 +43,12 @@ pub fn find_root(given: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
     }
 }
 
-/// The dataset's folder, which `path` may say, the file's content, and where each split's images come from.
+/// Reads `file`, which lies in `folder` or describes the dataset there. Returns the dataset's folder (the file's `path`,
+/// or else `folder`), the file's content and where the images of each split come from.
+///
+/// # Errors
+/// [`Error::BadFile`] if it cannot be understood or an entry of a `requested` split leads to nothing; [`Error::Io`] if it
+/// or a list of images cannot be read.
 pub fn read_data_yaml(
     file: &Path,
     folder: &Path,
@@ -74,12 +86,12 @@ pub fn read_data_yaml(
     Ok((root, data, sources))
 }
 
-/// The folders that entries may be relative to, at least one: `path`, if that exists here, then the file's own.
-fn bases(data: &Yaml, root: &Path) -> Vec<PathBuf> {
-    let path = data.get("path").and_then(Yaml::text).map(|path| normalize(&root.join(path)));
+/// The folders that entries may be relative to, at least one: `path` if it exists on this machine, then the file's own.
+fn bases(data: &Yaml, folder: &Path) -> Vec<PathBuf> {
+    let path = data.get("path").and_then(Yaml::text).map(|path| normalize(&folder.join(path)));
     let mut bases: Vec<PathBuf> = path.into_iter().filter(|path| path.is_dir()).collect();
-    if !bases.iter().any(|base| base == root) {
-        bases.push(root.to_path_buf());
+    if !bases.iter().any(|base| base == folder) {
+        bases.push(folder.to_path_buf());
     }
     bases
 }
@@ -98,7 +110,7 @@ fn resolve_entry(entry: &str, bases: &[PathBuf], root: &Path) -> Option<PathBuf>
     // Roboflow writes `../train/images` where `train/images` is meant; Ultralytics tries both, in this order.
     let forms = [Some(entry), entry.strip_prefix("../")];
     let candidates = bases.iter().flat_map(|base| forms.into_iter().flatten().map(|form| base.join(form)));
-    candidates.map(|path| normalize(&path)).find(|path| path.exists()).map(|path| seen_from_root(path, root))
+    candidates.map(|path| normalize(&path)).find(|path| path.exists()).map(|path| below_root(path, root))
 }
 
 fn read_source(path: PathBuf, bases: &[PathBuf]) -> Result<Source> {
@@ -106,31 +118,32 @@ fn read_source(path: PathBuf, bases: &[PathBuf]) -> Result<Source> {
         return Ok(Source::Folder(path));
     }
     let bytes = fs::read(&path).map_err(Error::io(&path, "read the list of images"))?;
-    // A line that is no UTF-8 leads nowhere, and the others count.
+    // A line that is not UTF-8 leads to no file; the other lines still count.
     let text = String::from_utf8_lossy(&bytes);
-    // Windows' editors begin a text with a byte order mark, which Ultralytics takes for a part of the first line.
+    // Editors on Windows may write a byte order mark first, which Ultralytics takes for a part of the first line.
     let bare = text.trim_start_matches('\u{FEFF}');
     let lines: Vec<&str> = bare.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    // Ultralytics replaces every `./` of a line that starts with one, that of a later `../` too.
-    let below = |line: &str| line.strip_prefix("./").is_some_and(|rest| !rest.contains("./"));
-    let portable = bare.len() == text.len() && lines.iter().all(|line| below(line) || Path::new(line).is_absolute());
+    // In a line that starts with `./`, Ultralytics replaces every `./`, also within a later `../`.
+    let has_only_first = |line: &str| line.strip_prefix("./").is_some_and(|rest| !rest.contains("./"));
+    let portable =
+        bare.len() == text.len() && lines.iter().all(|line| has_only_first(line) || Path::new(line).is_absolute());
     let folder = path.parent().unwrap_or(&path);
     let images = lines.iter().map(|line| resolve_line(line, folder, bases)).filter(|image| is_image(image)).collect();
     Ok(Source::List { path, portable, images })
 }
 
-/// `./` means the list's folder to Ultralytics; for other relative lines the first place with such a file is taken.
+/// `./` means the list's folder to Ultralytics. Other relative lines are tried from there and from every base.
 fn resolve_line(line: &str, folder: &Path, bases: &[PathBuf]) -> PathBuf {
     let beside = normalize(&folder.join(line));
     if line.starts_with("./") || beside.exists() {
         return beside;
     }
-    // A line that leads nowhere stays in: it becomes a failed frame, which says more than a frame that is missing.
+    // A line that leads to no file stays in: it becomes a failed frame, which is reported.
     bases.iter().map(|base| normalize(&base.join(line))).find(|path| path.exists()).unwrap_or(beside)
 }
 
-/// The same place named through the dataset's folder, where it lies in there by another name (a link, say).
-fn seen_from_root(path: PathBuf, root: &Path) -> PathBuf {
+/// The same file or folder by its path below `root`, if it lies there under another name, such as through a link.
+fn below_root(path: PathBuf, root: &Path) -> PathBuf {
     if path.starts_with(root) {
         return path;
     }
@@ -138,5 +151,85 @@ fn seen_from_root(path: PathBuf, root: &Path) -> PathBuf {
     match inside.as_ref().and_then(|(root, path)| path.strip_prefix(root).ok()) {
         Some(relative) => root.join(relative),
         None => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::testing::{YOLO, YOLO_TRAIN, listing, open, tree};
+    use tempfile::TempDir;
+
+    fn yolo(data: &str) -> TempDir {
+        let folder = tree(&YOLO);
+        fs::write(folder.path().join("data.yaml"), data).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_data_yaml_may_name_folders_lists_of_folders_and_text_lists() {
+        for data in [
+            "train: images/train\nval: images/val\n",
+            "path: .\ntrain: [images/train]\n",
+            "path: /nowhere/at/all\ntrain: images/train\n",
+            "path: ../elsewhere\ntrain: images/train/\n",
+            "train: [images/train/deep, images/train]\n",
+        ] {
+            assert_eq!(listing(yolo(data).path()), YOLO_TRAIN, "{data}");
+        }
+        let folder = yolo("train: lists/train.txt\n");
+        fs::create_dir(folder.path().join("lists")).unwrap();
+        let deep = folder.path().join("images/train/deep/c.TIFF");
+        let lines = format!("./../images/train/a.jpg\r\n\nimages/train/b.PNG\n{}\nnotes.md\n", deep.display());
+        fs::write(folder.path().join("lists/train.txt"), lines).unwrap();
+        assert_eq!(listing(folder.path()), YOLO_TRAIN);
+    }
+
+    #[test]
+    fn the_path_of_a_data_yaml_is_the_datasets_folder_and_relative_to_the_file() {
+        let folder = tree(&[
+            "ds/images/train/a.jpg",
+            "ds/labels/train/a.txt",
+            "conf/data.yaml=path: ../ds\ntrain: images/train\n",
+        ]);
+        let dataset = open(&folder.path().join("conf/data.yaml"), &[Split::Train]).unwrap();
+        assert_eq!(dataset.root, folder.path().join("ds"));
+        assert_eq!(dataset.frames[0].path, folder.path().join("ds/images/train/a.jpg"));
+        assert_eq!(dataset.frames[0].label, Some(folder.path().join("ds/labels/train/a.txt")));
+        // Seeds and names depend on it, and must not depend on where the dataset lies.
+        assert_eq!(dataset.frames[0].relative, "images/train/a.jpg");
+    }
+
+    #[test]
+    fn a_list_is_portable_when_its_lines_do_not_depend_on_the_current_folder() {
+        for (line, expected) in [
+            ("./images/a.jpg", true),
+            ("/ds/images/a.jpg", true),
+            ("images/a.jpg", false),
+            ("./../ds/images/a.jpg", false),
+        ] {
+            let folder = tree(&["data.yaml=train: t.txt", "images/a.jpg", &format!("t.txt={line}\n")]);
+            let dataset = open(folder.path(), &[Split::Train]).unwrap();
+            let Source::List { portable, .. } = &dataset.sources[&Split::Train][0] else { panic!("no list") };
+            assert_eq!(*portable, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_list_may_begin_with_a_byte_order_mark_and_hold_lines_that_are_not_utf8() {
+        let folder = tree(&["data.yaml=train: t.txt", "a.jpg"]);
+        fs::write(folder.path().join("t.txt"), b"\xEF\xBB\xBF./a.jpg\ncaf\xe9.jpg\n").unwrap();
+        assert_eq!(listing(folder.path()), ["a.jpg -", "caf\u{FFFD}.jpg -"]);
+        let dataset = open(folder.path(), &[Split::Train]).unwrap();
+        assert!(matches!(dataset.sources[&Split::Train][0], Source::List { portable: false, .. }));
+    }
+
+    #[test]
+    fn an_entry_that_leads_to_nothing_and_broken_yaml_are_named() {
+        let complaint = |data: &str| open(yolo(data).path(), &[Split::Train]).unwrap_err().to_string();
+        let text = complaint("train: images/trian\n");
+        assert!(text.contains("`train: images/trian` leads to nothing"), "{text}");
+        let text = complaint("train: [\n");
+        assert!(text.contains("data.yaml: line "), "{text}");
     }
 }

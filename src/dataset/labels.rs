@@ -1,7 +1,7 @@
-//! Label files as boxes, for what needs to know where the objects are.
+//! Label files as boxes with classes, for those parts of the program that must know where the objects are.
 //!
-//! Labels are copied byte for byte whatever stands in them, so nothing in here is an error: a line that cannot be
-//! understood is counted and left out.
+//! Labels are copied byte for byte whatever they contain, so no content is an error here: a line that cannot be understood
+//! is counted and left out.
 
 use crate::nst::Area;
 use crate::yaml::{self, Yaml};
@@ -9,12 +9,15 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::{fs, io};
 
+/// Numbers from here on are taken for something other than class ids: no detector has as many classes.
+const MOST_CLASSES: f64 = 10_000.0;
+
 /// The boxes of one label file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Labels {
-    /// One for each understood line, in the file's order.
+    /// One per understood line, in the file's order.
     pub boxes: Vec<Labelled>,
-    /// Lines that are neither blank nor understood.
+    /// How many lines are neither blank nor understood.
     pub malformed: usize,
     /// The number of the first malformed line, counted from 1.
     pub first_malformed: Option<usize>,
@@ -23,33 +26,38 @@ pub struct Labels {
 /// One labelled object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Labelled {
-    /// The first word of its line: mostly a number, see [`Schema::name`].
+    /// The first word of its line, mostly a number; see [`Schema::name`].
     pub class: String,
-    /// Of polygons and oriented boxes the upright hull.
+    /// The upright box around it, as shares of the picture.
     pub area: Area,
 }
 
 impl Labels {
-    /// Reads a label file; bytes that are no UTF-8 make their line malformed at most.
+    /// Reads a label file. Bytes that are not UTF-8 make at most their own line malformed.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn read(path: &Path, keypoints: Option<usize>) -> io::Result<Self> {
-        Ok(Self::parse(&String::from_utf8_lossy(&fs::read(path)?), keypoints))
+        Ok(Self::from_bytes(&fs::read(path)?, keypoints))
     }
 
-    /// Understands the formats of Ultralytics, told apart by the count of tokens on a line, the class included: 5 or 6
-    /// are a box (the sixth is a confidence or a track), an odd count from 7 on is a polygon (9 is an oriented box).
+    /// [`read`](Self::read) for the content of a label file.
+    pub fn from_bytes(bytes: &[u8], keypoints: Option<usize>) -> Self {
+        Self::parse(&String::from_utf8_lossy(bytes), keypoints)
+    }
+
+    /// Understands the formats of Ultralytics. The number of words on a line, including the class, tells which one it is:
+    /// 5 or 6 are a box (the sixth is a confidence or a track), an odd number from 7 on is a polygon (9 is an oriented
+    /// box).
     ///
-    /// `keypoints` is how many numbers a pose's keypoints take, the product of `kpt_shape` in data.yaml: lines of 5
-    /// tokens and that many are boxes too. They cannot be told from polygons otherwise.
+    /// `keypoints` is how many numbers a pose's keypoints take, the product of `kpt_shape` in data.yaml. A line of 5 words
+    /// and that many more is a box too. Without it, such a line would be taken for a polygon.
     pub fn parse(text: &str, keypoints: Option<usize>) -> Self {
         let mut labels = Self::default();
         let mut numbers = Vec::new();
-        // Windows editors put a byte order mark in front, which would only matter where the first line is blank.
+        // Editors on Windows may write a byte order mark first, which would make a blank first line malformed.
         for (at, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
             let mut tokens = line.split_whitespace();
-            // The class may be a name.
             let Some(class) = tokens.next() else { continue };
             match area(tokens, keypoints, &mut numbers) {
                 Some(area) => labels.boxes.push(Labelled { class: class.to_string(), area }),
@@ -63,17 +71,17 @@ impl Labels {
     }
 }
 
-/// What a data.yaml says of the labels that belong to it.
+/// What a data.yaml says about the labels of its dataset.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schema {
-    /// How many numbers the keypoints of a pose take on a line: the product of `kpt_shape`.
+    /// How many numbers the keypoints of a pose take on a line, the product of `kpt_shape`.
     pub keypoints: Option<usize>,
-    /// By class id.
+    /// The names of classes by id.
     names: HashMap<i128, String>,
 }
 
 impl Schema {
-    /// Takes `names` as a list or a mapping from ids; what is neither names nothing.
+    /// Takes `names` as a list or as a mapping from ids. Anything else names no class.
     pub fn of(data: &Yaml) -> Self {
         let named = |id, name: &Yaml| (id, name.text().map_or_else(|| name.to_string(), str::to_string));
         let names = match data.get("names") {
@@ -84,15 +92,15 @@ impl Schema {
         Self { keypoints: keypoints(data), names }
     }
 
-    /// That of the data.yaml at `path`; it knows nothing where there is none that can be read.
+    /// The schema of the data.yaml at `path`; empty if that cannot be read.
     pub fn read(path: &Path) -> Self {
         let data = fs::read_to_string(path).ok().and_then(|text| yaml::parse(&text).ok());
         data.map_or_else(Self::default, |data| Self::of(&data))
     }
 
-    /// The name of a class as labels write it; where it has none, what labels write.
+    /// The name of a class, which is given as labels write it; without a name, what labels write.
     pub fn name<'a>(&'a self, class: &'a str) -> &'a str {
-        // Ultralytics reads ids as numbers, so that `0` and `0.0` are one class.
+        // Ultralytics reads ids as numbers, so that `0` and `0.0` are the same class.
         let id = class.parse::<f64>().ok().filter(|id| id.fract() == 0.0);
         id.and_then(|id| self.names.get(&(id as i128))).map_or(class, String::as_str)
     }
@@ -114,7 +122,16 @@ fn keypoints(data: &Yaml) -> Option<usize> {
     shape.iter().map(count).try_fold(1_usize, |product, side| product.checked_mul(side?))
 }
 
-/// The box that the tokens behind the class describe; `numbers` is room that lines share.
+/// One more than the highest class id in a label file; 0 if it has none. Only the first word of each line counts.
+pub fn class_count(content: &[u8]) -> usize {
+    let text = String::from_utf8_lossy(content);
+    let ids = text.lines().filter_map(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    // Any text file may lie where a label is looked for.
+    let highest = ids.filter(|id| (0.0..MOST_CLASSES).contains(id)).fold(-1.0, f64::max);
+    (highest + 1.0) as usize
+}
+
+/// The box that the words after the class describe. `numbers` is scratch space that all lines share.
 fn area<'a>(tokens: impl Iterator<Item = &'a str>, keypoints: Option<usize>, numbers: &mut Vec<f64>) -> Option<Area> {
     numbers.clear();
     for token in tokens {
@@ -123,7 +140,7 @@ fn area<'a>(tokens: impl Iterator<Item = &'a str>, keypoints: Option<usize>, num
     let pose = keypoints.is_some_and(|keypoints| numbers.len().checked_sub(4) == Some(keypoints));
     match (numbers.as_slice(), numbers.len()) {
         (&[x, y, width, height, ..], count) if pose || count == 4 || count == 5 => {
-            // A negative width would come out as a box all the same where the other side is cut off.
+            // A negative width would pass as a box where the picture's border cuts one side off.
             (width > 0.0 && height > 0.0)
                 .then(|| cut(x - width / 2.0, y - height / 2.0, x + width / 2.0, y + height / 2.0))?
         }
@@ -142,7 +159,7 @@ fn hull(points: &[f64]) -> Option<Area> {
     cut(left, top, right, bottom)
 }
 
-/// What lies inside the picture, if anything does.
+/// The part of a box inside the picture, if there is one.
 fn cut(left: f64, top: f64, right: f64, bottom: f64) -> Option<Area> {
     let [left, top, right, bottom] = [left, top, right, bottom].map(|v| v.clamp(0.0, 1.0));
     (left < right && top < bottom).then_some(Area { left, top, right, bottom })
@@ -171,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_line_becomes_its_box() {
+    fn every_format_of_a_line_becomes_its_box() {
         assert_one("0 0.5 0.5 0.2 0.4", None, [0.4, 0.3, 0.6, 0.7]);
         assert_one("car 0.5 0.5 0.2 0.4 0.93", None, [0.4, 0.3, 0.6, 0.7]);
         assert_one("0 0.1 0.2 0.5 0.9 0.3 0.1", None, [0.1, 0.1, 0.5, 0.9]);
@@ -185,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_have_the_names_of_the_data_yaml_where_it_has_any() {
+    fn classes_have_the_names_that_the_data_yaml_gives_them() {
         let schema = |text: &str| Schema::of(&yaml::parse(text).unwrap());
         let names = |text: &str| ["0", "1.0", "2", "car", "0.5"].map(|class| schema(text).name(class).to_string());
         assert_eq!(names("names: [car, 'no']"), ["car", "no", "2", "car", "0.5"]);
@@ -207,11 +224,17 @@ mod tests {
     }
 
     #[test]
+    fn the_class_count_ignores_first_words_that_are_no_class_ids() {
+        assert_eq!(class_count(b"0 .1 .1 .1 .1\n2 x\n\n-7 .1\n12345 .1\ncar .1\nnan\n1.0\n"), 3);
+        assert_eq!((class_count(b""), class_count(b"car"), class_count(b"0")), (0, 0, 1));
+    }
+
+    #[test]
     fn a_pose_is_a_box_only_where_its_keypoints_are_known() {
         let pose = "0 0.5 0.5 0.2 0.4 0.1 0.1 2 0.9 0.9 1";
         assert_one(pose, Some(6), [0.4, 0.3, 0.6, 0.7]);
         assert_one("0 0.5 0.5 0.2 0.4", Some(6), [0.4, 0.3, 0.6, 0.7]);
-        // Without them the same line reads as a polygon of five points.
+        // Without `kpt_shape` the same line is read as a polygon of five points.
         assert_one(pose, None, [0.1, 0.1, 1.0, 1.0]);
     }
 
@@ -230,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_box_is_counted_and_the_others_are_kept() {
+    fn a_malformed_line_is_counted_and_the_others_are_kept() {
         let bad = [
             "0",
             "0 0.5 0.5 0.2",
@@ -252,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_and_what_is_no_utf8_costs_its_line_only() {
+    fn bytes_that_are_not_utf8_make_only_their_own_line_malformed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
         fs::write(&path, b"0 0.5 0.5 0.2 0.2\n0 0.5 \xff\xfe 0.2 0.2\n\xff 0.5 0.5 0.2 0.2\n").unwrap();
@@ -287,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_megabytes_are_parsed_at_once() {
+    fn ten_megabytes_are_parsed_in_linear_time() {
         let text = "12 0.512345 0.498765 0.123456 0.234567\n".repeat(10_000_000 / 39);
         let begun = Instant::now();
         assert_eq!(parse(&text).boxes.len(), 10_000_000 / 39);

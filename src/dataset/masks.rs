@@ -1,4 +1,4 @@
-//! Grey pictures beside the frames that say more of them: masks of regions, and depths.
+//! Masks and depths: grey pictures beside a frame or style that say where its regions are and how far each pixel is away.
 
 use crate::error::{Error, Result};
 use crate::files::paths::in_place_of_images;
@@ -8,26 +8,26 @@ use crate::nst::{Plane, Settings, Size};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// Where the mask `name` of an image lies: its last folder `images` becomes `masks/<name>`, the extension `png`. Without
-/// such a folder it is the folder beside the image's own whose name has `-masks` at its end: `fog-masks/<name>/` for
-/// `fog/`.
+/// The path of the mask `name` of an image: the last folder `images` becomes `masks/<name>`, the extension `png`. Without
+/// a folder `images`, the folder `x` of the image becomes `x-masks/<name>`.
 fn mask_path(image: &Path, name: &str) -> PathBuf {
     beside(image, "masks", Some(name))
 }
 
-/// The same for the depth: `depth` in place of `images`, or the folder with `-depth`.
+/// The path of the depth of an image: `depth` in place of `images`, or `x-depth` in place of the folder `x`.
 fn depth_path(image: &Path) -> PathBuf {
     beside(image, "depth", None)
 }
 
-/// Where the maps of an image lie that the settings ask for, whether they are there or not.
+/// The paths of the masks and the depth that the settings ask for, whether they exist or not.
 pub struct Paths {
-    /// In the settings' order.
+    /// In the order of the settings.
     pub masks: Vec<PathBuf>,
     pub depth: Option<PathBuf>,
 }
 
 impl Paths {
+    /// The paths for the image at this path.
     pub fn of(image: &Path, settings: &Settings) -> Self {
         let masks = match &settings.regions {
             RegionKind::Masks(names) => names.iter().map(|name| mask_path(image, name)).collect(),
@@ -35,14 +35,14 @@ impl Paths {
         };
         Self { masks, depth: (settings.init == Init::Weather).then(|| depth_path(image)) }
     }
-}
 
-impl Paths {
+    /// The masks and then the depth.
     pub fn all(self) -> impl Iterator<Item = PathBuf> {
         self.masks.into_iter().chain(self.depth)
     }
 }
 
+/// The path of `image` with the folder `<kind>/<name>` in place of `images`, or else beside the image's own folder.
 fn beside(image: &Path, kind: &str, name: Option<&str>) -> PathBuf {
     let within = |folder: &OsStr| PathBuf::from(folder).join(name.unwrap_or_default());
     let path = in_place_of_images(image, &within(kind.as_ref())).unwrap_or_else(|| {
@@ -55,17 +55,30 @@ fn beside(image: &Path, kind: &str, name: Option<&str>) -> PathBuf {
     path.with_extension("png")
 }
 
-/// The map at `path` for a picture of `size`, 0..1, if there is one.
+/// The mask or depth at `path`, scaled to its picture's `size`, with values in 0..1; `None` if there is no such file.
 ///
 /// # Errors
-/// [`Error::BadFile`] for one that is no picture, or of another aspect than its picture.
+/// See [`decode::read`] and [`from_bytes`].
 pub fn read(path: &Path, size: Size) -> Result<Option<Plane>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let image = decode::decode_grey(path)?;
+    read_bytes(path)?.map(|bytes| from_bytes(path, &bytes, size)).transpose()
+}
+
+/// The content of the mask or depth at `path`; `None` if there is no such file.
+///
+/// # Errors
+/// See [`decode::read`].
+pub fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>> {
+    path.exists().then(|| decode::read(path)).transpose()
+}
+
+/// [`read`] for the content of the file at `path`.
+///
+/// # Errors
+/// [`Error::BadFile`] if it cannot be decoded or its aspect ratio is not the picture's.
+pub fn from_bytes(path: &Path, bytes: &[u8], size: Size) -> Result<Plane> {
+    let image = decode::decode_grey_bytes(path, bytes)?;
     let own = Size { height: image.height() as usize, width: image.width() as usize };
-    // A pixel of rounding either way is what scaling leaves.
+    // Scaling a picture rounds each side by up to a pixel.
     let (wide, high) = (own.width as f64 / size.width as f64, own.height as f64 / size.height as f64);
     if (wide - high).abs() > 1.0 / size.width.min(size.height) as f64 + 0.01 * wide {
         let message = format!(
@@ -75,7 +88,7 @@ pub fn read(path: &Path, size: Size) -> Result<Option<Plane>> {
         return Err(Error::bad_file(path, message));
     }
     let data = image.into_raw().into_iter().map(|v| v as f32 / u16::MAX as f32).collect();
-    Ok(Some(Plane::new(own, data).resized(size)))
+    Ok(Plane::new(own, data).resized(size))
 }
 
 #[cfg(test)]
@@ -84,7 +97,7 @@ mod tests {
     use tempfile::TempDir;
 
     #[test]
-    fn maps_lie_beside_images_folders_or_the_images_own() {
+    fn masks_and_depths_lie_beside_the_folder_images_or_the_images_own_folder() {
         let path = |image: &str| (mask_path(image.as_ref(), "sky"), depth_path(image.as_ref()));
         let both = |mask: &str, depth: &str| (PathBuf::from(mask), PathBuf::from(depth));
         assert_eq!(path("/d/images/train/a.b.jpg"), both("/d/masks/sky/train/a.b.png", "/d/depth/train/a.b.png"));
@@ -93,13 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn a_map_is_scaled_to_its_picture_and_must_have_its_aspect() {
+    fn a_mask_is_scaled_to_its_picture_and_must_have_its_aspect_ratio() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("a.png");
         assert!(read(&path, Size { height: 4, width: 4 }).unwrap().is_none());
         image::GrayImage::from_fn(8, 4, |x, _| image::Luma([if x < 4 { 0 } else { 255 }])).save(&path).unwrap();
-        let map = read(&path, Size { height: 8, width: 16 }).unwrap().unwrap();
-        assert_eq!((map.at(0, 0), map.at(7, 15)), (0.0, 1.0));
+        let mask = read(&path, Size { height: 8, width: 16 }).unwrap().unwrap();
+        assert_eq!((mask.at(0, 0), mask.at(7, 15)), (0.0, 1.0));
         let error = read(&path, Size { height: 16, width: 16 }).unwrap_err().to_string();
         assert!(error.contains("a.png") && error.contains("aspect"), "{error}");
         std::fs::write(&path, "no picture").unwrap();

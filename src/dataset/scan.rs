@@ -1,12 +1,13 @@
-//! Finding images below a folder.
+//! Finds the images of a folder or a list, and their labels.
 
 use crate::error::{Error, Result};
 use crate::files::marker;
-use crate::files::paths::{label_path, real};
+use crate::files::paths::{label_path, resolve_links};
 use std::fs;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
+/// Extensions of the image formats that are read.
 pub const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
 
 /// Where the images of a split come from.
@@ -14,30 +15,31 @@ pub const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "
 pub enum Source {
     /// Everything below this folder.
     Folder(PathBuf),
-    /// The lines of this text file, or what the annotation files of a split name.
+    /// The lines of this text file, or the images that the annotation files of a split name.
     List {
+        /// The text file, or the first annotation file.
         path: PathBuf,
-        /// Whether every line is absolute or starts with its only `./`: what Ultralytics makes of other lines depends on
-        /// the folder that it is started in.
+        /// Whether every line is absolute or starts with its only `./`. The meaning of other lines depends on the folder
+        /// where Ultralytics is started.
         portable: bool,
         images: Vec<PathBuf>,
     },
 }
 
 impl Source {
-    /// Whether `place`, which need not exist yet, lies in this folder.
-    pub fn holds(&self, place: &Path) -> bool {
+    /// Whether `path`, which need not exist yet, lies in this folder. A list holds nothing.
+    pub fn holds(&self, path: &Path) -> bool {
         let Self::Folder(folder) = self else { return false };
-        real(place).starts_with(real(folder))
+        resolve_links(path).starts_with(resolve_links(folder))
     }
 }
 
-/// Whether the extension, in any letter case, is that of an image format that is read.
+/// Whether the extension, in any letter case, is one of [`EXTENSIONS`].
 pub fn is_image(path: &Path) -> bool {
     path.extension().and_then(|e| e.to_str()).is_some_and(|e| EXTENSIONS.contains(&e.to_ascii_lowercase().as_str()))
 }
 
-/// All images below `folder`, sorted by path; hidden ones and those in output folders are passed over.
+/// All images below `folder`, sorted by path, without hidden ones and those in output folders.
 ///
 /// # Errors
 /// [`Error::Io`] if a folder cannot be listed.
@@ -45,39 +47,49 @@ pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Scan { root: folder, output: Path::new("") }.images_below(folder)
 }
 
-/// What a walk must know: where paths are relative to and which folder it must not enter.
+/// A search for images and labels.
 pub struct Scan<'a> {
-    pub(crate) root: &'a Path,
-    pub(crate) output: &'a Path,
+    /// The dataset's folder.
+    pub root: &'a Path,
+    /// A folder that is not searched.
+    pub output: &'a Path,
 }
 
 impl Scan<'_> {
-    pub(crate) fn images_of(&self, source: &Source) -> Result<Vec<PathBuf>> {
+    /// The images of a source, those of a folder sorted by path, those of a list in its order.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder cannot be listed.
+    pub fn images_of(&self, source: &Source) -> Result<Vec<PathBuf>> {
         match source {
             Source::Folder(folder) => self.images_below(folder),
             Source::List { images, .. } => Ok(images.clone()),
         }
     }
 
-    /// The label of an image, if that file exists.
-    pub(crate) fn label_of(&self, image: &Path, source: &Source) -> Option<PathBuf> {
-        // A dataset may itself lie below some folder `images`, with its labels beside its images all the same.
+    /// The label file of an image of `source`, if there is one.
+    pub fn label_of(&self, image: &Path, source: &Source) -> Option<PathBuf> {
+        // The dataset itself may lie below a folder `images`, which is not the one to replace.
         let below = image.strip_prefix(self.root).ok().map(|relative| self.root.join(label_path(relative)));
-        // Ultralytics resolves links in the folder of a split first, so labels may also lie beside the link's target.
+        // Ultralytics resolves links in the path of a split first, so labels may also lie beside the link's target.
         let behind_link = || {
             let Source::Folder(folder) = source else { return None };
-            let real = fs::canonicalize(folder).ok()?;
-            Some(label_path(&real.join(image.strip_prefix(folder).ok()?)))
+            let target = fs::canonicalize(folder).ok()?;
+            Some(label_path(&target.join(image.strip_prefix(folder).ok()?)))
         };
         let labels = [Some(label_path(image)), below].into_iter().flatten();
         labels.chain(std::iter::once_with(behind_link).flatten()).find(|label| label.is_file())
     }
 
-    pub(crate) fn images_below(&self, folder: &Path) -> Result<Vec<PathBuf>> {
-        // A walk notices a circle one round late when a link leads above its start.
-        let real = fs::canonicalize(folder).map_err(Error::io(folder, "find where it lies"))?;
-        let leads_up = |link: &Path| fs::canonicalize(link).is_ok_and(|target| real.starts_with(target));
-        let passed_over = |entry: &DirEntry| {
+    /// All images below `folder`, sorted by path, without hidden ones and those in output folders.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder cannot be listed.
+    pub fn images_below(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        // `WalkDir` would go around once in a circle through a link that leads above its start.
+        let resolved = fs::canonicalize(folder).map_err(Error::io(folder, "find where it lies"))?;
+        let leads_up = |link: &Path| fs::canonicalize(link).is_ok_and(|target| resolved.starts_with(target));
+        let is_excluded = |entry: &DirEntry| {
             entry.file_name().as_encoded_bytes().starts_with(b".")
                 || entry.path() == self.output
                 || entry.path_is_symlink() && leads_up(entry.path())
@@ -85,10 +97,10 @@ impl Scan<'_> {
         };
         let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
         let mut images = Vec::new();
-        for entry in walk.filter_entry(|entry| entry.depth() == 0 || !passed_over(entry)) {
+        for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_excluded(entry)) {
             let entry = match entry {
                 Ok(entry) => entry,
-                // A link in a circle, or to nothing.
+                // A link that leads in a circle or to nothing.
                 Err(error) if error.loop_ancestor().is_some() || is_dangling(&error) => continue,
                 Err(error) => {
                     let path = error.path().unwrap_or(folder).to_path_buf();
@@ -106,8 +118,39 @@ impl Scan<'_> {
 fn is_dangling(error: &walkdir::Error) -> bool {
     let is_link = error.path().is_some_and(|path| path.is_symlink());
     let leads_nowhere = |error: &std::io::Error| {
-        // A link to itself; the kind has no stable name yet.
+        // ELOOP is a link to itself. Its kind has no stable name yet.
         error.kind() == std::io::ErrorKind::NotFound || cfg!(unix) && error.raw_os_error() == Some(libc::ELOOP)
     };
     is_link && error.io_error().is_some_and(leads_nowhere)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::split::Split;
+    use crate::dataset::testing::{listing, open, tree};
+
+    #[test]
+    fn hidden_files_and_output_folders_are_left_out() {
+        let row = r#"{"status":"done","config_digest":"x","engine":"y"}"#;
+        let manifest = format!("fog/manifest.jsonl={row}\n");
+        let foreign = "mine/manifest.jsonl={\"rows\": 3}\n";
+        let folder =
+            tree(&["a.jpg", ".b.jpg", ".cache/c.jpg", "out/d.jpg", "fog/e.jpg", &manifest, "mine/f.jpg", foreign]);
+        assert_eq!(listing(folder.path()), ["a.jpg -", "mine/f.jpg -"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_except_in_a_circle() {
+        let folder = tree(&["pool/a.jpg", "pool/a.txt", "ds/images/train/b.jpg"]);
+        let ds = folder.path().join("ds");
+        let link = |target: PathBuf, name: &str| std::os::unix::fs::symlink(target, ds.join(name)).unwrap();
+        link(ds.clone(), "images/train/circle");
+        link("nowhere.jpg".into(), "images/train/dangling.jpg");
+        link(folder.path().join("pool"), "images/val");
+        assert_eq!(listing(&ds), ["images/train/b.jpg -"]);
+        let val = open(&ds, &[Split::Val]).unwrap();
+        assert_eq!(val.frames[0].label, Some(fs::canonicalize(folder.path().join("pool/a.txt")).unwrap()));
+    }
 }

@@ -1,4 +1,4 @@
-//! Files that are written whole or not at all.
+//! Files that are written completely or not at all: each is written under a temporary name, synced and renamed.
 
 use crate::error::{Error, Result};
 use std::fs;
@@ -6,10 +6,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use walkdir::WalkDir;
 
-/// Unfinished files are called `.augment-*.tmp`.
+/// Start and end of the names of temporary files.
 const TEMPORARY: (&str, &str) = (".augment-", ".tmp");
 
-/// Removes a file of an earlier run, if it is there.
+/// Removes a file that an earlier run has left, if there is one.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -22,7 +22,7 @@ pub fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-/// Puts `bytes` at `path`, all or nothing, and makes the folders above.
+/// Writes `bytes` to `path`, completely or not at all, and creates its folder.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -30,19 +30,19 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     write_file_with(path, |writer| writer.write_all(bytes))
 }
 
-/// Puts what `write` writes at `path`, all or nothing, and makes the folders above.
+/// Writes to `path` what `write` produces, completely or not at all, and creates its folder.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub fn write_file_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    // The folder of a bare name is an empty path, which cannot be opened.
+    // The parent of a bare name is the empty path, which cannot be opened.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(Error::io(folder, "make the folder"))?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
     #[cfg(unix)]
     {
-        // Temporary files are for their owner's eyes only; these become the dataset, as open as the umask lets them be.
+        // Temporary files can be read by their owner only. This one becomes part of a dataset, so the umask decides.
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
@@ -51,19 +51,19 @@ pub fn write_file_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Re
         let mut writer = BufWriter::new(file.as_file_mut());
         write(&mut writer).and_then(|()| writer.flush()).map_err(Error::io(path, "write it"))?;
     }
-    // Else a machine that loses its power may keep the name and lose the content.
+    // Otherwise a power failure may keep the name and lose the content.
     file.as_file().sync_data().map_err(Error::io(path, "write it"))?;
     file.persist(path).map_err(|error| Error::io(path, "put it in its place")(error.error))?;
     sync_folder(folder)
 }
 
-/// Makes a rename last: else a machine that loses its power may come back with the file that was there before.
+/// Makes a rename durable. Otherwise a power failure may bring the previous file back.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> Result<()> {
     let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
     match synced {
-        // Some network file systems know no such thing.
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => Ok(()),
+        // Some network file systems cannot sync a folder.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
         synced => synced.map_err(Error::io(folder, "write it")),
     }
 }
@@ -73,11 +73,55 @@ fn sync_folder(_: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes the unfinished files that a killed run has left below `folder`, as far as that goes: they harm nobody.
+/// Removes the temporary files that a killed run has left below `folder`. One that cannot be removed does no harm.
 pub fn remove_unfinished(folder: &Path) {
     let is_ours = |name: &str| name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1);
     let files = WalkDir::new(folder).into_iter().filter_map(|entry| entry.ok());
     for file in files.filter(|file| file.file_type().is_file() && file.file_name().to_str().is_some_and(is_ours)) {
         let _ = fs::remove_file(file.path());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_written_file_has_the_permissions_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("plain"), b"").unwrap();
+        write_file(&folder.path().join("ours"), b"").unwrap();
+        let mode = |name: &str| folder.path().join(name).metadata().unwrap().permissions().mode();
+        assert_eq!(mode("ours"), mode("plain"));
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_previous_file_and_no_temporary_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/a");
+        write_file(&path, b"before").unwrap();
+        let failed = write_file_with(&path, |writer| {
+            writer.write_all(b"half")?;
+            Err(io::Error::other("disk on fire"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"before");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_temporary_files_are_removed_and_a_missing_file_is_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".augment-1a2b.tmp", ".augment.lock", "a.tmp"] {
+            fs::write(folder.path().join(name), b"").unwrap();
+        }
+        remove_unfinished(folder.path());
+        assert!(!folder.path().join(".augment-1a2b.tmp").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        remove_file(&folder.path().join("a.tmp")).unwrap();
+        remove_file(&folder.path().join("a.tmp")).unwrap();
+        remove_file(&folder.path().join(".augment.lock/below/a/file")).unwrap();
     }
 }

@@ -1,8 +1,25 @@
-//! Digests of bytes.
+//! Digests of bytes as hex text.
 
 use sha2::{Digest, Sha256};
 
 /// The first sixteen hex digits of the SHA-256: enough to tell configs and pictures apart, short enough to read.
 pub fn short_digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes)[..8])
+}
+
+/// Two lowercase hex digits per byte.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_digest_is_the_start_of_the_sha_256() {
+        assert_eq!(hex(&[0x00, 0x0f, 0xa0]), "000fa0");
+        // FIPS 180-2, appendix B.1.
+        assert_eq!(short_digest(b"abc"), "ba7816bf8f01cfea");
+    }
 }

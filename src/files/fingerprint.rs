@@ -1,60 +1,76 @@
-//! What tells the content of files from another content under the same names.
+//! Fingerprints of files: whether their content is still the same under the same names.
 
 use crate::files::digest::short_digest;
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// Length, time and digest of the files that one picture is made from. A copy of them elsewhere has other times and is
-/// still the same.
+/// Length, times and digest of a list of files, such as those that one picture is made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// Of all files together.
     pub bytes: u64,
-    /// Their lengths and the times that they were changed at, one by one and in order, in one number.
+    /// A hash of their lengths and modification times, in the order of the files.
     pub modified: u64,
-    /// Of their contents in order, sixteen hex digits.
+    /// Sixteen hex digits of the contents, in the order of the files.
     pub digest: String,
 }
 
 impl Fingerprint {
-    /// Of those of `files` that can be read.
+    /// Reads the files. One that cannot be read counts as a file that is not there.
     pub fn of(files: &[PathBuf]) -> Self {
         let (bytes, modified) = quick(files);
         Self { bytes, modified, digest: digest(files) }
     }
 
-    /// Whether `files` have the same content still; they are read only if their times differ.
+    /// The same as [`of`](Self::of) where the caller has contents in memory already. A file whose content is `None` is
+    /// read here.
+    pub fn of_contents(files: &[(&Path, Option<&[u8]>)]) -> Self {
+        let (bytes, modified) = quick(files.iter().map(|(path, _)| *path));
+        let digests: Vec<String> =
+            files.iter().map(|(path, content)| content.map_or_else(|| digest_of_file(path), short_digest)).collect();
+        Self { bytes, modified, digest: joined(digests) }
+    }
+
+    /// Whether `files` still have the same content. They are read only if their times differ.
     pub fn holds(&self, files: &[PathBuf]) -> bool {
         let (bytes, modified) = quick(files);
         bytes == self.bytes && (modified == self.modified || digest(files) == self.digest)
     }
 
-    /// The same for files elsewhere, which may be others of the same lengths and times: they are read.
+    /// Whether `files` in another place have the same content. They are always read: other files may have the same
+    /// lengths and times, and copies have other times.
     pub fn holds_elsewhere(&self, files: &[PathBuf]) -> bool {
         quick(files).0 == self.bytes && digest(files) == self.digest
     }
 }
 
-/// How long `files` are together, and their lengths and times in one number, without reading them.
-pub fn quick(files: &[PathBuf]) -> (u64, u64) {
-    let found = files.iter().filter_map(|file| fs::metadata(file).ok()).map(|data| {
+/// [`Fingerprint::bytes`] and [`Fingerprint::modified`] of `files`, which are not read.
+pub fn quick(files: impl IntoIterator<Item = impl AsRef<Path>>) -> (u64, u64) {
+    let found = files.into_iter().filter_map(|file| fs::metadata(file).ok()).map(|data| {
         let since = data.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         (data.len(), since.map_or(0, |since| since.as_nanos() as u64))
     });
-    // Two numbers that may not make up for each other: a label gets older by a minute where its image gets younger.
+    // A sum would not do: a label a minute older and an image a minute younger would cancel out.
     let mixed = |sum: u64, value: u64| sum.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(value);
     found.fold((0, 0), |(bytes, all), (len, modified)| (bytes + len, mixed(mixed(all, len), modified)))
 }
 
 fn digest(files: &[PathBuf]) -> String {
-    match files {
-        [file] => fs::read(file).map(|bytes| short_digest(&bytes)).unwrap_or_default(),
-        files => {
-            let lines: Vec<String> = files.iter().map(|file| digest(std::slice::from_ref(file))).collect();
-            short_digest(lines.join("\n").as_bytes())
-        }
+    joined(files.iter().map(|file| digest_of_file(file)).collect())
+}
+
+/// Empty for a file that cannot be read.
+fn digest_of_file(path: &Path) -> String {
+    fs::read(path).map(|bytes| short_digest(&bytes)).unwrap_or_default()
+}
+
+/// A single digest as it is, several as the digest of their lines.
+fn joined(mut digests: Vec<String>) -> String {
+    match digests.len() {
+        1 => digests.remove(0),
+        _ => short_digest(digests.join("\n").as_bytes()),
     }
 }
 
@@ -64,7 +80,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     #[test]
-    fn content_counts_and_times_only_save_reading() {
+    fn content_decides_and_equal_times_only_save_reading() {
         let folder = tempfile::tempdir().unwrap();
         let files: Vec<PathBuf> = ["a", "b", "missing"].map(|name| folder.path().join(name)).into();
         let write = |n: usize, text: &str, seconds: u64| {
@@ -83,7 +99,7 @@ mod tests {
         assert!(!taken.holds(&files), "changed at the same length");
         write(0, "frame", 10);
         write(1, "MASK", 15);
-        assert!(!taken.holds(&files), "an older time than the newest is a time too");
+        assert!(!taken.holds(&files), "a changed file counts although another one is newer");
         write(1, "mask", 20);
         assert!(taken.holds_elsewhere(&files));
         write(1, "MASK", 20);
@@ -96,7 +112,21 @@ mod tests {
     }
 
     #[test]
-    fn which_file_holds_what_counts() {
+    fn contents_in_memory_give_the_same_fingerprint_as_the_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let files: Vec<PathBuf> = ["a", "b", "missing"].map(|name| folder.path().join(name)).into();
+        fs::write(&files[0], "frame").unwrap();
+        fs::write(&files[1], "label").unwrap();
+        for count in 0..=files.len() {
+            let files = &files[..count];
+            let contents: [Option<&[u8]>; 3] = [Some(b"frame"), None, None];
+            let both: Vec<_> = files.iter().map(PathBuf::as_path).zip(contents).collect();
+            assert_eq!(Fingerprint::of_contents(&both), Fingerprint::of(files));
+        }
+    }
+
+    #[test]
+    fn a_content_that_moves_to_another_file_changes_the_digest() {
         let folder = tempfile::tempdir().unwrap();
         let files: Vec<PathBuf> = ["a", "b"].map(|name| folder.path().join(name)).into();
         fs::write(&files[0], "xy").unwrap();

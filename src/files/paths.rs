@@ -1,11 +1,11 @@
-//! Paths: made absolute, real and portable.
+//! Paths made absolute, resolved and portable, and the place of an image's label.
 
 use crate::error::{Error, Result};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// The path without `.` and with every `..` taken back, without asking the disk.
+/// The path without `.` and `..`, as far as that is possible. The disk is not asked, so links are not followed.
 pub fn normalize(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for component in path.components() {
@@ -39,26 +39,38 @@ pub fn in_place_of_images(image: &Path, folder: &Path) -> Option<PathBuf> {
     Some(path)
 }
 
+/// The absolute path, normalized. The disk is asked for the current folder only.
+///
+/// # Errors
+/// [`Error::Io`] if there is no current folder, or for an empty path.
 pub fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map(|path| normalize(&path)).map_err(Error::io(path, "find where it lies"))
 }
 
-/// The path without links and `..`, as far as it leads through what exists.
-pub fn real(path: &Path) -> PathBuf {
+/// The path without links and `..`, as far as it exists. The rest of it stays as it is.
+pub fn resolve_links(path: &Path) -> PathBuf {
     let resolved = |known: &Path| Some(fs::canonicalize(known).ok()?.join(path.strip_prefix(known).ok()?));
     path.ancestors().find_map(resolved).unwrap_or_else(|| path.to_path_buf())
 }
 
-pub fn identity(root: &Path, path: &Path) -> String {
+/// The path below `root` as text, with `/` on every system; empty for `root` itself.
+///
+/// A path elsewhere is kept whole but for its leading `/`, so that its mirror image still lies inside the output folder.
+/// U+FFFD and two hex digits stand for a byte that is not UTF-8, so that such names stay distinct.
+pub fn relative_text(root: &Path, path: &Path) -> String {
     let relative = path.strip_prefix(root).unwrap_or(path);
-    let parts = relative.components().filter_map(|part| match part {
+    let names = relative.components().filter_map(|component| match component {
         Component::Normal(name) => Some(text_of(name)),
         _ => None,
     });
-    parts.collect::<Vec<_>>().join("/")
+    names.collect::<Vec<_>>().join("/")
 }
 
-/// The name as text; U+FFFD and two hex digits stand for a byte that is none.
+/// A relative path as text, with `/` on every system.
+pub fn with_slashes(path: &Path) -> String {
+    path.components().map(|component| component.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
 fn text_of(name: &OsStr) -> String {
     let mut text = String::new();
     for chunk in name.as_encoded_bytes().utf8_chunks() {
@@ -66,4 +78,44 @@ fn text_of(name: &OsStr) -> String {
         text.extend(chunk.invalid().iter().map(|byte| format!("\u{FFFD}{byte:02x}")));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_follow_the_last_images_folder() {
+        let label = |image: &str| label_path(Path::new(image)).display().to_string();
+        assert_eq!(label("/data/images/x/images/train/a.b.jpg"), "/data/images/x/labels/train/a.b.txt");
+        assert_eq!(label("images/a.jpg"), "labels/a.txt");
+        assert_eq!(label("my_images/images.jpg"), "my_images/images.txt");
+    }
+
+    #[test]
+    fn a_path_is_normalized_without_asking_the_disk() {
+        for (path, expected) in
+            [("a/./b/../c", "a/c"), ("../a", "../a"), ("a/../../b", "../b"), ("/../a/", "/a"), (".", "")]
+        {
+            assert_eq!(normalize(Path::new(path)), Path::new(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_resolved_as_far_as_it_exists() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        assert_eq!(resolve_links(&root.join("none/a.jpg")), root.join("none/a.jpg"));
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&root, root.join("link")).unwrap();
+            assert_eq!(resolve_links(&root.join("link/none/a.jpg")), root.join("none/a.jpg"));
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_path_is_relative_to_its_root_where_it_lies_below() {
+        let text = |path: &str| relative_text(Path::new("/ds"), Path::new(path));
+        assert_eq!([text("/ds/images/a.jpg"), text("/ds"), text("/pool/a.jpg")], ["images/a.jpg", "", "pool/a.jpg"]);
+    }
 }

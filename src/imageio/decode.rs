@@ -1,46 +1,48 @@
-//! A file to upright 8-bit RGB, with limits.
+//! Decodes an image file to upright 8-bit RGB, or 16-bit grey, within limits.
 //!
-//! What the decoders of [`image`] let through, or would spend too much memory on, is sorted out before they begin.
+//! Files that the decoders of [`image`] would accept although they are incomplete, or that would take too much memory, are
+//! refused before decoding.
 
 use crate::error::{Error, Result};
+use crate::imageio::container::{has_more_pictures, missing_end, tiff_profile};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Luma, RgbImage};
-use std::fs;
-use std::io::Cursor;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
-/// Longest side in pixels that is decoded.
+/// The longest side in pixels that is decoded.
 pub const LONGEST_SIDE: u32 = 16_384;
 
-/// Most pixels that are decoded: beyond any camera, below what a few bytes may claim to fill a machine's memory with.
+/// The most pixels that are decoded. No camera makes more; a small damaged file may claim more and exhaust the memory.
 pub const MOST_PIXELS: u64 = 1 << 27;
 
-/// Most bytes that a file, or a picture once decoded, may take.
+/// The most bytes of a file, or of a decoded picture.
 pub const MOST_BYTES: u64 = 1 << 30;
 
-/// What a PNG decoder may spend on all but the pixels; a profile of a few bytes may unpack to any size.
+/// The most bytes that the PNG decoder may allocate besides the pixels: a compressed profile may unpack to any size.
 const MOST_PNG_BYTES: u64 = 1 << 26;
 
-/// Most bytes of a profile that is kept; those of printers, which have the longest tables, take 2 or 3 MB.
+/// The most bytes of a profile that is kept. Profiles of printers have the longest tables and take 2 or 3 MB.
 const MOST_PROFILE_BYTES: usize = 1 << 22;
 
-/// More pixels than any coder writes with a byte of a JPEG: one bit for each block of the sparsest sampling.
+/// No JPEG has more pixels per byte: each block takes at least one bit, at the coarsest sampling.
 const MOST_PIXELS_PER_JPEG_BYTE: u64 = 2048;
 
-/// A picture as a detector's loader sees it, only upright.
+/// A decoded picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
     pub image: RgbImage,
-    /// The ICC profile, where there is one for RGB. It is not applied: loaders ignore it too.
+    /// The ICC profile, if there is one for RGB. It is not applied, because the loaders of detectors ignore it.
     pub profile: Option<Vec<u8>>,
-    /// Whether the file holds more pictures, an animation's or a document's; this is the first.
+    /// Whether the file holds more pictures, such as those of an animation; this is the first.
     pub first_of_several: bool,
 }
 
-/// Reads an image as a detector's loader sees it, only upright.
+/// Decodes an image file as the loader of a detector does.
 ///
-/// The format is told by the content, not by the extension. EXIF orientation is applied. Grey becomes RGB, 16 bits become
-/// 8, and alpha is dropped without blending, as OpenCV does in every YOLO loader: what is under it is what trains.
+/// The content tells the format, not the extension. EXIF orientation is applied. Grey becomes RGB and 16 bits become 8.
+/// Alpha is dropped without blending, as OpenCV does in every YOLO loader: the colours under it are trained on.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be read; [`Error::BadFile`] if it is empty, no image, cut short, damaged or larger
@@ -49,7 +51,7 @@ pub fn decode(path: &Path) -> Result<Decoded> {
     decode_bytes(path, &read(path)?)
 }
 
-/// [`decode`] for the content of a file, which errors call by `path`.
+/// [`decode`] for the content of the file at `path`, which only errors name.
 ///
 /// # Errors
 /// As [`decode`].
@@ -59,52 +61,79 @@ pub fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded> {
     Ok(Decoded { image: image.into_rgb8(), profile: profile.filter(|profile| is_of_rgb(profile)), first_of_several })
 }
 
-/// Reads a grey picture, such as a mask or a depth, at 16 bits.
+/// Decodes an image file to grey of 16 bits, for masks and depths.
 ///
 /// # Errors
 /// As [`decode`].
 pub fn decode_grey(path: &Path) -> Result<ImageBuffer<Luma<u16>, Vec<u16>>> {
-    upright(path, &read(path)?).map(|(image, ..)| image.into_luma16())
+    decode_grey_bytes(path, &read(path)?)
 }
 
-/// Width and height of the upright image, from its header alone.
+/// [`decode_grey`] for the content of the file at `path`, which only errors name.
 ///
 /// # Errors
-/// As [`decode`], as far as the header shows it.
+/// As [`decode`].
+pub fn decode_grey_bytes(path: &Path, bytes: &[u8]) -> Result<ImageBuffer<Luma<u16>, Vec<u16>>> {
+    upright(path, bytes).map(|(image, ..)| image.into_luma16())
+}
+
+/// Width and height of the upright image in pixels, from its header alone.
+///
+/// The file is not loaded, except for a JPEG: the decoder of [`image`] reads it whole.
+///
+/// # Errors
+/// As [`decode`], but only what the header shows.
 pub fn dimensions(path: &Path) -> Result<(u32, u32)> {
-    let bytes = read(path)?;
-    let (decoder, _, orientation) = open(path, &bytes)?;
+    let length = length_of(path)?;
+    let file = File::open(path).map_err(Error::io(path, "read it"))?;
+    upright_dimensions(path, BufReader::new(file), length)
+}
+
+/// [`dimensions`] for the content of the file at `path`, which only errors name.
+///
+/// # Errors
+/// As [`dimensions`].
+pub fn dimensions_of_bytes(path: &Path, bytes: &[u8]) -> Result<(u32, u32)> {
+    upright_dimensions(path, Cursor::new(bytes), bytes.len() as u64)
+}
+
+fn upright_dimensions(path: &Path, content: impl BufRead + Seek, length: u64) -> Result<(u32, u32)> {
+    let (decoder, _, orientation) = open(path, content, length)?;
     let (width, height) = decoder.dimensions();
     Ok(if turns(orientation) { (height, width) } else { (width, height) })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+/// The content of an image file, for the functions that take bytes.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be read; [`Error::BadFile`] if it is no regular file or larger than [`MOST_BYTES`].
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    length_of(path)?;
+    fs::read(path).map_err(Error::io(path, "read it"))
+}
+
+/// The length in bytes of a file that may be read.
+fn length_of(path: &Path) -> Result<u64> {
     let file = fs::metadata(path).map_err(Error::io(path, "read it"))?;
-    // A list may name anything, and a pipe never ends.
+    // A list of images may name any path, and reading a pipe may never end.
     if !file.is_file() {
         return Err(Error::bad_file(path, "this is no file"));
     }
     if file.len() > MOST_BYTES {
         return Err(Error::bad_file(path, "the file is larger than 1 GiB"));
     }
-    fs::read(path).map_err(Error::io(path, "read it"))
+    Ok(file.len())
 }
 
+/// The upright picture, its ICC profile and its format.
 fn upright(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, Option<Vec<u8>>, ImageFormat)> {
-    let (mut decoder, format, orientation) = open(path, bytes)?;
-    // Decoders fill what is missing with grey, which would be stylized like any other picture.
-    match format {
-        ImageFormat::Jpeg if !jpeg_reaches_its_end(bytes) => {
-            return Err(Error::bad_file(path, "the JPEG is cut short: its end marker is missing"));
-        }
-        ImageFormat::WebP if webp_chunks(bytes).any(|(_, length, data)| data.len() < length) => {
-            return Err(Error::bad_file(path, "the WebP is cut short: its last chunk is not complete"));
-        }
-        _ => {}
+    let (mut decoder, format, orientation) = open(path, Cursor::new(bytes), bytes.len() as u64)?;
+    if let Some(complaint) = missing_end(format, bytes) {
+        return Err(Error::bad_file(path, complaint));
     }
-    // A damaged profile is no reason to give up the picture.
+    // The picture can be used without a damaged profile.
     let profile = match format {
-        ImageFormat::Tiff => tiff_page(bytes).and_then(|page| page.profile).map(<[u8]>::to_vec),
+        ImageFormat::Tiff => tiff_profile(bytes).map(<[u8]>::to_vec),
         _ => decoder.icc_profile().unwrap_or_default(),
     };
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| bad_image(path, error))?;
@@ -112,11 +141,16 @@ fn upright(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, Option<Vec<u8>>, 
     Ok((image, profile, format))
 }
 
-fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<(impl ImageDecoder + 'a, ImageFormat, Orientation)> {
-    if bytes.is_empty() {
+/// Opens the decoder for `content` of `length` bytes, and checks the header against the limits.
+fn open<'a>(
+    path: &Path,
+    content: impl BufRead + Seek + 'a,
+    length: u64,
+) -> Result<(impl ImageDecoder + 'a, ImageFormat, Orientation)> {
+    if length == 0 {
         return Err(Error::bad_file(path, "the file is empty"));
     }
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(Error::io(path, "read it"))?;
+    let mut reader = ImageReader::new(content).with_guessed_format().map_err(Error::io(path, "read it"))?;
     let format =
         reader.format().ok_or_else(|| Error::bad_file(path, "its content is no jpeg, png, webp, bmp or tiff"))?;
     let mut limits = Limits::default();
@@ -125,25 +159,30 @@ fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<(impl ImageDecoder + 'a, Ima
     limits.max_alloc = Some(if format == ImageFormat::Png { MOST_PNG_BYTES } else { MOST_BYTES });
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|error| bad_image(path, error))?;
+    if let Some(complaint) = beyond_limits(&decoder, format, length) {
+        let (width, height) = decoder.dimensions();
+        return Err(Error::bad_file(path, format!("at {width}x{height} {complaint}")));
+    }
+    // The picture can be used without a damaged orientation tag.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    Ok((decoder, format, orientation))
+}
+
+/// What is wrong with the size of a picture whose file has `length` bytes.
+fn beyond_limits(decoder: &impl ImageDecoder, format: ImageFormat, length: u64) -> Option<&'static str> {
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
-    let complaint = if pixels == 0 {
+    if pixels == 0 {
         Some("it has no pixels")
     } else if pixels > MOST_PIXELS {
         Some("it is larger than 134 megapixels")
     } else if decoder.total_bytes() > MOST_BYTES {
         Some("it is larger than 1 GiB in memory")
-    } else if format == ImageFormat::Jpeg && pixels / MOST_PIXELS_PER_JPEG_BYTE > bytes.len() as u64 {
+    } else if format == ImageFormat::Jpeg && pixels / MOST_PIXELS_PER_JPEG_BYTE > length {
         Some("the JPEG is too short for its size")
     } else {
         None
-    };
-    if let Some(complaint) = complaint {
-        return Err(Error::bad_file(path, format!("at {width}x{height} {complaint}")));
     }
-    // A damaged orientation tag is no reason to give up the picture.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok((decoder, format, orientation))
 }
 
 fn bad_image(path: &Path, error: ImageError) -> Error {
@@ -160,110 +199,13 @@ fn turns(orientation: Orientation) -> bool {
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 
-/// Whether the marker segments of a JPEG lead to its end marker (ITU T.81, annex B).
-///
-/// The end is not sought in the last two bytes: phones and cameras append data of their own, and a thumbnail inside a
-/// file that is cut short has an end of its own.
-fn jpeg_reaches_its_end(bytes: &[u8]) -> bool {
-    const END: u8 = 0xD9;
-    const START_OF_SCAN: u8 = 0xDA;
-    let mut at = 2;
-    while let Some(&[marker, code]) = bytes.get(at..at + 2) {
-        match (marker, code) {
-            (0xFF, END) => return true,
-            // Fill bytes before a marker.
-            (0xFF, 0xFF) => at += 1,
-            // Restart markers, and zeros that escape a 0xFF of the data, belong to the scan; so does what is no marker.
-            (0xFF, 0x00 | 0x01 | 0xD0..=0xD8) => at += 2,
-            (0xFF, code) => {
-                let Some(&[high, low]) = bytes.get(at + 2..at + 4) else { return false };
-                at += 2 + usize::from(u16::from_be_bytes([high, low]));
-                if code == START_OF_SCAN {
-                    at = next_marker(bytes, at);
-                }
-            }
-            _ => at = next_marker(bytes, at),
-        }
-    }
-    false
-}
-
-fn next_marker(bytes: &[u8], from: usize) -> usize {
-    bytes.get(from..).and_then(|rest| rest.iter().position(|&byte| byte == 0xFF)).map_or(bytes.len(), |n| from + n)
-}
-
-/// Whether a profile (ICC.1, 7.2) is as long as it says and speaks of RGB: the frame is written as that.
+/// Whether an ICC profile (ICC.1, section 7.2) has the length that its header states and is for RGB, as the output is.
 fn is_of_rgb(profile: &[u8]) -> bool {
-    let says = |at: usize, what: &[u8; 4]| profile.get(at..at + 4) == Some(what);
+    let has = |at: usize, bytes: &[u8; 4]| profile.get(at..at + 4) == Some(bytes);
     profile.len() <= MOST_PROFILE_BYTES
-        && says(0, &(profile.len() as u32).to_be_bytes())
-        && says(16, b"RGB ")
-        && says(36, b"acsp")
-}
-
-fn has_more_pictures(format: ImageFormat, bytes: &[u8]) -> bool {
-    match format {
-        ImageFormat::Png => png_chunks(bytes)
-            .take_while(|(name, _)| name != b"IDAT")
-            .any(|(name, data)| name == b"acTL" && data.get(..4).is_some_and(|frames| number(frames, true) > 1)),
-        ImageFormat::WebP => webp_chunks(bytes).filter(|(name, ..)| name == b"ANMF").nth(1).is_some(),
-        ImageFormat::Tiff => tiff_page(bytes).is_some_and(|page| !page.is_last),
-        _ => false,
-    }
-}
-
-/// Name and content of each chunk of a PNG, as far as they are whole.
-fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut rest = bytes.get(8..).unwrap_or_default();
-    std::iter::from_fn(move || {
-        let (length, behind) = rest.split_at_checked(4)?;
-        let (name, behind) = behind.split_at_checked(4)?;
-        let (data, behind) = behind.split_at_checked(number(length, true) as usize)?;
-        // The checksum.
-        rest = behind.get(4..)?;
-        Some((name, data))
-    })
-}
-
-/// Name, length and content of each chunk of a WebP, of the last as much as there is.
-fn webp_chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8], usize, &[u8])> {
-    // What lies behind the end that the header says is no chunk.
-    let end = bytes.get(4..8).map_or(0, |length| number(length, false) as usize + 8).min(bytes.len());
-    let mut rest = bytes.get(12..end).unwrap_or_default();
-    std::iter::from_fn(move || {
-        let (name, behind) = rest.split_at_checked(4)?;
-        let (length, behind) = behind.split_at_checked(4)?;
-        let length = number(length, false) as usize;
-        let data = &behind[..length.min(behind.len())];
-        rest = behind.get(length + length % 2..).unwrap_or_default();
-        Some((name, length, data))
-    })
-}
-
-/// What the directory of a TIFF's first page says of other things than pixels.
-struct TiffPage<'a> {
-    /// The `image` crate reads only profiles of bytes, where they are of the type "undefined" as a rule.
-    profile: Option<&'a [u8]>,
-    is_last: bool,
-}
-
-fn tiff_page(bytes: &[u8]) -> Option<TiffPage<'_>> {
-    const PROFILE: u64 = 34_675;
-    const ENTRY: usize = 12;
-    let big_endian = bytes.starts_with(b"MM");
-    let read = |bytes: &[u8], at: usize, length: usize| {
-        Some(number(bytes.get(at..at.checked_add(length)?)?, big_endian) as usize)
-    };
-    let directory = bytes.get(read(bytes, 4, 4)?..)?;
-    let (entries, behind) = directory.get(2..)?.split_at_checked(read(directory, 0, 2)? * ENTRY)?;
-    let profile = entries.chunks_exact(ENTRY).find(|entry| number(&entry[..2], big_endian) == PROFILE);
-    let profile = profile.and_then(|entry| bytes.get(read(entry, 8, 4)?..)?.get(..read(entry, 4, 4)?));
-    Some(TiffPage { profile, is_last: read(behind, 0, 4)? == 0 })
-}
-
-fn number(bytes: &[u8], big_endian: bool) -> u64 {
-    let digit = |number, &byte: &u8| number << 8 | u64::from(byte);
-    if big_endian { bytes.iter().fold(0, digit) } else { bytes.iter().rev().fold(0, digit) }
+        && has(0, &(profile.len() as u32).to_be_bytes())
+        && has(16, b"RGB ")
+        && has(36, b"acsp")
 }
 
 #[cfg(test)]
@@ -273,6 +215,7 @@ mod tests {
     use std::path::PathBuf;
     use tempfile::TempDir;
 
+    /// A folder with this file, and the file's path.
     fn file(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
@@ -286,7 +229,7 @@ mod tests {
         bytes.into_inner()
     }
 
-    /// 48x32: noise, so that a scan has bytes of every value, with one red and one blue half.
+    /// 48x32 pixels of noise, so that a scan has bytes of every value, with one red and one blue half.
     fn picture() -> RgbImage {
         RgbImage::from_fn(48, 32, |x, y| {
             let noise = (x * 7919 + y * 104_729) % 61;
@@ -313,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_content_tells_the_format_whatever_the_extension() {
+    fn the_content_tells_the_format_and_not_the_extension() {
         for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::WebP] {
             let (_folder, path) = file("a.jpg", &encode(&picture().into(), format));
             assert_eq!(decode(&path).unwrap().image, picture(), "{format:?}");
@@ -334,6 +277,8 @@ mod tests {
             let (_folder, path) = file("a.jpg", &oriented(orientation));
             assert_eq!(decode(&path).unwrap().image, expected, "{orientation}");
             assert_eq!(dimensions(&path).unwrap(), expected.dimensions(), "{orientation}");
+            let bytes = oriented(orientation);
+            assert_eq!(dimensions_of_bytes(&path, &bytes).unwrap(), expected.dimensions(), "{orientation}");
         }
     }
 
@@ -349,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_foreign_and_missing_files_are_named() {
+    fn an_empty_a_foreign_and_a_missing_file_are_named() {
         assert!(complaint("a.jpg", b"").ends_with("the file is empty"));
         assert!(complaint("a.jpg", b"<html>not found</html>").contains("no jpeg, png"));
         let missing = decode(Path::new("nowhere/a.jpg")).unwrap_err().to_string();
@@ -369,19 +314,19 @@ mod tests {
     }
 
     #[test]
-    fn a_jpeg_with_foreign_bytes_behind_its_end_or_a_thumbnail_inside_is_judged_by_its_own_end() {
+    fn neither_bytes_after_the_end_of_a_jpeg_nor_a_thumbnail_inside_hide_whether_it_is_complete() {
         let jpeg = encode(&picture().into(), ImageFormat::Jpeg);
         let (_folder, path) = file("a.jpg", &[&jpeg[..], b"SEFT trailer of a phone"].concat());
         assert!(decode(&path).is_ok());
         // An APP1 segment that holds a whole small JPEG.
         let length = (jpeg.len() as u16 + 2).to_be_bytes();
         let with_thumbnail = [&jpeg[..2], &[0xFF, 0xE1], &length, &jpeg, &jpeg[2..]].concat();
-        assert!(jpeg_reaches_its_end(&with_thumbnail));
-        assert!(!jpeg_reaches_its_end(&with_thumbnail[..with_thumbnail.len() - 40]));
+        assert_eq!(missing_end(ImageFormat::Jpeg, &with_thumbnail), None);
+        assert!(missing_end(ImageFormat::Jpeg, &with_thumbnail[..with_thumbnail.len() - 40]).is_some());
     }
 
     #[test]
-    fn a_webp_with_foreign_bytes_behind_its_end_is_whole() {
+    fn bytes_after_the_end_of_a_webp_do_no_harm() {
         let webp = encode(&picture().into(), ImageFormat::WebP);
         let (_folder, path) = file("a.webp", &[&webp[..], b"trailer"].concat());
         assert_eq!(decode(&path).unwrap().image, picture());
@@ -389,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_whole_profile_of_rgb_is_kept() {
+    fn only_a_complete_profile_of_rgb_is_kept() {
         let profile = |length: u32, space: &[u8; 4]| {
             let mut profile = vec![0; 200];
             profile[..4].copy_from_slice(&length.to_be_bytes());
@@ -402,17 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_behind_the_first_are_noticed_in_both_byte_orders() {
-        let is_last = |start: &[u8], behind: &[u8]| tiff_page(&[start, behind].concat()).map(|page| page.is_last);
-        let entry = [0; 12];
-        assert_eq!(is_last(b"II*\0\x08\0\0\0\x01\0", &[&entry[..], &[9, 0, 0, 0]].concat()), Some(false));
-        assert_eq!(is_last(b"MM\0*\0\0\0\x08\0\x01", &[&entry[..], &[0; 4]].concat()), Some(true));
-        assert_eq!(is_last(b"II*\0\xFF\xFF\xFF\xFF", &entry), None);
-        assert_eq!(is_last(b"II*\0\x08\0\0\0\xFF\xFF", &entry), None);
-    }
-
-    #[test]
-    fn what_is_no_file_is_refused_and_not_waited_for() {
+    fn a_folder_or_pipe_is_refused_and_not_read() {
         let folder = tempfile::tempdir().unwrap();
         assert!(decode(folder.path()).unwrap_err().to_string().ends_with("this is no file"));
     }

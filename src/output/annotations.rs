@@ -1,7 +1,8 @@
 //! Copies of COCO annotations for the new images.
 
 use crate::dataset::Dataset;
-use crate::dataset::coco::{Coco, Edit, Index};
+use crate::dataset::coco::document::Coco;
+use crate::dataset::coco::index::Index;
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::atomic;
@@ -12,24 +13,25 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// What came of a dataset's annotation files.
+/// What happened to the annotation files of a dataset.
 #[derive(Debug, Default)]
 pub struct Copies {
-    /// In the output folder.
+    /// Paths of the copies in the output folder.
     pub written: Vec<PathBuf>,
-    /// Files that should have a copy and have none, each with the reason.
+    /// Why files that should have a copy have none, one message per file.
     pub left: Vec<String>,
 }
 
 /// Writes the copies of the dataset's annotation files into the output `folder`: `annotations/x.json` becomes
 /// `annotations/x__fog-1.json`, and so on for each variant.
 ///
-/// A copy holds the images of its variant whose output `is_done`, under their new names, and the annotations of these;
-/// the rest of the text is as it was. A file none of whose images are there has no copy. `plan` is that of the whole
-/// dataset, whatever part of it this run does.
+/// A copy holds the images of its variant whose output `is_done`, under their new names, and their annotations. The rest
+/// of the text stays as it is. A file without any finished image has no copy. `plan` must be the plan of the whole
+/// dataset, even if this run does only a part of it.
 ///
 /// # Errors
-/// [`Error::Io`] where a copy cannot be written. A file that cannot be read is no error but a part of the answer.
+/// [`Error::Io`] if a copy cannot be written. A file that cannot be read is not an error: it is named in
+/// [`Copies::left`].
 pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl Fn(&str) -> bool) -> Result<Copies> {
     let mut copies = Copies::default();
     let mut variants: Variants = BTreeMap::new();
@@ -40,11 +42,11 @@ pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl
         }
     }
     for path in &dataset.annotations {
-        let name = dataset.identity(path);
+        let name = dataset.relative(path);
         let split = Split::named_in(&name);
         let frames = plan.frames.iter().enumerate().filter(|(_, frame)| split.is_none_or(|split| frame.split == split));
         let index = Index::new(frames.map(|(number, frame)| (number, &*frame.relative)));
-        if index.by_name.is_empty() {
+        if index.is_empty() {
             continue; // Another split's than those asked for.
         }
         let text = fs::read_to_string(path).map_err(Error::io(path, "read it"));
@@ -60,27 +62,31 @@ pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl
     Ok(copies)
 }
 
-/// What is done of each variant: the output of each frame, by its number.
+/// For each variant, the outputs that are done, by the number of the frame.
 type Variants<'p> = BTreeMap<u32, HashMap<usize, &'p str>>;
 
-/// An annotation file and, for each of its images, the number of the frame, if that is one.
+/// An annotation file and, for each of its images, the number of its frame in the plan; `None` for an image that is no
+/// frame.
 type Matched<'t> = (Coco<'t>, Vec<Option<usize>>);
 
-/// `None` for other JSON, or the reason why a file should have a copy and cannot.
+/// Parses an annotation file and finds its frames; `None` for JSON that is not COCO.
+///
+/// # Errors
+/// The reason why a file that should have a copy cannot have one.
 fn frames_in<'t>(text: &'t str, path: &Path, name: &str, index: &Index) -> Result<Option<Matched<'t>>, String> {
     let parsed = Coco::parse(text).map_err(|error| format!("{}: it is no JSON: {error}", path.display()))?;
     let Some(coco) = parsed else { return Ok(None) };
     let frames = index.find(&coco.images, name);
     if frames.iter().all(Option::is_none) && !frames.is_empty() {
         return Err(format!(
-            "{}: no `file_name` in it leads to a frame, from no folder of the dataset",
+            "{}: none of its `file_name`s leads to a frame, from no folder of the dataset",
             path.display()
         ));
     }
     Ok(Some((coco, frames)))
 }
 
-/// Writes a copy for each variant of which anything is done, and removes what is there of others.
+/// Writes a copy for each variant with at least one finished image, and removes the copies of all other variants.
 fn write_variants(
     coco: &Coco,
     frames: &[Option<usize>],
@@ -106,51 +112,54 @@ fn copy_name(name: &str, condition: &str, variant: u32) -> String {
 }
 
 impl<'t> Coco<'t> {
-    /// Writes the text with only those images that have a new path, called after it, and only their annotations.
+    /// Writes the text with the images that have a new path, under that path's name, and with their annotations.
     pub(crate) fn write(&self, new: &[Option<&str>], writer: &mut dyn Write) -> io::Result<()> {
         let images = || self.images.iter().zip(new).filter_map(|(image, &new)| Some((image, new?)));
         let kept: HashSet<&str> = images().filter_map(|(image, _)| image.id).collect();
-        let image_places = self.images.iter().zip(new).map(|(image, new)| (&image.place, new.is_some()));
-        let annotation_places = self
+        let image_positions = self.images.iter().zip(new).map(|(image, new)| (&image.position, new.is_some()));
+        let annotation_positions = self
             .annotations
             .iter()
-            .map(|annotation| (&annotation.place, annotation.image.is_none_or(|image| kept.contains(image))));
-        let mut edits = [cuts(image_places), cuts(annotation_places)].concat();
+            .map(|annotation| (&annotation.position, annotation.image.is_none_or(|image| kept.contains(image))));
+        let mut edits = [cuts(image_positions), cuts(annotation_positions)].concat();
         let names = images().filter_map(|(image, new)| Some((image.name.as_ref()?, new)));
-        edits.extend(names.map(|(name, new)| (name.place.clone(), renamed(&name.text, new))));
-        edits.sort_unstable_by_key(|(place, _)| place.start);
+        edits.extend(names.map(|(name, new)| (name.position.clone(), renamed(&name.text, new))));
+        edits.sort_unstable_by_key(|(position, _)| position.start);
         let mut at = 0;
-        for (place, text) in edits {
-            writer.write_all(&self.text.as_bytes()[at..place.start])?;
+        for (position, text) in edits {
+            writer.write_all(&self.text.as_bytes()[at..position.start])?;
             writer.write_all(text.as_bytes())?;
-            at = place.end;
+            at = position.end;
         }
         writer.write_all(&self.text.as_bytes()[at..])
     }
 }
 
-/// What takes those elements of an array out that are not to be kept, each with the comma that it no longer needs.
+/// A replacement for a range of bytes of the text.
+type Edit = (Range<usize>, String);
+
+/// The edits that remove elements from an array, each with the comma that goes with it. `true` keeps an element.
 fn cuts<'p>(elements: impl Iterator<Item = (&'p Range<usize>, bool)>) -> Vec<Edit> {
     let mut cuts = Vec::new();
     let (mut any_kept, mut start, mut end) = (false, None, 0);
-    for (place, keep) in elements {
-        let begin = *start.get_or_insert(place.start);
+    for (position, keep) in elements {
+        let begin = *start.get_or_insert(position.start);
         match (keep, any_kept) {
-            (true, false) if begin < place.start => cuts.push(begin..place.start),
-            (false, true) => cuts.push(end..place.end),
+            (true, false) if begin < position.start => cuts.push(begin..position.start),
+            (false, true) => cuts.push(end..position.end),
             _ => {}
         }
         any_kept |= keep;
-        end = place.end;
+        end = position.end;
     }
     match start {
         Some(start) if !any_kept => cuts.push(start..end),
         _ => {}
     }
-    cuts.into_iter().map(|place| (place, String::new())).collect()
+    cuts.into_iter().map(|position| (position, String::new())).collect()
 }
 
-/// The file name `old` for the picture at `new`, in JSON: what stands before its last part stays.
+/// The new `file_name` in JSON: the folders of `old` and the last part of the path `new`.
 fn renamed(old: &str, new: &str) -> String {
     let folder = &old[..old.rfind(['/', '\\']).map_or(0, |slash| slash + 1)];
     let name = new.rsplit('/').next().unwrap_or(new);

@@ -1,4 +1,4 @@
-//! Writing the data.yaml of an output.
+//! Writes the `data.yaml` of an output.
 
 use crate::dataset::Dataset;
 use crate::dataset::scan::Source;
@@ -11,27 +11,28 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Where the new dataset's description lies in the output folder.
+/// The file's name in the output folder.
 pub const DATA_YAML: &str = "data.yaml";
 
-/// Keys of a `data.yaml` that this program answers anew, or that no longer hold for the copy.
+/// Keys of the dataset's `data.yaml` that are not copied, because this program writes them anew or because they are not
+/// true of the copy.
 const OWN_KEYS: [&str; 8] = ["path", "train", "val", "valid", "validation", "test", "minival", "download"];
 
-/// Writes the `data.yaml` that Ultralytics trains on as it stands: `train` is the original train images and the new ones,
-/// `val` and `test` are the originals, everything else is as the dataset's own file had it.
+/// Writes a `data.yaml` that Ultralytics can train on: `train` has the original train images and the new ones, `val` and
+/// `test` have the originals, and every other key is copied from the dataset's own file.
 ///
-/// Entries are relative to `folder`, and there is no `path`: Ultralytics then resolves them from the file's own folder. A
-/// list of images is referred to, unless what its lines mean to Ultralytics depends on the folder that it is started in;
-/// then `original-<split>.txt` with absolute paths takes its place. New images that no folder of their own holds are
-/// listed in `augmented-train.txt`. New images of other splits are in no entry. A dataset without validation images gets
-/// its own train images as `val`, since Ultralytics demands one.
+/// Entries are relative to `folder`, and there is no `path`; Ultralytics then resolves them from the file's own folder. A
+/// list of images is named as it is, unless Ultralytics would read its lines relative to the folder that it is started
+/// in; then `original-<split>.txt` with absolute paths takes its place. New images that share their folder with other
+/// splits are listed in `augmented-train.txt`. New images of other splits are in no entry. Ultralytics demands a `val`,
+/// so a dataset without validation images gets its own train images there.
 ///
-/// `done` is the source (absolute) and output (below `folder`, with `/`) of every picture made so far. A dataset without
-/// a `data.yaml` has its classes called `class0`, `class1`, ... as far as its labels go; without labels either there is
-/// nothing to train on, no file is written, and the answer is `None`.
+/// `done` has the source (absolute) and the output (below `folder`, with `/`) of every finished picture. If the dataset
+/// has no `data.yaml`, its classes are called `class0`, `class1` and so on up to the highest class id in its labels. If
+/// it has no labels either, there is nothing to train on: no file is written, and the result is `None`.
 ///
 /// # Errors
-/// [`Error::Io`] where the system refuses.
+/// [`Error::Io`] if the system refuses.
 pub fn write_data_yaml<'a>(
     folder: &Path,
     dataset: &Dataset,
@@ -79,7 +80,7 @@ fn classes(dataset: &Dataset) -> Result<Vec<(Yaml, Yaml)>> {
     Ok((0..dataset.class_count()?).map(|id| (Yaml::Int(id as i128), Yaml::Text(format!("class{id}")))).collect())
 }
 
-/// The key as people write it, where that is safe.
+/// The key without quotes, if that is safe.
 fn bare(key: &Yaml) -> String {
     match key.text() {
         Some(text)
@@ -96,7 +97,7 @@ fn list<'a>(entries: impl IntoIterator<Item = &'a String>) -> String {
     format!("[{}]", entries.join(", "))
 }
 
-/// Entries for the original images of a split. A path that is not UTF-8 cannot be in one.
+/// Entries for the original images of a split. A path that is not UTF-8 is left out.
 fn originals(folder: &Path, dataset: &Dataset, split: Split) -> Result<Vec<String>> {
     let mut entries = Vec::new();
     let mut lines = Vec::new();
@@ -114,13 +115,13 @@ fn originals(folder: &Path, dataset: &Dataset, split: Split) -> Result<Vec<Strin
     Ok(entries)
 }
 
-/// Entries for the new images of the train split: their folders, and a list of those that share one with other splits.
+/// Entries for the new images of the train split: their folders, and a list of those that share a folder with others.
 fn new_entries<'a>(
     folder: &Path,
     dataset: &Dataset,
     done: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Vec<String>> {
-    // As rows name their sources, UTF-8 or not.
+    // The same text that rows use for their sources, also for paths that are not UTF-8.
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let originals: HashSet<String> = dataset.images(Split::Train)?.into_iter().map(text).collect();
     let (mut new, others): (Vec<&str>, Vec<&str>) = {
@@ -130,19 +131,19 @@ fn new_entries<'a>(
     let mut entries = Vec::new();
     for source in dataset.sources.get(&Split::Train).into_iter().flatten() {
         let Source::Folder(original) = source else { continue };
-        // Inside one of the original folders, the new images are already there with it.
-        if real(folder)?.starts_with(real(original)?) {
+        // If the output lies inside an original folder, that folder's entry covers the new images.
+        if canonical(folder)?.starts_with(canonical(original)?) {
             return Ok(Vec::new());
         }
-        let mirror = dataset.identity(original);
-        // A mirror that is the output folder itself holds more than new images.
+        let mirror = dataset.relative(original);
+        // If the mirror is the output folder itself, it holds more than new images.
         let inside = |output: &&str| !mirror.is_empty() && Path::new(output).starts_with(&mirror);
         if new.iter().any(inside) && !others.iter().any(inside) {
             entries.push(mirror.clone());
             new.retain(|output| !inside(output));
         }
     }
-    // A list has no way to name such a file.
+    // A list cannot name a file with a line break in its name.
     new.retain(|output| {
         !output.contains(|c: char| c == '\u{2028}' || c == '\u{2029}' || c == '\u{85}' || c.is_control())
     });
@@ -159,10 +160,10 @@ fn write_list(folder: &Path, name: &str, lines: &[String]) -> Result<String> {
     Ok(name.to_string())
 }
 
-/// The way from `folder` to `target`, both of which exist, with `/`; `None` if it is not UTF-8.
+/// The relative path from `folder` to `target`, with `/`. Both must exist. `None` if it is not UTF-8.
 fn relative(folder: &Path, target: &Path) -> Result<Option<String>> {
-    // Links first, as Ultralytics does: the way up from behind a link is another.
-    let (folder, target) = (real(folder)?, real(target)?);
+    // Links are resolved first, as Ultralytics does: `..` behind a link leads elsewhere.
+    let (folder, target) = (canonical(folder)?, canonical(target)?);
     let (from, to): (Vec<Component>, Vec<Component>) = (folder.components().collect(), target.components().collect());
     let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
     if common == 0 {
@@ -171,10 +172,125 @@ fn relative(folder: &Path, target: &Path) -> Result<Option<String>> {
     }
     let up = from[common..].iter().map(|_| Some(".."));
     let down = to[common..].iter().map(|part| part.as_os_str().to_str());
-    let way: Option<Vec<&str>> = up.chain(down).collect();
-    Ok(way.map(|way| if way.is_empty() { ".".to_string() } else { way.join("/") }))
+    let parts: Option<Vec<&str>> = up.chain(down).collect();
+    Ok(parts.map(|parts| if parts.is_empty() { ".".to_string() } else { parts.join("/") }))
 }
 
-fn real(path: &Path) -> Result<PathBuf> {
+fn canonical(path: &Path) -> Result<PathBuf> {
     fs::canonicalize(path).map_err(Error::io(path, "find where it lies"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    /// `ds` with these files and the empty folder `out` beside it; `a.txt=0 1` gives a file its content.
+    fn tree(files: &[&str]) -> (TempDir, PathBuf, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let (ds, out) = (folder.path().join("ds"), folder.path().join("out"));
+        for file in files {
+            let (name, content) = file.split_once('=').unwrap_or((file, ""));
+            fs::create_dir_all(ds.join(name).parent().unwrap()).unwrap();
+            fs::write(ds.join(name), content).unwrap();
+        }
+        fs::create_dir_all(&out).unwrap();
+        (folder, ds, out)
+    }
+
+    /// The data.yaml that is written after these outputs (source below `ds`, output) were made.
+    fn data_yaml(ds: &Path, out: &Path, splits: &[Split], done: &[(&str, &str)]) -> String {
+        let dataset = Dataset::open(ds, splits, out).unwrap();
+        let done: Vec<_> =
+            done.iter().map(|(source, output)| (ds.join(source).display().to_string(), output.to_string())).collect();
+        for (_, output) in &done {
+            write_file(&out.join(output), b"x").unwrap();
+        }
+        let done = done.iter().map(|(source, output)| (source.as_str(), output.as_str()));
+        let path = write_data_yaml(out, &dataset, done).unwrap().unwrap();
+        let text = fs::read_to_string(path).unwrap();
+        text.split_once('\n').unwrap().1.to_string()
+    }
+
+    const YOLO: [&str; 4] =
+        ["images/train/a.jpg", "labels/train/a.txt=2 .5 .5 .1 .1", "images/val/v.jpg", "images/test/t.jpg"];
+
+    const MADE: [(&str, &str); 1] = [("images/train/a.jpg", "images/train/a__fog-1.jpg")];
+
+    #[test]
+    fn the_data_yaml_of_split_folders_names_originals_copies_and_classes() {
+        let (_folder, ds, out) = tree(&YOLO);
+        let expected = r#"train: ["../ds/images/train", "images/train"]
+val: ["../ds/images/val"]
+test: ["../ds/images/test"]
+names: {0: "class0", 1: "class1", 2: "class2"}
+"#;
+        assert_eq!(data_yaml(&ds, &out, &[Split::Train], &MADE), expected);
+    }
+
+    #[test]
+    fn what_else_a_data_yaml_holds_is_copied_faithfully() {
+        let data = "data.yaml=path: /gone\ntrain: images/train\nval: images/val\nnc: 2\nnames:\n  0: person\n  1: 'no'\n\
+                    kpt_shape: [17, 3]\ndownload: |\n  import os\n";
+        let (_folder, ds, out) = tree(&[&YOLO[..], &[data]].concat());
+        let expected = r#"train: ["../ds/images/train", "images/train"]
+val: ["../ds/images/val"]
+nc: 2
+names: {0: "person", 1: "no"}
+kpt_shape: [17, 3]
+"#;
+        assert_eq!(data_yaml(&ds, &out, &[Split::Train], &MADE), expected);
+    }
+
+    #[test]
+    fn a_list_is_referred_to_when_its_lines_mean_the_same_everywhere() {
+        let files = [
+            "data.yaml=train: train.txt\nval: val.txt\nnames: [a]\n",
+            "train.txt=./images/a.jpg\n",
+            "val.txt=images/b.jpg\n",
+            "images/a.jpg",
+            "images/b.jpg",
+        ];
+        let (_folder, ds, out) = tree(&files);
+        let done = [("images/a.jpg", "images/a__fog-1.jpg"), ("images/b.jpg", "images/b__fog-1.jpg")];
+        let text = data_yaml(&ds, &out, &[Split::Train, Split::Val], &done);
+        let expected =
+            "train: [\"../ds/train.txt\", \"augmented-train.txt\"]\nval: [\"original-val.txt\"]\nnames: [\"a\"]\n";
+        assert_eq!(text, expected);
+        assert_eq!(fs::read_to_string(out.join("augmented-train.txt")).unwrap(), "./images/a__fog-1.jpg\n");
+        let absolute = format!("{}\n", ds.join("images/b.jpg").display());
+        assert_eq!(fs::read_to_string(out.join("original-val.txt")).unwrap(), absolute);
+    }
+
+    #[test]
+    fn copies_of_other_splits_never_enter_train() {
+        let (_folder, ds, out) = tree(&[
+            "data.yaml=train: images\nval: val.txt\nnames: [a]\n",
+            "images/a.jpg",
+            "val.txt=./pool/b.jpg",
+            "pool/b.jpg",
+        ]);
+        let done = [("images/a.jpg", "images/a__fog-1.jpg"), ("pool/b.jpg", "images/b__fog-1.jpg")];
+        let text = data_yaml(&ds, &out, &[Split::Train, Split::Val], &done);
+        assert!(text.starts_with("train: [\"../ds/images\", \"augmented-train.txt\"]\n"), "{text}");
+    }
+
+    #[test]
+    fn a_flat_dataset_trains_on_both_folders_and_validates_on_its_own() {
+        let (_folder, ds, out) = tree(&["a.jpg", "a.txt=0 .5 .5 .1 .1"]);
+        let text = data_yaml(&ds, &out, &[Split::Train], &[("a.jpg", "a__fog-1.jpg")]);
+        assert!(text.starts_with("train: [\"../ds\", \"augmented-train.txt\"]\nval: [\"../ds\"]  # "), "{text}");
+
+        let inside = ds.join("out");
+        let text = data_yaml(&ds, &inside, &[Split::Train], &[("a.jpg", "a__fog-1.jpg")]);
+        assert!(text.starts_with("train: [\"..\"]\n"), "the copies are below the originals: {text}");
+    }
+
+    #[test]
+    fn without_labels_and_data_yaml_there_is_nothing_to_train_on() {
+        let (_folder, ds, out) = tree(&["a.jpg"]);
+        let dataset = Dataset::open(&ds, &[Split::Train], &out).unwrap();
+        assert_eq!(write_data_yaml(&out, &dataset, []).unwrap(), None);
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
+    }
 }

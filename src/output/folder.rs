@@ -1,38 +1,40 @@
-//! What a run leaves behind: images, labels and the `data.yaml` that trains on both.
+//! The output folder: its default place, its checks, and the pictures and labels in it.
 //!
-//! Every file is written beside its place under a hidden name and then renamed, so that a file with its right name is
-//! always whole.
+//! Every file is written under a hidden name beside its place and then renamed, so that a file with its final name is
+//! always complete.
 
 use crate::error::{Error, Result};
 use crate::files::atomic::{remove_file, write_file};
-use crate::files::paths::{self, label_path};
+use crate::files::fingerprint::Fingerprint;
+use crate::files::paths::{absolute, label_path, resolve_links};
 use crate::imageio::encode::encode_image;
 use crate::plan::Job;
 use image::RgbImage;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the output goes unless said otherwise: `<DATASET>-<condition>` beside the dataset, whose absolute folder `root` is.
+/// The default output folder: `<DATASET>-<condition>` beside the dataset. `root` is the dataset's absolute folder.
 ///
 /// # Errors
-/// [`Error::Usage`] for a dataset that has no name or nothing beside it, such as `/`.
+/// [`Error::Usage`] for a dataset without a name or a parent folder, such as `/`.
 pub fn default_folder(root: &Path, condition: &str) -> Result<PathBuf> {
     match (root.parent(), root.file_name()) {
         (Some(parent), Some(name)) => Ok(parent.join(format!("{}-{condition}", name.to_string_lossy()))),
-        _ => Err(Error::Usage(format!("nothing can lie beside {}; say --output", root.display()))),
+        _ => Err(Error::Usage(format!("no folder can lie beside {}; choose one with --output", root.display()))),
     }
 }
 
 /// Refuses an output folder in which Ultralytics would not find the labels.
 ///
-/// It replaces the last folder `images` of the whole path. Where the mirrored tree has none, one above the output folder
-/// would send it to another tree, and every labelled frame would silently train as background.
+/// Ultralytics replaces the last folder `images` of the absolute path by `labels`. If a job's own path has no such
+/// folder but the output folder lies below one, the label is looked for in another tree, and every labelled frame would
+/// train as background without a word.
 ///
 /// # Errors
 /// [`Error::Usage`], with the remedy.
 pub fn check_folder(folder: &Path, jobs: &[Job]) -> Result<()> {
-    let folder = std::path::absolute(folder).map_err(Error::io(folder, "find where it lies"))?;
-    let folder = paths::real(&folder);
+    let folder = absolute(folder)?;
+    let folder = resolve_links(&folder);
     let has_images = |path: &Path| path.components().any(|part| part.as_os_str() == "images");
     let lost = jobs.iter().find(|job| job.label_output.is_some() && !has_images(Path::new(&job.output)));
     match lost {
@@ -46,11 +48,12 @@ pub fn check_folder(folder: &Path, jobs: &[Job]) -> Result<()> {
     }
 }
 
-/// Writes an image in the format of its extension: jpg and jpeg at `quality` (1 to 100), png, webp, bmp and tiff lossless.
-/// The ICC profile goes into all of them but bmp.
+/// Writes an image in the format of its extension: jpg and jpeg at `quality` (1 to 100); png, webp, bmp and tiff without
+/// loss. The ICC profile goes into all of them but bmp.
 ///
 /// # Errors
-/// [`Error::BadFile`] for another extension or a picture that the format cannot hold, [`Error::Io`] otherwise.
+/// [`Error::BadFile`] for another extension or a picture that the format cannot hold, [`Error::Io`] if the system
+/// refuses.
 pub fn write_image(path: &Path, image: &RgbImage, profile: Option<&[u8]>, quality: u8) -> Result<()> {
     write_file(path, &encode_image(path, image, profile, quality)?)
 }
@@ -63,12 +66,27 @@ pub fn copy_label(from: &Path, to: &Path) -> Result<()> {
     write_file(to, &fs::read(from).map_err(Error::io(from, "read the label"))?)
 }
 
-/// The picture of a row of the output `folder`, and its label if it has one.
+/// Writes a finished picture and its label (path and content) into the output `folder`, in place of the files of an
+/// earlier run, and returns the fingerprint of both. `output` and the label's path are relative to `folder`, with `/`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_files(folder: &Path, output: &str, picture: &[u8], label: Option<(&str, &[u8])>) -> Result<Fingerprint> {
+    clear(folder, output)?;
+    let picture = (folder.join(output), picture);
+    let label = label.map(|(path, content)| (folder.join(path), content));
+    // The label first: a picture without its label would count as background.
+    label.iter().chain([&picture]).try_for_each(|(path, content)| write_file(path, content))?;
+    let files: Vec<_> = [&picture].into_iter().chain(&label).map(|(path, content)| (&**path, Some(*content))).collect();
+    Ok(Fingerprint::of_contents(&files))
+}
+
+/// The picture of a row in the output `folder`, and its label if it has one.
 pub fn files(folder: &Path, output: &str, label: Option<&str>) -> Vec<PathBuf> {
     std::iter::once(output).chain(label).map(|file| folder.join(file)).collect()
 }
 
-/// Removes what an earlier run has left in place of a picture and its label, whether this frame still has one or not.
+/// Removes a picture of an earlier run and the label beside it, also if the frame has no label any more.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -80,120 +98,7 @@ pub fn clear(folder: &Path, output: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Dataset;
-    use crate::dataset::split::Split;
-    use crate::output::data_yaml::write_data_yaml;
     use image::ImageFormat;
-    use tempfile::TempDir;
-
-    /// `ds` with these files and the empty folder `out` beside it; `a.txt=0 1` gives a file its content.
-    fn tree(files: &[&str]) -> (TempDir, PathBuf, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let (ds, out) = (folder.path().join("ds"), folder.path().join("out"));
-        for file in files {
-            let (name, content) = file.split_once('=').unwrap_or((file, ""));
-            fs::create_dir_all(ds.join(name).parent().unwrap()).unwrap();
-            fs::write(ds.join(name), content).unwrap();
-        }
-        fs::create_dir_all(&out).unwrap();
-        (folder, ds, out)
-    }
-
-    /// The data.yaml that is written after these outputs (source below `ds`, output) were made.
-    fn data_yaml(ds: &Path, out: &Path, splits: &[Split], done: &[(&str, &str)]) -> String {
-        let dataset = Dataset::open(ds, splits, out).unwrap();
-        let done: Vec<_> =
-            done.iter().map(|(source, output)| (ds.join(source).display().to_string(), output.to_string())).collect();
-        for (_, output) in &done {
-            write_file(&out.join(output), b"x").unwrap();
-        }
-        let done = done.iter().map(|(source, output)| (source.as_str(), output.as_str()));
-        let path = write_data_yaml(out, &dataset, done).unwrap().unwrap();
-        let text = fs::read_to_string(path).unwrap();
-        text.split_once('\n').unwrap().1.to_string()
-    }
-
-    const YOLO: [&str; 4] =
-        ["images/train/a.jpg", "labels/train/a.txt=2 .5 .5 .1 .1", "images/val/v.jpg", "images/test/t.jpg"];
-
-    const MADE: [(&str, &str); 1] = [("images/train/a.jpg", "images/train/a__fog-1.jpg")];
-
-    #[test]
-    fn the_data_yaml_of_split_folders_names_originals_copies_and_classes() {
-        let (_folder, ds, out) = tree(&YOLO);
-        let expected = r#"train: ["../ds/images/train", "images/train"]
-val: ["../ds/images/val"]
-test: ["../ds/images/test"]
-names: {0: "class0", 1: "class1", 2: "class2"}
-"#;
-        assert_eq!(data_yaml(&ds, &out, &[Split::Train], &MADE), expected);
-    }
-
-    #[test]
-    fn what_else_a_data_yaml_holds_is_copied_faithfully() {
-        let data = "data.yaml=path: /gone\ntrain: images/train\nval: images/val\nnc: 2\nnames:\n  0: person\n  1: 'no'\n\
-                    kpt_shape: [17, 3]\ndownload: |\n  import os\n";
-        let (_folder, ds, out) = tree(&[&YOLO[..], &[data]].concat());
-        let expected = r#"train: ["../ds/images/train", "images/train"]
-val: ["../ds/images/val"]
-nc: 2
-names: {0: "person", 1: "no"}
-kpt_shape: [17, 3]
-"#;
-        assert_eq!(data_yaml(&ds, &out, &[Split::Train], &MADE), expected);
-    }
-
-    #[test]
-    fn a_list_is_referred_to_when_its_lines_mean_the_same_everywhere() {
-        let files = [
-            "data.yaml=train: train.txt\nval: val.txt\nnames: [a]\n",
-            "train.txt=./images/a.jpg\n",
-            "val.txt=images/b.jpg\n",
-            "images/a.jpg",
-            "images/b.jpg",
-        ];
-        let (_folder, ds, out) = tree(&files);
-        let done = [("images/a.jpg", "images/a__fog-1.jpg"), ("images/b.jpg", "images/b__fog-1.jpg")];
-        let text = data_yaml(&ds, &out, &[Split::Train, Split::Val], &done);
-        let expected =
-            "train: [\"../ds/train.txt\", \"augmented-train.txt\"]\nval: [\"original-val.txt\"]\nnames: [\"a\"]\n";
-        assert_eq!(text, expected);
-        assert_eq!(fs::read_to_string(out.join("augmented-train.txt")).unwrap(), "./images/a__fog-1.jpg\n");
-        let absolute = format!("{}\n", ds.join("images/b.jpg").display());
-        assert_eq!(fs::read_to_string(out.join("original-val.txt")).unwrap(), absolute);
-    }
-
-    #[test]
-    fn copies_of_other_splits_never_enter_train() {
-        let (_folder, ds, out) = tree(&[
-            "data.yaml=train: images\nval: val.txt\nnames: [a]\n",
-            "images/a.jpg",
-            "val.txt=./pool/b.jpg",
-            "pool/b.jpg",
-        ]);
-        let done = [("images/a.jpg", "images/a__fog-1.jpg"), ("pool/b.jpg", "images/b__fog-1.jpg")];
-        let text = data_yaml(&ds, &out, &[Split::Train, Split::Val], &done);
-        assert!(text.starts_with("train: [\"../ds/images\", \"augmented-train.txt\"]\n"), "{text}");
-    }
-
-    #[test]
-    fn a_flat_dataset_trains_on_both_folders_and_validates_on_its_own() {
-        let (_folder, ds, out) = tree(&["a.jpg", "a.txt=0 .5 .5 .1 .1"]);
-        let text = data_yaml(&ds, &out, &[Split::Train], &[("a.jpg", "a__fog-1.jpg")]);
-        assert!(text.starts_with("train: [\"../ds\", \"augmented-train.txt\"]\nval: [\"../ds\"]  # "), "{text}");
-
-        let inside = ds.join("out");
-        let text = data_yaml(&ds, &inside, &[Split::Train], &[("a.jpg", "a__fog-1.jpg")]);
-        assert!(text.starts_with("train: [\"..\"]\n"), "the copies are below the originals: {text}");
-    }
-
-    #[test]
-    fn without_labels_and_data_yaml_there_is_nothing_to_train_on() {
-        let (_folder, ds, out) = tree(&["a.jpg"]);
-        let dataset = Dataset::open(&ds, &[Split::Train], &out).unwrap();
-        assert_eq!(write_data_yaml(&out, &dataset, []).unwrap(), None);
-        assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
-    }
 
     #[test]
     fn images_are_written_in_the_format_of_their_extension_and_nothing_else_is_left() {

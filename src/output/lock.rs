@@ -1,23 +1,29 @@
 //! The locks that keep two runs from one output.
 
 use crate::error::{Error, Result};
-use crate::output::manifest::{LOCK_NAME, tidy};
+use crate::files::marker::LOCK_NAME;
 use crate::plan::shard::Shard;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
-/// Held while a run takes or gives back its other locks, and waited for. Who tidies holds the lock above alone for a
-/// moment, which no run that comes or goes meanwhile must take for another run's.
+/// A lock that a run holds while it takes or releases its other locks; runs wait for it. While a run tidies the folder it
+/// holds [`LOCK_NAME`] alone for a moment. Without this lock, a run that starts or ends at that moment would take it for
+/// a run over everything.
 const GATE_NAME: &str = ".augment.gate.lock";
 
-/// The locks of a run over `shard`; while it holds the folder alone, it tidies it.
-pub fn take_locks(folder: &Path, shard: Option<Shard>) -> Result<Vec<File>> {
+/// Takes the locks of a run over `shard`, or over everything. If no other run holds the folder, calls `when_alone` while
+/// this run holds it alone. The locks are released when the files are closed, also if the process is killed.
+///
+/// # Errors
+/// [`Error::Run`] if another run holds the folder or the shard, [`Error::Io`] if the system refuses, and those of
+/// `when_alone`.
+pub fn take_locks(folder: &Path, shard: Option<Shard>, when_alone: impl FnOnce() -> Result<()>) -> Result<Vec<File>> {
     let path = folder.join(LOCK_NAME);
     let all = open_lock(&path)?;
     let _gate = pass_gate(folder)?;
     let alone = locked(all.try_lock(), &path)?;
     if alone {
-        tidy(folder)?;
+        when_alone()?;
     }
     let Some(shard) = shard else {
         return if alone { Ok(vec![all]) } else { Err(held(folder, "another run is writing here")) };
@@ -34,7 +40,10 @@ pub fn take_locks(folder: &Path, shard: Option<Shard>) -> Result<Vec<File>> {
     Ok(vec![all, own])
 }
 
-/// Waits for the gate, which is open again when the answer is dropped.
+/// Waits until no other run takes or releases locks. They wait until the returned file is closed.
+///
+/// # Errors
+/// [`Error::Io`] if the system refuses.
 pub fn pass_gate(folder: &Path) -> Result<File> {
     let path = folder.join(GATE_NAME);
     let gate = open_lock(&path)?;
@@ -42,11 +51,16 @@ pub fn pass_gate(folder: &Path) -> Result<File> {
     Ok(gate)
 }
 
+/// Opens a lock file, and creates it if there is none.
+///
+/// # Errors
+/// [`Error::Io`] if the system refuses.
 pub fn open_lock(path: &Path) -> Result<File> {
     let options = OpenOptions::new().create(true).truncate(false).write(true).open(path);
-    options.map_err(Error::io(path, "make the lock file"))
+    options.map_err(Error::io(path, "create the lock file"))
 }
 
+/// Whether a lock was taken; `false` if another process holds it.
 fn locked(tried: Result<(), TryLockError>, path: &Path) -> Result<bool> {
     match tried {
         Ok(()) => Ok(true),

@@ -1,16 +1,16 @@
-//! The record of a run: one row a job, appended and flushed at once, so that whatever happens later is not lost.
+//! The manifest: one row per job, appended and flushed at once, so that nothing that happens later can lose it.
 //!
-//! A run that does a shard writes to a manifest of its own, `manifest.1-of-4.jsonl`, since machines that share a disk
-//! cannot append to one file. Who finds the folder free, at its start or at its end, moves the rows of such manifests
-//! into the one that has no number. The last row of an output counts, wherever it stands.
+//! A run over a shard writes to its own manifest, `manifest.1-of-4.jsonl`, because machines that share a disk cannot
+//! append to one file. A run that holds the folder alone, at its start or at its end, moves the rows of these manifests
+//! into the one without a number. If an output has several rows, the last one counts.
 
 use crate::error::{Error, Result};
 use crate::files::atomic;
 use crate::files::fingerprint::Fingerprint;
-use crate::files::marker::{expect_output_folder, is_output_folder};
+use crate::files::marker::{LOCK_NAME, MANIFEST_NAME, expect_output_folder, is_output_folder};
 use crate::output::folder;
 use crate::output::lock::{open_lock, pass_gate, take_locks};
-use crate::output::resume::{Brief, Change, Record, State, Work, mark};
+use crate::output::resume::{Change, Record, RowHead, State, Work, hash64};
 use crate::output::row::{Row, Status};
 use crate::plan::shard::Shard;
 use std::collections::{BTreeMap, HashMap};
@@ -18,13 +18,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// The manifest's name in the output folder.
-pub const FILE_NAME: &str = "manifest.jsonl";
-
-/// Held alone by a run over everything, and shared by those over shards.
-pub const LOCK_NAME: &str = ".augment.lock";
-
-/// The open manifest of an output folder, which no other run of the same shard can open meanwhile.
+/// The open manifest of an output folder. While it is open, no other run of the same shard can open it.
 pub struct Manifest {
     folder: PathBuf,
     path: PathBuf,
@@ -32,20 +26,21 @@ pub struct Manifest {
     records: HashMap<Box<str>, Record>,
     damaged: usize,
     shard: Option<Shard>,
-    /// Held, never read: closing them gives the locks back, also when the process is killed.
+    /// Never read. Closing them releases the locks, also if the process is killed.
     locks: Vec<File>,
 }
 
 impl Manifest {
-    /// Opens the manifest in `folder` for a run over everything or over one shard, makes both if need be, and takes the
-    /// folder's lock. Where no other run is at work, what killed ones left unfinished is removed.
+    /// Opens the manifest in `folder` for a run over everything or over one shard, and takes the folder's lock. Creates
+    /// the folder and the manifest if they are missing. If no other run is active, removes the unfinished files of killed
+    /// runs.
     ///
-    /// A last line without its end, as a killed run leaves it, is cut off. A line in the middle that is no row is left
-    /// alone and counted: its job counts as not done.
+    /// A killed run may leave an incomplete last line; it is cut off. A line in the middle that is not a row stays and is
+    /// counted; its job counts as not done.
     ///
     /// # Errors
-    /// [`Error::Run`] if another run holds the folder or the shard; [`Error::BadFile`] if it is a file or holds other
-    /// people's files; [`Error::Io`] otherwise.
+    /// [`Error::Run`] if another run holds the folder or the shard; [`Error::BadFile`] if `folder` is a file or holds
+    /// files that this program has not written; [`Error::Io`] if the system refuses.
     pub fn open(folder: &Path, shard: Option<Shard>) -> Result<Self> {
         if folder.exists() && !folder.is_dir() {
             return Err(Error::bad_file(
@@ -58,9 +53,9 @@ impl Manifest {
             let message = "the output holds files that augment has not written; choose another --output, or empty it";
             return Err(Error::bad_file(folder, message));
         }
-        fs::create_dir_all(folder).map_err(Error::io(folder, "make the output folder"))?;
-        let locks = take_locks(folder, shard)?;
-        let path = folder.join(shard.map_or(FILE_NAME.to_string(), |shard| format!("manifest.{shard}.jsonl")));
+        fs::create_dir_all(folder).map_err(Error::io(folder, "create the output folder"))?;
+        let locks = take_locks(folder, shard, || tidy(folder))?;
+        let path = folder.join(shard.map_or(MANIFEST_NAME.to_string(), |shard| format!("manifest.{shard}.jsonl")));
         let file = open_at_whole_lines(&path)?;
         let (records, damaged) = (HashMap::new(), 0);
         let mut manifest = Self { folder: folder.to_path_buf(), path, file, records, damaged, shard, locks };
@@ -68,18 +63,18 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Waits for other runs that come or go; they wait until the answer is dropped.
+    /// Waits for runs that are starting or ending. They wait until the returned file is closed.
     ///
     /// # Errors
-    /// [`Error::Io`] where the system refuses.
+    /// [`Error::Io`] if the system refuses.
     pub fn pass_gate(&self) -> Result<File> {
         pass_gate(&self.folder)
     }
 
-    /// Takes in what runs over other shards have done meanwhile.
+    /// Reads the rows that runs over other shards have written in the meantime.
     ///
     /// # Errors
-    /// [`Error::Io`] where a manifest cannot be read back.
+    /// [`Error::Io`] if a manifest cannot be read.
     pub fn read_back(&mut self) -> Result<()> {
         self.damaged = 0;
         for path in self.paths()? {
@@ -89,7 +84,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// All manifests of the folder, that of this run last: its rows are the newest.
+    /// All manifests of the folder. This run's is last because its rows are the newest.
     fn paths(&self) -> Result<Vec<PathBuf>> {
         let mut paths = manifests(&self.folder)?;
         paths.retain(|path| *path != self.path);
@@ -97,7 +92,10 @@ impl Manifest {
         Ok(paths)
     }
 
-    /// Appends one row, on its disk when this returns, as far as the system tells the truth.
+    /// Appends one row and waits until the system says that it is on disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written.
     pub fn append(&mut self, row: &Row) -> Result<()> {
         let mut line = serde_json::to_vec(row).map_err(|error| Error::bad_file(&self.path, error.to_string()))?;
         line.push(b'\n');
@@ -105,20 +103,20 @@ impl Manifest {
             .write_all(&line)
             .and_then(|()| self.file.sync_data())
             .map_err(Error::io(&self.path, "append a row"))?;
-        take(&line, &mut self.records).map_err(|error| Error::bad_file(&self.path, error.to_string()))?;
+        insert_record(&line, &mut self.records).map_err(|error| Error::bad_file(&self.path, error.to_string()))?;
         Ok(())
     }
 
-    /// Whether this very work was done and its files are still there, and if not, why.
+    /// Whether this work was done and its files are still there, and if not, why.
     pub fn state(&self, work: &Work) -> State {
         let Some(record) = self.records.get(work.output) else { return State::New };
         let changes = [
-            (record.engine != mark(work.engine), Change::Engine),
-            (record.backbone != mark(work.backbone_digest), Change::Backbone),
+            (record.engine != hash64(work.engine), Change::Engine),
+            (record.backbone != hash64(work.backbone_digest), Change::Backbone),
             (record.seed != work.seed, Change::Seed),
-            (record.config != mark(work.config_digest), Change::Config),
-            (record.style != mark(work.style_digest), Change::Style),
-            (record.label != work.label.map(mark), Change::Source),
+            (record.config != hash64(work.config_digest), Change::Config),
+            (record.style != hash64(work.style_digest), Change::Style),
+            (record.label != work.label.map(hash64), Change::Source),
         ];
         if let Some(&(_, change)) = changes.iter().find(|(changed, _)| *changed) {
             return State::Stale(change);
@@ -135,50 +133,43 @@ impl Manifest {
             return State::Failed;
         }
         let files = folder::files(&self.folder, work.output, work.label);
-        let own = match &record.made_files {
-            // A run of other settings that was killed before its row leaves its picture under this one's row, and a
-            // machine that lost its power an empty file behind a finished rename.
+        let is_intact = match &record.made_files {
+            // A run with other settings that was killed before it appended its row has replaced this row's picture. A
+            // machine that lost power may leave an empty file after a finished rename.
             Some(made) => made.holds(&files),
             None => files[0].metadata().is_ok_and(|file| file.len() > 0) && files.iter().all(|file| file.is_file()),
         };
-        if own { State::Done } else { State::Stale(Change::Output) }
+        if is_intact { State::Done } else { State::Stale(Change::Output) }
     }
 
-    /// Source and output of every picture that was made, in no order.
+    /// Source and output of every finished picture, in no particular order.
     pub fn done(&self) -> impl Iterator<Item = (&str, &str)> {
         let done = self.records.iter().filter(|(_, record)| record.status == Status::Done);
         done.map(|(output, record)| (&*record.source, &**output))
     }
 
-    /// The last rows of these outputs, in their order, as far as there are any.
+    /// The last rows of these outputs, in their order. Outputs without a row are left out.
     ///
     /// # Errors
-    /// [`Error::Io`] where a manifest cannot be read back.
+    /// [`Error::Io`] if a manifest cannot be read.
     pub fn rows(&self, outputs: &[&str]) -> Result<Vec<Row>> {
-        let mut found: HashMap<String, Row> = HashMap::new();
-        each_row(&self.paths()?, |row| {
-            if outputs.contains(&&*row.output) {
-                found.insert(row.output.clone(), row);
-            }
-            Ok(())
-        })?;
-        Ok(outputs.iter().filter_map(|&output| found.remove(output)).collect())
+        rows_in(&self.paths()?, outputs)
     }
 
-    /// The last that is known of an output.
+    /// The status in the last row of an output.
     pub fn status(&self, output: &str) -> Option<Status> {
         self.records.get(output).map(|record| record.status)
     }
 
-    /// Lines that could not be read back.
+    /// How many lines could not be read.
     pub fn damaged(&self) -> usize {
         self.damaged
     }
 
-    /// Ends the run's hold of the folder. The last of several shards moves their rows into the one manifest.
+    /// Releases the folder. The last of several shards moves their rows into the one manifest.
     ///
     /// # Errors
-    /// [`Error::Io`] where the system refuses.
+    /// [`Error::Io`] if the system refuses.
     pub fn close(mut self) -> Result<()> {
         let _gate = pass_gate(&self.folder)?;
         self.locks.clear();
@@ -192,15 +183,15 @@ impl Manifest {
     }
 }
 
-/// Removes what killed runs left unfinished, and moves the rows of shards into the one manifest. Only for who holds the
-/// folder alone.
-pub fn tidy(folder: &Path) -> Result<()> {
+/// Removes the unfinished files of killed runs, and moves the rows of shards into the one manifest. The caller must hold
+/// the folder alone.
+fn tidy(folder: &Path) -> Result<()> {
     atomic::remove_unfinished(folder);
     let shards = shard_manifests(folder)?;
     if shards.is_empty() {
         return Ok(());
     }
-    let path = folder.join(FILE_NAME);
+    let path = folder.join(MANIFEST_NAME);
     let action = "append the rows of shards";
     let mut file = open_at_whole_lines(&path)?;
     for shard in &shards {
@@ -209,42 +200,77 @@ pub fn tidy(folder: &Path) -> Result<()> {
         let mut rows = io::Read::take(&rows, whole);
         io::copy(&mut rows, &mut file).map_err(Error::io(&path, action))?;
     }
-    // A run that is killed here leaves some rows twice, of which the last count.
+    // A run that is killed here leaves some rows twice. That does no harm: the last one counts.
     file.sync_data().map_err(Error::io(&path, action))?;
     shards.iter().try_for_each(|shard| fs::remove_file(shard).map_err(Error::io(shard, "remove it")))
 }
 
-/// The last row of every output in `folder`, sorted by output. Takes no lock: a run may be writing there meanwhile.
+/// The last row of every output in `folder`, sorted by output. Takes no lock: a run may be writing there at the same
+/// time.
 ///
 /// # Errors
-/// [`Error::BadFile`] for a folder that is no output, [`Error::Io`] where a manifest cannot be read.
+/// [`Error::BadFile`] for a folder that is not an output, [`Error::Io`] if a manifest cannot be read.
 pub fn last_rows(folder: &Path) -> Result<Vec<Row>> {
     expect_output_folder(folder)?;
     let mut rows = BTreeMap::new();
-    each_row(&manifests(folder)?, |row| {
-        rows.insert(row.output.clone(), row);
-        Ok(())
+    each_line(&manifests(folder)?, |line| {
+        if let Ok(row) = serde_json::from_slice::<Row>(line) {
+            rows.insert(row.identity.output.clone(), row);
+        }
     })?;
     Ok(rows.into_values().collect())
 }
 
-/// Hears every row of `manifests` that can be read, in their order.
-fn each_row(manifests: &[PathBuf], mut hear: impl FnMut(Row) -> Result<()>) -> Result<()> {
+/// The outputs in `folder` whose last row says that they are done, sorted. Takes no lock.
+///
+/// # Errors
+/// [`Error::Io`] if a manifest cannot be read.
+pub fn done_outputs(folder: &Path) -> Result<Vec<String>> {
+    let mut records = HashMap::new();
+    for path in manifests(folder)? {
+        let file = File::open(&path).map_err(Error::io(&path, "read it back"))?;
+        read_records(file, &mut records).map_err(Error::io(&path, "read it back"))?;
+    }
+    let done = records.into_iter().filter(|(_, record)| record.status == Status::Done);
+    let mut outputs: Vec<String> = done.map(|(output, _)| output.into()).collect();
+    outputs.sort_unstable();
+    Ok(outputs)
+}
+
+/// The last rows of these outputs in `folder`, in their order. Outputs without a row are left out. Takes no lock.
+///
+/// # Errors
+/// [`Error::Io`] if a manifest cannot be read.
+pub fn rows_of(folder: &Path, outputs: &[&str]) -> Result<Vec<Row>> {
+    rows_in(&manifests(folder)?, outputs)
+}
+
+fn rows_in(manifests: &[PathBuf], outputs: &[&str]) -> Result<Vec<Row>> {
+    let mut found: HashMap<String, Row> = HashMap::new();
+    each_line(manifests, |line| {
+        // Most lines belong to other outputs, and a whole row takes much longer to parse than its head.
+        let is_asked = serde_json::from_slice::<RowHead>(line).is_ok_and(|row| outputs.contains(&&*row.output));
+        if is_asked && let Ok(row) = serde_json::from_slice::<Row>(line) {
+            found.insert(row.identity.output.clone(), row);
+        }
+    })?;
+    Ok(outputs.iter().filter_map(|&output| found.remove(output)).collect())
+}
+
+/// Calls `take` with every line of `manifests`, in their order.
+fn each_line(manifests: &[PathBuf], mut take: impl FnMut(&[u8])) -> Result<()> {
     for path in manifests {
         let file = File::open(path).map_err(Error::io(path, "read it back"))?;
         for line in BufReader::new(file).split(b'\n') {
-            let line = line.map_err(Error::io(path, "read it back"))?;
-            if let Ok(row) = serde_json::from_slice(&line) {
-                hear(row)?;
-            }
+            take(&line.map_err(Error::io(path, "read it back"))?);
         }
     }
     Ok(())
 }
 
-/// All manifests that are in the folder, those of shards last.
+/// All manifests in the folder, those of shards last.
 fn manifests(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths = vec![folder.join(FILE_NAME)];
+    let mut paths = vec![folder.join(MANIFEST_NAME)];
     paths.append(&mut shard_manifests(folder)?);
     paths.retain(|path| path.exists());
     Ok(paths)
@@ -263,7 +289,7 @@ fn shard_manifests(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(names.iter().map(|name| folder.join(name)).collect())
 }
 
-/// Opens a manifest to append to, behind its last whole line, which is all that a killed run leaves of its rows.
+/// Opens a manifest for appending. An incomplete last line, which a killed run may leave, is cut off.
 fn open_at_whole_lines(path: &Path) -> Result<File> {
     let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
     let mut file = file.map_err(Error::io(path, "open it"))?;
@@ -275,7 +301,7 @@ fn open_at_whole_lines(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// The length of `file` up to the end of its last whole line; leaves it at its start.
+/// The length of `file` up to the end of its last whole line. Rewinds the file.
 fn whole_lines(mut file: &File) -> io::Result<u64> {
     const BLOCK: u64 = 4096;
     let mut end = file.metadata()?.len();
@@ -295,25 +321,25 @@ fn whole_lines(mut file: &File) -> io::Result<u64> {
     Ok(0)
 }
 
-/// Takes the last row of every output into `records`, and counts the lines that are none.
+/// Puts the last row of every output into `records`, and counts the lines that are not rows.
 fn read_records(file: impl io::Read, records: &mut HashMap<Box<str>, Record>) -> io::Result<usize> {
     let mut damaged = 0;
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 {
-        // Another run may be writing the last line just now.
+        // Another run may be writing the last line at this moment.
         if line.last() != Some(&b'\n') {
             break;
         }
-        damaged += usize::from(take(&line, records).is_err());
+        damaged += usize::from(insert_record(&line, records).is_err());
         line.clear();
     }
     Ok(damaged)
 }
 
-/// Takes the row of one line into `records`.
-fn take(line: &[u8], records: &mut HashMap<Box<str>, Record>) -> serde_json::Result<()> {
-    let row: Brief = serde_json::from_slice(line)?;
+/// Puts the row of one line into `records`.
+fn insert_record(line: &[u8], records: &mut HashMap<Box<str>, Record>) -> serde_json::Result<()> {
+    let row: RowHead = serde_json::from_slice(line)?;
     records.insert(row.output.as_ref().into(), row.into());
     Ok(())
 }
@@ -321,45 +347,22 @@ fn take(line: &[u8], records: &mut HashMap<Box<str>, Record>) -> serde_json::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::row::{Backbone, StyleRow};
+    use crate::output::row::{Backbone, Identity, Maker, Outcome, StyleRow};
 
     fn row(output: &str, status: Status) -> Row {
-        Row {
-            status,
+        let identity = Identity {
             source: "/ds/a.jpg".into(),
             source_files: Some(Fingerprint::of(&[])),
-            made_files: None,
-            style: "/styles/fog/1.png".into(),
-            styles: Vec::new(),
             style_digest: "5717".into(),
             output: output.into(),
             label: Some("a__fog-1.txt".into()),
-            condition: "fog".into(),
-            variant: 1,
             seed: u64::MAX,
-            width: Some(64),
-            height: Some(48),
-            device: "cpu".into(),
-            backbone: Backbone { name: "builtin".into(), digest: "bb".into() },
-            config_digest: "cc".into(),
-            engine: "0.1.0".into(),
-            evals: Some(30),
-            content_loss: Some(0.1),
-            style_loss: Some(f64::NAN),
-            first_content_loss: None,
-            first_style_loss: None,
-            losses: vec![2.5, 1.25],
-            strength: Some(1.0),
-            boxes: None,
-            box_edges_min: None,
-            guard: None,
-            malformed_labels: None,
-            reduced_size: None,
-            restarted: false,
-            first_of_several: false,
-            seconds: 1.5,
-            error: None,
-        }
+            ..Identity::default()
+        };
+        let backbone = Backbone { name: "builtin".into(), digest: "bb".into() };
+        let maker = Maker { device: "cpu".into(), backbone, config_digest: "cc".into(), engine: "0.1.0".into() };
+        let outcome = Outcome { style_loss: Some(f64::NAN), losses: vec![2.5, 1.25], ..Outcome::default() };
+        Row { status, outcome, ..Row::new(identity, maker) }
     }
 
     fn work() -> Work<'static> {
@@ -400,7 +403,7 @@ mod tests {
         let manifest = open(folder.path()).unwrap();
         assert_eq!(manifest.state(&work()), State::Done);
         let rows = manifest.rows(&["a__fog-1.jpg"]).unwrap();
-        assert_eq!(rows[0].style_loss, None, "NaN has no place in JSON");
+        assert_eq!(rows[0].outcome.style_loss, None, "NaN has no place in JSON");
         let frame = folder.path().join("frame");
         fs::write(&frame, b"x").unwrap();
         for (other, change) in [
@@ -424,10 +427,10 @@ mod tests {
         let one = row("a.jpg", Status::Done);
         assert!(!serde_json::to_string(&one).unwrap().contains("\"styles\""));
         let part = |path: &str, weight| StyleRow { path: path.into(), weight };
-        let two = Row { styles: vec![part("/a.png", 0.75), part("/b.png", 0.25)], ..one.clone() };
-        let read =
-            serde_json::from_str::<Row>(&serde_json::to_string(&Row { style_loss: None, ..two.clone() }).unwrap());
-        assert_eq!(read.unwrap().styles, two.styles);
+        let mut two = Row { outcome: Outcome::default(), ..one };
+        two.identity.styles = vec![part("/a.png", 0.75), part("/b.png", 0.25)];
+        let read = serde_json::from_str::<Row>(&serde_json::to_string(&two).unwrap());
+        assert_eq!(read.unwrap(), two);
     }
 
     #[test]
@@ -445,7 +448,7 @@ mod tests {
     #[test]
     fn a_half_written_last_line_is_cut_off_and_a_broken_one_counted() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(FILE_NAME);
+        let path = folder.path().join(MANIFEST_NAME);
         let whole = serde_json::to_string(&row("b.jpg", Status::Done)).unwrap();
         // The torn row is longer than the next one, which must not be read as its end.
         let torn = whole.replace("/ds/", &"/long".repeat(500));
@@ -482,11 +485,13 @@ mod tests {
         one.append(&row("a.jpg", Status::Done)).unwrap();
         two.append(&row("b.jpg", Status::Done)).unwrap();
         one.close().unwrap();
-        assert!(!folder.path().join(FILE_NAME).exists(), "the other still runs");
+        assert!(!folder.path().join(MANIFEST_NAME).exists(), "the other still runs");
         two.read_back().unwrap();
         assert_eq!((two.done().count(), two.rows(&["a.jpg", "c.jpg", "b.jpg"]).unwrap().len()), (2, 2));
+        assert_eq!(done_outputs(folder.path()).unwrap(), ["a.jpg", "b.jpg"]);
+        assert_eq!(rows_of(folder.path(), &["b.jpg", "c.jpg"]).unwrap()[0].identity.output, "b.jpg");
         two.close().unwrap();
-        assert_eq!(fs::read_to_string(folder.path().join(FILE_NAME)).unwrap().lines().count(), 2);
+        assert_eq!(fs::read_to_string(folder.path().join(MANIFEST_NAME)).unwrap().lines().count(), 2);
         assert!(shard_manifests(folder.path()).unwrap().is_empty());
     }
 
@@ -543,7 +548,7 @@ mod tests {
         fs::write(folder.path().join(".augment-1a2b.tmp"), b"half").unwrap();
         let manifest = open(folder.path()).unwrap();
         assert_eq!((manifest.done().count(), manifest.damaged()), (1, 0));
-        assert_eq!(fs::read_to_string(folder.path().join(FILE_NAME)).unwrap(), whole);
+        assert_eq!(fs::read_to_string(folder.path().join(MANIFEST_NAME)).unwrap(), whole);
         assert!(!path.exists() && !folder.path().join(".augment-1a2b.tmp").exists());
     }
 
@@ -583,7 +588,7 @@ mod tests {
         assert!(is_output_folder(folder.path()));
         fs::remove_file(folder.path().join(LOCK_NAME)).unwrap();
         assert!(is_output_folder(folder.path()));
-        fs::write(folder.path().join(FILE_NAME), "{\"files\": []}\n").unwrap();
+        fs::write(folder.path().join(MANIFEST_NAME), "{\"files\": []}\n").unwrap();
         assert!(!is_output_folder(folder.path()));
     }
 }

@@ -1,44 +1,44 @@
-//! Outputs of shards that ran on machines of their own, brought together in one.
+//! Merges the outputs of shards that ran on separate machines.
 
 use crate::error::{Error, Result};
 use crate::files::fingerprint::Fingerprint;
-use crate::files::paths::real;
+use crate::files::paths::resolve_links;
 use crate::files::{atomic, marker};
 use crate::output::folder;
 use crate::output::manifest::{self, Manifest};
-use crate::output::row::{Row, Status};
+use crate::output::row::{Identity, Row, Status};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What came of bringing outputs together.
+/// What a merge did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Merged {
     /// Pictures that were copied with their labels.
     pub copied: usize,
-    /// Rows of failures that came along.
+    /// Rows of failures that were added.
     pub failed: usize,
-    /// Rows that were there already.
+    /// Rows that `into` had already.
     pub known: usize,
 }
 
-/// Copies the pictures, labels and rows of `parts` into the output folder `into`, which is made if need be. What is done
-/// there stays, and so does all that the parts have.
+/// Copies the pictures, labels and rows of `parts` into the output folder `into`, which is created if it is missing. What
+/// is done in `into` stays as it is. The parts are not changed.
 ///
 /// # Errors
-/// [`Error::BadFile`] for a part that is no output or has lost a file that its rows name, [`Error::Run`] if a run holds
-/// one of the folders, [`Error::Io`] otherwise.
+/// [`Error::BadFile`] for a part that is not an output, [`Error::Usage`] for a part that is `into` itself, [`Error::Run`]
+/// if a run holds one of the folders, [`Error::Io`] if a file that the rows name is missing or the system refuses.
 pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
     parts.iter().try_for_each(|part| marker::expect_output_folder(part))?;
     let mut target = Manifest::open(into, None)?;
     let mut merged = Merged::default();
     for part in parts {
-        if real(part) == real(into) {
+        if resolve_links(part) == resolve_links(into) {
             return Err(Error::Usage(format!("{} cannot be merged into itself", part.display())));
         }
-        // Held while its files are copied. Of each output the last row counts; its files are that one's.
+        // The part is locked while its files are copied, so that they belong to the rows that are read.
         let _source = Manifest::open(part, None)?;
         for mut row in manifest::last_rows(part)? {
-            match (row.status, target.status(&row.output)) {
+            match (row.status, target.status(&row.identity.output)) {
                 (_, Some(Status::Done)) | (Status::Failed, Some(Status::Failed)) => merged.known += 1,
                 (Status::Failed, None) => {
                     merged.failed += 1;
@@ -46,7 +46,8 @@ pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
                 }
                 (Status::Done, _) => {
                     copy(part, into, &row)?;
-                    row.made_files = Some(Fingerprint::of(&folder::files(into, &row.output, row.label.as_deref())));
+                    let Identity { output, label, .. } = &row.identity;
+                    row.outcome.made_files = Some(Fingerprint::of(&folder::files(into, output, label.as_deref())));
                     merged.copied += 1;
                     target.append(&row)?;
                 }
@@ -57,9 +58,10 @@ pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
 }
 
 fn copy(from: &Path, to: &Path, row: &Row) -> Result<()> {
-    folder::clear(to, &row.output)?;
-    // The label first, as in every run: a picture without one would be taken for background.
-    for file in row.label.iter().chain([&row.output]) {
+    let Identity { output, label, .. } = &row.identity;
+    folder::clear(to, output)?;
+    // The label first, as in every run: a picture without its label would count as background.
+    for file in label.iter().chain([output]) {
         let bytes = fs::read(from.join(file)).map_err(Error::io(&from.join(file), "read it"))?;
         atomic::write_file(&to.join(file), &bytes)?;
     }

@@ -1,4 +1,4 @@
-//! What is known of a job from earlier runs.
+//! Decides from the rows of earlier runs whether a job is done, failed or to be done again.
 
 use crate::files::fingerprint::Fingerprint;
 use crate::output::row::{Backbone, Status};
@@ -8,12 +8,12 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
-/// What must be equal for a row to speak of the same work.
+/// What makes the picture of a job what it is. A row of an earlier run counts only if all of this is still the same.
 #[derive(Clone, Debug)]
 pub struct Work<'a> {
-    /// Absolute path of the frame: another dataset may have one of the same name.
+    /// Absolute path of the frame, since another dataset may have a frame of the same name.
     pub source: Cow<'a, str>,
-    /// The frame, its label and its maps, whose content must be the same.
+    /// The frame, its label and its maps. Their content must be the same.
     pub source_files: Vec<PathBuf>,
     /// Relative to the manifest, with `/`.
     pub output: &'a str,
@@ -25,18 +25,18 @@ pub struct Work<'a> {
     pub engine: &'a str,
 }
 
-/// What the manifest knows of a work.
+/// What the manifest says about a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     New,
     Done,
     /// It failed, and nothing has changed since.
     Failed,
-    /// It was done or failed once, and is to be done again.
+    /// It was done or failed before, and must be done again.
     Stale(Change),
 }
 
-/// Why a work is to be done again. Displays as what has changed.
+/// Why a job must be done again. Displays as what has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     Engine,
@@ -62,7 +62,8 @@ impl fmt::Display for Change {
     }
 }
 
-/// What is kept of a row while a run lasts: rows may be hundreds of thousands.
+/// The part of a row that is kept in memory during a run. There may be hundreds of thousands of rows, so texts are kept
+/// as hashes.
 pub struct Record {
     pub(crate) status: Status,
     pub(crate) source: Box<str>,
@@ -76,9 +77,9 @@ pub struct Record {
     pub(crate) engine: u64,
 }
 
-/// A row as far as [`Record`] needs it.
+/// The keys of a row that a [`Record`] needs.
 #[derive(Deserialize)]
-pub struct Brief<'a> {
+pub struct RowHead<'a> {
     status: Status,
     #[serde(borrow)]
     source: Cow<'a, str>,
@@ -100,25 +101,25 @@ pub struct Brief<'a> {
     engine: Cow<'a, str>,
 }
 
-impl From<Brief<'_>> for Record {
-    fn from(row: Brief) -> Self {
+impl From<RowHead<'_>> for Record {
+    fn from(row: RowHead) -> Self {
         Self {
             status: row.status,
             source: row.source.into(),
             source_files: row.source_files,
             made_files: row.made_files,
             seed: row.seed,
-            label: row.label.map(|label| mark(&label)),
-            style: mark(&row.style_digest),
-            config: mark(&row.config_digest),
-            backbone: mark(&row.backbone.digest),
-            engine: mark(&row.engine),
+            label: row.label.map(|label| hash64(&label)),
+            style: hash64(&row.style_digest),
+            config: hash64(&row.config_digest),
+            backbone: hash64(&row.backbone.digest),
+            engine: hash64(&row.engine),
         }
     }
 }
 
-/// Stands for a text among those of one folder.
-pub fn mark(text: &str) -> u64 {
+/// A hash that is stable within one run. It stands for a text among the rows of one output folder.
+pub fn hash64(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()

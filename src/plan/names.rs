@@ -1,27 +1,34 @@
-//! Names of outputs that do not collide.
+//! Names of outputs that do not collide and are not too long.
 
 use crate::dataset::Frame;
 use crate::error::{Error, Result};
 use crate::files::digest::short_digest;
 use std::collections::HashMap;
-use std::path::Path;
 
-pub(crate) struct Parts<'a> {
+/// A relative path in parts.
+pub struct NameParts<'a> {
     /// With its closing `/`, or empty.
     folder: &'a str,
     stem: &'a str,
-    pub(crate) extension: &'a str,
+    /// Without its dot.
+    pub extension: &'a str,
 }
 
-pub(crate) fn parts(relative: &str) -> Parts<'_> {
-    let (folder, name) = relative.split_at(relative.rfind('/').map_or(0, |slash| slash + 1));
-    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
-    Parts { folder, stem, extension }
+impl<'a> NameParts<'a> {
+    /// The parts of a path with `/`.
+    pub fn of(relative: &'a str) -> Self {
+        let (folder, name) = relative.split_at(relative.rfind('/').map_or(0, |slash| slash + 1));
+        let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+        Self { folder, stem, extension }
+    }
 }
 
-/// For every frame the start of its output's path, with as much added as makes them all distinct.
+/// The start of the output's path for every frame. They differ also where letter case does not count.
 ///
-/// File names get at most `room` bytes; longer ones keep their beginning and get a digest for the rest.
+/// File names have at most `room` bytes. A longer one is cut and ends with a digest.
+///
+/// # Errors
+/// [`Error::Run`] if two frames cannot be told apart.
 pub fn distinct_names(frames: &[Frame], room: usize) -> Result<Vec<String>> {
     let name_at = |level, relative: &str| fitted(name_at(level, relative), relative, room);
     let mut names: Vec<String> = frames.iter().map(|frame| name_at(0, &frame.relative)).collect();
@@ -44,8 +51,9 @@ pub fn distinct_names(frames: &[Frame], room: usize) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// The name with as much added as the level says: nothing, the extension, or a digest too.
 fn name_at(level: usize, relative: &str) -> String {
-    let Parts { folder, stem, extension } = parts(relative);
+    let NameParts { folder, stem, extension } = NameParts::of(relative);
     match level {
         0 => format!("{folder}{stem}"),
         1 => format!("{folder}{stem}_{extension}"),
@@ -53,7 +61,7 @@ fn name_at(level: usize, relative: &str) -> String {
     }
 }
 
-/// `name`, of which the part behind the last `/` has at most `room` bytes.
+/// `name`, cut so that its part after the last `/` has at most `room` bytes.
 fn fitted(name: String, relative: &str, room: usize) -> String {
     let start = name.rfind('/').map_or(0, |slash| slash + 1);
     if name.len() - start <= room {
@@ -63,6 +71,52 @@ fn fitted(name: String, relative: &str, room: usize) -> String {
     format!("{}_{}", &name[..end], &short_digest(relative.as_bytes())[..8])
 }
 
-pub fn with_slashes(path: &Path) -> String {
-    path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+#[cfg(test)]
+mod tests {
+    use crate::config::values::Config;
+    use crate::plan::testing::{config, frames, styles};
+    use crate::plan::{Job, Plan};
+    use std::collections::HashSet;
+
+    #[test]
+    fn frames_that_would_write_the_same_output_are_told_apart() {
+        let frames = frames(&["x/a.jpg", "x/a.png", "x/b.jpg", "x/C.jpg", "x/c.jpg"]);
+        let (config, styles) = (config(), styles(&[1.0]));
+        let plan = Plan::new(&config, &frames, &styles).unwrap();
+        let names: Vec<_> = plan.jobs.iter().map(|job| job.output.as_str()).collect();
+        assert_eq!(&names[..3], ["x/a_jpg__fog-1.jpg", "x/a_png__fog-1.png", "x/b__fog-1.jpg"]);
+        assert!(names[3].starts_with("x/C_jpg_") && names[4].starts_with("x/c_jpg_"), "{names:?}");
+        for pick in
+            [|job: &Job| job.output.to_lowercase(), |job: &Job| job.label_output.clone().unwrap().to_lowercase()]
+        {
+            assert_eq!(plan.jobs.iter().map(pick).collect::<HashSet<_>>().len(), 5);
+        }
+        let limited = Plan::new(&config, &frames, &styles).unwrap().limit(1);
+        assert_eq!(limited.jobs, plan.jobs[..1], "a limit changes no name");
+    }
+
+    #[test]
+    fn frames_that_cannot_be_told_apart_are_refused_with_both_names() {
+        let mut twice = frames(&["a.jpg", "a.jpg"]);
+        twice[1].path = "/elsewhere/a.jpg".into();
+        let (config, styles) = (config(), styles(&[1.0]));
+        let error = Plan::new(&config, &twice, &styles).unwrap_err().to_string();
+        assert!(error.contains("/ds/a.jpg") && error.contains("/elsewhere/a.jpg"), "{error}");
+    }
+
+    #[test]
+    fn names_too_long_for_a_file_system_are_cut_and_stay_distinct() {
+        let long = "ü".repeat(125);
+        let frames = frames(&[format!("x/{long}.jpg"), format!("x/{long}.png"), format!("x/{}.jpg", "a".repeat(200))]);
+        let (config, styles) = (Config { variants: 10, ..config() }, styles(&[1.0]));
+        let plan = Plan::new(&config, &frames, &styles).unwrap();
+        let names: HashSet<&str> = plan.jobs.iter().map(|job| &*job.output).collect();
+        assert_eq!(names.len(), 30);
+        for job in &plan.jobs {
+            let files = [&job.output, job.label_output.as_ref().unwrap()];
+            assert!(files.iter().all(|file| file.strip_prefix("x/").unwrap().len() <= 255), "{files:?}");
+            assert!(job.output.contains("__fog-"), "{files:?}");
+        }
+        assert_eq!(plan.jobs[20].output, format!("x/{}__fog-1.jpg", "a".repeat(200)), "what fits stays");
+    }
 }

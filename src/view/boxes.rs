@@ -1,4 +1,4 @@
-//! Labelled objects and what is left of each, as people look at them.
+//! Labelled objects, with what is left of each in the stylized picture.
 
 use crate::dataset::labels::{Labelled, Labels, Schema};
 use crate::nst::render::guard::EDGES_FLOOR;
@@ -6,12 +6,13 @@ use crate::output::row::{BoxRow, Row};
 use serde::Serialize;
 use std::path::Path;
 
-/// `edges` that each level but the last stays below, the worst first. The last begins where the guard holds boxes.
-pub const LEVELS: [f64; 3] = [0.5, 0.8, EDGES_FLOOR];
+/// Upper limits of `edges` for all levels but the last, the worst level first. The last level begins where the guard keeps
+/// boxes.
+pub const EDGE_LIMITS: [f64; 3] = [0.5, 0.8, EDGES_FLOOR];
 
-/// `contrast` below which a box is of the worst level whatever its edges. These compare shapes whatever their strength,
-/// so that an object that all but fades away shows in its contrast alone.
-pub const FAINT: f64 = 0.15;
+/// A box with less `contrast` is of the worst level, whatever its edges. Edges compare shapes, not strengths, so only the
+/// contrast tells that an object has almost disappeared.
+pub const FAINT_CONTRAST: f64 = 0.15;
 
 /// A labelled object, its sides as shares of the picture.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,32 +21,33 @@ pub struct LabelledBox {
     pub top: f64,
     pub right: f64,
     pub bottom: f64,
-    /// By name where the dataset names it.
+    /// Its name if the dataset has one, else what the label says.
     pub class: String,
-    /// As in [`crate::manifest::BoxRow`]; `None` where they were not measured.
+    /// As in [`BoxRow`]; `None` if not measured.
     pub edges: Option<f64>,
     pub contrast: Option<f64>,
     pub eased: Option<String>,
 }
 
 impl LabelledBox {
-    /// How well it is kept, from 0, the worst, to `LEVELS.len()`; `None` where that was not measured.
+    /// How well the object is kept, from 0, the worst, to the length of [`EDGE_LIMITS`]; `None` if not measured.
     pub fn level(&self) -> Option<usize> {
         let edges = self.edges?;
-        let faint = self.contrast.is_some_and(|contrast| contrast < FAINT);
-        Some(if faint { 0 } else { LEVELS.iter().take_while(|&&below| edges >= below).count() })
+        let faint = self.contrast.is_some_and(|contrast| contrast < FAINT_CONTRAST);
+        Some(if faint { 0 } else { EDGE_LIMITS.iter().take_while(|&&below| edges >= below).count() })
     }
 }
 
-/// The boxes of a row of the output `folder`; none where its label cannot be read.
+/// The boxes of a row of the output `folder`; none if its label cannot be read.
 pub fn of(row: &Row, folder: &Path, schema: &Schema) -> Vec<LabelledBox> {
-    row.label.as_ref().map_or_else(Vec::new, |label| read(&folder.join(label), row.boxes.as_deref(), schema))
+    let Some(label) = &row.identity.label else { return Vec::new() };
+    read(&folder.join(label), row.outcome.boxes.as_deref(), schema)
 }
 
-/// The boxes of a label with the figures that the guard noted, if these are of the same boxes.
+/// The boxes of a label file with the guard's figures, if there is one for each.
 fn read(label: &Path, figures: Option<&[BoxRow]>, schema: &Schema) -> Vec<LabelledBox> {
     let boxes = Labels::read(label, schema.keypoints).map(|labels| labels.boxes).unwrap_or_default();
-    // Objects outside the stylized part have none.
+    // The guard has no figures of objects outside the stylized part; then it is unknown which ones belong together.
     let mut figures = figures.filter(|figures| figures.len() == boxes.len()).into_iter().flatten();
     let measured = |Labelled { class, area }: Labelled| {
         let figures = figures.next();
@@ -69,7 +71,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn figures_go_with_boxes_only_if_there_is_one_for_each() {
+    fn boxes_have_figures_only_if_there_is_one_for_each() {
         let folder = tempfile::tempdir().unwrap();
         let label = folder.path().join("a.txt");
         fs::write(&label, "0 .5 .5 .2 .2\n1 .2 .2 .1 .1\n").unwrap();
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_box_that_fades_away_is_of_the_worst_level_whatever_its_edges() {
+    fn a_box_that_almost_disappears_is_of_the_worst_level_whatever_its_edges() {
         let level = |edges, contrast| {
             let none = LabelledBox {
                 left: 0.0,

@@ -1,25 +1,28 @@
-//! Finished work as one page to look at: frame and result under a slider, boxes, figures, failures.
+//! The page of a preview or a report: frame and result under a slider, boxes, figures, failures.
 //!
-//! The page itself is `page.html`, which knows nothing but the data that is put into it here.
+//! The page itself is `page.html`. It knows only the data that is put into it here.
 
 use crate::dataset::labels::Schema;
 use crate::error::{Error, Result};
 use crate::files::atomic;
 use crate::output::data_yaml;
-use crate::output::row::{GuardRow, Row, Status, StyleRow};
-use crate::view::boxes::{self, LabelledBox};
-use crate::view::thumbnail::{inside, kept_thumbnail, thumbnail};
+use crate::output::row::{Identity, Row, Status};
+use crate::view::boxes::{self, EDGE_LIMITS, FAINT_CONTRAST, LabelledBox};
+use crate::view::thumbnail;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use std::path::Path;
 
 const TEMPLATE: &str = include_str!("page.html");
 
-const PLACE: &str = "{{DATA}}";
+/// What the data takes the place of in the template.
+const PLACEHOLDER: &str = "{{DATA}}";
 
-/// Pixels of a picture on the page at most, and of a style.
+/// The largest size of a picture on the page, in pixels.
 const PICTURE: (u32, u32) = (720, 720);
 
+/// The same for a style.
 const STYLE: (u32, u32) = (160, 120);
 
 /// What a page is about.
@@ -30,13 +33,13 @@ pub enum Kind {
     Report,
 }
 
-/// Where a page has its pictures.
+/// Where the pictures of a page are.
 #[derive(Clone, Copy, Debug)]
 pub enum Pictures {
-    /// In itself, so that it can be sent as one file.
-    Inside,
-    /// In files beside it that are made once and loaded when they are seen.
-    Beside,
+    /// In the page, so that it can be sent as one file.
+    Embedded,
+    /// In files beside it, which are made once and loaded when they come into view.
+    Files,
 }
 
 /// Everything that a page shows.
@@ -44,52 +47,66 @@ pub enum Pictures {
 pub struct Page {
     pub kind: Kind,
     pub title: String,
-    /// Names and values for its head.
+    /// Names and values at the top of the page.
     pub facts: Vec<(String, String)>,
     pub rows: Vec<Card>,
 }
 
-/// One job on the page.
-#[derive(Debug, Serialize)]
+/// One job on the page: its row with what the page needs besides.
+#[derive(Debug)]
 pub struct Card {
-    source: String,
+    row: Row,
     /// The output's folder, as it was named.
     folder: String,
-    /// The new picture's place in it.
-    output: String,
-    label: Option<String>,
-    style: String,
-    styles: Vec<StyleRow>,
-    condition: String,
-    variant: u32,
-    status: Status,
-    error: Option<String>,
-    width: Option<u32>,
-    height: Option<u32>,
-    seconds: f64,
-    content_loss: Option<f64>,
-    style_loss: Option<f64>,
-    first_style_loss: Option<f64>,
-    losses: Vec<f64>,
-    strength: Option<f64>,
     boxes: Vec<LabelledBox>,
-    box_edges_min: Option<f64>,
-    guard: Option<GuardRow>,
-    malformed_labels: Option<u32>,
-    reduced_size: Option<u32>,
-    restarted: bool,
     /// Addresses of the pictures; `None` where one is missing.
     content: Option<String>,
     result: Option<String>,
     style_picture: Option<String>,
 }
 
-/// What a page is filled with: itself, and what its colours mean.
+impl Serialize for Card {
+    /// What the page shows, without the row's other fields: they would make it a third larger.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Row { status, identity, width, height, outcome, .. } = &self.row;
+        let mut card = serializer.serialize_map(None)?;
+        card.serialize_entry("source", &identity.source)?;
+        card.serialize_entry("folder", &self.folder)?;
+        card.serialize_entry("output", &identity.output)?;
+        card.serialize_entry("label", &identity.label)?;
+        card.serialize_entry("style", &identity.style)?;
+        card.serialize_entry("styles", &identity.styles)?;
+        card.serialize_entry("condition", &identity.condition)?;
+        card.serialize_entry("variant", &identity.variant)?;
+        card.serialize_entry("status", status)?;
+        card.serialize_entry("error", &outcome.error)?;
+        card.serialize_entry("width", width)?;
+        card.serialize_entry("height", height)?;
+        card.serialize_entry("seconds", &outcome.seconds)?;
+        card.serialize_entry("content_loss", &outcome.content_loss)?;
+        card.serialize_entry("style_loss", &outcome.style_loss)?;
+        card.serialize_entry("first_style_loss", &outcome.first_style_loss)?;
+        card.serialize_entry("losses", &outcome.losses)?;
+        card.serialize_entry("strength", &outcome.strength)?;
+        card.serialize_entry("boxes", &self.boxes)?;
+        card.serialize_entry("box_edges_min", &outcome.box_edges_min)?;
+        card.serialize_entry("guard", &outcome.guard)?;
+        card.serialize_entry("malformed_labels", &outcome.malformed_labels)?;
+        card.serialize_entry("reduced_size", &outcome.reduced_size)?;
+        card.serialize_entry("restarted", &outcome.restarted)?;
+        card.serialize_entry("content", &self.content)?;
+        card.serialize_entry("result", &self.result)?;
+        card.serialize_entry("style_picture", &self.style_picture)?;
+        card.end()
+    }
+}
+
+/// The data of a page, with what its colours mean.
 #[derive(Serialize)]
 struct Data<'a> {
     #[serde(flatten)]
     page: &'a Page,
-    levels: [f64; boxes::LEVELS.len()],
+    levels: [f64; EDGE_LIMITS.len()],
     faint: f64,
 }
 
@@ -99,70 +116,53 @@ impl Page {
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, path: &Path) -> Result<()> {
-        let data = Data { page: self, levels: boxes::LEVELS, faint: boxes::FAINT };
+        let data = Data { page: self, levels: EDGE_LIMITS, faint: FAINT_CONTRAST };
         let data = serde_json::to_string(&data).map_err(|error| Error::bad_file(path, error.to_string()))?;
-        // A name may hold an end tag or the start of a comment, both of which would take the page's own end tag along.
-        let page = TEMPLATE.replacen(PLACE, &data.replace('<', "\\u003c"), 1);
+        // A name may hold an end tag, which would end the data, or the start of a comment, which would hide its end.
+        let page = TEMPLATE.replacen(PLACEHOLDER, &data.replace('<', "\\u003c"), 1);
         atomic::write_file(path, page.as_bytes())
     }
 }
 
-/// The cards of `rows`, which are those of the output `folder`, for a page that lies in the folder `beside`. Pictures are
-/// read on all threads; one that cannot be is missing on its card.
+/// The cards of `rows`, which are those of the output `folder`, for a page that lies in the folder `page_folder`. Pictures
+/// are read on all threads; one that cannot be read is missing on its card.
 ///
 /// # Errors
 /// [`Error::Io`] where a thumbnail cannot be written.
-pub fn cards(rows: Vec<Row>, folder: &Path, beside: &Path, pictures: Pictures) -> Result<Vec<Card>> {
+pub fn cards(rows: Vec<Row>, folder: &Path, page_folder: &Path, pictures: Pictures) -> Result<Vec<Card>> {
     let schema = Schema::read(&folder.join(data_yaml::DATA_YAML));
-    rows.into_par_iter().map(|row| card(row, folder, &schema, beside, pictures)).collect()
+    rows.into_par_iter().map(|row| card(row, folder, &schema, page_folder, pictures)).collect()
 }
 
-fn card(row: Row, folder: &Path, schema: &Schema, beside: &Path, pictures: Pictures) -> Result<Card> {
-    let picture = |path: &Path, cell| match pictures {
-        Pictures::Inside => Ok(thumbnail(path, cell).map(|bytes| inside(&bytes))),
-        Pictures::Beside => kept_thumbnail(path, cell, beside),
+fn card(row: Row, folder: &Path, schema: &Schema, page_folder: &Path, pictures: Pictures) -> Result<Card> {
+    let address = |path: &Path, cell| match pictures {
+        Pictures::Embedded => Ok(thumbnail::jpeg(path, cell).map(|jpeg| thumbnail::data_url(&jpeg))),
+        Pictures::Files => thumbnail::file(path, cell, page_folder),
     };
-    let done = row.status == Status::Done;
-    let result = if done { picture(&folder.join(&row.output), PICTURE)? } else { None };
+    let Identity { source, style, output, .. } = &row.identity;
+    let result = match row.status {
+        Status::Done => address(&folder.join(output), PICTURE)?,
+        Status::Failed => None,
+    };
     Ok(Card {
-        content: picture(row.source.as_ref(), PICTURE)?,
-        result,
-        style_picture: picture(row.style.as_ref(), STYLE)?,
         boxes: boxes::of(&row, folder, schema),
         folder: folder.display().to_string(),
-        source: row.source,
-        output: row.output,
-        label: row.label,
-        style: row.style,
-        styles: row.styles,
-        condition: row.condition,
-        variant: row.variant,
-        status: row.status,
-        error: row.error,
-        width: row.width,
-        height: row.height,
-        seconds: row.seconds,
-        content_loss: row.content_loss,
-        style_loss: row.style_loss,
-        first_style_loss: row.first_style_loss,
-        losses: row.losses,
-        strength: row.strength,
-        box_edges_min: row.box_edges_min,
-        guard: row.guard,
-        malformed_labels: row.malformed_labels,
-        reduced_size: row.reduced_size,
-        restarted: row.restarted,
+        content: address(source.as_ref(), PICTURE)?,
+        style_picture: address(style.as_ref(), STYLE)?,
+        result,
+        row,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::row::Maker;
     use std::fs;
 
     #[test]
     fn the_template_has_one_place_for_the_data() {
-        assert_eq!(TEMPLATE.matches(PLACE).count(), 1);
+        assert_eq!(TEMPLATE.matches(PLACEHOLDER).count(), 1);
     }
 
     #[test]
@@ -179,21 +179,27 @@ mod tests {
     }
 
     #[test]
-    fn a_thumbnail_is_made_once_for_each_picture_and_again_when_that_changes() {
+    fn a_card_says_what_its_row_says_and_where_its_pictures_are() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.png");
-        image::RgbImage::new(1000, 500).save(&path).unwrap();
-        let kept = |path: &Path| kept_thumbnail(path, PICTURE, folder.path()).unwrap();
-        let address = kept(&path).unwrap();
-        let place = folder.path().join(&address);
-        assert_eq!(image::image_dimensions(&place).unwrap(), (720, 360));
-        fs::write(&place, "kept").unwrap();
-        assert_eq!(kept(&path), Some(address.clone()));
-        assert_eq!(fs::read(&place).unwrap(), b"kept");
-        image::RgbImage::new(10, 50).save(&path).unwrap();
-        assert_ne!(kept(&path).unwrap(), address);
-        fs::write(&path, "no picture").unwrap();
-        assert_eq!(kept(&path), None);
-        assert_eq!(kept(&folder.path().join("gone.png")), None);
+        image::RgbImage::new(8, 6).save(folder.path().join("a.png")).unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let identity =
+            Identity { source: path("gone.png"), style: path("a.png"), output: "a.png".into(), ..Identity::default() };
+        let mut row = Row::new(identity, Maker::default());
+        row.outcome.error = Some("no picture".into());
+        let card = |row| {
+            let cards = cards(vec![row], folder.path(), folder.path(), Pictures::Embedded).unwrap();
+            serde_json::to_value(&cards[0]).unwrap()
+        };
+        let failed = card(row.clone());
+        assert_eq!([&failed["status"], &failed["error"]], ["failed", "no picture"]);
+        assert!(failed["content"].is_null() && failed["result"].is_null() && failed["style_picture"].is_string());
+        // The page may rely on these lists.
+        assert_eq!(
+            [&failed["losses"], &failed["styles"], &failed["boxes"]].map(|list| list.as_array().unwrap().len()),
+            [0; 3]
+        );
+        let done = card(Row { status: Status::Done, ..row });
+        assert!(done["result"].as_str().unwrap().starts_with("data:image/jpeg;base64,"));
     }
 }

@@ -1,13 +1,13 @@
-//! A picture to look at after a run: content, style and result of a few frames, side by side, with boxes and figures.
+//! The sheet: one picture that shows content, style and result of a few frames side by side, with boxes and figures.
 
 use crate::dataset::labels::Schema;
 use crate::error::Result;
 use crate::imageio::decode;
-use crate::output::row::{Row, Status};
+use crate::output::row::{Identity, Row, Status};
 use crate::output::{data_yaml, folder};
 use crate::units::duration;
-use crate::view::boxes::{self, LEVELS, LabelledBox};
-use crate::view::thumbnail::fitted;
+use crate::view::boxes::{self, EDGE_LIMITS, FAINT_CONTRAST, LabelledBox};
+use crate::view::thumbnail::scaled_down;
 use embedded_graphics::draw_target::{DrawTarget, DrawTargetExt as _};
 use embedded_graphics::geometry::{OriginDimensions, Point, Size};
 use embedded_graphics::mono_font::iso_8859_1::{FONT_9X18, FONT_9X18_BOLD};
@@ -18,39 +18,42 @@ use embedded_graphics::primitives::{
 };
 use embedded_graphics::text::{Baseline, Text};
 use embedded_graphics::{Drawable as _, Pixel};
-use image::imageops::{self};
+use image::imageops;
 use image::{Rgb, RgbImage};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
-/// Where the sheet lies in the output folder.
+/// The sheet's name in the output folder.
 pub const FILE_NAME: &str = "sheet.png";
 
-/// Pixels of one picture on the sheet at most, and between two.
+/// The largest size of one picture on the sheet, in pixels.
 const CELL: (u32, u32) = (480, 360);
 
+/// Pixels between two pictures.
 const GAP: u32 = 8;
 
 const WIDTH: u32 = 3 * CELL.0 + 4 * GAP;
 
-/// Pixels of a letter, with what is between two.
+/// Pixels of a letter, with the space between two.
 const LETTER: (u32, u32) = (9, 18);
 
-/// Letters across a cell and across the sheet.
+/// Letters on a line of a cell.
 const CELL_LETTERS: usize = (CELL.0 / LETTER.0) as usize;
 
+/// Letters on a line of the sheet.
 const LETTERS: usize = ((WIDTH - 2 * GAP) / LETTER.0) as usize;
 
-/// As on the page: the levels of [`LabelledBox::level`], and a box that was not measured.
-const COLOURS: [Rgb888; LEVELS.len() + 1] = [
+/// The colours of the levels of [`LabelledBox::level`], as on the page.
+const COLOURS: [Rgb888; EDGE_LIMITS.len() + 1] = [
     Rgb888::new(0xff, 0x3b, 0x6b),
     Rgb888::new(0xff, 0x9a, 0x1f),
     Rgb888::new(0xff, 0xe6, 0x6b),
     Rgb888::new(0x4f, 0xb3, 0xff),
 ];
 
+/// The colour of a box that was not measured.
 const UNMEASURED: Rgb888 = Rgb888::new(0xd9, 0xdd, 0xe2);
 
 /// Up to `most` of the items, spread over all of them.
@@ -59,8 +62,8 @@ pub fn evenly_spaced<T: Clone>(items: &[T], most: usize) -> Vec<T> {
     (0..count).map(|n| items[n * items.len() / count].clone()).collect()
 }
 
-/// Writes the sheet of `rows`, which are those of the output `folder`, under a title and names with values. What cannot
-/// be read is said in its place.
+/// Writes the sheet of `rows`, which are those of the output `folder`, with a title and facts (names and values). In the
+/// place of a picture that cannot be read stands the reason. Returns the path of the sheet.
 ///
 /// # Errors
 /// When the sheet cannot be written.
@@ -96,17 +99,18 @@ fn heading(title: &str, facts: &[(String, String)]) -> Canvas {
     canvas
 }
 
-/// One row: content, style and result under what is known of each.
+/// One row: content, style and result, each under its caption.
 fn strip(row: &Row, folder: &Path, schema: &Schema) -> Canvas {
     let boxes = boxes::of(row, folder, schema);
     let captions = [content_caption(row, &boxes), style_caption(row), result_caption(row, &boxes)];
-    let read = |path: &Path| decode::decode(path).map(|decoded| fitted(&decoded.image, CELL));
-    let result = match &row.error {
+    let read = |path: &Path| decode::decode(path).map(|decoded| scaled_down(&decoded.image, CELL));
+    let Identity { source, style, output, .. } = &row.identity;
+    let result = match &row.outcome.error {
         Some(error) => Err(error.clone()),
-        None => read(&folder.join(&row.output)).map_err(|error| error.to_string()),
+        None => read(&folder.join(output)).map_err(|error| error.to_string()),
     };
-    let style = read(row.style.as_ref()).map_err(|error| error.to_string());
-    let pictures = [read(row.source.as_ref()).map_err(|error| error.to_string()), style, result];
+    let style = read(style.as_ref()).map_err(|error| error.to_string());
+    let pictures = [read(source.as_ref()).map_err(|error| error.to_string()), style, result];
     let height = pictures.iter().flatten().map(RgbImage::height).max().unwrap_or(CELL.1);
     let mut canvas = Canvas::new(2 * LETTER.1 + height + 3 * GAP);
     for (n, (picture, caption)) in pictures.iter().zip(captions).enumerate() {
@@ -114,47 +118,50 @@ fn strip(row: &Row, folder: &Path, schema: &Schema) -> Canvas {
         for (line, y) in caption.iter().zip([0, LETTER.1]) {
             canvas.text(x, GAP + y, &shortened(line, CELL_LETTERS), &FONT_9X18);
         }
-        // A style has none.
+        // A style has no boxes.
         let boxes = if n == 1 { &[][..] } else { &boxes };
         canvas.picture(x, 2 * (GAP + LETTER.1), picture.as_ref(), boxes);
     }
     canvas
 }
 
-/// The frame's name; its size and how many objects of each class it holds, the most frequent first.
+/// The frame's name, its size and its objects by class, the most frequent class first.
 fn content_caption(row: &Row, boxes: &[LabelledBox]) -> [String; 2] {
     let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
     boxes.iter().for_each(|one| *classes.entry(&one.class).or_default() += 1);
     let mut classes: Vec<(&str, usize)> = classes.into_iter().collect();
     classes.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
     let size = row.width.zip(row.height).map(|(width, height)| format!("{width}x{height}"));
-    let held = classes.iter().map(|(class, count)| format!("{count} {class}"));
-    [file_name(&row.source), size.into_iter().chain(held).collect::<Vec<_>>().join(", ")]
+    let counts = classes.iter().map(|(class, count)| format!("{count} {class}"));
+    [file_name(&row.identity.source), size.into_iter().chain(counts).collect::<Vec<_>>().join(", ")]
 }
 
 fn style_caption(row: &Row) -> [String; 2] {
-    let parts = row.styles.iter().map(|part| format!("{} {:.0} %", file_name(&part.path), part.weight * 100.0));
-    let names = if row.styles.is_empty() { file_name(&row.style) } else { parts.collect::<Vec<_>>().join(", ") };
-    let strength = row.strength.map_or_else(String::new, |strength| format!("strength {strength:.2}, "));
-    [names, format!("{} {}, {strength}{}", row.condition, row.variant, duration(row.seconds))]
+    let Row { identity, outcome, .. } = row;
+    let parts = identity.styles.iter().map(|part| format!("{} {:.0} %", file_name(&part.path), part.weight * 100.0));
+    let names =
+        if identity.styles.is_empty() { file_name(&identity.style) } else { parts.collect::<Vec<_>>().join(", ") };
+    let strength = outcome.strength.map_or_else(String::new, |strength| format!("strength {strength:.2}, "));
+    [names, format!("{} {}, {strength}{}", identity.condition, identity.variant, duration(outcome.seconds))]
 }
 
 fn result_caption(row: &Row, boxes: &[LabelledBox]) -> [String; 2] {
     if row.status == Status::Failed {
         return ["FAILED".into(), String::new()];
     }
+    let outcome = &row.outcome;
     let least = |values: &mut dyn Iterator<Item = f64>| values.min_by(f64::total_cmp);
-    let edges = row.box_edges_min.or_else(|| least(&mut boxes.iter().filter_map(|one| one.edges)));
+    let edges = outcome.box_edges_min.or_else(|| least(&mut boxes.iter().filter_map(|one| one.edges)));
     let kept = match (edges, least(&mut boxes.iter().filter_map(|one| one.contrast))) {
         (Some(edges), Some(contrast)) => format!("boxes: edges min {edges:.2}, contrast min {contrast:.2}"),
         (Some(edges), None) => format!("boxes: edges min {edges:.2}"),
         _ if boxes.is_empty() => "no boxes".into(),
         _ => "boxes not measured".into(),
     };
-    // The last of all evaluations may be a step that was taken back; these are the start's and the result's.
-    let fell = |first: Option<f64>, last: Option<f64>| Some(format!("{:.3} -> {:.3}", first?, last?));
-    let style = fell(row.first_style_loss, row.style_loss).map(|losses| format!("style loss {losses}"));
-    let content = fell(row.first_content_loss, row.content_loss).map(|losses| format!("content {losses}"));
+    // Losses of the start and the result. The last of all evaluations may be a step that was taken back.
+    let change = |first: Option<f64>, last: Option<f64>| Some(format!("{:.3} -> {:.3}", first?, last?));
+    let style = change(outcome.first_style_loss, outcome.style_loss).map(|losses| format!("style loss {losses}"));
+    let content = change(outcome.first_content_loss, outcome.content_loss).map(|losses| format!("content {losses}"));
     [kept, style.into_iter().chain(content).collect::<Vec<_>>().join(", ")]
 }
 
@@ -162,7 +169,7 @@ fn file_name(path: &str) -> String {
     Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The text on one line of up to `most` letters, of a longer one the start and the end.
+/// The text on one line of up to `most` letters. Of a longer text the start and the end are left.
 fn shortened(text: &str, most: usize) -> String {
     const CUT: &str = "...";
     let letters: Vec<char> = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
@@ -174,7 +181,7 @@ fn shortened(text: &str, most: usize) -> String {
     start.iter().chain(&CUT.chars().collect::<Vec<_>>()).chain(end).collect()
 }
 
-/// A part of the sheet, as wide as all of it, in a form that shapes and letters can be drawn on.
+/// A part of the sheet, as wide as the sheet, to draw shapes and letters on.
 struct Canvas(RgbImage);
 
 impl Canvas {
@@ -205,8 +212,8 @@ impl Canvas {
         }
     }
 
-    /// Draws a box around what it marks, in a light and a dark line, one of which shows on any picture. The worst level
-    /// is wider, so that it does not rest on hue alone.
+    /// Draws a box around the object, in two lines, a light and a dark one, so that it shows on any picture. The worst level
+    /// has a wider line, so that it can be told without seeing colours.
     fn outline(&mut self, corner: (u32, u32), size: (u32, u32), one: &LabelledBox) {
         let pixel = |share: f64, side: u32| (share * f64::from(side)).round() as i32;
         let (left, right) = (pixel(one.left, size.0), pixel(one.right, size.0).max(pixel(one.left, size.0) + 1));
@@ -225,9 +232,9 @@ impl Canvas {
     }
 
     fn legend(&mut self, y: u32) {
-        let [low, middle, high] = LEVELS;
+        let [low, middle, high] = EDGE_LIMITS;
         let texts = [
-            format!("under {low}, or contrast under {}", boxes::FAINT),
+            format!("under {low}, or contrast under {FAINT_CONTRAST}"),
             format!("{low} to {middle}"),
             format!("{middle} to {high}"),
             format!("{high} and more"),
@@ -262,8 +269,8 @@ impl DrawTarget for Canvas {
 
     fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
         for Pixel(Point { x, y }, colour) in pixels {
-            let place = u32::try_from(x).ok().zip(u32::try_from(y).ok());
-            if let Some(pixel) = place.and_then(|(x, y)| self.0.get_pixel_mut_checked(x, y)) {
+            let inside = u32::try_from(x).ok().zip(u32::try_from(y).ok());
+            if let Some(pixel) = inside.and_then(|(x, y)| self.0.get_pixel_mut_checked(x, y)) {
                 *pixel = Rgb([colour.r(), colour.g(), colour.b()]);
             }
         }
@@ -318,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_of_every_place_and_size_can_be_drawn() {
+    fn boxes_at_every_place_and_of_every_size_can_be_drawn() {
         let mut canvas = Canvas::new(40);
         let picture = RgbImage::new(1, 1);
         let sides = [0.0, 1e-9, 0.5, 1.0];
@@ -360,12 +367,5 @@ mod tests {
         assert_eq!(evenly_spaced(&items, 5), [0, 2, 4, 6, 8]);
         assert_eq!(evenly_spaced(&items, 99), items);
         assert!(evenly_spaced::<usize>(&[], 5).is_empty());
-    }
-
-    #[test]
-    fn pictures_of_all_shapes_fit_into_a_cell_and_none_is_enlarged() {
-        let size = |width, height| fitted(&RgbImage::new(width, height), CELL).dimensions();
-        assert_eq!([size(3840, 2160), size(720, 1280), size(160, 120)], [(480, 270), (203, 360), (160, 120)]);
-        assert_eq!([size(1, 9000), size(9000, 1)], [(1, 360), (480, 1)]);
     }
 }

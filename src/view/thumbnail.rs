@@ -8,40 +8,78 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+/// Of the JPEG.
 const QUALITY: u8 = 82;
 
-/// Thumbnails lie here, beside the page. Hidden, so that no loader takes them for frames.
-const THUMBNAILS: &str = ".report";
+/// The folder of the thumbnail files, beside the page. It is hidden, so that no loader takes them for frames.
+const FOLDER: &str = ".report";
 
-/// A picture scaled into `cell`, as JPEG; `None` if it cannot be read.
-pub fn thumbnail(path: &Path, cell: (u32, u32)) -> Option<Vec<u8>> {
-    let small = fitted(&decode::decode(path).ok()?.image, cell);
+/// The picture at `path`, scaled down into `cell` (width, height), as a JPEG; `None` if it cannot be read.
+pub fn jpeg(path: &Path, cell: (u32, u32)) -> Option<Vec<u8>> {
+    let small = scaled_down(&decode::decode(path).ok()?.image, cell);
     encode::encode_image(Path::new("thumbnail.jpg"), &small, None, QUALITY).ok()
 }
 
-pub fn inside(jpeg: &[u8]) -> String {
+/// A JPEG as an address that holds the picture itself.
+pub fn data_url(jpeg: &[u8]) -> String {
     format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(jpeg))
 }
 
-/// The address of a thumbnail below `beside`, which is made unless the picture has not changed since it was.
-pub fn kept_thumbnail(path: &Path, cell: (u32, u32), beside: &Path) -> Result<Option<String>> {
-    let (_, state) = fingerprint::quick(&[path.to_path_buf()]);
-    let which = format!("{}\0{state}\0{}", path.display(), cell.0);
-    let address = format!("{THUMBNAILS}/{}.jpg", short_digest(which.as_bytes()));
-    let place: PathBuf = beside.join(&address);
-    if !place.exists() {
-        let Some(bytes) = thumbnail(path, cell) else { return Ok(None) };
-        atomic::write_file(&place, &bytes)?;
+/// The address of the thumbnail's file, relative to the page's `folder`. It is made if there is none of the picture as it
+/// is now. `None` if the picture cannot be read.
+///
+/// # Errors
+/// [`Error::Io`](crate::error::Error::Io) if the thumbnail cannot be written.
+pub fn file(path: &Path, cell: (u32, u32), folder: &Path) -> Result<Option<String>> {
+    let (_, modified) = fingerprint::quick([path]);
+    let picture = format!("{}\0{modified}\0{}", path.display(), cell.0);
+    let address = format!("{FOLDER}/{}.jpg", short_digest(picture.as_bytes()));
+    let file = folder.join(&address);
+    if !file.exists() {
+        let Some(bytes) = jpeg(path, cell) else { return Ok(None) };
+        atomic::write_file(&file, &bytes)?;
     }
     Ok(Some(address))
 }
 
-/// Scaled down, if need be, into a cell of this width and height.
-pub fn fitted(image: &RgbImage, cell: (u32, u32)) -> RgbImage {
+/// The image, scaled down if it does not fit into `cell` (width, height).
+pub fn scaled_down(image: &RgbImage, cell: (u32, u32)) -> RgbImage {
     let (width, height) = image.dimensions();
     let scale = (cell.0 as f64 / width as f64).min(cell.1 as f64 / height as f64).min(1.0);
     let side = |side: u32| ((side as f64 * scale).round() as u32).max(1);
     imageops::resize(image, side(width), side(height), FilterType::CatmullRom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_thumbnail_is_made_once_for_each_picture_and_again_when_that_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        image::RgbImage::new(1000, 500).save(&path).unwrap();
+        let file = |path: &Path| file(path, (720, 720), folder.path()).unwrap();
+        let address = file(&path).unwrap();
+        let made = folder.path().join(&address);
+        assert_eq!(image::image_dimensions(&made).unwrap(), (720, 360));
+        fs::write(&made, "kept").unwrap();
+        assert_eq!(file(&path), Some(address.clone()));
+        assert_eq!(fs::read(&made).unwrap(), b"kept");
+        image::RgbImage::new(10, 50).save(&path).unwrap();
+        assert_ne!(file(&path).unwrap(), address);
+        fs::write(&path, "no picture").unwrap();
+        assert_eq!(file(&path), None);
+        assert_eq!(file(&folder.path().join("gone.png")), None);
+    }
+
+    #[test]
+    fn pictures_of_all_shapes_fit_into_a_cell_and_none_is_enlarged() {
+        let size = |width, height| scaled_down(&RgbImage::new(width, height), (480, 360)).dimensions();
+        assert_eq!([size(3840, 2160), size(720, 1280), size(160, 120)], [(480, 270), (203, 360), (160, 120)]);
+        assert_eq!([size(1, 9000), size(9000, 1)], [(1, 360), (480, 1)]);
+    }
 }

@@ -1,0 +1,122 @@
+//! What all workers of a run share: the plan, the stylizers and the measured styles.
+
+use crate::batch::remedy;
+use crate::batch::styles::StyleCache;
+use crate::dataset::masks;
+use crate::error::{Error, Result};
+use crate::imageio::decode;
+use crate::nst::failure::StylizeError;
+use crate::nst::layers::Padding;
+use crate::nst::picture::geometry::Crop;
+use crate::nst::picture::letterbox;
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::settings::Settings;
+use crate::nst::stylizer::{Picture, Style, Stylizer};
+use crate::plan::{Job, Plan};
+use image::RgbImage;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The smallest working size, in pixels of the long side, that is tried when memory is short: at less, only the colours of
+/// a style are left.
+const LEAST_SIZE: usize = 96;
+
+/// Memory for measured styles. A batch with more styles than fit measures some again.
+const STYLE_BYTES: usize = 1 << 30;
+
+/// What all workers of a run share.
+pub struct JobContext<'a> {
+    pub plan: &'a Plan<'a>,
+    /// The config's stylizer, then the same at half the working size and so on, for frames that memory is too short for.
+    pub stylizers: Vec<Stylizer>,
+    /// The output folder.
+    pub output: &'a Path,
+    /// Of a JPEG, 1 to 100.
+    pub quality: u8,
+    /// How many numbers a pose's keypoints take on a line of a label file.
+    pub keypoints: Option<usize>,
+    /// By stylizer, then by style of the plan.
+    styles: StyleCache<Style>,
+}
+
+impl<'a> JobContext<'a> {
+    pub fn new(
+        plan: &'a Plan<'a>,
+        stylizer: Stylizer,
+        output: &'a Path,
+        quality: u8,
+        keypoints: Option<usize>,
+    ) -> Self {
+        let halves = std::iter::successors(Some(stylizer.settings().size / 2), |size| Some(size / 2));
+        let smaller: Vec<Stylizer> = halves
+            .take_while(|&size| size >= LEAST_SIZE)
+            .map(|size| stylizer.with(Settings { size, ..stylizer.settings().clone() }))
+            .collect();
+        let stylizers: Vec<Stylizer> = std::iter::once(stylizer).chain(smaller).collect();
+        let styles = StyleCache::new(plan.styles.len() * stylizers.len(), STYLE_BYTES);
+        Self { plan, stylizers, output, quality, keypoints, styles }
+    }
+
+    /// The config's settings. Those of the other stylizers differ in the size alone.
+    pub fn settings(&self) -> &Settings {
+        self.stylizers[0].settings()
+    }
+
+    /// The style of `job` as the stylizer of this index sees it; if the job has several, they are blended.
+    ///
+    /// # Errors
+    /// When a style picture or its maps cannot be read, or the device refuses.
+    pub fn style_of(&self, stylizer: usize, job: &Job) -> Result<Arc<Style>> {
+        let styles = job.styles.iter().map(|part| self.style(stylizer, part.style)).collect::<Result<Vec<_>>>()?;
+        if let [style] = &styles[..] {
+            return Ok(style.clone());
+        }
+        let parts: Vec<_> = styles.iter().zip(&job.styles).map(|(style, part)| (&**style, part.share)).collect();
+        Ok(Arc::new(Style::blend(&parts)))
+    }
+
+    /// The plan's style of this index as the stylizer of this index sees it.
+    fn style(&self, stylizer: usize, style: usize) -> Result<Arc<Style>> {
+        self.styles.get(stylizer * self.plan.styles.len() + style, Style::bytes, || {
+            let path = &self.plan.styles[style].path;
+            let (picture, _, _) = self.picture(path, decode::decode(path)?.image, letterbox::find)?;
+            self.stylizers[stylizer].style(&picture).map_err(|failure| error_of(path, &failure))
+        })
+    }
+
+    /// The part of a frame that is stylized: all but letterbox bars. Where planes wrap, it is the whole frame, which tiles
+    /// with its bars.
+    pub fn stylized_part(&self, whole: &Pixels) -> Crop {
+        match self.settings().padding {
+            Padding::Wrap => Crop::whole(whole.size()),
+            Padding::Zero | Padding::Replicate => letterbox::find(whole),
+        }
+    }
+
+    /// The part of the picture at `path` that `part` chooses, with its masks and depth; the whole; and the part's place.
+    ///
+    /// # Errors
+    /// [`Error::BadFile`] or [`Error::Io`] for a mask or a depth that cannot be used.
+    pub fn picture(
+        &self,
+        path: &Path,
+        image: RgbImage,
+        part: impl FnOnce(&Pixels) -> Crop,
+    ) -> Result<(Picture, Pixels, Crop)> {
+        let whole = Pixels::from_rgb8(&image);
+        let part = part(&whole);
+        let read = |path: &PathBuf| Ok(masks::read(path, whole.size())?.map(|map| map.cropped(part)));
+        let paths = masks::Paths::of(path, self.settings());
+        let masks = paths.masks.iter().map(read).collect::<Result<_>>()?;
+        let depth = paths.depth.as_ref().map(read).transpose()?.flatten();
+        Ok((Picture { pixels: whole.cropped(part), boxes: Vec::new(), depth, masks }, whole, part))
+    }
+}
+
+/// The error for the picture at `path`, or, if the device is lost, the one that ends the run.
+pub fn error_of(path: &Path, failure: &StylizeError) -> Error {
+    match failure {
+        StylizeError::Lost(_) => Error::Fatal(format!("{}: {failure}", path.display())),
+        _ => Error::bad_file(path, remedy::message(failure)),
+    }
+}

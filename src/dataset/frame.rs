@@ -1,0 +1,115 @@
+//! The frames of a dataset: its images with their labels.
+
+use crate::dataset::layout::Layout;
+use crate::dataset::scan::{EXTENSIONS, Scan, Source};
+use crate::dataset::split::Split;
+use crate::error::{Error, Result};
+use crate::files::paths::relative_text;
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// One image of the dataset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Absolute.
+    pub path: PathBuf,
+    /// The path below the dataset's folder, with `/` on every system; see [`relative_text`]. Seeds and output names
+    /// depend on it, so that they do not depend on where the dataset lies.
+    pub relative: String,
+    pub split: Split,
+    /// The label file, if there is one. A frame without a label is background.
+    pub label: Option<PathBuf>,
+}
+
+/// The frames of the splits, sorted by [`Frame::relative`].
+///
+/// # Errors
+/// [`Error::Usage`] for a split that `sources` lack, [`Error::BadFile`] if there are no frames, [`Error::Io`] if a folder
+/// cannot be listed.
+pub fn list_frames(
+    scan: &Scan,
+    sources: &BTreeMap<Split, Vec<Source>>,
+    splits: &[Split],
+    layout: &Layout,
+) -> Result<Vec<Frame>> {
+    let mut frames = Vec::new();
+    let mut seen = HashSet::new();
+    for &split in splits {
+        let of_split = sources.get(&split).ok_or_else(|| missing_split(scan.root, split, sources))?;
+        for source in of_split {
+            for path in scan.images_of(source)? {
+                // Two folders of the dataset may be links to the same one.
+                if seen.insert(fs::canonicalize(&path).unwrap_or_else(|_| path.clone())) {
+                    let label = scan.label_of(&path, source);
+                    frames.push(Frame { relative: relative_text(scan.root, &path), path, split, label });
+                }
+            }
+        }
+    }
+    if frames.is_empty() {
+        return Err(no_images(scan.root, layout));
+    }
+    frames.sort_by(|a, b| a.relative.cmp(&b.relative));
+    Ok(frames)
+}
+
+fn missing_split(root: &Path, split: Split, sources: &BTreeMap<Split, Vec<Source>>) -> Error {
+    let found: Vec<String> = sources.keys().map(Split::to_string).collect();
+    let found = if found.is_empty() { "none".to_string() } else { found.join(", ") };
+    Error::Usage(format!("{} has no split `{split}`; splits found: {found}", root.display()))
+}
+
+fn no_images(root: &Path, layout: &Layout) -> Error {
+    let looked = match layout {
+        Layout::DataYaml(file) => format!("the requested splits of {} lead to none", file.display()),
+        Layout::SplitFolders => "its folders of the requested splits hold none".to_string(),
+        Layout::Annotations => "its annotation files name none of the requested splits".to_string(),
+        Layout::Flat => "there is no data.yaml, no images/train and no image anywhere below".to_string(),
+    };
+    Error::bad_file(root, format!("no images ({}): {looked}", EXTENSIONS.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::testing::{YOLO, listing, open, tree};
+
+    #[cfg(unix)]
+    #[test]
+    fn an_image_that_two_folders_lead_to_counts_once() {
+        let folder = tree(&["real/a.jpg", "data.yaml=train: [real, link, real]"]);
+        std::os::unix::fs::symlink("real", folder.path().join("link")).unwrap();
+        assert_eq!(listing(folder.path()), ["real/a.jpg -"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn names_that_are_not_utf8_have_their_own_labels_and_stay_distinct() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tree(&["images/a.jpg"]);
+        for name in [&b"images/caf\xe9.jpg"[..], b"images/caf\xe8.jpg", b"labels/caf\xe9.txt"] {
+            let path = folder.path().join(OsStr::from_bytes(name));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"").unwrap();
+        }
+        let frames = open(folder.path(), &[Split::Train]).unwrap().frames;
+        let names: Vec<_> = frames.iter().map(|frame| frame.relative.as_str()).collect();
+        assert_eq!(names, ["images/a.jpg", "images/caf\u{FFFD}e8.jpg", "images/caf\u{FFFD}e9.jpg"]);
+        assert!(frames[1].label.is_none() && frames[2].label.as_ref().is_some_and(|label| label.is_file()));
+        assert!(frames[2].path.is_file());
+    }
+
+    #[test]
+    fn a_missing_split_and_a_dataset_without_images_are_named() {
+        let empty = tree(&["notes.txt"]);
+        let error = open(empty.path(), &[Split::Train]).unwrap_err();
+        let text = error.to_string();
+        assert!(error.exit_code() == 1 && text.contains("no images") && text.contains("data.yaml"), "{text}");
+        assert!(text.contains(&empty.path().display().to_string()), "{text}");
+
+        let text = open(tree(&YOLO).path(), &[Split::Test]).unwrap_err().to_string();
+        assert!(text.contains("no split `test`") && text.ends_with("train, val"), "{text}");
+    }
+}

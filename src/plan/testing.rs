@@ -1,0 +1,55 @@
+//! Small plans for the tests of this folder.
+
+use crate::config::values::{BackboneChoice, Config, OutputFormat, Pairing};
+use crate::dataset::Frame;
+use crate::dataset::split::Split;
+use crate::nst::settings::Settings;
+use crate::plan::Job;
+use crate::plan::styles::Style;
+use std::path::{Path, PathBuf};
+
+/// Condition `fog`, one picture per frame, a random style each.
+pub fn config() -> Config {
+    Config {
+        condition: "fog".into(),
+        styles: Vec::new(),
+        pairing: Pairing::Random,
+        mix: 1,
+        variants: 1,
+        fraction: 1.0,
+        splits: vec![Split::Train],
+        seed: 0,
+        format: OutputFormat::Same,
+        quality: 95,
+        backbone: BackboneChoice::Auto,
+        stylize: Settings::default(),
+    }
+}
+
+/// Frames with these relative paths, all labelled.
+pub fn frames<S: AsRef<str>>(paths: &[S]) -> Vec<Frame> {
+    let frame = |path: &S| Frame {
+        path: Path::new("/ds").join(path.as_ref()),
+        relative: path.as_ref().to_string(),
+        split: Split::Train,
+        label: Some(PathBuf::from("/ds/label.txt")),
+    };
+    paths.iter().map(frame).collect()
+}
+
+/// That many frames.
+pub fn many(count: usize) -> Vec<Frame> {
+    frames(&(0..count).map(|i| format!("images/train/{i:05}.jpg")).collect::<Vec<_>>())
+}
+
+/// Styles of these weights, all of different content.
+pub fn styles(weights: &[f64]) -> Vec<Style> {
+    let style =
+        |(i, &weight): (usize, &f64)| Style { path: format!("/styles/{i}.png").into(), digest: i.to_string(), weight };
+    weights.iter().enumerate().map(style).collect()
+}
+
+/// Index of the main style.
+pub fn main(job: &Job) -> usize {
+    job.styles[0].style
+}
