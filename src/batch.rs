@@ -7,6 +7,7 @@
 //! - [`progress`]: what a run reports
 //! - [`provenance`]: what a row says about how its picture was made
 //! - [`remedy`]: what helps when the engine fails
+//! - [`sources`]: the files that one picture is made from
 //! - [`stop`]: requests to end early
 //! - [`styles`]: measured styles, kept
 //! - [`worker`]: one frame
@@ -18,6 +19,7 @@ pub mod pool;
 pub mod progress;
 pub mod provenance;
 pub mod remedy;
+pub mod sources;
 pub mod stop;
 pub mod styles;
 pub mod worker;

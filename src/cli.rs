@@ -1,13 +1,13 @@
-//! The command line. Nothing below knows it.
+//! The command line. No other folder depends on it.
 //!
 //! - [`args`]: all arguments, as clap reads them
-//! - [`batch`], [`preview`], [`report`], [`bench`], [`init`], [`doctor`], [`weights`], [`manuals`]: one verb each, or several
-//!   small ones
-//! - [`setup`]: what every verb that computes begins with
+//! - [`batch`], [`preview`], [`report`], [`mod@bench`], [`init`], [`doctor`], [`weights`], [`manuals`]: one verb each, or
+//!   several small ones
+//! - [`setup`]: the first steps of every verb that computes
 //! - [`device`]: devices and precisions by name
 //! - [`measure`]: how long an evaluation and a frame take
 //! - [`signals`]: Ctrl-C and SIGTERM ask the run to stop
-//! - [`terminal`], [`transfer`]: everything that is printed; bars and lines of progress
+//! - [`terminal`], [`transfer`]: everything that is printed, and progress bars
 
 pub mod args;
 pub mod batch;

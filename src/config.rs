@@ -1,15 +1,15 @@
 //! The config: a YAML file and `--set` on top of it, read into checked values.
 //!
-//! [`values::Config`] is what the rest of the program sees. A text becomes one in four steps: [`wire`] takes it key by
-//! key, [`kinds`] checks each value, [`draft`] lays it over what is there already, and [`check`] looks at the whole.
+//! The rest of the program sees [`values::Config`] only. It is made from text in four steps: `wire` reads each key,
+//! `kinds` checks each value, `draft` puts it over the values so far, and `check` looks at the config as a whole.
 //!
-//! A key is named in three places: its value and default in [`values`] or [`crate::nst::settings`], its row in [`wire`],
-//! and the line of [`draft`] that applies it. If `digest.rs` forgets a key, it does not compile.
+//! A key is named in three places: its value and default in [`values`] or [`crate::nst::settings`], its row in `wire`,
+//! and the line of `draft` that applies it. `digest.rs` does not compile if it forgets a key.
 //!
-//! - [`values`]: `Config` and what it consists of
+//! - [`values`]: `Config` and its parts
 //! - [`read`]: `Config::load` and `Config::parse`
-//! - [`digest`]: `Config::digest`, by which a frame knows whether it was made with this config
-//! - [`schema`]: the config's JSON Schema
+//! - [`digest`]: `Config::digest`, which tells whether a frame was made with this config
+//! - [`schema`]: the JSON Schema of the config
 //! - [`preset`]: the configs that `augment init` writes
 
 mod check;

@@ -2,7 +2,7 @@
 
 use crate::batch::remedy;
 use crate::batch::styles::StyleCache;
-use crate::dataset::masks;
+use crate::dataset::masks::{MapFile, Maps};
 use crate::error::{Error, Result};
 use crate::imageio::decode;
 use crate::nst::failure::StylizeError;
@@ -14,7 +14,7 @@ use crate::nst::settings::Settings;
 use crate::nst::stylizer::{Picture, Style, Stylizer};
 use crate::plan::{Job, Plan};
 use image::RgbImage;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The smallest working size, in pixels of the long side, that is tried when memory is short: at less, only the colours of
@@ -79,7 +79,8 @@ impl<'a> JobContext<'a> {
     fn style(&self, stylizer: usize, style: usize) -> Result<Arc<Style>> {
         self.styles.get(stylizer * self.plan.styles.len() + style, Style::bytes, || {
             let path = &self.plan.styles[style].path;
-            let (picture, _, _) = self.picture(path, decode::decode(path)?.image, letterbox::find)?;
+            let maps = Maps::read(path, self.settings())?;
+            let (picture, _, _) = self.picture(decode::decode(path)?.image, &maps, letterbox::find)?;
             self.stylizers[stylizer].style(&picture).map_err(|failure| error_of(path, &failure))
         })
     }
@@ -93,22 +94,21 @@ impl<'a> JobContext<'a> {
         }
     }
 
-    /// The part of the picture at `path` that `part` chooses, with its masks and depth; the whole; and the part's place.
+    /// The part of a picture that `part` chooses, with its masks and depth; the whole picture; and the part's place.
     ///
     /// # Errors
-    /// [`Error::BadFile`] or [`Error::Io`] for a mask or a depth that cannot be used.
+    /// [`Error::BadFile`] for a mask or a depth that cannot be used.
     pub fn picture(
         &self,
-        path: &Path,
         image: RgbImage,
+        maps: &Maps,
         part: impl FnOnce(&Pixels) -> Crop,
     ) -> Result<(Picture, Pixels, Crop)> {
         let whole = Pixels::from_rgb8(&image);
         let part = part(&whole);
-        let read = |path: &PathBuf| Ok(masks::read(path, whole.size())?.map(|map| map.cropped(part)));
-        let paths = masks::Paths::of(path, self.settings());
-        let masks = paths.masks.iter().map(read).collect::<Result<_>>()?;
-        let depth = paths.depth.as_ref().map(read).transpose()?.flatten();
+        let decode = |map: &MapFile| Ok(map.decode(whole.size())?.map(|map| map.cropped(part)));
+        let masks = maps.masks.iter().map(decode).collect::<Result<_>>()?;
+        let depth = maps.depth.as_ref().map(decode).transpose()?.flatten();
         Ok((Picture { pixels: whole.cropped(part), boxes: Vec::new(), depth, masks }, whole, part))
     }
 }

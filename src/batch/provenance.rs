@@ -1,14 +1,12 @@
 //! What a row says about how its picture was made, and what must be the same for a picture to count as done.
 
+use crate::batch::sources;
 use crate::config::values::Config;
-use crate::dataset::{Frame, masks};
-use crate::files::fingerprint::Fingerprint;
 use crate::nst::{Backbone, Device, Settings};
 use crate::output::resume::Work;
 use crate::output::row::{self, Identity, Maker, Row};
 use crate::plan::styles::Style;
 use crate::plan::{Job, Plan};
-use std::path::PathBuf;
 
 /// The network and the device that a batch runs on.
 pub struct Engine {
@@ -39,7 +37,7 @@ impl<'a> Provenance<'a> {
         let frame = plan.frame(job);
         Work {
             source: frame.path.to_string_lossy(),
-            source_files: source_files(frame, self.settings),
+            source_files: sources::paths(frame, self.settings),
             output: &job.output,
             label: job.label_output.as_deref(),
             seed: job.seed,
@@ -57,7 +55,8 @@ impl<'a> Provenance<'a> {
         let style_row = |(style, weight): (&Style, f64)| row::StyleRow { path: path(style), weight };
         let identity = Identity {
             source: frame.path.to_string_lossy().into_owned(),
-            source_files: Some(Fingerprint::of(&source_files(frame, self.settings))),
+            // Known once the files are read.
+            source_files: None,
             style: path(plan.style(job)),
             styles: if job.styles.len() > 1 { plan.styles_of(job).map(style_row).collect() } else { Vec::new() },
             style_digest: plan.style_digest(job),
@@ -69,10 +68,4 @@ impl<'a> Provenance<'a> {
         };
         Row::new(identity, self.maker.clone())
     }
-}
-
-/// The files that a frame's picture and label are made from.
-fn source_files(frame: &Frame, settings: &Settings) -> Vec<PathBuf> {
-    let own = std::iter::once(frame.path.clone()).chain(frame.label.clone());
-    own.chain(masks::Paths::of(&frame.path, settings).all()).collect()
 }

@@ -3,15 +3,16 @@
 use crate::batch::capacity;
 use crate::batch::context::{JobContext, error_of};
 use crate::batch::pool::{FrameWorker, Step};
+use crate::batch::sources::{self, Sources};
 use crate::dataset::Frame;
 use crate::dataset::labels::{Labelled, Labels};
 use crate::error::{Error, Result};
 use crate::files::fingerprint::Fingerprint;
 use crate::imageio::decode::{self, Decoded};
+use crate::imageio::encode::encode_image;
 use crate::nst::failure::StylizeError;
 use crate::nst::loss::Loss;
 use crate::nst::picture::geometry::{Area, Crop, Size};
-use crate::nst::picture::pixels::Pixels;
 use crate::nst::render::guard::Easing;
 use crate::nst::schedule;
 use crate::nst::settings::{Init, Optimizer, Settings};
@@ -47,20 +48,27 @@ impl FrameWorker for Worker<'_> {
     fn work(&mut self, job: &Job, row: &mut Row, on_step: &mut dyn FnMut(Step) -> ControlFlow<()>) -> Result<bool> {
         let context = self.context;
         let frame = context.plan.frame(job);
-        let Decoded { image, profile, first_of_several } = decode::decode(&frame.path)?;
+        let sources = Sources::read(frame, context.settings());
+        row.identity.source_files = Some(match &sources {
+            Ok(sources) => sources.fingerprint(frame),
+            Err(_) => Fingerprint::of(&sources::paths(frame, context.settings())),
+        });
+        let Sources { image, label, maps } = sources?;
+        let Decoded { image, profile, first_of_several } = decode::decode_bytes(&frame.path, &image)?;
         row.outcome.first_of_several = first_of_several;
-        let (mut picture, mut whole, part) =
-            context.picture(&frame.path, image, |whole| context.stylized_part(whole))?;
+        let (mut picture, mut whole, part) = context.picture(image, &maps, |whole| context.stylized_part(whole))?;
+        drop(maps);
         (row.width, row.height) = (Some(whole.size().width as u32), Some(whole.size().height as u32));
-        picture.boxes = self.boxes(frame, &mut row.outcome, whole.size(), part);
+        picture.boxes = self.boxes(label.as_deref(), &mut row.outcome, whole.size(), part);
         let Some(made) = self.stylize(frame, job, whole.size(), &picture, &mut row.outcome, on_step)? else {
             return Ok(false);
         };
         record(&made, &mut row.outcome);
         whole.paste(&made.pixels, part);
-        self.write(frame, job, &whole, profile.as_deref())?;
-        let files = folder::files(context.output, &job.output, job.label_output.as_deref());
-        row.outcome.made_files = Some(Fingerprint::of(&files));
+        let encoded =
+            encode_image(&context.output.join(&job.output), &whole.to_rgb8(), profile.as_deref(), context.quality)?;
+        let label = job.label_output.as_deref().zip(label.as_deref());
+        row.outcome.made_files = Some(folder::write_files(context.output, &job.output, &encoded, label)?);
         Ok(true)
     }
 
@@ -175,12 +183,9 @@ impl<'a> Worker<'a> {
     }
 
     /// The labelled objects, their sides as shares of the stylized part; none where the guard is off.
-    fn boxes(&self, frame: &Frame, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<Area> {
-        let Some(path) = frame.label.as_ref().filter(|_| self.context.settings().guard) else {
-            return Vec::new();
-        };
-        // A label that cannot be read fails where it is copied, with its own message.
-        let Ok(labels) = Labels::read(path, self.context.keypoints) else { return Vec::new() };
+    fn boxes(&self, label: Option<&[u8]>, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<Area> {
+        let Some(label) = label.filter(|_| self.context.settings().guard) else { return Vec::new() };
+        let labels = Labels::from_bytes(label, self.context.keypoints);
         outcome.malformed_labels = (labels.malformed > 0).then_some(labels.malformed as u32);
         let x = |v: f64| ((v * whole.width as f64 - part.left as f64) / part.width as f64).clamp(0.0, 1.0);
         let y = |v: f64| ((v * whole.height as f64 - part.top as f64) / part.height as f64).clamp(0.0, 1.0);
@@ -191,15 +196,6 @@ impl<'a> Worker<'a> {
             bottom: y(area.bottom),
         });
         boxes.filter(|area| area.left < area.right && area.top < area.bottom).take(MOST_BOXES).collect()
-    }
-
-    fn write(&self, frame: &Frame, job: &Job, pixels: &Pixels, profile: Option<&[u8]>) -> Result<()> {
-        let folder = self.context.output;
-        folder::clear(folder, &job.output)?;
-        if let (Some(label), Some(to)) = (&frame.label, &job.label_output) {
-            folder::copy_label(label, &folder.join(to))?;
-        }
-        folder::write_image(&folder.join(&job.output), &pixels.to_rgb8(), profile, self.context.quality)
     }
 }
 

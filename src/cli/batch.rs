@@ -4,7 +4,7 @@ use crate::batch::progress::{Event, Summary};
 use crate::batch::stop::{Reason, Stop};
 use crate::batch::{self, Batch};
 use crate::cli::setup::{print_json, set_up};
-use crate::cli::signals::INTERRUPTED;
+use crate::cli::signals::{INTERRUPTED, stop_on_signals};
 use crate::cli::{args, terminal};
 use crate::dataset::Layout;
 use crate::error::Result;
@@ -18,7 +18,7 @@ const SOME_FAILED: u8 = 3;
 /// `augment --config … DATASET`
 pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
     let (device, config) = set_up(&args.config, &compute, args.seed)?;
-    let order = batch::RunOptions {
+    let options = batch::RunOptions {
         output: args.output,
         limit: args.limit,
         shard: args.shard,
@@ -27,7 +27,7 @@ pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
         retry_failed: args.retry_failed,
     };
     let condition = config.condition.clone();
-    let batch = Batch::open(config, &args.dataset, order)?;
+    let batch = Batch::open(config, &args.dataset, options)?;
     let engine = batch.engine(compute.weights.as_deref(), device)?;
     if args.dry_run {
         let plan = batch.plan()?;
@@ -39,7 +39,7 @@ pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
         return Ok(0);
     }
     let stop = Stop::after_failures(args.max_failures.map(|count| count as usize));
-    stop.on_signals()?;
+    stop_on_signals(&stop)?;
     let mut observer = terminal::observer(args.quiet);
     let summary = batch.run(&engine, &stop, observer.as_mut())?;
     if summary.done > 0

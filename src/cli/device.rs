@@ -69,7 +69,8 @@ pub fn choose(name: &str, numbers: Option<PrecisionArg>) -> Result<Selected> {
     let precision = numbers.unwrap_or(PrecisionArg::F32).into();
     match DeviceArg::parse(name)? {
         DeviceArg::Cuda(index) => cuda::open(index, precision).map(Selected::from).map_err(|why| {
-            Error::Run(format!("--device {name}: {why}\n  help: leave --device out, or say --device cpu"))
+            let build = if cuda::IS_BUILT_IN { "" } else { "; build it with `cargo build --release --features cuda`" };
+            Error::Run(format!("--device {name}: {why}{build}\n  help: leave --device out, or say --device cpu"))
         }),
         DeviceArg::Candle => Ok(Device::candle(precision).into()),
         DeviceArg::Auto => match cuda::open(0, precision) {
@@ -77,7 +78,7 @@ pub fn choose(name: &str, numbers: Option<PrecisionArg>) -> Result<Selected> {
             Err(why) if numbers == Some(PrecisionArg::Bf16) => {
                 Err(Error::Usage(format!("{ONLY_F32}, and no GPU: {why}")))
             }
-            Err(why) => Ok(Selected { device: cpu(numbers)?, no_gpu: cfg!(feature = "cuda").then_some(why) }),
+            Err(why) => Ok(Selected { device: cpu(numbers)?, no_gpu: cuda::IS_BUILT_IN.then_some(why) }),
         },
         DeviceArg::Cpu => cpu(numbers).map(Selected::from),
     }

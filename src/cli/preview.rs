@@ -6,6 +6,7 @@ use crate::batch::{self, Batch};
 use crate::cli::batch::exit_code;
 use crate::cli::report::{name_of, show};
 use crate::cli::setup::{print_json, set_up};
+use crate::cli::signals::stop_on_signals;
 use crate::cli::{args, measure, terminal};
 use crate::dataset::data_yaml;
 use crate::error::Result;
@@ -39,7 +40,7 @@ pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     let (jobs, estimate) = (whole.jobs.len(), batch.estimate(&whole, &engine)?);
     let batch = batch.preview(frames.into());
     let stop = Stop::after_failures(None);
-    stop.on_signals()?;
+    stop_on_signals(&stop)?;
     let summary = batch.run(&engine, &stop, terminal::observer(quiet).as_mut())?;
     terminal::print_err(&terminal::summary_lines(&summary));
     let rows = batch.rows()?;

@@ -4,37 +4,35 @@ use crate::batch::stop::{Reason, Stop};
 use crate::cli::terminal;
 use crate::error::{Error, Result};
 
-/// Exit code of a run that was interrupted, as shells know it: 128 and the number of SIGINT.
+/// Exit code of an interrupted run, by the convention of shells: 128 plus the number of SIGINT.
 pub const INTERRUPTED: u8 = 130;
 
-impl Stop {
-    /// Makes Ctrl-C and the system's request to terminate ask; the second time the process ends at once. What it was
-    /// writing then keeps its hidden name.
-    ///
-    /// # Errors
-    /// [`Error::Run`] if the system takes no handler.
-    pub fn on_signals(&self) -> Result<()> {
-        let stop = self.clone();
-        let handler = move || {
-            if stop.ask(Reason::Interrupted) {
-                terminal::print_err("\nstopping: the frames in hand are finished first (again: stop at once)");
-            } else {
-                std::process::exit(INTERRUPTED.into());
-            }
-        };
-        let ignored = ignored_signals();
-        ctrlc::set_handler(handler).map_err(|error| Error::Run(format!("cannot listen for Ctrl-C: {error}")))?;
-        ignore(&ignored);
-        Ok(())
-    }
+/// Makes Ctrl-C, SIGTERM and SIGHUP ask for a stop. The second signal ends the process at once; a file that was being
+/// written then keeps its hidden name.
+///
+/// # Errors
+/// [`Error::Run`] if the system accepts no handler.
+pub fn stop_on_signals(stop: &Stop) -> Result<()> {
+    let stop = stop.clone();
+    let handler = move || {
+        if stop.ask(Reason::Interrupted) {
+            terminal::print_err("\nstopping: the frames in hand are finished first (again: stop at once)");
+        } else {
+            std::process::exit(INTERRUPTED.into());
+        }
+    };
+    let ignored = ignored_signals();
+    ctrlc::set_handler(handler).map_err(|error| Error::Run(format!("cannot listen for Ctrl-C: {error}")))?;
+    ignore(&ignored);
+    Ok(())
 }
 
-/// Which of the handled signals whoever started this has told it to ignore: `nohup` does so with SIGHUP, a shell's script
-/// with the SIGINT of what it puts into the background.
+/// The handled signals that the parent process set to be ignored: `nohup` does this with SIGHUP, and shell scripts with
+/// the SIGINT of background commands.
 #[cfg(unix)]
 fn ignored_signals() -> Vec<i32> {
     let is_ignored = |&signal: &i32| {
-        // SAFETY: only asks; an action of zeros is a valid one to write to.
+        // SAFETY: this only reads the present action, into a struct for which zeros are valid.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             libc::sigaction(signal, std::ptr::null(), &mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
@@ -46,7 +44,7 @@ fn ignored_signals() -> Vec<i32> {
 #[cfg(unix)]
 fn ignore(signals: &[i32]) {
     for &signal in signals {
-        // SAFETY: to ignore a signal needs no handler.
+        // SAFETY: SIG_IGN installs no handler, so no code runs when the signal arrives.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
 }

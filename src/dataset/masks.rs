@@ -55,27 +55,53 @@ fn beside(image: &Path, kind: &str, name: Option<&str>) -> PathBuf {
     path.with_extension("png")
 }
 
-/// The mask or depth at `path`, scaled to its picture's `size`, with values in 0..1; `None` if there is no such file.
-///
-/// # Errors
-/// See [`decode::read`] and [`from_bytes`].
-pub fn read(path: &Path, size: Size) -> Result<Option<Plane>> {
-    read_bytes(path)?.map(|bytes| from_bytes(path, &bytes, size)).transpose()
+/// The content of the masks and the depth of one image. Each file is read once.
+pub struct Maps {
+    /// In the order of the settings.
+    pub masks: Vec<MapFile>,
+    pub depth: Option<MapFile>,
 }
 
-/// The content of the mask or depth at `path`; `None` if there is no such file.
-///
-/// # Errors
-/// See [`decode::read`].
-pub fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>> {
-    path.exists().then(|| decode::read(path)).transpose()
+/// One mask or depth.
+pub struct MapFile {
+    pub path: PathBuf,
+    /// `None` if there is no such file.
+    pub content: Option<Vec<u8>>,
 }
 
-/// [`read`] for the content of the file at `path`.
-///
-/// # Errors
-/// [`Error::BadFile`] if it cannot be decoded or its aspect ratio is not the picture's.
-pub fn from_bytes(path: &Path, bytes: &[u8], size: Size) -> Result<Plane> {
+impl Maps {
+    /// Reads the files that the settings ask for and that exist.
+    ///
+    /// # Errors
+    /// See [`decode::read`].
+    pub fn read(image: &Path, settings: &Settings) -> Result<Self> {
+        let paths = Paths::of(image, settings);
+        let masks = paths.masks.into_iter().map(MapFile::read).collect::<Result<_>>()?;
+        Ok(Self { masks, depth: paths.depth.map(MapFile::read).transpose()? })
+    }
+
+    /// The masks and then the depth.
+    pub fn all(&self) -> impl Iterator<Item = &MapFile> {
+        self.masks.iter().chain(&self.depth)
+    }
+}
+
+impl MapFile {
+    fn read(path: PathBuf) -> Result<Self> {
+        let content = path.exists().then(|| decode::read(&path)).transpose()?;
+        Ok(Self { path, content })
+    }
+
+    /// The map, scaled to its picture's `size`, with values in 0..1; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// [`Error::BadFile`] if it cannot be decoded or its aspect ratio is not the picture's.
+    pub fn decode(&self, size: Size) -> Result<Option<Plane>> {
+        self.content.as_ref().map(|content| decode_map(&self.path, content, size)).transpose()
+    }
+}
+
+fn decode_map(path: &Path, bytes: &[u8], size: Size) -> Result<Plane> {
     let image = decode::decode_grey_bytes(path, bytes)?;
     let own = Size { height: image.height() as usize, width: image.width() as usize };
     // Scaling a picture rounds each side by up to a pixel.
@@ -109,6 +135,7 @@ mod tests {
     fn a_mask_is_scaled_to_its_picture_and_must_have_its_aspect_ratio() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("a.png");
+        let read = |path: &Path, size: Size| MapFile::read(path.to_path_buf()).unwrap().decode(size);
         assert!(read(&path, Size { height: 4, width: 4 }).unwrap().is_none());
         image::GrayImage::from_fn(8, 4, |x, _| image::Luma([if x < 4 { 0 } else { 255 }])).save(&path).unwrap();
         let mask = read(&path, Size { height: 8, width: 16 }).unwrap().unwrap();

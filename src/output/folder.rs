@@ -10,7 +10,6 @@ use crate::files::paths::{absolute, label_path, resolve_links};
 use crate::imageio::encode::encode_image;
 use crate::plan::Job;
 use image::RgbImage;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The default output folder: `<DATASET>-<condition>` beside the dataset. `root` is the dataset's absolute folder.
@@ -58,14 +57,6 @@ pub fn write_image(path: &Path, image: &RgbImage, profile: Option<&[u8]>, qualit
     write_file(path, &encode_image(path, image, profile, quality)?)
 }
 
-/// Copies a label, byte for byte.
-///
-/// # Errors
-/// [`Error::Io`], naming the file that could not be read or written.
-pub fn copy_label(from: &Path, to: &Path) -> Result<()> {
-    write_file(to, &fs::read(from).map_err(Error::io(from, "read the label"))?)
-}
-
 /// Writes a finished picture and its label (path and content) into the output `folder`, in place of the files of an
 /// earlier run, and returns the fingerprint of both. `output` and the label's path are relative to `folder`, with `/`.
 ///
@@ -99,6 +90,7 @@ pub fn clear(folder: &Path, output: &str) -> Result<()> {
 mod tests {
     use super::*;
     use image::ImageFormat;
+    use std::fs;
 
     #[test]
     fn images_are_written_in_the_format_of_their_extension_and_nothing_else_is_left() {
@@ -136,16 +128,18 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_copied_byte_for_byte_over_what_was_there() {
+    fn a_picture_and_its_label_replace_those_of_an_earlier_run_byte_for_byte() {
         let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("a.txt"), folder.path().join("labels/b.txt"));
-        let bytes = b"0 .5 0.50000000001 1e-3 .1\r\n\xff 1 2";
-        fs::write(&from, bytes).unwrap();
-        write_file(&to, b"old and much longer than the new content will be ever").unwrap();
-        copy_label(&from, &to).unwrap();
-        assert_eq!(fs::read(&to).unwrap(), bytes);
-        let error = copy_label(&folder.path().join("none.txt"), &to).unwrap_err().to_string();
-        assert!(error.contains("none.txt"), "{error}");
+        let (output, label) = ("images/b.jpg", "labels/b.txt");
+        let bytes: &[u8] = b"0 .5 0.50000000001 1e-3 .1\r\n\xff 1 2";
+        write_file(&folder.path().join(label), b"old and longer than the new content will ever be").unwrap();
+        let written = write_files(folder.path(), output, b"picture", Some((label, bytes))).unwrap();
+        let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
+        assert_eq!((read(output), read(label)), (b"picture".to_vec(), bytes.to_vec()));
+        assert_eq!(written, Fingerprint::of(&files(folder.path(), output, Some(label))));
+
+        write_files(folder.path(), output, b"another", None).unwrap();
+        assert!(!folder.path().join(label).exists(), "the frame has no label any more");
     }
 
     #[cfg(unix)]

@@ -244,7 +244,8 @@ proptest! {
             prop_assert!(written.insert(job.output.to_lowercase()), "{} twice", job.output);
             let (Some(label), Some(to)) = (&frame.label, &job.label_output) else { continue };
             prop_assert!(written.insert(to.to_lowercase()), "{to} twice");
-            folder::copy_label(label, &folder.join(to)).unwrap();
+            let content = fs::read(label).unwrap();
+            folder::write_files(&folder, &job.output, b"picture", Some((to, &content))).unwrap();
             // Where a detector's loader will look.
             prop_assert_eq!(fs::read(label_path(&folder.join(&job.output))).ok(), original);
         }

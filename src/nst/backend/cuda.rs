@@ -3,6 +3,9 @@
 use crate::nst::backend::device::Device;
 use crate::nst::network::tensors::Precision;
 
+/// Whether this build has CUDA.
+pub const IS_BUILT_IN: bool = cfg!(feature = "cuda");
+
 /// Opens the GPU number `index` and tries it with one small convolution.
 ///
 /// # Errors
@@ -17,7 +20,7 @@ mod platform {
     use super::{Device, Precision};
 
     pub fn open(_: usize, _: Precision) -> Result<Device, String> {
-        Err("this build has no CUDA; build it with `cargo build --release --features cuda`".into())
+        Err("this build has no CUDA".into())
     }
 }
 
