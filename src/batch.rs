@@ -95,8 +95,8 @@ impl Batch {
         Ok(Self { config, dataset, styles, output, options })
     }
 
-    /// The same for a look at the result: `count` frames, drawn by the seed from all parts of the dataset, each under every
-    /// style in turn, or, where styles are blended, once.
+    /// The same for a look at the result: `count` frames, drawn by the seed from all parts of the dataset, each under
+    /// every style in turn, or, where styles are blended, once.
     pub fn preview(mut self, count: usize) -> Self {
         let frames = std::mem::take(&mut self.dataset.frames);
         let chosen = plan::sample_frames(&frames, count, self.config.seed);
@@ -176,8 +176,8 @@ impl Batch {
         Stylizer::new(&engine.backbone, self.config.stylize.clone(), engine.device.clone()).map_err(Error::Run)
     }
 
-    /// Does what is not done yet of the plan, until `stop` is asked for. A frame that fails becomes a failed row, and the
-    /// run goes on with the next.
+    /// Does what is not done yet of the plan, until `stop` is asked for. A frame that fails becomes a failed row, and
+    /// the run goes on with the next.
     ///
     /// # Errors
     /// When the run as a whole cannot go on: the output cannot be written, another run holds it, or the device is lost.

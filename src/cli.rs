@@ -1,8 +1,8 @@
 //! The command line. No other folder depends on it.
 //!
 //! - [`args`]: all arguments, as clap reads them
-//! - [`batch`], [`preview`], [`report`], [`mod@bench`], [`init`], [`doctor`], [`weights`], [`manuals`]: one verb each, or
-//!   several small ones
+//! - [`batch`], [`preview`], [`report`], [`mod@bench`], [`init`], [`doctor`], [`weights`], [`manuals`]: one verb each,
+//!   or several small ones
 //! - [`setup`]: the first steps of every verb that computes
 //! - [`device`]: devices and precisions by name
 //! - [`measure`]: how long an evaluation and a frame take

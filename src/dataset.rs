@@ -58,8 +58,8 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Usage`] if there is no such folder, if it is its own output or if a requested split is missing;
-    /// [`Error::BadFile`] for a `data.yaml` that cannot be understood, for entries that lead to nothing and for a dataset
-    /// without images; [`Error::Io`] if a file or folder cannot be read.
+    /// [`Error::BadFile`] for a `data.yaml` that cannot be understood, for entries that lead to nothing and for a
+    /// dataset without images; [`Error::Io`] if a file or folder cannot be read.
     pub fn open(root: &Path, splits: &[Split], output: &Path) -> Result<Self> {
         let (root, data_file) = find_root(root)?;
         let output = absolute(output)?;

@@ -1,4 +1,4 @@
-//! The one error type. A message says the place, the cause and, where there is one, the remedy.
+//! The error type of the crate. A message names the place, the cause and, if there is one, the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The result of everything that can fail in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a command, or one frame of a run, could not be done.
+/// Why a command or a frame failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A mistake in the config or in a `--set` on top of it.
@@ -29,13 +29,13 @@ pub enum Error {
         action: &'static str,
         source: io::Error,
     },
-    /// A file that can be read and not used.
+    /// A file that can be read but not used.
     #[error("{}: {message}", path.display())]
     BadFile { path: PathBuf, message: String },
-    /// A fault that every later frame would meet as well, such as a lost GPU. It ends the batch.
+    /// A failure that every later frame would have as well, such as a lost GPU. It ends the batch.
     #[error("{0}")]
     Fatal(String),
-    /// Any other reason why a command cannot do its work.
+    /// Any other reason why a command or a frame failed.
     #[error("{0}")]
     Run(String),
 }
@@ -56,13 +56,13 @@ impl Error {
         move |source| Self::Io { path, action, source }
     }
 
-    /// A file that can be read and not used.
+    /// A file that can be read but not used.
     pub fn bad_file(path: &Path, message: impl Into<String>) -> Self {
         Self::BadFile { path: path.to_path_buf(), message: message.into() }
     }
 
-    /// Whether the batch ends with this error: every later frame would meet it as well, because the disk is full or
-    /// read-only, or the GPU is lost. Any other error is the failure of one frame.
+    /// Whether this error ends the batch. It does if every later frame would fail in the same way, because the disk is
+    /// full or read-only, or the GPU is lost. Any other error fails one frame.
     pub fn ends_run(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match self {
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_says_place_cause_and_remedy() {
+    fn a_message_names_place_cause_and_remedy() {
         let error = Error::config("fog.yaml:3:5", "unknown key `stepz`", Some("did you mean `steps`?".into()));
         assert_eq!(error.to_string(), "fog.yaml:3:5: unknown key `stepz`\n  help: did you mean `steps`?");
         assert_eq!(error.exit_code(), 2);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_every_frame_would_meet_ends_a_batch() {
+    fn only_an_error_that_every_frame_would_have_ends_a_batch() {
         let io = |kind: io::ErrorKind| Error::io(Path::new("a.jpg"), "write it")(kind.into());
         let ends = [
             io(io::ErrorKind::StorageFull),

@@ -1,3 +1,5 @@
+//! The program: parses the command line, runs one verb, and reports its error.
+
 use augment::cli::args::{Cli, Verb};
 use augment::cli::{batch, bench, doctor, init, manuals, preview, report, terminal, weights};
 use clap::{CommandFactory, Parser, error::ErrorKind};

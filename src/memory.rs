@@ -1,37 +1,40 @@
-//! Memory: how much this process can still take and how much it has held, as far as Linux tells.
+//! How much memory this process can still allocate, and the most that it has held. Only Linux reports both.
 
 use std::fs;
 
-/// Bytes that are taken for free where the system tells nothing.
+/// Bytes that are assumed to be free if the system does not report them: 4 GiB.
 const UNKNOWN: u64 = 4 << 30;
 
-/// Bytes that this process can still take: the least of what the machine, its control group and its own limit leave.
+/// Bytes that this process can still allocate: the least of what the machine, the control group and the process's own
+/// limit leave. 4 GiB if the system reports none of them.
 pub fn free() -> u64 {
     [machine(), control_group(), own_limit()].into_iter().flatten().min().unwrap_or(UNKNOWN)
 }
 
-/// The most bytes that this process ever held in memory.
+/// The most bytes that this process has held in memory; `None` if the system does not report it.
 pub fn peak() -> Option<u64> {
     field(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
+/// Bytes that the machine can still give to processes.
 fn machine() -> Option<u64> {
     field(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
 }
 
-/// What the control group (version 2) leaves, as a process in a container sees it.
+/// Bytes that the limit of the control group (version 2) leaves. Containers have such limits.
 fn control_group() -> Option<u64> {
     let text = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok();
     left_in_group(&text("memory.max")?, &text("memory.current")?, &text("memory.stat")?)
 }
 
-/// What `ulimit -v` leaves.
+/// Bytes of address space that `ulimit -v` leaves.
 fn own_limit() -> Option<u64> {
     let text = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).ok();
     left_of_address_space(&text("limits")?, &text("status")?)
 }
 
-/// `None` where `memory.max` is no number: a group without a limit says `max`.
+/// The arguments are the contents of `memory.max`, `memory.current` and `memory.stat`. `None` without a limit: then
+/// `memory.max` contains the word `max`.
 fn left_in_group(max: &str, current: &str, stat: &str) -> Option<u64> {
     let number = |text: &str| text.trim().parse::<u64>().ok();
     // Pages of files that were read count as used, but the kernel drops them when memory is needed.
@@ -39,14 +42,14 @@ fn left_in_group(max: &str, current: &str, stat: &str) -> Option<u64> {
     Some((number(max)? + cached.unwrap_or(0)).saturating_sub(number(current)?))
 }
 
-/// `None` where the limit is `unlimited`.
+/// `None` if the limit is `unlimited`.
 fn left_of_address_space(limits: &str, status: &str) -> Option<u64> {
     let line = limits.lines().find(|line| line.starts_with("Max address space"))?;
     let most: u64 = line.split_whitespace().nth(3)?.parse().ok()?;
     Some(most.saturating_sub(field(status, "VmSize:")?))
 }
 
-/// A line `NAME   12 kB` in bytes.
+/// The value of the line `NAME   12 kB`, in bytes. `name` ends in a colon.
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with(name))?;
     let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
@@ -91,11 +94,11 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn linux_tells_what_is_free_and_what_was_held() {
-        let told = fs::read_to_string("/proc/meminfo").unwrap();
-        let all = field(&told, "MemTotal:").unwrap();
-        // What is free changes all the time; no part of it is more than all.
-        assert!(machine().is_some_and(|free| free <= all), "{told}");
+    fn linux_reports_free_memory_and_the_most_that_was_held() {
+        let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
+        let all = field(&meminfo, "MemTotal:").unwrap();
+        // Free memory changes all the time, but is never more than the total.
+        assert!(machine().is_some_and(|free| free <= all), "{meminfo}");
         assert!(free() <= all && peak().is_some_and(|held| held > 0));
     }
 }

@@ -7,8 +7,8 @@
 //! - [`styles`]: finds the style pictures of a config; the only file here that reads from the disk
 //! - [`summary`]: the plan as it is printed
 //!
-//! Every choice is a draw from a hash; see [`draws`]. It depends on the seed, the frame's path below the dataset and the
-//! variant. It does not depend on the order of folders, on threads, on shards or on what is done already.
+//! Every choice is a draw from a hash; see [`draws`]. It depends on the seed, the frame's path below the dataset and
+//! the variant. It does not depend on the order of folders, on threads, on shards or on what is done already.
 
 pub mod draws;
 pub mod names;
@@ -65,8 +65,9 @@ impl<'a> Plan<'a> {
     /// All jobs that the config asks for.
     ///
     /// Outputs of two frames may collide: `a.jpg` and `a.png` share the label `a.txt`, and some file systems do not
-    /// distinguish `A.jpg` from `a.jpg`. Such frames get their extension into the name, `a_jpg__fog-1` and `a_png__fog-1`,
-    /// and if that is not enough a digest of their path. Names that would be too long are cut and end with a digest.
+    /// distinguish `A.jpg` from `a.jpg`. Such frames get their extension into the name, `a_jpg__fog-1` and
+    /// `a_png__fog-1`, and if that is not enough a digest of their path. Names that would be too long are cut and end
+    /// with a digest.
     ///
     /// # Errors
     /// [`Error::Run`] if there are no styles or fewer than `mix` asks for, or if two frames would still collide.

@@ -1,9 +1,9 @@
-//! What people look at after a run.
+//! The pages and pictures that show the result of a run.
 //!
-//! - [`boxes`]: labelled objects, with what is left of each
+//! - [`boxes`]: labelled objects, with the contrast and edges that are left
 //! - [`page`]: the page of a preview or a report
-//! - [`sheet`]: one picture of a few frames
-//! - [`thumbnail`]: small pictures for both
+//! - [`sheet`]: one picture that shows a few frames
+//! - [`thumbnail`]: small pictures for pages and sheets
 
 pub mod boxes;
 pub mod page;

@@ -1,29 +1,34 @@
-//! YAML: text to typed or untyped values, with errors that know their line.
+//! Reads YAML into typed or untyped values, with errors that name line and column.
 
 use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Error, MessageFormatter, UserMessageFormatter};
 use std::fmt;
 
-/// Why a text is not the YAML that was expected.
+/// Why a text could not be read as the expected YAML.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
-    /// Line and column, both from 1, where they are known.
+    /// Line and column, both from 1, if they are known.
     pub at: Option<(u64, u64)>,
     pub message: String,
+    /// What to write instead.
     pub help: Option<String>,
 }
 
 /// Reads one YAML document. Duplicate keys are errors, and only `true` and `false` are booleans (YAML 1.2).
+///
+/// # Errors
+/// A [`Fault`] if the text is not YAML or does not describe a `T`.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
     let options = serde_yaml::options! { with_snippet: false, strict_booleans: true };
     serde_yaml::from_str_with_options(text, options).map_err(|error| Fault::from(&error))
 }
 
-/// The candidate that a misspelt `name` is most likely meant to be.
+/// The candidate closest to the misspelt `name`; `None` if none is close. Candidates are in lower case; the case of
+/// `name` does not matter.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
-    // With more than half of the letters wrong it is another word.
+    // A name with more than half of its letters wrong is another word.
     let tolerance = name.chars().count().div_ceil(2).min(4);
     candidates
         .into_iter()
@@ -33,7 +38,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// "did you mean ...?" if one of `known` is close to `name`, else a list of all.
+/// "did you mean ...?" if one of `known` is close to `name`, else the list of `known`.
 pub fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(name, known.clone()) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
@@ -56,7 +61,7 @@ impl From<&Error> for Fault {
                 (format!("unknown key `{field}`"), Some(suggest(field, expected.iter().copied())))
             }
             Error::DuplicateMappingKey { key: Some(key), .. } => {
-                (format!("the key `{key}` stands here a second time"), Some("keep one of the two".into()))
+                (format!("the key `{key}` is there twice"), Some("keep one of the two".into()))
             }
             Error::Unexpected { expected, .. } | Error::InvalidScalar { ty: expected, .. } => {
                 (format!("{} was expected", kind(expected)), None)
@@ -67,7 +72,7 @@ impl From<&Error> for Fault {
     }
 }
 
-/// The parser's word for a type of value, in plain words.
+/// A name for users, where `word` is the parser's name of a type.
 fn kind(word: &str) -> &str {
     match word {
         "sequence start" => "a list",
@@ -193,7 +198,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
-/// A mapping as a list of pairs. It keeps the order and, with [`serde_yaml::Spanned`] keys, the place of each key.
+/// A mapping as a list of pairs. It keeps the order and, with [`serde_yaml::Spanned`] keys, the position of each key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Pairs<K, V>(pub Vec<(K, V)>);
 

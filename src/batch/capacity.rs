@@ -20,9 +20,9 @@ pub fn bytes_per_frame(full: Size, scales: &[Scale]) -> u64 {
     (working * 1500 + full.pixels() * 100) as u64
 }
 
-/// Frames to work on at once if memory were no limit: one per thread, since a frame with a thread of its own waits for no
-/// other. For a device that works on `batch` pictures at once, two batches: while the device has one, the frames of the
-/// other are decoded, prepared and written.
+/// Frames to work on at once if memory were no limit: one per thread, since a frame with a thread of its own waits for
+/// no other. For a device that works on `batch` pictures at once, two batches: while the device has one, the frames of
+/// the other are decoded, prepared and written.
 pub fn most_frames(batch: Option<usize>, threads: usize) -> usize {
     batch.map_or(threads, |batch| 2 * batch)
 }

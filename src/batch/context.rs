@@ -17,8 +17,8 @@ use image::RgbImage;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The smallest working size, in pixels of the long side, that is tried when memory is short: at less, only the colours of
-/// a style are left.
+/// The smallest working size, in pixels of the long side, that is tried when memory is short: at less, only the colours
+/// of a style are left.
 const LEAST_SIZE: usize = 96;
 
 /// Memory for measured styles. A batch with more styles than fit measures some again.
@@ -27,7 +27,8 @@ const STYLE_BYTES: usize = 1 << 30;
 /// What all workers of a run share.
 pub struct JobContext<'a> {
     pub plan: &'a Plan<'a>,
-    /// The config's stylizer, then the same at half the working size and so on, for frames that memory is too short for.
+    /// The config's stylizer, then the same at half the working size and so on, for frames that memory is too short
+    /// for.
     pub stylizers: Vec<Stylizer>,
     /// The output folder.
     pub output: &'a Path,
@@ -85,8 +86,8 @@ impl<'a> JobContext<'a> {
         })
     }
 
-    /// The part of a frame that is stylized: all but letterbox bars. Where planes wrap, it is the whole frame, which tiles
-    /// with its bars.
+    /// The part of a frame that is stylized: all but letterbox bars. Where planes wrap, it is the whole frame, which
+    /// tiles with its bars.
     pub fn stylized_part(&self, whole: &Pixels) -> Crop {
         match self.settings().padding {
             Padding::Wrap => Crop::whole(whole.size()),

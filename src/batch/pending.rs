@@ -49,8 +49,8 @@ impl<'p> Pending<'p> {
     }
 }
 
-/// The frames that lie elsewhere now than their rows say, by output: the dataset in `root` was moved, or was elsewhere on
-/// the machine that did them. `whole` has all jobs of the dataset.
+/// The frames that lie elsewhere now than their rows say, by output: the dataset in `root` was moved, or was elsewhere
+/// on the machine that did them. `whole` has all jobs of the dataset.
 pub fn moved_sources(whole: &Plan, root: &Path, manifest: &Manifest) -> HashMap<String, String> {
     if manifest.done().all(|(source, _)| Path::new(source).starts_with(root)) {
         return HashMap::new();

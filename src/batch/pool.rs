@@ -18,8 +18,8 @@ use std::time::Instant;
 
 /// Does one job after the other.
 pub trait FrameWorker: Send {
-    /// Makes the picture of `job` and its label, and writes into `row` what becomes known on the way. `on_step` hears of
-    /// every evaluation and may end the work. Then the answer is `false`, and nothing of it is left on disk.
+    /// Makes the picture of `job` and its label, and writes into `row` what becomes known on the way. `on_step` hears
+    /// of every evaluation and may end the work. Then the answer is `false`, and nothing of it is left on disk.
     ///
     /// # Errors
     /// When nothing can be made of the job; see [`Error::ends_run`] for those that end the run.
@@ -76,9 +76,9 @@ impl WorkerPool {
         (0..workers).map(pool).collect::<Result<_>>().map(Self)
     }
 
-    /// Does `jobs`, which begin in their order, until all are done or `stop` is asked for. `new_row` makes the row of a job
-    /// that has not come to anything yet. `listen` hears of every event, on the calling thread. If it returns an error, no
-    /// job begins any more, those in progress are given up, and no event follows.
+    /// Does `jobs`, which begin in their order, until all are done or `stop` is asked for. `new_row` makes the row of a
+    /// job that has not come to anything yet. `listen` hears of every event, on the calling thread. If it returns an
+    /// error, no job begins any more, those in progress are given up, and no event follows.
     ///
     /// # Errors
     /// What `listen` returns.

@@ -20,8 +20,8 @@ pub struct Sources {
 
 impl Sources {
     /// # Errors
-    /// [`Error::Io`] if the image, the label or an existing map cannot be read, [`Error::BadFile`] if the image or a map
-    /// is larger than [`decode::MOST_BYTES`].
+    /// [`Error::Io`] if the image, the label or an existing map cannot be read, [`Error::BadFile`] if the image or a
+    /// map is larger than [`decode::MOST_BYTES`].
     pub fn read(frame: &Frame, settings: &Settings) -> Result<Self> {
         let label = |path: &PathBuf| fs::read(path).map_err(Error::io(path, "read the label"));
         Ok(Self {

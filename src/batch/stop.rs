@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 /// does not wait longer.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A request to stop, which clones share: some may make it, others must obey it. Frames in progress are finished, no new
-/// ones are begun.
+/// A request to stop, which clones share: some may make it, others must obey it. Frames in progress are finished, no
+/// new ones are begun.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<Shared>);
 

@@ -19,8 +19,8 @@ impl<S> StyleCache<S> {
         Self { styles: (0..count).map(|_| Mutex::new(None)).collect(), recent: Mutex::default(), most_bytes }
     }
 
-    /// The style of this number. If it is not kept, `measure` makes it. `bytes` says what a style takes; all styles of one
-    /// cache should take about the same.
+    /// The style of this number. If it is not kept, `measure` makes it. `bytes` says what a style takes; all styles of
+    /// one cache should take about the same.
     ///
     /// # Errors
     /// Those of `measure`.

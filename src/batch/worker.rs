@@ -111,8 +111,8 @@ impl<'a> Worker<'a> {
         made.map_err(|failure| error_of(&frame.path, &failure))
     }
 
-    /// Allocates memory for a frame of the size `full` whose part of the size `part` is stylized. Returns the index of the
-    /// first stylizer for which memory suffices.
+    /// Allocates memory for a frame of the size `full` whose part of the size `part` is stylized. Returns the index of
+    /// the first stylizer for which memory suffices.
     fn prepare(&mut self, frame: &Frame, full: Size, part: Size) -> Result<usize> {
         let stylizers = &self.context.stylizers;
         let sizes: Vec<Size> = stylizers.iter().map(|stylizer| stylizer.working_size(part)).collect();
@@ -145,8 +145,8 @@ impl<'a> Worker<'a> {
         self.allocated = Some(Allocated { stylizer, size, evaluators });
     }
 
-    /// The stylized picture in the allocated memory, or `None` if `on_step` ended it. Where the losses are not finite, Adam
-    /// tries once more from the frame itself.
+    /// The stylized picture in the allocated memory, or `None` if `on_step` ended it. Where the losses are not finite,
+    /// Adam tries once more from the frame itself.
     fn try_stylize(
         &mut self,
         picture: &Picture,
@@ -199,8 +199,8 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// The first of the stylizers `indices` whose pictures fit into the device's memory, or the last, and what `run` returns
-/// for it.
+/// The first of the stylizers `indices` whose pictures fit into the device's memory, or the last, and what `run`
+/// returns for it.
 fn first_that_fits<T>(
     indices: Range<usize>,
     mut run: impl FnMut(usize) -> Result<Result<T, StylizeError>>,

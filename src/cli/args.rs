@@ -1,4 +1,6 @@
-//! The command line, as clap reads it.
+//! The arguments of the command line, which clap parses.
+//!
+//! The doc comments of verbs and options are the text that `--help` and `augment man` print.
 
 use crate::cli::device::PrecisionArg;
 use crate::config::preset::Preset;
@@ -20,7 +22,7 @@ pub struct Cli {
     pub verb: Option<Verb>,
     #[command(flatten)]
     pub batch: Option<BatchArgs>,
-    /// Beside the batch and not in it: an optional group of arguments cannot hold another.
+    /// Not a field of [`BatchArgs`], because clap allows no group of arguments inside an optional one.
     #[command(flatten)]
     pub compute: ComputeArgs,
 }
@@ -32,50 +34,52 @@ Examples:
   augment --config night.yaml datasets/drive --dry-run             shows what would be done, and how long it takes
   augment --config snow.yaml datasets/drive --limit 20 --set stylize.steps=60
   augment preview --config fog.yaml datasets/drive                 a few frames under every style, as a page
-  augment report datasets/drive-fog                                a page of what a run has made, worst boxes first
-  augment merge drive-fog part-1 part-2                            after --shard 1/2 and 2/2 elsewhere
+  augment report datasets/drive-fog                                a page with the results of a run, worst boxes first
+  augment merge drive-fog part-1 part-2                            after --shard 1/2 and 2/2 on other machines
   augment bench --config fog.yaml --size 512
-  augment doctor                                                   what would make it faster here
+  augment doctor                                                   what would make a run faster here
   augment weights pull                                             ImageNet's VGG19, for the best pictures
 
 Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 finished but some frames failed,
 130 interrupted.";
 
+/// The verbs of `augment`.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Stylize a few frames under every style and show them on one page, with boxes, figures and the time for all.
+    /// Stylize a few frames under every style and show them on one page, with boxes, figures and the time that the
+    /// whole dataset would take.
     Preview(PreviewArgs),
-    /// Show what finished or running outputs hold on one page: figures, failures, the worst boxes first.
+    /// Show finished or running outputs on one page: figures, failures, frames with the worst boxes first.
     Report(ReportArgs),
     /// Measure seconds per evaluation and per frame on this machine.
     Bench(BenchArgs),
     /// Write a commented config to start from, with its style pictures.
     Init(InitArgs),
-    /// Say what this machine computes with, how long a frame takes, and what would make it faster.
+    /// Print what this machine computes with, how long a frame takes, and what would make a run faster.
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the config, for editors.
     Schema,
-    /// Print a script that completes commands: augment completions bash > /etc/bash_completion.d/augment
+    /// Print a shell script that completes commands: augment completions bash > /etc/bash_completion.d/augment
     Completions(CompletionsArgs),
-    /// Print the manual page, of augment or of one verb: augment man | man -l -
+    /// Print the manual page of augment, or of one verb: augment man | man -l -
     Man(ManArgs),
-    /// Bring the outputs of shards that ran on machines of their own together in one.
+    /// Merge the outputs of shards that ran on different machines into one output.
     Merge(MergeArgs),
-    /// Fetch, check, find or import the backbone's weights.
+    /// Download, check, locate or import the backbone's weights.
     Weights(WeightsArgs),
 }
 
-/// With what to compute, and what to change of the config for it.
+/// Options of every verb that computes.
 #[derive(Debug, Args)]
 pub struct ComputeArgs {
     /// VGG19 weights: a .safetensors file with torchvision's names, `builtin`, or `auto`
     #[arg(long, value_name = "PATH|builtin|auto")]
     pub weights: Option<String>,
-    /// Where to compute: auto, cpu, cuda, cuda:N, or candle (Candle's own operations on the CPU: slow, to compare with)
+    /// The device: auto, cpu, cuda, cuda:N, or candle (Candle's own operations on the CPU: slow, for comparison)
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
-    /// In what numbers a GPU keeps activations; f32 unless said
-    #[arg(long, value_name = "NUMBERS")]
+    /// Number format of activations on a GPU; f32 by default
+    #[arg(long, value_name = "FORMAT")]
     pub precision: Option<PrecisionArg>,
     /// Override a config key, e.g. stylize.steps=60; the value is YAML; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -88,6 +92,7 @@ pub struct ComputeArgs {
     pub json: bool,
 }
 
+/// Arguments of a run over a dataset, which has no verb.
 #[derive(Debug, Args)]
 pub struct BatchArgs {
     /// The YAML config
@@ -95,26 +100,26 @@ pub struct BatchArgs {
     pub config: PathBuf,
     /// The dataset: a folder in YOLO layout, its data.yaml, or a flat folder of images
     pub dataset: PathBuf,
-    /// Where to write; by default DATASET-CONDITION beside the dataset
+    /// The output folder; by default DATASET-CONDITION beside the dataset
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Do only the first N jobs of the plan
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Do part I of N of the plan (after --limit), counted from 1; several may run at one time into one output
+    /// Do only part I of N of the plan, I from 1; --limit applies first; several parts may run at once into one output
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
-    /// Frames to work on at once, sharing the threads; by default one a thread, as far as memory goes. Never changes a
-    /// pixel
+    /// Frames to work on at once; they share the threads; by default one per thread, or fewer if memory is short. Never
+    /// changes a pixel
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
-    /// Show the plan and the time that it would take, and do nothing
+    /// Print the plan and the time that it would take; write nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Do everything again, done or not
     #[arg(long)]
     pub force: bool,
-    /// Try frames again that failed before; without it they stay failed until they, their style or the config change
+    /// Try failed frames again; without it they stay failed until the frame, its label, its style or the config changes
     #[arg(long)]
     pub retry_failed: bool,
     /// Stop once N frames of this run have failed
@@ -128,6 +133,7 @@ pub struct BatchArgs {
     pub quiet: bool,
 }
 
+/// Arguments of `augment preview`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -141,13 +147,13 @@ pub struct PreviewArgs {
     pub compute: ComputeArgs,
     /// The dataset: a folder in YOLO layout, its data.yaml, or a flat folder of images
     pub dataset: PathBuf,
-    /// Frames to look at, spread over the dataset by the seed
+    /// Number of frames, which the seed draws from all parts of the dataset
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub frames: u16,
-    /// Where to write; by default DATASET-CONDITION-preview beside the dataset
+    /// The output folder; by default DATASET-CONDITION-preview beside the dataset
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Seed of what is looked at and of pairing and noise; overrides the config's
+    /// Seed of the choice of frames, the pairing and the noise; overrides the config's
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Open the page when it is made
@@ -158,16 +164,17 @@ pub struct PreviewArgs {
     pub quiet: bool,
 }
 
+/// Arguments of `augment report`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   augment report datasets/drive-fog --open
   augment report datasets/drive-fog datasets/drive-night --output all.html")]
 pub struct ReportArgs {
-    /// Output folders, any number of shards and conditions
+    /// One or more output folders, also of different shards and conditions
     #[arg(required = true, value_name = "OUT")]
     pub outputs: Vec<PathBuf>,
-    /// The page to write; by default report.html in the first of them. Its thumbnails go into .report beside it
+    /// The page to write; by default report.html in the first output folder. Thumbnails go into .report beside the page
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Open the page when it is made
@@ -175,6 +182,7 @@ pub struct ReportArgs {
     pub open: bool,
 }
 
+/// Arguments of `augment bench`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -185,36 +193,38 @@ pub struct BenchArgs {
     pub config: PathBuf,
     #[command(flatten)]
     pub compute: ComputeArgs,
-    /// Width to measure at; by default the config's `stylize.size`
+    /// Width of the picture; by default the config's `stylize.size`
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(16..=8192))]
     pub size: Option<u16>,
-    /// Height; by default as large as the width
+    /// Height of the picture; by default the width
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(16..=8192))]
     pub height: Option<u16>,
-    /// Evaluations to measure, after one that warms up
+    /// Evaluations to measure, after one for warm-up
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub evals: u16,
 }
 
+/// Arguments of `augment init`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   augment init fog && augment preview --config fog.yaml datasets/drive --open")]
 pub struct InitArgs {
-    /// What to start from
+    /// The preset
     pub preset: Preset,
-    /// Where to write PRESET.yaml, styles/PRESET/ and the schema; by default here
+    /// The folder for PRESET.yaml, styles/PRESET/ and the schema
     #[arg(default_value = ".")]
     pub folder: PathBuf,
 }
 
+/// Arguments of `augment doctor`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   augment doctor
   augment doctor --config configs/fog.yaml --weights vgg19.safetensors --size 1920x1080")]
 pub struct DoctorArgs {
-    /// The YAML config; without one, what a bare config would do
+    /// The YAML config; without one, the defaults apply
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     #[command(flatten)]
@@ -224,33 +234,37 @@ pub struct DoctorArgs {
     pub size: Size,
 }
 
+/// Parses `WIDTHxHEIGHT`, both in pixels.
 fn frame_size(text: &str) -> Result<Size, String> {
     let side = |side: &str| side.parse().ok().filter(|side| (1..=16_384).contains(side));
     let (width, height) = text.split_once('x').ok_or("expected WIDTHxHEIGHT, such as 1280x720")?;
     let size = side(width).zip(side(height)).map(|(width, height)| Size { height, width });
-    size.ok_or_else(|| "sides lie between 1 and 16384 pixels".into())
+    size.ok_or_else(|| "each side must be 1 to 16384 pixels".into())
 }
 
+/// Arguments of `augment completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
-    /// The shell that shall complete
+    /// The shell that runs the script
     pub shell: Shell,
 }
 
+/// Arguments of `augment man`.
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// A verb, such as preview
     pub verb: Option<String>,
 }
 
+/// Arguments of `augment merge`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example, after --shard 1/2 and --shard 2/2 on two machines:
   augment merge drive-fog part-1 part-2")]
 pub struct MergeArgs {
-    /// The output that gets everything; made if need be
+    /// The output folder to merge into; created if it is missing
     pub into: PathBuf,
-    /// Outputs whose pictures, labels and rows are copied
+    /// Output folders whose pictures, labels and rows are copied
     #[arg(required = true)]
     pub parts: Vec<PathBuf>,
     /// Print the figures as JSON on standard output
@@ -258,30 +272,33 @@ pub struct MergeArgs {
     pub json: bool,
 }
 
+/// Arguments of `augment weights`.
 #[derive(Debug, Args)]
 pub struct WeightsArgs {
     #[command(subcommand)]
     pub verb: WeightsVerb,
 }
 
+/// The verbs of `augment weights`.
 #[derive(Debug, Subcommand)]
 pub enum WeightsVerb {
-    /// Fetch the convolutions of ImageNet's VGG19 into the cache: 80 MB, and on from where an earlier try broke off.
+    /// Download the convolutions of ImageNet's VGG19 (80 MB) into the cache, or continue an interrupted download.
     Pull(PullArgs),
-    /// Check the file that a run takes, tensor by tensor, and say what it is.
+    /// Check the weights file that a run would use, tensor by tensor, and print what it is.
     Verify(VerifyArgs),
-    /// Print the path of the file that a run takes, or `builtin`.
+    /// Print the path of the weights file that a run would use, or `builtin`.
     Path(WeightsPathArgs),
-    /// Install weights of PyTorch (.pth, .pt), Keras (.h5) or a .safetensors file into the cache.
+    /// Install weights from a PyTorch (.pth, .pt), Keras (.h5) or .safetensors file in the cache.
     Import(ImportArgs),
 }
 
+/// Arguments of `augment weights pull`.
 #[derive(Debug, Args)]
 pub struct PullArgs {
-    /// Whose model.safetensors to take, with torchvision's names
+    /// The Hugging Face repository whose model.safetensors to download; tensors must have torchvision's names
     #[arg(long, value_name = "OWNER/NAME[@REVISION]", default_value = DEFAULT_REPO)]
     pub repo: Repo,
-    /// The deepest layer to fetch; relu5_1, which the default config needs, is 52 MB
+    /// The deepest layer to download; the default config needs only relu5_1 (52 MB)
     #[arg(long, value_name = "LAYER", default_value = "relu5_4")]
     pub through: Tap,
     #[command(flatten)]
@@ -291,45 +308,48 @@ pub struct PullArgs {
     pub quiet: bool,
 }
 
-/// What every verb that installs weights knows.
+/// Options of every verb that installs weights.
 #[derive(Debug, Args)]
 pub struct InstallArgs {
     #[command(flatten)]
     pub check: WeightsCheckArgs,
-    /// Replace other weights that are in the cache
+    /// Replace other weights in the cache
     #[arg(long)]
     pub force: bool,
 }
 
-/// How weights are checked and told of.
+/// How weights are checked and reported.
 #[derive(Debug, Args)]
 pub struct WeightsCheckArgs {
-    /// Accept only tensors with the SHA-256 in this file, lines as `augment weights verify` prints them
+    /// Accept only tensors whose SHA-256 is in this file; its lines are as `augment weights verify` prints them
     #[arg(long, value_name = "FILE")]
     pub digests: Option<PathBuf>,
-    /// Print what was found as JSON on standard output
+    /// Print the result as JSON on standard output
     #[arg(long)]
     pub json: bool,
 }
 
+/// Arguments of `augment weights verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// A .safetensors file with torchvision's names; by default the one that a run takes
+    /// A .safetensors file with torchvision's names; by default the one that a run would use
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub check: WeightsCheckArgs,
 }
 
+/// Arguments of `augment weights path`.
 #[derive(Debug, Args)]
 pub struct WeightsPathArgs {
-    /// Print it as JSON, with the reason
+    /// Print the path as JSON, with the reason
     #[arg(long)]
     pub json: bool,
 }
 
+/// Arguments of `augment weights import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// torchvision's or another .pth or .pt of PyTorch, Keras' .h5, or .safetensors with the names of either
+    /// A PyTorch file (.pth, .pt), a Keras file (.h5), or a .safetensors file with the tensor names of either
     pub file: PathBuf,
     #[command(flatten)]
     pub install: InstallArgs,

@@ -15,7 +15,11 @@ use std::path::Path;
 /// Exit code of a run that finished while some frames failed.
 const SOME_FAILED: u8 = 3;
 
-/// `augment --config … DATASET`
+/// Runs `augment --config … DATASET` and returns the exit code.
+///
+/// # Errors
+/// When the config, the dataset, the styles, the weights or the device cannot be used, or the run as a whole cannot go
+/// on. A frame that fails is no error; it changes the exit code.
 pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
     let (device, config) = set_up(&args.config, &compute, args.seed)?;
     let options = batch::RunOptions {
@@ -46,8 +50,8 @@ pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
         && may_have_sheet(&batch)
         && let Err(error) = write_sheet(&condition, &summary)
     {
-        // The frames are what counts; they are done.
-        observer.event(Event::Warning(&format!("no {} was made: {error}", sheet::FILE_NAME)));
+        // The frames are written, so a missing sheet does not fail the run.
+        observer.event(Event::Warning(&format!("{} was not written: {error}", sheet::FILE_NAME)));
     }
     drop(observer);
     terminal::print_err(&terminal::summary_lines(&summary));
@@ -57,6 +61,7 @@ pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
     Ok(exit_code(&summary))
 }
 
+/// The exit code for how a run ended.
 pub fn exit_code(summary: &Summary) -> u8 {
     match summary.stopped {
         Some(Reason::Interrupted) => INTERRUPTED,
@@ -65,12 +70,15 @@ pub fn exit_code(summary: &Summary) -> u8 {
     }
 }
 
-/// `augment merge INTO PART…`
+/// Runs `augment merge INTO PART…` and returns the exit code.
+///
+/// # Errors
+/// See [`merge::merge`].
 pub fn merge(args: &args::MergeArgs) -> Result<u8> {
     let merged = merge::merge(&args.into, &args.parts)?;
     terminal::print_err(&format!(
-        "{} pictures and {} failures came into {}, {} rows were known; run augment on the dataset with this --output to \
-         check that nothing is missing and to write its data.yaml",
+        "merged {} pictures and {} failures into {}, which had {} of the rows already; run augment on the dataset with \
+         this --output to check that nothing is missing and to write its data.yaml",
         merged.copied,
         merged.failed,
         args.into.display(),
@@ -82,21 +90,21 @@ pub fn merge(args: &args::MergeArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// Frames on the sheet of a run.
+/// The most frames on the sheet of a run.
 const SHEET_ROWS: usize = 6;
 
-/// Whether a sheet may lie in the output folder: in a flat output, as in a folder of images to train on, every picture is
-/// taken for a frame.
+/// Whether a sheet may be written to the output folder. In a flat folder, or in one that belongs to the train images,
+/// loaders would read the sheet as a frame.
 fn may_have_sheet(batch: &Batch) -> bool {
     *batch.layout() != Layout::Flat && !batch.is_trained_on()
 }
 
-/// Writes the sheet of a few frames, spread over all that is done in the output.
+/// Writes a sheet of up to [`SHEET_ROWS`] frames, evenly spaced among all finished frames of the output.
 fn write_sheet(condition: &str, summary: &Summary) -> Result<()> {
     let done = manifest::done_outputs(&summary.output)?;
     let done: Vec<&str> = done.iter().map(String::as_str).collect();
     let mut rows = manifest::rows_of(&summary.output, &sheet::evenly_spaced(&done, SHEET_ROWS))?;
-    // A row names its frame as text; a path that is not UTF-8 leads nowhere.
+    // A row stores its path as UTF-8 text. If the path is not UTF-8, the text names no file.
     rows.retain(|row| Path::new(&row.identity.source).exists());
     let title = format!("{condition}: {} of {} pictures", rows.len(), done.len());
     let facts = [("backbone".to_string(), format!("{} {}", summary.backbone, summary.backbone_digest))];

@@ -8,7 +8,10 @@ use crate::memory;
 use crate::nst::{Settings, Size, Stylizer, schedule};
 use crate::weights::locate;
 
-/// `augment bench --config …`
+/// Runs `augment bench --config …` and returns the exit code.
+///
+/// # Errors
+/// When the config, the weights or the device cannot be used, or the measurement fails.
 pub fn bench(args: args::BenchArgs) -> Result<u8> {
     let args::BenchArgs { config, compute, size, height, evals } = args;
     let (device, config) = set_up(&config, &compute, None)?;
@@ -27,7 +30,7 @@ pub fn bench(args: args::BenchArgs) -> Result<u8> {
         seconds_per_eval_median: median,
         seconds_per_eval_min: seconds.iter().copied().fold(f64::INFINITY, f64::min),
         seconds_per_eval_max: seconds.iter().copied().fold(0.0, f64::max),
-        // The rest holds the first of the steps.
+        // `rest` contains the first evaluation.
         seconds_per_frame: rest + median * (per_frame - 1.0),
         evals: seconds.len(),
         steps,
@@ -49,7 +52,7 @@ pub fn bench(args: args::BenchArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// What `augment bench` found.
+/// The result of `augment bench` as text.
 pub fn bench_lines(measured: &Measured) -> String {
     let Measured { width, height, steps, threads, batch, device, backbone, backbone_digest, .. } = measured;
     let batch = if *batch > 1 { format!(", {batch} pictures at once") } else { String::new() };

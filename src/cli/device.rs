@@ -59,12 +59,13 @@ impl From<Device> for Selected {
     }
 }
 
-/// The machine that `--device` and `--precision` ask for; `auto` is the first GPU where this build and computer have one,
-/// else the processor.
+/// The machine that `--device` and `--precision` ask for; `auto` is the first GPU where this build and computer have
+/// one, else the processor.
 ///
 /// # Errors
-/// [`Error::Usage`] for a name that is no device, numbers that the processor's kernels do not have, and an `AUGMENT_ISA`
-/// that it lacks; [`Error::Run`] for a GPU that cannot be used, with the reason: nothing falls back to the CPU unasked.
+/// [`Error::Usage`] for a name that is no device, numbers that the processor's kernels do not have, and an
+/// `AUGMENT_ISA` that it lacks; [`Error::Run`] for a GPU that cannot be used, with the reason: nothing falls back to
+/// the CPU unasked.
 pub fn choose(name: &str, numbers: Option<PrecisionArg>) -> Result<Selected> {
     let precision = numbers.unwrap_or(PrecisionArg::F32).into();
     match DeviceArg::parse(name)? {

@@ -1,4 +1,4 @@
-//! What this machine computes with, how long a frame takes, and what would make it faster.
+//! `augment doctor`: what this machine computes with, how long a frame takes, and what would make a run faster.
 
 use crate::batch::{capacity, remedy};
 use crate::cli::setup::{choose_device, print_json, use_threads};
@@ -15,13 +15,17 @@ use serde::Serialize;
 use std::path::Path;
 use std::{fmt, thread};
 
-/// `augment doctor`
+/// Runs `augment doctor` and returns the exit code.
+///
+/// # Errors
+/// [`Error::Usage`] for `--set` without a config, and the errors of [`use_threads`], [`choose_device`],
+/// [`Config::load`] and [`examine`].
 pub fn doctor(args: args::DoctorArgs) -> Result<u8> {
     let args::DoctorArgs { config: path, compute, size } = args;
     use_threads(compute.threads)?;
     let device = choose_device(&compute)?;
     if path.is_none() && !compute.sets.is_empty() {
-        return Err(Error::Usage("--set changes a config, and none is given; add --config FILE".into()));
+        return Err(Error::Usage("--set changes a config, but there is none; add --config FILE".into()));
     }
     let config = path.as_ref().map(|path| Config::load(path, &compute.sets)).transpose()?;
     let found = examine(config.as_ref(), compute.weights.as_deref(), &device, size)?;
@@ -32,13 +36,13 @@ pub fn doctor(args: args::DoctorArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// Evaluations that are timed, after one that warms up.
+/// Evaluations to time, after a warm-up.
 const EVALUATIONS: usize = 3;
 
-/// A photoreal picture hardly changes after this many evaluations (README, Measured).
-const ENOUGH: usize = 15;
+/// A photoreal picture hardly changes after this many evaluations (scripts/README.md, Evaluations).
+const PHOTOREAL_STEPS: usize = 15;
 
-/// What `augment doctor` finds; `--json` prints it.
+/// The findings of `augment doctor`; `--json` prints them.
 #[derive(Debug, Serialize)]
 pub struct Diagnosis {
     version: &'static str,
@@ -47,28 +51,33 @@ pub struct Diagnosis {
     instruction_sets: Vec<String>,
     cores: usize,
     threads: usize,
+    /// In units of 10^6 bytes.
     free_memory_mb: f64,
     /// Frames of this size that a batch works on at once.
     frames_at_once: usize,
     backbone: String,
     backbone_digest: String,
-    /// Style pictures that the config finds; `None` without a config.
+    /// The number of style pictures of the config; `None` without a config.
     styles: Option<usize>,
+    /// Size of a frame, in pixels.
     width: usize,
     height: usize,
+    /// Size at which it is optimized, in pixels.
     working_width: usize,
     working_height: usize,
+    /// Evaluations per frame, at all scales.
     evaluations: usize,
     seconds_per_evaluation: f64,
     seconds_per_frame: f64,
-    /// What would make it faster.
+    /// What would make a run faster, one sentence each.
     advice: Vec<String>,
 }
 
-/// Looks at the machine and times a few evaluations of a frame of `full` pixels, under `config` or else the defaults.
+/// Inspects the machine and times a few evaluations for a frame of the size `full`. Without a `config`, the defaults
+/// apply.
 ///
 /// # Errors
-/// What would end a run as well: weights that cannot be read, styles that are no pictures.
+/// When the weights or the styles cannot be read, or the device fails. A run would fail as well.
 pub fn examine(config: Option<&Config>, weights: Option<&str>, device: &Device, full: Size) -> Result<Diagnosis> {
     let settings = config.map_or_else(Settings::default, |config| config.stylize.clone());
     let choice = config.map_or(&BackboneChoice::Auto, |config| &config.backbone);
@@ -110,6 +119,7 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, device: &Device, 
 }
 
 impl Diagnosis {
+    /// What would make a run faster on this machine, one sentence each.
     fn advise(&self, stylizer: &Stylizer, device: &Device) -> Result<Vec<String>> {
         let mut advice = Vec::new();
         if cfg!(debug_assertions) {
@@ -117,7 +127,10 @@ impl Diagnosis {
         }
         match *device {
             Device::Cpu(isa) if isa != Isa::available()[0] => {
-                advice.push(format!("AUGMENT_ISA holds it to {isa}; without it {} is used", self.instruction_sets[0]));
+                advice.push(format!(
+                    "AUGMENT_ISA limits kernels to {isa}; without it, {} is used",
+                    self.instruction_sets[0]
+                ));
             }
             Device::Cpu(Isa::Portable) if cfg!(target_arch = "x86_64") => {
                 advice.push("this processor has neither AVX2 nor AVX-512, which are several times faster".into());
@@ -126,39 +139,40 @@ impl Diagnosis {
         }
         if self.threads < self.cores {
             advice.push(format!(
-                "{} of {} cores compute; leave out --threads and RAYON_NUM_THREADS",
+                "only {} of {} cores compute; leave out --threads and RAYON_NUM_THREADS",
                 self.threads, self.cores
             ));
         }
         if self.frames_at_once < self.threads {
             advice.push(format!(
-                "memory holds {} frames at once where {} threads could each have one; free some, or lower \
+                "free memory is enough for {} frames at once, but there are {} threads; free some memory, or lower \
                  `stylize.size`",
                 self.frames_at_once, self.threads
             ));
         }
         let settings = stylizer.settings();
-        if settings.render == Render::Photoreal && settings.steps > ENOUGH {
-            let share = ENOUGH as f64 / settings.steps as f64;
+        if settings.render == Render::Photoreal && settings.steps > PHOTOREAL_STEPS {
+            let share = PHOTOREAL_STEPS as f64 / settings.steps as f64;
             advice.push(format!(
-                "`stylize.steps: {ENOUGH}` takes {:.0} % of the time; a photoreal picture hardly changes after it",
+                "`stylize.steps: {PHOTOREAL_STEPS}` takes {:.0} % of the time; photoreal pictures hardly change \
+                 after that",
                 share * 100.0
             ));
         }
         if self.backbone != "builtin" {
-            advice.extend(self.narrower(stylizer, device)?);
+            advice.extend(self.builtin_advice(stylizer, device)?);
         }
-        let (half, now) = (settings.size * 2 / 3, Size { height: self.working_height, width: self.working_width });
-        if half >= 128 && now.height.max(now.width) > half {
-            advice.push(format!("`stylize.size: {half}` takes less than half of the time; small texture is lost"));
+        let (smaller, now) = (settings.size * 2 / 3, Size { height: self.working_height, width: self.working_width });
+        if smaller >= 128 && now.height.max(now.width) > smaller {
+            advice.push(format!("`stylize.size: {smaller}` takes less than half of the time, but loses small texture"));
         }
         Ok(advice)
     }
 
-    /// What the built-in backbone would gain where another is taken.
-    fn narrower(&self, stylizer: &Stylizer, device: &Device) -> Result<Option<String>> {
+    /// Advice to use the built-in backbone, with the time that it needs. `None` if the config needs a deeper layer.
+    fn builtin_advice(&self, stylizer: &Stylizer, device: &Device) -> Result<Option<String>> {
         let settings = stylizer.settings().clone();
-        // It ends at relu5_1, so a config may ask for more than it has.
+        // It ends at relu5_1, and a config may need a deeper layer.
         let Ok(builtin) = locate::open(Some("builtin"), &BackboneChoice::Auto, &settings) else { return Ok(None) };
         let size = Size { height: self.working_height, width: self.working_width };
         let narrow = Stylizer::new(&builtin, settings, device.clone()).map_err(Error::Run)?;
@@ -167,10 +181,12 @@ impl Diagnosis {
             .seconds_per_evaluation(EVALUATIONS)
             .map_err(|why| Error::Run(remedy::message(&why)))?;
         let share = seconds / self.seconds_per_evaluation * 100.0;
-        Ok(Some(format!("`--weights builtin` takes {share:.0} % of the time; pictures move less toward their style")))
+        Ok(Some(format!(
+            "`--weights builtin` takes {share:.0} % of the time, but pictures move less toward their style"
+        )))
     }
 
-    /// What people read of it, beside the path of the `config`.
+    /// The findings as text. `config` is the path of the config.
     pub fn lines(&self, config: Option<&Path>) -> String {
         let mut text = String::new();
         let mut line = |name: &str, value: fmt::Arguments| text += &format!("{name:<11} {value}\n");
@@ -190,7 +206,7 @@ impl Diagnosis {
             "frame",
             format_args!("{:.2} s, {evaluations} evaluations, without reading and writing", self.seconds_per_frame),
         );
-        text += if self.advice.is_empty() { "\nNothing known would make it faster here." } else { "\nFaster:" };
+        text += if self.advice.is_empty() { "\nNothing known would make a run faster here." } else { "\nFaster:" };
         self.advice.iter().for_each(|advice| text += &format!("\n- {advice}"));
         text
     }

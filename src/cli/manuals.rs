@@ -5,13 +5,19 @@ use crate::error::{Error, Result};
 use crate::{config, yaml};
 use clap::CommandFactory;
 
-/// `augment schema`
+/// Runs `augment schema` and returns the exit code.
+///
+/// # Errors
+/// Never; all verbs share this return type.
 pub fn schema() -> Result<u8> {
     terminal::print_out(config::schema::schema_text().trim_end());
     Ok(0)
 }
 
-/// `augment completions SHELL`
+/// Runs `augment completions SHELL` and returns the exit code.
+///
+/// # Errors
+/// Never; all verbs share this return type.
 pub fn completions(args: &args::CompletionsArgs) -> Result<u8> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut args::Cli::command(), "augment", &mut script);
@@ -19,7 +25,10 @@ pub fn completions(args: &args::CompletionsArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// `augment man [VERB]`
+/// Runs `augment man [VERB]` and returns the exit code.
+///
+/// # Errors
+/// [`Error::Usage`] for a verb that does not exist.
 pub fn man(args: &args::ManArgs) -> Result<u8> {
     let mut command = args::Cli::command();
     command.build();
@@ -32,7 +41,9 @@ pub fn man(args: &args::ManArgs) -> Result<u8> {
         })?,
     };
     let mut text = Vec::new();
-    clap_mangen::Man::new(page).render(&mut text).map_err(|error| Error::Run(format!("the manual page: {error}")))?;
+    clap_mangen::Man::new(page)
+        .render(&mut text)
+        .map_err(|error| Error::Run(format!("could not write the manual page: {error}")))?;
     terminal::print_out(String::from_utf8_lossy(&text).trim_end());
     Ok(0)
 }

@@ -1,4 +1,4 @@
-//! How long one evaluation and one frame take here.
+//! Measures how long one evaluation and one frame take here.
 
 use crate::batch::remedy;
 use crate::nst::{Pixels, Size, Stylizer};
@@ -8,22 +8,24 @@ use std::ops::ControlFlow;
 use std::thread;
 use std::time::Instant;
 
-/// What was measured; `augment bench --json` prints it.
+/// The result of a measurement; `augment bench --json` prints it.
 #[derive(Debug, Serialize)]
 pub struct Measured {
-    /// Of one evaluation of loss and gradient, the optimizer's own work included.
+    /// Median time of one evaluation of loss and gradient, including the optimizer's own work.
     pub seconds_per_eval_median: f64,
     pub seconds_per_eval_min: f64,
     pub seconds_per_eval_max: f64,
-    /// Of one frame of this size with the config's steps, without reading and writing files.
+    /// Time of one frame of this size with the config's steps, without reading and writing files.
     pub seconds_per_frame: f64,
-    /// Evaluations that were measured.
+    /// The number of measured evaluations.
     pub evals: usize,
     /// The config's evaluations per frame.
     pub steps: usize,
-    /// Long side in pixels.
+    /// Long side of the picture, in pixels.
     pub size: usize,
+    /// In pixels.
     pub height: usize,
+    /// In pixels.
     pub width: usize,
     pub threads: usize,
     /// Pictures that the device works on at once.
@@ -31,21 +33,27 @@ pub struct Measured {
     pub device: String,
     pub backbone: String,
     pub backbone_digest: String,
-    /// Of this process, as far as the system tells.
+    /// The most memory that this process has held, in units of 10^6 bytes; `None` if the system does not report it.
     pub peak_memory_mb: Option<f64>,
 }
 
-/// Stylizes a drawn picture of `size` with `stylizer`, whose settings are the config's but for `steps` = measured + 1,
-/// one scale, and a working size that takes in `size`. Returns the seconds of each evaluation after the first, and of all the
-/// rest. Where the machine works in batches a full one is stylized, and seconds are those of one of its pictures.
+/// Stylizes a generated picture of `size`. Returns the seconds of each evaluation after the first, and the seconds of
+/// all other work.
+///
+/// The settings of `stylizer` are the config's, with three changes: `steps` is the number of evaluations to measure
+/// plus one, there is one scale, and the working size is at least `size`. If the device works in batches, a full batch
+/// is stylized and the seconds are divided by its number of pictures.
+///
+/// # Errors
+/// When the device fails, or the optimizer stops after its first evaluation.
 pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), String> {
     let style = stylizer.style(&drawn(size, 3.0).into()).map_err(|failure| remedy::message(&failure))?;
     let content = drawn(size, 5.0).into();
     let at_once = stylizer.batch(stylizer.working_size(size)).unwrap_or(1);
     let stylize = || {
-        let mut bench = stylizer.evaluators(stylizer.working_size(size));
+        let mut evaluators = stylizer.evaluators(stylizer.working_size(size));
         let mut ends = Vec::new();
-        let made = stylizer.stylize(&mut bench, &content, &style, 0, |_, _| {
+        let made = stylizer.stylize(&mut evaluators, &content, &style, 0, |_, _| {
             ends.push(Instant::now());
             ControlFlow::Continue(())
         });
@@ -55,9 +63,9 @@ pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), Strin
     let ends = thread::scope(|scope| {
         let others: Vec<_> = (1..at_once).map(|_| scope.spawn(stylize)).collect();
         let ends = stylize();
-        others
-            .into_iter()
-            .try_for_each(|other| other.join().map_or(Err("it panicked".into()), |made| made.map(drop)))?;
+        others.into_iter().try_for_each(|other| {
+            other.join().map_or(Err("a thread of the measurement panicked".into()), |made| made.map(drop))
+        })?;
         ends
     })?;
     let all = begun.elapsed().as_secs_f64() / at_once as f64;
@@ -82,7 +90,10 @@ fn drawn(size: Size, waves: f32) -> Pixels {
     Pixels::new(size, (0..size.pixels() * 3).map(at).collect())
 }
 
-/// The median of at least one value.
+/// The median of `values`.
+///
+/// # Panics
+/// If `values` is empty.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -18,10 +18,14 @@ use crate::view::sheet;
 use std::path::Path;
 use std::time::Duration;
 
-/// Pictures on the sheet of a preview at most: more make a picture that few programs open.
+/// The most frames on the sheet of a preview. Few programs open a larger picture.
 const SHEET_ROWS: usize = 40;
 
-/// `augment preview --config … DATASET`
+/// Runs `augment preview --config … DATASET` and returns the exit code.
+///
+/// # Errors
+/// When the config, the dataset, the styles, the weights or the device cannot be used, or the sheet or the page cannot
+/// be written. A frame that fails is no error; it changes the exit code.
 pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     let args::PreviewArgs { config: path, compute, dataset, frames, output, seed, open, quiet } = args;
     let (device, config) = set_up(&path, &compute, seed)?;
@@ -62,18 +66,19 @@ pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     Ok(exit_code(&summary))
 }
 
-/// Draws as many of `rows` as fit on one picture, and prints where it is.
+/// Writes a sheet of up to [`SHEET_ROWS`] of `rows`, evenly spaced, and prints its path.
 fn draw_sheet(folder: &Path, title: &str, facts: &[(String, String)], rows: &[Row]) -> Result<()> {
     let shown = sheet::evenly_spaced(rows, SHEET_ROWS);
     let title = match shown.len() {
         all if all == rows.len() => title.to_string(),
-        some => format!("{title}: {some} of {} pictures; preview.html has all", rows.len()),
+        some => format!("{title}: {some} of {} pictures; preview.html shows all", rows.len()),
     };
     terminal::print_err(&sheet::write(folder, &title, facts, &shown)?.display().to_string());
     Ok(())
 }
 
-/// How long a frame took, and how soon one followed the other: several are in progress at once.
+/// The median time of a frame, and the mean time from one finished frame to the next. The second is shorter, because
+/// several frames are in progress at once.
 fn time_per_frame(summary: &Summary, rows: &[Row]) -> Option<(String, String)> {
     let done = rows.iter().filter(|row| row.status == Status::Done);
     let seconds: Vec<f64> = done.map(|row| row.outcome.seconds).collect();
@@ -82,13 +87,13 @@ fn time_per_frame(summary: &Summary, rows: &[Row]) -> Option<(String, String)> {
     Some(("time per frame".into(), format!("{median} (median){pace}")))
 }
 
-/// Seconds from one frame to the next, if any was made.
+/// Mean seconds from one finished frame to the next; `None` if none was finished.
 fn pace(summary: &Summary) -> Option<f64> {
     (summary.done > 0).then(|| summary.seconds / summary.done as f64)
 }
 
-/// How many pictures the whole dataset makes and how long they would take here: at the pace of the preview, whose frames
-/// are spread over the dataset, or, if none was made, by the estimate.
+/// The number of pictures for the whole dataset, and the time that they would take here. The time comes from the pace
+/// of the preview, whose frames are spread over the dataset, or from `estimate` if the preview finished no frame.
 fn whole_dataset(jobs: usize, estimate: Option<Duration>, summary: &Summary) -> (String, String) {
     let measured = pace(summary).map(|pace| Duration::from_secs_f64(pace * jobs as f64));
     let time = measured.or(estimate).map_or(String::new(), |time| format!(", about {} here", Rough(time)));

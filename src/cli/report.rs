@@ -8,7 +8,10 @@ use crate::view::page::{self, Page};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// `augment report OUT…`
+/// Runs `augment report OUT…` and returns the exit code.
+///
+/// # Errors
+/// When a folder is not an output, its rows cannot be read, or the page or its thumbnails cannot be written.
 pub fn report(args: &args::ReportArgs) -> Result<u8> {
     let path = args.output.clone().unwrap_or_else(|| args.outputs[0].join("report.html"));
     let beside = path.parent().map(Path::to_path_buf).unwrap_or_default();
@@ -35,14 +38,17 @@ pub fn report(args: &args::ReportArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// Writes a page, prints where it is, and opens it in a browser if asked.
+/// Writes `page` to `path` and prints the path. With `open`, also opens the page in a browser.
+///
+/// # Errors
+/// [`Error::Io`] if the page cannot be written or no browser can be started.
 pub fn show(page: &Page, path: &Path, open: bool) -> Result<()> {
     page.write(path)?;
     terminal::print_err(&path.display().to_string());
     if open { open::that_detached(path).map_err(Error::io(path, "open it in a browser")) } else { Ok(()) }
 }
 
-/// The name that people know a folder by, also if the path is only `.`.
+/// The name of a folder, also for a path such as `.`; the path itself if the folder has no name, as `/`.
 pub fn name_of(folder: &Path) -> String {
     paths::resolve_links(folder)
         .file_name()

@@ -1,4 +1,4 @@
-//! What each verb of the command line does; returns the exit code.
+//! The first steps of every verb that computes, and the output of JSON.
 
 use crate::cli::device::{self, Selected};
 use crate::cli::{args, terminal};
@@ -8,7 +8,10 @@ use crate::nst::Device;
 use serde::Serialize;
 use std::path::Path;
 
-/// What every verb that computes begins with: threads, device, and the config with its seed.
+/// Starts the threads, opens the device and loads the config at `path`. A `seed` replaces the config's.
+///
+/// # Errors
+/// See [`use_threads`], [`choose_device`] and [`Config::load`].
 pub fn set_up(path: &Path, compute: &args::ComputeArgs, seed: Option<u64>) -> Result<(Device, Config)> {
     use_threads(compute.threads)?;
     let device = choose_device(compute)?;
@@ -17,19 +20,31 @@ pub fn set_up(path: &Path, compute: &args::ComputeArgs, seed: Option<u64>) -> Re
     Ok((device, config))
 }
 
-/// What `--device` names; where that is nothing but `auto` and no GPU can be used, it says why.
+/// The device that `--device` and `--precision` ask for. If `auto` finds no GPU in a build for GPUs, prints a warning
+/// with the reason.
+///
+/// # Errors
+/// See [`device::choose`].
 pub fn choose_device(compute: &args::ComputeArgs) -> Result<Device> {
     let Selected { device, no_gpu } = device::choose(&compute.device, compute.precision)?;
-    no_gpu.iter().for_each(|why| terminal::print_err(&format!("warning: the processor computes, no GPU: {why}")));
+    if let Some(why) = no_gpu {
+        terminal::print_err(&format!("warning: no GPU can be used, so the processor computes: {why}"));
+    }
     Ok(device)
 }
 
+/// Starts `threads` threads to compute with. Without a number, rayon starts them on first use: as many as
+/// `RAYON_NUM_THREADS` says, or else one per core.
+///
+/// # Errors
+/// [`Error::Run`] if the system refuses a thread, or if the threads are running already.
 pub fn use_threads(threads: Option<u16>) -> Result<()> {
     let Some(threads) = threads else { return Ok(()) };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
     pool.build_global().map_err(|e| Error::Run(format!("--threads {threads}: {e}")))
 }
 
+/// Prints `value` as JSON on standard output.
 pub fn print_json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {
         Ok(text) => terminal::print_out(&text),

@@ -1,4 +1,4 @@
-//! The only file that knows bars, colours and what a person sees.
+//! Prints the progress and the summary of a run. Progress is a bar on a terminal and plain lines elsewhere.
 
 use crate::batch::progress::{Event, Header, Observer, Summary};
 use crate::batch::stop::Reason;
@@ -9,10 +9,10 @@ use std::fmt;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::time::{Duration, Instant};
 
-/// Failures that the end of a run names one by one.
+/// The most failures that the summary lists one by one.
 const FAILURES_SHOWN: usize = 20;
 
-/// The listener that fits where standard error goes: a bar on a terminal, plain lines elsewhere, silence with `quiet`.
+/// The observer for standard error: a bar on a terminal, plain lines elsewhere, nothing with `quiet`.
 pub fn observer(quiet: bool) -> Box<dyn Observer> {
     match quiet {
         true => Box::new(()),
@@ -21,7 +21,7 @@ pub fn observer(quiet: bool) -> Box<dyn Observer> {
     }
 }
 
-/// One line: what runs on what, and where it goes.
+/// One line with the version, the backbone, the device, the frames, the styles and the output folder.
 fn header_line(header: &Header) -> String {
     let before = match header.skipped {
         0 => String::new(),
@@ -39,34 +39,39 @@ fn header_line(header: &Header) -> String {
     )
 }
 
-/// What is done again and why, if anything is.
+/// How many jobs are done again, by reason; `None` if there are none.
 fn done_again_line(header: &Header) -> Option<String> {
     (!header.done_again.is_empty()).then(|| format!("done again: {}", header.done_again.join(", ")))
 }
 
 fn failure_line(source: &str, reason: &str) -> String {
-    // Most reasons begin with the file already.
+    // Most reasons begin with the path of the file already.
     if reason.starts_with(source) { format!("failed: {reason}") } else { format!("failed: {source}: {reason}") }
 }
 
-/// How a run ended: what failed and why, how it goes on if it was stopped, and last one line of figures.
+/// How a run ended: the failures with their reasons, how to go on after a stop, and last one line of figures.
 pub fn summary_lines(summary: &Summary) -> String {
     let mut lines = Vec::new();
     let all = summary.failed + summary.failed_before;
     let shown = summary.failures.iter().take(FAILURES_SHOWN);
     lines.extend(shown.map(|failure| failure_line(&failure.source, &failure.error)));
     if all > FAILURES_SHOWN {
-        lines.push(format!("and {} more that failed, in {}", all - FAILURES_SHOWN, summary.manifest.display()));
+        lines.push(format!("and {} more failures, which are in {}", all - FAILURES_SHOWN, summary.manifest.display()));
     }
     if summary.failed_before > 0 {
-        lines
-            .push(format!("{} failed before and were left so; --retry-failed tries them again", summary.failed_before));
+        lines.push(format!(
+            "{} failed before and were not tried again; --retry-failed does that",
+            summary.failed_before
+        ));
     }
     if summary.several > 0 {
-        lines.push(format!("{} files hold several pictures or an animation; the first was taken", summary.several));
+        lines.push(format!(
+            "{} files contain several pictures or an animation; only the first picture was used",
+            summary.several
+        ));
     }
     if summary.reduced > 0 {
-        lines.push(format!("{} were worked on at a smaller size: memory was short", summary.reduced));
+        lines.push(format!("{} frames were stylized at a smaller size because memory was short", summary.reduced));
     }
     lines.extend(summary.annotations_left.iter().map(|reason| format!("annotations were not copied: {reason}")));
     match summary.stopped {
@@ -85,6 +90,7 @@ pub fn summary_lines(summary: &Summary) -> String {
     lines.join("\n")
 }
 
+/// The last line of the summary: how many frames, in what time, and where they are.
 fn figures(summary: &Summary) -> String {
     let Summary { jobs, done, failed, failed_before, skipped, seconds, .. } = summary;
     if *jobs == 0 {
@@ -114,7 +120,7 @@ fn figures(summary: &Summary) -> String {
     format!("{line} -> {}", result.display())
 }
 
-/// A bar with frames done, frames per second, time left and the loss of the frame in hand.
+/// A bar with the finished frames, frames per second, time left, and the loss of the latest evaluation.
 struct Bar {
     bar: ProgressBar,
 }
@@ -123,7 +129,7 @@ impl Bar {
     fn new() -> Self {
         let template = "{bar:24.cyan/blue} {pos}/{len} frames  {rate}  {left}  {wide_msg:.dim}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        // Nothing is known before the first frame is done.
+        // Rate and time left are unknown until the first frame is finished.
         let style = style.with_key("rate", |state: &ProgressState, to: &mut dyn fmt::Write| {
             let known = state.pos() > 0;
             let _ = if known { write!(to, "{:.2}/s", state.per_sec()) } else { write!(to, "-/s") };
@@ -170,20 +176,25 @@ impl Drop for Bar {
     }
 }
 
-/// A line for the first frame, for every failure, and from then on every few seconds.
+/// Prints a line for every failure, for the first and the last frame, and in between at most one every `EVERY`.
 pub struct Lines {
     begun: Instant,
-    said: Option<Instant>,
+    /// When the last line of progress was printed.
+    printed: Option<Instant>,
+    /// Frames that are neither done nor failed yet.
     left: usize,
+    /// Frames that are done or failed.
     finished: usize,
+    /// The loss of the latest evaluation, NaN before the first one.
     loss: f64,
 }
 
 impl Lines {
+    /// The shortest time between two lines of progress.
     pub(crate) const EVERY: Duration = Duration::from_secs(10);
 
     fn new() -> Self {
-        Self { begun: Instant::now(), said: None, left: 0, finished: 0, loss: f64::NAN }
+        Self { begun: Instant::now(), printed: None, left: 0, finished: 0, loss: f64::NAN }
     }
 }
 
@@ -205,10 +216,10 @@ impl Observer for Lines {
                 }
                 self.finished += 1;
                 self.left = self.left.saturating_sub(1);
-                if self.left > 0 && self.said.is_some_and(|said| said.elapsed() < Self::EVERY) {
+                if self.left > 0 && self.printed.is_some_and(|printed| printed.elapsed() < Self::EVERY) {
                     return;
                 }
-                self.said = Some(Instant::now());
+                self.printed = Some(Instant::now());
                 let rate = self.finished as f64 / self.begun.elapsed().as_secs_f64().max(1e-9);
                 let loss = if self.loss.is_nan() { String::new() } else { format!("  loss {:.3}", self.loss) };
                 let left = duration(self.left as f64 / rate);
@@ -219,12 +230,12 @@ impl Observer for Lines {
     }
 }
 
-/// Says something on standard error. A terminal that was closed, or a full disk behind it, stops nothing.
+/// Prints a line on standard error. Errors are ignored: neither a closed terminal nor a full disk must stop a run.
 pub fn print_err(text: &str) {
     let _ = writeln!(stderr(), "{text}");
 }
 
-/// Prints on standard output. A reader that has heard enough, such as `head`, is no error.
+/// Prints a line on standard output. Errors are ignored, because a reader such as `head` may close the pipe early.
 pub fn print_out(text: &str) {
     let _ = writeln!(stdout(), "{text}");
 }

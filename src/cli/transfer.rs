@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
-/// A bar on a terminal, plain lines elsewhere, nothing with `quiet`.
+/// The observer for standard error: a bar on a terminal, plain lines elsewhere, nothing with `quiet`.
 pub fn observer(quiet: bool) -> Box<dyn Watch> {
     match quiet {
         true => Box::new(()),
@@ -53,12 +53,12 @@ impl Drop for TransferBar {
     }
 }
 
-/// Prints a line every few seconds.
+/// Prints a line at most every `Lines::EVERY`.
 struct TransferLines {
     started: Instant,
     /// When the last line was printed.
     printed: Instant,
-    /// Bytes of an earlier download.
+    /// Bytes that an earlier download had left; `None` before the first report.
     before: Option<u64>,
     total: u64,
 }

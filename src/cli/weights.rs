@@ -1,4 +1,4 @@
-//! `augment weights`: pull, import, verify, path.
+//! `augment weights`: `pull`, `import`, `verify` and `path`.
 
 use crate::cli::args::{self, WeightsVerb};
 use crate::cli::setup::print_json;
@@ -10,6 +10,9 @@ use crate::weights::digests::Checksums;
 use crate::weights::{InstallOptions, import_file, locate, pull, verify};
 
 /// Runs one of the verbs of `augment weights` and returns the exit code.
+///
+/// # Errors
+/// See [`pull`], [`import_file`] and [`verify`]; and those of [`Checksums::read`] for the file of `--digests`.
 pub fn weights(args: args::WeightsArgs) -> Result<u8> {
     match args.verb {
         WeightsVerb::Pull(args) => {
@@ -36,7 +39,7 @@ pub fn weights(args: args::WeightsArgs) -> Result<u8> {
                 print_json(&serde_json::json!({ "path": path, "why": why }));
             } else {
                 terminal::print_out(&path);
-                terminal::print_err(&format!("{why}; --weights and `stylize.backbone` of a config come before it"));
+                terminal::print_err(&format!("{why}; --weights and `stylize.backbone` in a config take precedence"));
             }
             Ok(0)
         }
@@ -61,21 +64,21 @@ fn print_report(report: &WeightsReport, check: &args::WeightsCheckArgs, quiet: b
     terminal::print_err(&summary(report));
 }
 
-/// Tells the user if a run would take other weights than those just installed, because of the environment.
+/// Warns if runs would not use the weights that were just installed, because the environment names others.
 fn print_if_unused(report: &WeightsReport) {
     let (path, why) = automatic();
     if path != report.path.display().to_string() {
-        terminal::print_err(&format!("a run takes {path} all the same: {why}"));
+        terminal::print_err(&format!("a run still uses {path}: {why}"));
     }
 }
 
-/// The path of the file that a run takes unasked, or `builtin`; and why.
+/// The path of the weights that a run uses by default, or `builtin`, and the reason.
 fn automatic() -> (String, &'static str) {
     let (path, why) = locate::automatic();
     (path.map_or_else(|| "builtin".into(), |path| path.display().to_string()), why)
 }
 
-/// The digests of all tensors, one a line, as `--digests` reads them.
+/// The digests of all tensors, one per line, in the format that `--digests` reads.
 fn digest_lines(report: &WeightsReport) -> String {
     let lines: Vec<String> = report.tensors.iter().map(|row| format!("{}  {}", row.sha256, row.name)).collect();
     lines.join("\n")
@@ -88,16 +91,16 @@ fn summary(report: &WeightsReport) -> String {
     let known = report.tensors.iter().filter(|row| row.state == TensorState::Known).count();
     lines.push(match report.verdict {
         Verdict::Known => {
-            format!("{} by the {known} of {all} digests that are known", report.known.unwrap_or_default())
+            format!("{}: {known} of {all} digests are known, and they match", report.known.unwrap_or_default())
         }
         Verdict::Given => format!("all {all} digests are those that were given"),
         Verdict::Unchanged => {
-            format!("all {all} tensors are as they were installed; this program knows no digests of these weights")
+            format!("all {all} tensors are as they were installed; this program has no digests of these weights")
         }
-        Verdict::Unknown => "usable; this program knows no digests of these weights".into(),
+        Verdict::Unknown => "usable; this program has no digests of these weights".into(),
         Verdict::Damaged => format!("DAMAGED: {} faults in {all} tensors", report.faults.len()),
     });
-    let reach = report.reach.as_deref().unwrap_or("nowhere");
+    let reach = report.reach.as_deref().unwrap_or("no layer");
     let source = report.source.as_deref().map_or(String::new(), |source| format!(", {source}"));
     let path = report.path.display();
     lines.push(format!("{all} tensors, {}, as far as {reach}{source}: {path}", megabytes(report.bytes)));

@@ -77,7 +77,8 @@ mod tests {
     use crate::config::testing::{FULL, load};
     use std::path::Path;
 
-    /// If this fails, frames that are done become stale for every user: change a preset, or raise the version, on purpose.
+    /// If this fails, frames that are done become stale for every user: change a preset, or raise the version, on
+    /// purpose.
     #[test]
     fn the_digests_of_the_presets_are_those_of_version_0_1_0() {
         let presets = [

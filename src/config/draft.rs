@@ -114,8 +114,8 @@ impl Draft {
     /// The whole, checked. The config file lies at `path`.
     ///
     /// # Errors
-    /// [`crate::error::Error::Config`] for what does not go together or does not exist; [`crate::error::Error::Io`] for a
-    /// folder of styles that cannot be listed.
+    /// [`crate::error::Error::Config`] for what does not go together or does not exist; [`crate::error::Error::Io`] for
+    /// a folder of styles that cannot be listed.
     pub(super) fn finish(self, path: &Path) -> Result<Config> {
         let Self { mut config, styles, backbone, places } = self;
         if config.condition.is_empty() {

@@ -13,8 +13,8 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Config`] for everything that is not as documented, with `file:line:column` or the `--set` as its place;
-    /// [`Error::Usage`] for a file that cannot be read and a `--set` that is no `KEY=VALUE`; [`Error::Io`] if a folder of
-    /// styles cannot be listed.
+    /// [`Error::Usage`] for a file that cannot be read and a `--set` that is no `KEY=VALUE`; [`Error::Io`] if a folder
+    /// of styles cannot be listed.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Error::Usage(format!("{}: could not read the config: {error}", path.display())))?;

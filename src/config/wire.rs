@@ -1,7 +1,7 @@
 //! The config as a text says it, key by key, each value with its place.
 //!
-//! The row of a key says its name, docs, kind with bounds, and default. The JSON Schema, `augment init` and the checks of
-//! [`crate::config::draft`] all follow it.
+//! The row of a key says its name, docs, kind with bounds, and default. The JSON Schema, `augment init` and the checks
+//! of [`crate::config::draft`] all follow it.
 
 use crate::config::keys::{Exposure, Named, Share, Weight, Wind, name_of};
 use crate::config::kinds::{

@@ -1,7 +1,7 @@
 //! Reads a `data.yaml`: where the dataset lies, and where the images of its splits come from.
 //!
-//! It is resolved as Ultralytics does it (`check_det_dataset` and `get_img_files` in 8.3). Where the result would depend
-//! on the current folder there, several places are tried here.
+//! It is resolved as Ultralytics does it (`check_det_dataset` and `get_img_files` in 8.3). Where the result would
+//! depend on the current folder there, several places are tried here.
 
 use crate::dataset::scan::{Source, is_image};
 use crate::dataset::split::Split;
@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The absolute folder of a dataset that is given as a folder or as its `data.yaml`, whose `path` may name another folder.
+/// The absolute folder of a dataset that is given as a folder or as its `data.yaml`, whose `path` may name another
+/// folder.
 ///
 /// # Errors
 /// [`Error::Usage`] if there is no such dataset; see also [`read_data_yaml`].
@@ -43,12 +44,12 @@ pub fn find_root(given: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
     }
 }
 
-/// Reads `file`, which lies in `folder` or describes the dataset there. Returns the dataset's folder (the file's `path`,
-/// or else `folder`), the file's content and where the images of each split come from.
+/// Reads `file`, which lies in `folder` or describes the dataset there. Returns the dataset's folder (the file's
+/// `path`, or else `folder`), the file's content and where the images of each split come from.
 ///
 /// # Errors
-/// [`Error::BadFile`] if it cannot be understood or an entry of a `requested` split leads to nothing; [`Error::Io`] if it
-/// or a list of images cannot be read.
+/// [`Error::BadFile`] if it cannot be understood or an entry of a `requested` split leads to nothing; [`Error::Io`] if
+/// it or a list of images cannot be read.
 pub fn read_data_yaml(
     file: &Path,
     folder: &Path,

@@ -25,8 +25,8 @@ pub struct Frame {
 /// The frames of the splits, sorted by [`Frame::relative`].
 ///
 /// # Errors
-/// [`Error::Usage`] for a split that `sources` lack, [`Error::BadFile`] if there are no frames, [`Error::Io`] if a folder
-/// cannot be listed.
+/// [`Error::Usage`] for a split that `sources` lack, [`Error::BadFile`] if there are no frames, [`Error::Io`] if a
+/// folder cannot be listed.
 pub fn list_frames(
     scan: &Scan,
     sources: &BTreeMap<Split, Vec<Source>>,

@@ -1,7 +1,7 @@
 //! Label files as boxes with classes, for those parts of the program that must know where the objects are.
 //!
-//! Labels are copied byte for byte whatever they contain, so no content is an error here: a line that cannot be understood
-//! is counted and left out.
+//! Labels are copied byte for byte whatever they contain, so no content is an error here: a line that cannot be
+//! understood is counted and left out.
 
 use crate::nst::Area;
 use crate::yaml::{self, Yaml};
@@ -46,12 +46,12 @@ impl Labels {
         Self::parse(&String::from_utf8_lossy(bytes), keypoints)
     }
 
-    /// Understands the formats of Ultralytics. The number of words on a line, including the class, tells which one it is:
-    /// 5 or 6 are a box (the sixth is a confidence or a track), an odd number from 7 on is a polygon (9 is an oriented
-    /// box).
+    /// Understands the formats of Ultralytics. The number of words on a line, including the class, tells which one it
+    /// is: 5 or 6 are a box (the sixth is a confidence or a track), an odd number from 7 on is a polygon (9 is an
+    /// oriented box).
     ///
-    /// `keypoints` is how many numbers a pose's keypoints take, the product of `kpt_shape` in data.yaml. A line of 5 words
-    /// and that many more is a box too. Without it, such a line would be taken for a polygon.
+    /// `keypoints` is how many numbers a pose's keypoints take, the product of `kpt_shape` in data.yaml. A line of 5
+    /// words and that many more is a box too. Without it, such a line would be taken for a polygon.
     pub fn parse(text: &str, keypoints: Option<usize>) -> Self {
         let mut labels = Self::default();
         let mut numbers = Vec::new();
@@ -314,7 +314,8 @@ mod tests {
         let text = "12 0.512345 0.498765 0.123456 0.234567\n".repeat(10_000_000 / 39);
         let begun = Instant::now();
         assert_eq!(parse(&text).boxes.len(), 10_000_000 / 39);
-        // Without optimization it takes half a second; a quadratic search would take hours, and a busy machine does not.
+        // Without optimization it takes half a second; a quadratic search would take hours, and a busy machine does
+        // not.
         assert!(begun.elapsed() < Duration::from_secs(600));
     }
 }

@@ -54,8 +54,8 @@ pub fn find_splits(scan: &Scan) -> Result<(Layout, BTreeMap<Split, Vec<Source>>)
     Ok((Layout::Flat, BTreeMap::from([(Split::Train, vec![Source::Folder(root.to_path_buf())])])))
 }
 
-/// The folders of a split in a COCO dataset, such as `train2017` or `images/train2017`. Without a year, such as `train`,
-/// they count only if there are annotation files; otherwise they may be any folders of a flat dataset.
+/// The folders of a split in a COCO dataset, such as `train2017` or `images/train2017`. Without a year, such as
+/// `train`, they count only if there are annotation files; otherwise they may be any folders of a flat dataset.
 fn coco_folders(root: &Path, split: Split, annotated: bool) -> Vec<PathBuf> {
     let is_split = |name: &str| {
         let years = split.names().iter().filter_map(|split| name.strip_prefix(split));

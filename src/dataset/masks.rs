@@ -1,4 +1,5 @@
-//! Masks and depths: grey pictures beside a frame or style that say where its regions are and how far each pixel is away.
+//! Masks and depths: grey pictures beside a frame or style that say where its regions are and how far each pixel is
+//! away.
 
 use crate::error::{Error, Result};
 use crate::files::paths::in_place_of_images;
@@ -8,8 +9,8 @@ use crate::nst::{Plane, Settings, Size};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// The path of the mask `name` of an image: the last folder `images` becomes `masks/<name>`, the extension `png`. Without
-/// a folder `images`, the folder `x` of the image becomes `x-masks/<name>`.
+/// The path of the mask `name` of an image: the last folder `images` becomes `masks/<name>`, the extension `png`.
+/// Without a folder `images`, the folder `x` of the image becomes `x-masks/<name>`.
 fn mask_path(image: &Path, name: &str) -> PathBuf {
     beside(image, "masks", Some(name))
 }

@@ -19,8 +19,8 @@ pub enum Source {
     List {
         /// The text file, or the first annotation file.
         path: PathBuf,
-        /// Whether every line is absolute or starts with its only `./`. The meaning of other lines depends on the folder
-        /// where Ultralytics is started.
+        /// Whether every line is absolute or starts with its only `./`. The meaning of other lines depends on the
+        /// folder where Ultralytics is started.
         portable: bool,
         images: Vec<PathBuf>,
     },

@@ -55,8 +55,8 @@ pub fn resolve_links(path: &Path) -> PathBuf {
 
 /// The path below `root` as text, with `/` on every system; empty for `root` itself.
 ///
-/// A path elsewhere is kept whole but for its leading `/`, so that its mirror image still lies inside the output folder.
-/// U+FFFD and two hex digits stand for a byte that is not UTF-8, so that such names stay distinct.
+/// A path elsewhere is kept whole but for its leading `/`, so that its mirror image still lies inside the output
+/// folder. U+FFFD and two hex digits stand for a byte that is not UTF-8, so that such names stay distinct.
 pub fn relative_text(root: &Path, path: &Path) -> String {
     let relative = path.strip_prefix(root).unwrap_or(path);
     let names = relative.components().filter_map(|component| match component {

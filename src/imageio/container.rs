@@ -26,16 +26,16 @@ pub fn has_more_pictures(format: ImageFormat, bytes: &[u8]) -> bool {
     }
 }
 
-/// The ICC profile of a TIFF's first page. The decoder of [`image`] finds only profiles of the type "byte", but "undefined"
-/// is the usual one.
+/// The ICC profile of a TIFF's first page. The decoder of [`image`] finds only profiles of the type "byte", but
+/// "undefined" is the usual one.
 pub fn tiff_profile(bytes: &[u8]) -> Option<&[u8]> {
     tiff_page(bytes)?.profile
 }
 
 /// Whether the marker segments of a JPEG lead to its end marker (ITU T.81, annex B).
 ///
-/// The marker may be followed by data that phones and cameras append, and a thumbnail inside a file that is cut short has
-/// an end marker of its own. So it is not enough to look for it in the last two bytes or anywhere.
+/// The marker may be followed by data that phones and cameras append, and a thumbnail inside a file that is cut short
+/// has an end marker of its own. So it is not enough to look for it in the last two bytes or anywhere.
 fn jpeg_reaches_its_end(bytes: &[u8]) -> bool {
     const END: u8 = 0xD9;
     const START_OF_SCAN: u8 = 0xDA;

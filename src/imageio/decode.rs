@@ -1,7 +1,7 @@
 //! Decodes an image file to upright 8-bit RGB, or 16-bit grey, within limits.
 //!
-//! Files that the decoders of [`image`] would accept although they are incomplete, or that would take too much memory, are
-//! refused before decoding.
+//! Files that the decoders of [`image`] would accept although they are incomplete, or that would take too much memory,
+//! are refused before decoding.
 
 use crate::error::{Error, Result};
 use crate::imageio::container::{has_more_pictures, missing_end, tiff_profile};

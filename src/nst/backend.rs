@@ -1,4 +1,4 @@
-//! The two back ends behind one face: the CPU's own kernels, and Candle's tensors in batches.
+//! The two back ends behind one interface: the CPU kernels of this crate, and Candle tensors in batches.
 //!
 //! [`Network`] makes an [`Evaluator`] for pictures of one size. An evaluator makes an [`Objective`] for each picture,
 //! which is then minimized.

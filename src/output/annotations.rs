@@ -25,8 +25,8 @@ pub struct Copies {
 /// Writes the copies of the dataset's annotation files into the output `folder`: `annotations/x.json` becomes
 /// `annotations/x__fog-1.json`, and so on for each variant.
 ///
-/// A copy holds the images of its variant whose output `is_done`, under their new names, and their annotations. The rest
-/// of the text stays as it is. A file without any finished image has no copy. `plan` must be the plan of the whole
+/// A copy holds the images of its variant whose output `is_done`, under their new names, and their annotations. The
+/// rest of the text stays as it is. A file without any finished image has no copy. `plan` must be the plan of the whole
 /// dataset, even if this run does only a part of it.
 ///
 /// # Errors

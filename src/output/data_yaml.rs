@@ -18,14 +18,14 @@ pub const DATA_YAML: &str = "data.yaml";
 /// true of the copy.
 const OWN_KEYS: [&str; 8] = ["path", "train", "val", "valid", "validation", "test", "minival", "download"];
 
-/// Writes a `data.yaml` that Ultralytics can train on: `train` has the original train images and the new ones, `val` and
-/// `test` have the originals, and every other key is copied from the dataset's own file.
+/// Writes a `data.yaml` that Ultralytics can train on: `train` has the original train images and the new ones, `val`
+/// and `test` have the originals, and every other key is copied from the dataset's own file.
 ///
-/// Entries are relative to `folder`, and there is no `path`; Ultralytics then resolves them from the file's own folder. A
-/// list of images is named as it is, unless Ultralytics would read its lines relative to the folder that it is started
-/// in; then `original-<split>.txt` with absolute paths takes its place. New images that share their folder with other
-/// splits are listed in `augmented-train.txt`. New images of other splits are in no entry. Ultralytics demands a `val`,
-/// so a dataset without validation images gets its own train images there.
+/// Entries are relative to `folder`, and there is no `path`; Ultralytics then resolves them from the file's own folder.
+/// A list of images is named as it is, unless Ultralytics would read its lines relative to the folder that it is
+/// started in; then `original-<split>.txt` with absolute paths takes its place. New images that share their folder with
+/// other splits are listed in `augmented-train.txt`. New images of other splits are in no entry. Ultralytics demands a
+/// `val`, so a dataset without validation images gets its own train images there.
 ///
 /// `done` has the source (absolute) and the output (below `folder`, with `/`) of every finished picture. If the dataset
 /// has no `data.yaml`, its classes are called `class0`, `class1` and so on up to the highest class id in its labels. If

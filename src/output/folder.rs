@@ -47,8 +47,8 @@ pub fn check_folder(folder: &Path, jobs: &[Job]) -> Result<()> {
     }
 }
 
-/// Writes an image in the format of its extension: jpg and jpeg at `quality` (1 to 100); png, webp, bmp and tiff without
-/// loss. The ICC profile goes into all of them but bmp.
+/// Writes an image in the format of its extension: jpg and jpeg at `quality` (1 to 100); png, webp, bmp and tiff
+/// without loss. The ICC profile goes into all of them but bmp.
 ///
 /// # Errors
 /// [`Error::BadFile`] for another extension or a picture that the format cannot hold, [`Error::Io`] if the system

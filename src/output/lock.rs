@@ -6,13 +6,13 @@ use crate::plan::shard::Shard;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
-/// A lock that a run holds while it takes or releases its other locks; runs wait for it. While a run tidies the folder it
-/// holds [`LOCK_NAME`] alone for a moment. Without this lock, a run that starts or ends at that moment would take it for
-/// a run over everything.
+/// A lock that a run holds while it takes or releases its other locks; runs wait for it. While a run tidies the folder
+/// it holds [`LOCK_NAME`] alone for a moment. Without this lock, a run that starts or ends at that moment would take it
+/// for a run over everything.
 const GATE_NAME: &str = ".augment.gate.lock";
 
-/// Takes the locks of a run over `shard`, or over everything. If no other run holds the folder, calls `when_alone` while
-/// this run holds it alone. The locks are released when the files are closed, also if the process is killed.
+/// Takes the locks of a run over `shard`, or over everything. If no other run holds the folder, calls `when_alone`
+/// while this run holds it alone. The locks are released when the files are closed, also if the process is killed.
 ///
 /// # Errors
 /// [`Error::Run`] if another run holds the folder or the shard, [`Error::Io`] if the system refuses, and those of

@@ -32,11 +32,11 @@ pub struct Manifest {
 
 impl Manifest {
     /// Opens the manifest in `folder` for a run over everything or over one shard, and takes the folder's lock. Creates
-    /// the folder and the manifest if they are missing. If no other run is active, removes the unfinished files of killed
-    /// runs.
+    /// the folder and the manifest if they are missing. If no other run is active, removes the unfinished files of
+    /// killed runs.
     ///
-    /// A killed run may leave an incomplete last line; it is cut off. A line in the middle that is not a row stays and is
-    /// counted; its job counts as not done.
+    /// A killed run may leave an incomplete last line; it is cut off. A line in the middle that is not a row stays and
+    /// is counted; its job counts as not done.
     ///
     /// # Errors
     /// [`Error::Run`] if another run holds the folder or the shard; [`Error::BadFile`] if `folder` is a file or holds
@@ -183,8 +183,8 @@ impl Manifest {
     }
 }
 
-/// Removes the unfinished files of killed runs, and moves the rows of shards into the one manifest. The caller must hold
-/// the folder alone.
+/// Removes the unfinished files of killed runs, and moves the rows of shards into the one manifest. The caller must
+/// hold the folder alone.
 fn tidy(folder: &Path) -> Result<()> {
     atomic::remove_unfinished(folder);
     let shards = shard_manifests(folder)?;

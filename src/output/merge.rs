@@ -21,12 +21,13 @@ pub struct Merged {
     pub known: usize,
 }
 
-/// Copies the pictures, labels and rows of `parts` into the output folder `into`, which is created if it is missing. What
-/// is done in `into` stays as it is. The parts are not changed.
+/// Copies the pictures, labels and rows of `parts` into the output folder `into`, which is created if it is missing.
+/// What is done in `into` stays as it is. The parts are not changed.
 ///
 /// # Errors
-/// [`Error::BadFile`] for a part that is not an output, [`Error::Usage`] for a part that is `into` itself, [`Error::Run`]
-/// if a run holds one of the folders, [`Error::Io`] if a file that the rows name is missing or the system refuses.
+/// [`Error::BadFile`] for a part that is not an output, [`Error::Usage`] for a part that is `into` itself,
+/// [`Error::Run`] if a run holds one of the folders, [`Error::Io`] if a file that the rows name is missing or the
+/// system refuses.
 pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
     parts.iter().try_for_each(|part| marker::expect_output_folder(part))?;
     let mut target = Manifest::open(into, None)?;

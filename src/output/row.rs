@@ -84,7 +84,8 @@ pub struct Maker {
 pub struct Outcome {
     /// Evaluations of loss and gradient that were made, at all scales.
     pub evals: Option<u32>,
-    /// Losses of the result and, with `first_`, of the picture that the optimizer started from, both at the working size.
+    /// Losses of the result and, with `first_`, of the picture that the optimizer started from, both at the working
+    /// size.
     pub content_loss: Option<f64>,
     pub style_loss: Option<f64>,
     pub first_content_loss: Option<f64>,

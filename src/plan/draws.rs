@@ -1,7 +1,8 @@
 //! Numbers drawn from a hash of seed, purpose, variant and path.
 //!
-//! A draw is `SHA-256("augment 1" 0 purpose 0 seed variant path)`, with the seed as 8 and the variant as 4 little-endian
-//! bytes. Its first 8 bytes are taken as a little-endian number. The variant is 0 for what all variants of a frame share.
+//! A draw is `SHA-256("augment 1" 0 purpose 0 seed variant path)`, with the seed as 8 and the variant as 4
+//! little-endian bytes. Its first 8 bytes are taken as a little-endian number. The variant is 0 for what all variants
+//! of a frame share.
 
 use sha2::{Digest, Sha256};
 

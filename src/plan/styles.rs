@@ -25,8 +25,8 @@ pub struct Style {
 /// Sources of weight 0 are left out. A style's digest covers the masks and the depth that `settings` ask for.
 ///
 /// # Errors
-/// [`crate::error::Error::Io`] for a folder or file that cannot be read, [`crate::error::Error::BadFile`] for a file that
-/// is no picture.
+/// [`crate::error::Error::Io`] for a folder or file that cannot be read, [`crate::error::Error::BadFile`] for a file
+/// that is no picture.
 pub fn find_styles(sources: &[StyleSource], settings: &Settings) -> Result<Vec<Style>> {
     let mut styles = Vec::new();
     for source in sources.iter().filter(|source| source.weight > 0.0) {

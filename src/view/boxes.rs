@@ -1,4 +1,4 @@
-//! Labelled objects, with what is left of each in the stylized picture.
+//! Labelled objects, with the contrast and edges that are left in the stylized picture.
 
 use crate::dataset::labels::{Labelled, Labels, Schema};
 use crate::nst::render::guard::EDGES_FLOOR;
@@ -6,31 +6,33 @@ use crate::output::row::{BoxRow, Row};
 use serde::Serialize;
 use std::path::Path;
 
-/// Upper limits of `edges` for all levels but the last, the worst level first. The last level begins where the guard keeps
-/// boxes.
+/// Upper limits of `edges`, a correlation of at most 1, for all levels except the last. The worst level comes first.
+/// The last level begins at [`EDGES_FLOOR`], below which the guard blends a box.
 pub const EDGE_LIMITS: [f64; 3] = [0.5, 0.8, EDGES_FLOOR];
 
-/// A box with less `contrast` is of the worst level, whatever its edges. Edges compare shapes, not strengths, so only the
-/// contrast tells that an object has almost disappeared.
+/// A box with less `contrast`, as a share of the frame's, has the worst level, whatever its edges are. Edges compare
+/// shapes, not strengths, so only the contrast shows that an object has almost disappeared.
 pub const FAINT_CONTRAST: f64 = 0.15;
 
-/// A labelled object, its sides as shares of the picture.
+/// A labelled object. Its sides are shares of the picture, 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LabelledBox {
     pub left: f64,
     pub top: f64,
     pub right: f64,
     pub bottom: f64,
-    /// Its name if the dataset has one, else what the label says.
+    /// The name of its class, or the class as the label writes it if the dataset has no name for it.
     pub class: String,
     /// As in [`BoxRow`]; `None` if not measured.
     pub edges: Option<f64>,
+    /// As in [`BoxRow`]; `None` if not measured.
     pub contrast: Option<f64>,
+    /// As in [`BoxRow`].
     pub eased: Option<String>,
 }
 
 impl LabelledBox {
-    /// How well the object is kept, from 0, the worst, to the length of [`EDGE_LIMITS`]; `None` if not measured.
+    /// How well the object is kept: from 0, the worst, to the length of [`EDGE_LIMITS`]. `None` if not measured.
     pub fn level(&self) -> Option<usize> {
         let edges = self.edges?;
         let faint = self.contrast.is_some_and(|contrast| contrast < FAINT_CONTRAST);
@@ -38,16 +40,16 @@ impl LabelledBox {
     }
 }
 
-/// The boxes of a row of the output `folder`; none if its label cannot be read.
+/// The boxes of a row of the output `folder`; empty if its label cannot be read.
 pub fn of(row: &Row, folder: &Path, schema: &Schema) -> Vec<LabelledBox> {
     let Some(label) = &row.identity.label else { return Vec::new() };
     read(&folder.join(label), row.outcome.boxes.as_deref(), schema)
 }
 
-/// The boxes of a label file with the guard's figures, if there is one for each.
+/// The boxes of a label file. They have the guard's figures if there are figures for each box.
 fn read(label: &Path, figures: Option<&[BoxRow]>, schema: &Schema) -> Vec<LabelledBox> {
     let boxes = Labels::read(label, schema.keypoints).map(|labels| labels.boxes).unwrap_or_default();
-    // The guard has no figures of objects outside the stylized part; then it is unknown which ones belong together.
+    // The guard has no figures for objects outside the stylized part. If some are missing, it is unknown which ones.
     let mut figures = figures.filter(|figures| figures.len() == boxes.len()).into_iter().flatten();
     let measured = |Labelled { class, area }: Labelled| {
         let figures = figures.next();
@@ -89,9 +91,9 @@ mod tests {
     }
 
     #[test]
-    fn a_box_that_almost_disappears_is_of_the_worst_level_whatever_its_edges() {
+    fn a_box_that_almost_disappears_has_the_worst_level_whatever_its_edges() {
         let level = |edges, contrast| {
-            let none = LabelledBox {
+            let labelled = LabelledBox {
                 left: 0.0,
                 top: 0.0,
                 right: 1.0,
@@ -101,7 +103,7 @@ mod tests {
                 contrast,
                 eased: None,
             };
-            none.level()
+            labelled.level()
         };
         assert_eq!(
             [0.1, 0.5, 0.8, 0.92].map(|edges| level(Some(edges), Some(1.0))),

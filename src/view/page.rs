@@ -1,6 +1,6 @@
 //! The page of a preview or a report: frame and result under a slider, boxes, figures, failures.
 //!
-//! The page itself is `page.html`. It knows only the data that is put into it here.
+//! The template is `page.html`. It reads only the data that this file puts into it.
 
 use crate::dataset::labels::Schema;
 use crate::error::{Error, Result};
@@ -16,16 +16,16 @@ use std::path::Path;
 
 const TEMPLATE: &str = include_str!("page.html");
 
-/// What the data takes the place of in the template.
+/// The text of the template that the data replaces.
 const PLACEHOLDER: &str = "{{DATA}}";
 
-/// The largest size of a picture on the page, in pixels.
+/// The largest width and height of a picture on the page, in pixels.
 const PICTURE: (u32, u32) = (720, 720);
 
-/// The same for a style.
+/// The largest width and height of a style picture on the page, in pixels.
 const STYLE: (u32, u32) = (160, 120);
 
-/// What a page is about.
+/// Which verb makes the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -33,12 +33,12 @@ pub enum Kind {
     Report,
 }
 
-/// Where the pictures of a page are.
+/// Where the pictures of a page are stored.
 #[derive(Clone, Copy, Debug)]
 pub enum Pictures {
-    /// In the page, so that it can be sent as one file.
+    /// In the page itself, so that it can be sent as one file.
     Embedded,
-    /// In files beside it, which are made once and loaded when they come into view.
+    /// In files beside the page. Each is written once, and the browser loads it when it comes into view.
     Files,
 }
 
@@ -52,21 +52,21 @@ pub struct Page {
     pub rows: Vec<Card>,
 }
 
-/// One job on the page: its row with what the page needs besides.
+/// One job on the page: its row, and what else the page needs.
 #[derive(Debug)]
 pub struct Card {
     row: Row,
-    /// The output's folder, as it was named.
+    /// The output folder, as the caller named it.
     folder: String,
     boxes: Vec<LabelledBox>,
-    /// Addresses of the pictures; `None` where one is missing.
+    /// URLs of the three pictures; `None` if a picture is missing or cannot be read.
     content: Option<String>,
     result: Option<String>,
     style_picture: Option<String>,
 }
 
 impl Serialize for Card {
-    /// What the page shows, without the row's other fields: they would make it a third larger.
+    /// Only the fields that the page shows: the other fields of the row would make it a third larger.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Row { status, identity, width, height, outcome, .. } = &self.row;
         let mut card = serializer.serialize_map(None)?;
@@ -101,7 +101,7 @@ impl Serialize for Card {
     }
 }
 
-/// The data of a page, with what its colours mean.
+/// The data of a page, with the limits that its colours stand for.
 #[derive(Serialize)]
 struct Data<'a> {
     #[serde(flatten)]
@@ -111,44 +111,44 @@ struct Data<'a> {
 }
 
 impl Page {
-    /// Writes the page to `path`, all or nothing.
+    /// Writes the page to `path`, or leaves what is there unchanged.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] if the page cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let data = Data { page: self, levels: EDGE_LIMITS, faint: FAINT_CONTRAST };
         let data = serde_json::to_string(&data).map_err(|error| Error::bad_file(path, error.to_string()))?;
-        // A name may hold an end tag, which would end the data, or the start of a comment, which would hide its end.
+        // A name may contain an end tag, which would end the data, or the start of a comment, which would hide the end.
         let page = TEMPLATE.replacen(PLACEHOLDER, &data.replace('<', "\\u003c"), 1);
         atomic::write_file(path, page.as_bytes())
     }
 }
 
-/// The cards of `rows`, which are those of the output `folder`, for a page that lies in the folder `page_folder`. Pictures
-/// are read on all threads; one that cannot be read is missing on its card.
+/// The cards of `rows`, which are rows of the output `folder`, for a page in the folder `page_folder`. Pictures are
+/// read on all threads. A picture that cannot be read is missing on its card.
 ///
 /// # Errors
-/// [`Error::Io`] where a thumbnail cannot be written.
+/// [`Error::Io`] if a thumbnail cannot be written.
 pub fn cards(rows: Vec<Row>, folder: &Path, page_folder: &Path, pictures: Pictures) -> Result<Vec<Card>> {
     let schema = Schema::read(&folder.join(data_yaml::DATA_YAML));
     rows.into_par_iter().map(|row| card(row, folder, &schema, page_folder, pictures)).collect()
 }
 
 fn card(row: Row, folder: &Path, schema: &Schema, page_folder: &Path, pictures: Pictures) -> Result<Card> {
-    let address = |path: &Path, cell| match pictures {
+    let url = |path: &Path, cell| match pictures {
         Pictures::Embedded => Ok(thumbnail::jpeg(path, cell).map(|jpeg| thumbnail::data_url(&jpeg))),
         Pictures::Files => thumbnail::file(path, cell, page_folder),
     };
     let Identity { source, style, output, .. } = &row.identity;
     let result = match row.status {
-        Status::Done => address(&folder.join(output), PICTURE)?,
+        Status::Done => url(&folder.join(output), PICTURE)?,
         Status::Failed => None,
     };
     Ok(Card {
         boxes: boxes::of(&row, folder, schema),
         folder: folder.display().to_string(),
-        content: address(source.as_ref(), PICTURE)?,
-        style_picture: address(style.as_ref(), STYLE)?,
+        content: url(source.as_ref(), PICTURE)?,
+        style_picture: url(style.as_ref(), STYLE)?,
         result,
         row,
     })
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_says_what_its_row_says_and_where_its_pictures_are() {
+    fn a_card_has_the_fields_of_its_row_and_its_pictures() {
         let folder = tempfile::tempdir().unwrap();
         image::RgbImage::new(8, 6).save(folder.path().join("a.png")).unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
@@ -194,7 +194,7 @@ mod tests {
         let failed = card(row.clone());
         assert_eq!([&failed["status"], &failed["error"]], ["failed", "no picture"]);
         assert!(failed["content"].is_null() && failed["result"].is_null() && failed["style_picture"].is_string());
-        // The page may rely on these lists.
+        // The template needs these lists, even if they are empty.
         assert_eq!(
             [&failed["losses"], &failed["styles"], &failed["boxes"]].map(|list| list.as_array().unwrap().len()),
             [0; 3]

@@ -28,24 +28,25 @@ use std::path::{Path, PathBuf};
 /// The sheet's name in the output folder.
 pub const FILE_NAME: &str = "sheet.png";
 
-/// The largest size of one picture on the sheet, in pixels.
+/// The largest width and height of one picture on the sheet, in pixels.
 const CELL: (u32, u32) = (480, 360);
 
 /// Pixels between two pictures.
 const GAP: u32 = 8;
 
+/// Width of the sheet, in pixels.
 const WIDTH: u32 = 3 * CELL.0 + 4 * GAP;
 
-/// Pixels of a letter, with the space between two.
+/// Width and height of a letter, in pixels, with the space between letters.
 const LETTER: (u32, u32) = (9, 18);
 
-/// Letters on a line of a cell.
+/// Letters that fit on a line of a cell.
 const CELL_LETTERS: usize = (CELL.0 / LETTER.0) as usize;
 
-/// Letters on a line of the sheet.
+/// Letters that fit on a line of the sheet.
 const LETTERS: usize = ((WIDTH - 2 * GAP) / LETTER.0) as usize;
 
-/// The colours of the levels of [`LabelledBox::level`], as on the page.
+/// The colours of the levels of [`LabelledBox::level`], the same as on the page.
 const COLOURS: [Rgb888; EDGE_LIMITS.len() + 1] = [
     Rgb888::new(0xff, 0x3b, 0x6b),
     Rgb888::new(0xff, 0x9a, 0x1f),
@@ -56,17 +57,17 @@ const COLOURS: [Rgb888; EDGE_LIMITS.len() + 1] = [
 /// The colour of a box that was not measured.
 const UNMEASURED: Rgb888 = Rgb888::new(0xd9, 0xdd, 0xe2);
 
-/// Up to `most` of the items, spread over all of them.
+/// Up to `most` of `items`, evenly spaced and in their order.
 pub fn evenly_spaced<T: Clone>(items: &[T], most: usize) -> Vec<T> {
     let count = items.len().min(most);
     (0..count).map(|n| items[n * items.len() / count].clone()).collect()
 }
 
-/// Writes the sheet of `rows`, which are those of the output `folder`, with a title and facts (names and values). In the
-/// place of a picture that cannot be read stands the reason. Returns the path of the sheet.
+/// Writes the sheet of `rows`, which are rows of the output `folder`, with a title and facts (names and values).
+/// Returns the path of the sheet. If a picture cannot be read, the sheet shows the reason in its place.
 ///
 /// # Errors
-/// When the sheet cannot be written.
+/// [`Error::Io`](crate::error::Error::Io) if the sheet cannot be written.
 pub fn write(folder: &Path, title: &str, facts: &[(String, String)], rows: &[Row]) -> Result<PathBuf> {
     let schema = Schema::read(&folder.join(data_yaml::DATA_YAML));
     let mut strips = vec![heading(title, facts)];
@@ -76,6 +77,7 @@ pub fn write(folder: &Path, title: &str, facts: &[(String, String)], rows: &[Row
     Ok(path)
 }
 
+/// The strips, one below the other.
 fn stacked(strips: &[Canvas]) -> RgbImage {
     let mut sheet = Canvas::new(strips.iter().map(|strip| strip.0.height()).sum()).0;
     let mut y = 0;
@@ -86,7 +88,7 @@ fn stacked(strips: &[Canvas]) -> RgbImage {
     sheet
 }
 
-/// The title, the facts and what the colours mean.
+/// The title, the facts and the legend of the colours.
 fn heading(title: &str, facts: &[(String, String)]) -> Canvas {
     let mut canvas = Canvas::new(2 * GAP + LETTER.1 * (facts.len() as u32 + 2));
     canvas.text(GAP, GAP, &shortened(title, LETTERS), &FONT_9X18_BOLD);
@@ -136,6 +138,7 @@ fn content_caption(row: &Row, boxes: &[LabelledBox]) -> [String; 2] {
     [file_name(&row.identity.source), size.into_iter().chain(counts).collect::<Vec<_>>().join(", ")]
 }
 
+/// The style's name, or the names and shares of several; then condition, variant, strength and time.
 fn style_caption(row: &Row) -> [String; 2] {
     let Row { identity, outcome, .. } = row;
     let parts = identity.styles.iter().map(|part| format!("{} {:.0} %", file_name(&part.path), part.weight * 100.0));
@@ -145,6 +148,7 @@ fn style_caption(row: &Row) -> [String; 2] {
     [names, format!("{} {}, {strength}{}", identity.condition, identity.variant, duration(outcome.seconds))]
 }
 
+/// The worst figures of the boxes, then the losses.
 fn result_caption(row: &Row, boxes: &[LabelledBox]) -> [String; 2] {
     if row.status == Status::Failed {
         return ["FAILED".into(), String::new()];
@@ -158,7 +162,7 @@ fn result_caption(row: &Row, boxes: &[LabelledBox]) -> [String; 2] {
         _ if boxes.is_empty() => "no boxes".into(),
         _ => "boxes not measured".into(),
     };
-    // Losses of the start and the result. The last of all evaluations may be a step that was taken back.
+    // Losses of the start and of the result. The last of `losses` may belong to a step that the optimizer rejected.
     let change = |first: Option<f64>, last: Option<f64>| Some(format!("{:.3} -> {:.3}", first?, last?));
     let style = change(outcome.first_style_loss, outcome.style_loss).map(|losses| format!("style loss {losses}"));
     let content = change(outcome.first_content_loss, outcome.content_loss).map(|losses| format!("content {losses}"));
@@ -169,7 +173,7 @@ fn file_name(path: &str) -> String {
     Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The text on one line of up to `most` letters. Of a longer text the start and the end are left.
+/// The text on one line of up to `most` letters. A longer text keeps its start and its end.
 fn shortened(text: &str, most: usize) -> String {
     const CUT: &str = "...";
     let letters: Vec<char> = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
@@ -195,7 +199,7 @@ impl Canvas {
         let Ok(_) = Text::with_baseline(text, at(x, y), style, Baseline::Top).draw(self);
     }
 
-    /// Draws a picture with its boxes, or writes why there is none.
+    /// Draws a picture with its boxes, or writes the reason why there is none.
     fn picture(&mut self, x: u32, y: u32, picture: Result<&RgbImage, &String>, boxes: &[LabelledBox]) {
         match picture {
             Ok(picture) => {
@@ -212,8 +216,8 @@ impl Canvas {
         }
     }
 
-    /// Draws a box around the object, in two lines, a light and a dark one, so that it shows on any picture. The worst level
-    /// has a wider line, so that it can be told without seeing colours.
+    /// Draws a box around the object: a coloured line inside a black one, so that it is visible on any picture. The
+    /// worst level has a wider line, so that people who do not see its colour can recognize it.
     fn outline(&mut self, corner: (u32, u32), size: (u32, u32), one: &LabelledBox) {
         let pixel = |share: f64, side: u32| (share * f64::from(side)).round() as i32;
         let (left, right) = (pixel(one.left, size.0), pixel(one.right, size.0).max(pixel(one.left, size.0) + 1));
@@ -231,6 +235,7 @@ impl Canvas {
         }
     }
 
+    /// Writes what the colours of boxes mean.
     fn legend(&mut self, y: u32) {
         let [low, middle, high] = EDGE_LIMITS;
         let texts = [
@@ -316,7 +321,7 @@ mod tests {
             let picture = RgbImage::from_pixel(40, 40, Rgb([shade; 3]));
             canvas.picture(10, 10, Ok(&picture), &[marked(Some(0.95))]);
             let at = |x, y| canvas.0.get_pixel(x, y).0;
-            // Ten pixels from the picture's corner, which is at ten.
+            // The box begins at ten pixels of the picture, which begins at ten pixels of the canvas.
             assert_eq!([at(20, 30), at(30, 20), at(39, 39)], [[shade; 3]; 3], "the object");
             assert_eq!([at(19, 30), at(40, 30), at(30, 19), at(30, 40)], [colour(COLOURS[3]); 4]);
             assert_eq!([at(18, 30), at(41, 30), at(30, 18), at(30, 41)], [[0; 3]; 4]);

@@ -10,10 +10,10 @@ use image::RgbImage;
 use image::imageops::{self, FilterType};
 use std::path::Path;
 
-/// Of the JPEG.
+/// Quality of the JPEG, of at most 100.
 const QUALITY: u8 = 82;
 
-/// The folder of the thumbnail files, beside the page. It is hidden, so that no loader takes them for frames.
+/// The folder of the thumbnail files, beside the page. It is hidden, so that no loader reads them as frames.
 const FOLDER: &str = ".report";
 
 /// The picture at `path`, scaled down into `cell` (width, height), as a JPEG; `None` if it cannot be read.
@@ -22,26 +22,26 @@ pub fn jpeg(path: &Path, cell: (u32, u32)) -> Option<Vec<u8>> {
     encode::encode_image(Path::new("thumbnail.jpg"), &small, None, QUALITY).ok()
 }
 
-/// A JPEG as an address that holds the picture itself.
+/// A JPEG as a `data:` URL, which contains the picture itself.
 pub fn data_url(jpeg: &[u8]) -> String {
     format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(jpeg))
 }
 
-/// The address of the thumbnail's file, relative to the page's `folder`. It is made if there is none of the picture as it
-/// is now. `None` if the picture cannot be read.
+/// The URL of the thumbnail's file, relative to the page's `folder`. Writes the file if there is none for the picture
+/// as it is now. `None` if the picture cannot be read.
 ///
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) if the thumbnail cannot be written.
 pub fn file(path: &Path, cell: (u32, u32), folder: &Path) -> Result<Option<String>> {
     let (_, modified) = fingerprint::quick([path]);
     let picture = format!("{}\0{modified}\0{}", path.display(), cell.0);
-    let address = format!("{FOLDER}/{}.jpg", short_digest(picture.as_bytes()));
-    let file = folder.join(&address);
+    let url = format!("{FOLDER}/{}.jpg", short_digest(picture.as_bytes()));
+    let file = folder.join(&url);
     if !file.exists() {
         let Some(bytes) = jpeg(path, cell) else { return Ok(None) };
         atomic::write_file(&file, &bytes)?;
     }
-    Ok(Some(address))
+    Ok(Some(url))
 }
 
 /// The image, scaled down if it does not fit into `cell` (width, height).
@@ -63,14 +63,14 @@ mod tests {
         let path = folder.path().join("a.png");
         image::RgbImage::new(1000, 500).save(&path).unwrap();
         let file = |path: &Path| file(path, (720, 720), folder.path()).unwrap();
-        let address = file(&path).unwrap();
-        let made = folder.path().join(&address);
+        let url = file(&path).unwrap();
+        let made = folder.path().join(&url);
         assert_eq!(image::image_dimensions(&made).unwrap(), (720, 360));
         fs::write(&made, "kept").unwrap();
-        assert_eq!(file(&path), Some(address.clone()));
+        assert_eq!(file(&path), Some(url.clone()));
         assert_eq!(fs::read(&made).unwrap(), b"kept");
         image::RgbImage::new(10, 50).save(&path).unwrap();
-        assert_ne!(file(&path).unwrap(), address);
+        assert_ne!(file(&path).unwrap(), url);
         fs::write(&path, "no picture").unwrap();
         assert_eq!(file(&path), None);
         assert_eq!(file(&folder.path().join("gone.png")), None);

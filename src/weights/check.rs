@@ -103,8 +103,8 @@ pub fn recorded_digests(weights: &Weights) -> Checksums {
     sums
 }
 
-/// Checks a `.safetensors` file with torchvision's names, by default the one that a run takes. With `given`, its tensors
-/// must have these digests.
+/// Checks a `.safetensors` file with torchvision's names, by default the one that a run takes. With `given`, its
+/// tensors must have these digests.
 ///
 /// # Errors
 /// When there is no such file, it cannot be read, or it has no tensors with these names.
@@ -125,8 +125,8 @@ pub fn verify(file: Option<&Path>, given: Option<&Checksums>) -> Result<WeightsR
     Ok(check(&path, &weights, given))
 }
 
-/// Checks the weights that were read from `path`, or that are to be written there. With `given`, tensors must have these
-/// digests.
+/// Checks the weights that were read from `path`, or that are to be written there. With `given`, tensors must have
+/// these digests.
 pub fn check(path: &Path, weights: &Weights, given: Option<&Checksums>) -> WeightsReport {
     let mut sums = Checksums::default();
     weights.tensors.iter().for_each(|tensor| sums.insert(&tensor.name, &digests::sha256(&tensor.bytes)));
@@ -200,7 +200,8 @@ impl Expected<'_> {
     }
 }
 
-/// Tensors of `sums` that the file lacks. Those as far as [`required_layer`] are left out: [`Weights::faults`] names them.
+/// Tensors of `sums` that the file lacks. Those as far as [`required_layer`] are left out: [`Weights::faults`] names
+/// them.
 fn missing_tensors(weights: &Weights, sums: &Checksums) -> Vec<String> {
     let required = tensors::names(required_layer(weights));
     let missing =
@@ -208,8 +209,8 @@ fn missing_tensors(weights: &Weights, sums: &Checksums) -> Vec<String> {
     missing.map(|name| format!("`{name}` is missing")).collect()
 }
 
-/// The layer that a complete file reaches: the one that was installed, by default [`minimum_layer`], or the deepest layer
-/// that the file has, if that is deeper.
+/// The layer that a complete file reaches: the one that was installed, by default [`minimum_layer`], or the deepest
+/// layer that the file has, if that is deeper.
 fn required_layer(weights: &Weights) -> Tap {
     let installed = weights.metadata.get(THROUGH).and_then(|name| name.parse().ok()).unwrap_or(minimum_layer());
     weights.reach().map_or(installed, |reach| reach.max(installed))

@@ -35,8 +35,8 @@ const BUFFER: usize = 256 << 10;
 /// Downloads the convolutions of the file at `remote` as far as `through`. Each tensor must have the digest that
 /// `expected` has for it, if any.
 ///
-/// Bytes are kept in hidden files beside `target`, and another call goes on from there. Call [`Partial::remove`] once the
-/// tensors are stored elsewhere.
+/// Bytes are kept in hidden files beside `target`, and another call goes on from there. Call [`Partial::remove`] once
+/// the tensors are stored elsewhere.
 ///
 /// # Errors
 /// When the file has no such tensors, the network fails too often, or a tensor is wrong twice.
@@ -89,8 +89,8 @@ fn read_header(remote: &mut Remote) -> Result<Header, RemoteError> {
     Ok(Header::parse(&bytes).map_err(|why| remote.fail(why))?)
 }
 
-/// Fills `buffer` with the bytes from `from` on. A new request asks for everything up to byte `to`, beyond it for what the
-/// buffer still lacks.
+/// Fills `buffer` with the bytes from `from` on. A new request asks for everything up to byte `to`, beyond it for what
+/// the buffer still lacks.
 fn fill(remote: &mut Remote, from: u64, to: u64, buffer: &mut [u8]) -> Result<(), RemoteError> {
     let mut done = 0;
     while done < buffer.len() {
@@ -110,8 +110,8 @@ struct Retries {
 }
 
 impl Retries {
-    /// Calls `attempt` until it succeeds, fails for good, or has failed [`TRIES`] times. Its last argument counts the bytes
-    /// that it gains.
+    /// Calls `attempt` until it succeeds, fails for good, or has failed [`TRIES`] times. Its last argument counts the
+    /// bytes that it gains.
     fn until_done<T>(
         &mut self,
         remote: &mut Remote,

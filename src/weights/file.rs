@@ -63,8 +63,8 @@ impl Weights {
         Self { tensors, metadata }
     }
 
-    /// Reads the convolutions as far as `through` from a `.safetensors` file with torchvision's names. Ignores all other
-    /// tensors.
+    /// Reads the convolutions as far as `through` from a `.safetensors` file with torchvision's names. Ignores all
+    /// other tensors.
     ///
     /// # Errors
     /// When the file cannot be read, is no `.safetensors` file, or is cut off.
@@ -98,8 +98,8 @@ impl Weights {
         Tap::all().filter(|&tap| tap.parameters().iter().any(|name| self.get(name).is_some())).last()
     }
 
-    /// Why the weights cannot be used as far as `through`: missing tensors, wrong shapes, values that are not finite. One
-    /// sentence each; empty if they can be used.
+    /// Why the weights cannot be used as far as `through`: missing tensors, wrong shapes, values that are not finite.
+    /// One sentence each; empty if they can be used.
     pub fn faults(&self, through: Tap) -> Vec<String> {
         let mut found = shape_errors(through, |name| self.get(name).map(|tensor| &tensor.shape[..]));
         found.extend(self.tensors.iter().filter_map(NamedTensor::fault));

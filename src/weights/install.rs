@@ -23,11 +23,12 @@ pub struct InstallOptions {
     pub given: Option<Checksums>,
 }
 
-/// How the SHA-256 of torchvision's `vgg19-dcbb9e9d.pth` begins. torch.hub puts these digits into the names of its files.
+/// How the SHA-256 of torchvision's `vgg19-dcbb9e9d.pth` begins. torch.hub puts these digits into the names of its
+/// files.
 const TORCHVISION: &str = "dcbb9e9d";
 
-/// Installs the convolutions of a repository as far as `through`. Takes them from the cache that the Hub's programs share,
-/// else from the network.
+/// Installs the convolutions of a repository as far as `through`. Takes them from the cache that the Hub's programs
+/// share, else from the network.
 ///
 /// # Errors
 /// When they cannot be had, do not pass the [check](check::check), or would replace other weights without `force`.
@@ -146,7 +147,8 @@ impl Pull<'_> {
 /// Installs the convolutions of a file that another program or this one wrote.
 ///
 /// # Errors
-/// When the file cannot be used, does not pass the [check](check::check), or would replace other weights without `force`.
+/// When the file cannot be used, does not pass the [check](check::check), or would replace other weights without
+/// `force`.
 pub fn import_file(path: &Path, options: &InstallOptions) -> Result<WeightsReport> {
     let from = path.display().to_string();
     let has_digests = |weights: &Weights| check::recorded_digests(weights).names().next().is_some();

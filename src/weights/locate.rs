@@ -1,4 +1,5 @@
-//! Which backbone a run takes: from the command line, else the config, the environment, the cache, or the program itself.
+//! Which backbone a run takes: from the command line, else the config, the environment, the cache, or the program
+//! itself.
 
 use crate::config::values::BackboneChoice;
 use crate::error::{Error, Result};
@@ -9,19 +10,19 @@ use std::env;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The environment variable with the path of a `.safetensors` file, or `builtin`. It counts where neither the command line
-/// nor the config names a backbone.
+/// The environment variable with the path of a `.safetensors` file, or `builtin`. It counts where neither the command
+/// line nor the config names a backbone.
 pub const VARIABLE: &str = "AUGMENT_WEIGHTS";
 
 /// How to get better weights.
 pub const HINT: &str = "`augment weights pull` fetches ImageNet's VGG19";
 
-/// Opens the backbone up to the deepest layer of `settings`: `asked` on the command line, else what the config says. `auto`
-/// means the first of [`VARIABLE`], the cache and the built-in backbone.
+/// Opens the backbone up to the deepest layer of `settings`: `asked` on the command line, else what the config says.
+/// `auto` means the first of [`VARIABLE`], the cache and the built-in backbone.
 ///
 /// # Errors
-/// [`Error::Usage`] when `settings` name no layer. Other errors when the chosen file cannot be read, lacks a layer, or has
-/// one of the wrong shape. A file that was asked for is never replaced by another.
+/// [`Error::Usage`] when `settings` name no layer. Other errors when the chosen file cannot be read, lacks a layer, or
+/// has one of the wrong shape. A file that was asked for is never replaced by another.
 pub fn open(asked: Option<&str>, config: &BackboneChoice, settings: &Settings) -> Result<Backbone> {
     let deepest = loss::deepest_tap(settings).map_err(Error::Usage)?;
     let choice = match asked {
@@ -76,8 +77,9 @@ fn read(path: &Path, deepest: Tap) -> Result<Backbone> {
     if !metadata.is_file() {
         return Err(Error::bad_file(path, "weights must be a .safetensors file, and this is none"));
     }
-    // SAFETY: the mapping ends with this function, which copies all tensors out of it. This program never changes weights
-    // in place: it renames a new file over the old one. Only another program could change the mapped bytes meanwhile.
+    // SAFETY: the mapping ends with this function, which copies all tensors out of it. This program never changes
+    // weights in place: it renames a new file over the old one. Only another program could change the mapped bytes
+    // meanwhile.
     let tensors = unsafe { VarBuilder::from_mmaped_safetensors(&[path], DType::F32, &Device::Cpu) }
         .map_err(|e| Error::bad_file(path, format!("is no readable .safetensors file: {e}")))?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();

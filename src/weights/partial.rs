@@ -60,7 +60,8 @@ pub struct Gap {
     pub start: u64,
     /// How many bytes of this tensor are missing.
     pub missing: u64,
-    /// Where the missing bytes end that can be had by one request, in the remote file. Other tensors may follow this one.
+    /// Where the missing bytes end that can be had by one request, in the remote file. Other tensors may follow this
+    /// one.
     pub end_of_run: u64,
 }
 

@@ -84,8 +84,8 @@ impl Remote {
         self.revision.as_deref()
     }
 
-    /// Reads bytes of the file into `buffer`, beginning at byte `from`, and returns how many came: at least one, perhaps
-    /// fewer than fit.
+    /// Reads bytes of the file into `buffer`, beginning at byte `from`, and returns how many came: at least one,
+    /// perhaps fewer than fit.
     ///
     /// A new request asks for everything up to byte `to`. A call that goes on where the last one ended needs none.
     ///
@@ -278,7 +278,8 @@ fn resolve(from: &Uri, to: &str) -> Option<Uri> {
     address.parse().ok()
 }
 
-/// The proxy for `uri`: `HTTPS_PROXY` or `HTTP_PROXY` by its scheme, else `ALL_PROXY`; none if `NO_PROXY` names its host.
+/// The proxy for `uri`: `HTTPS_PROXY` or `HTTP_PROXY` by its scheme, else `ALL_PROXY`; none if `NO_PROXY` names its
+/// host.
 fn proxy_for(uri: &Uri) -> Result<Option<Proxy>> {
     let either =
         |name: &str| Some((name.to_string(), variable(name).or_else(|| variable(&name.to_ascii_lowercase()))?));

@@ -1,19 +1,19 @@
-//! The source stands as it is drawn: no files import each other in a circle, every folder imports only what stands below it,
-//! and the engine, which is `nst`, knows pixels only.
+//! The structure of the source: no files import each other in a circle, every folder imports only from lower layers,
+//! and the engine (`nst`) depends on nothing but pixels.
 //!
-//! Imports are read from the text: `use` declarations and paths in the code, without comments, texts and tests. A path is
-//! followed to the file of the longest part of it that is a module, as `crate::a::b::Item` to `a/b.rs`. `mod x;` alone is no
-//! import; what a face takes from the files in its folder (`pub use x::Item`, `x::work()`) is. Macros are not expanded, and
-//! traits are not seen where only their methods are called.
+//! Imports are read from the text: `use` declarations and paths in the code, without comments, strings and tests. A
+//! path belongs to the file of its longest prefix that is a module: `crate::a::b::Item` to `a/b.rs`. `mod x;` alone is
+//! not an import; `pub use x::Item` and `x::work()` in a module file are. Macros are not expanded, and a trait is not
+//! seen where only its methods are called.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-/// The folders and single files of `src`, from the top. What stands on a floor may import what stands on lower ones, and
-/// itself; what stands beside it on the same floor may not be imported.
-const FLOORS: [&[&str]; 8] = [
+/// The layers of `src` (folders and single files) from the top. A folder may import from itself and from lower layers,
+/// but not from other folders of its own layer.
+const LAYERS: [&[&str]; 8] = [
     &["cli"],
     &["batch", "view"],
     &["output"],
@@ -23,14 +23,14 @@ const FLOORS: [&[&str]; 8] = [
     &["imageio", "files"],
     &["nst", "error", "yaml", "units", "memory"],
 ];
-/// The program and the list of modules stand above the floors: they may import all, and nobody may import them.
-const ROOF: [&str; 2] = ["main", "lib"];
-/// May be imported from its own floor too.
+/// The roots of the two crates may import everything, and no file may import them.
+const CRATE_ROOTS: [&str; 2] = ["main", "lib"];
+/// May be imported from its own layer too.
 const FOR_ALL: &str = "error";
 
-/// The engine: a folder with its face.
+/// The engine: a folder and its module file.
 const ENGINE: &str = "nst";
-/// What the engine must not name, nor anything within.
+/// Paths that the engine must not name.
 const OUTSIDE: [&str; 7] =
     ["std::fs", "std::env", "std::path", "std::io::stdout", "std::io::stderr", "clap", "indicatif"];
 const OUTSIDE_TYPES: [&str; 1] = ["PathBuf"];
@@ -38,15 +38,15 @@ const OUTSIDE_MACROS: [&str; 4] = ["println", "eprintln", "print", "eprint"];
 
 // ---- The checks of the source itself
 
-/// All of `src`. Fails if there is less than there must be, so that no check passes over nothing.
-fn house() -> Project {
+/// All of `src`. Fails if too few files are found, so that no check can pass on nothing.
+fn source() -> Project {
     let mut sources = Vec::new();
     read_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut sources);
     sources.sort();
     let project = Project::of(sources);
     let (files, imports) = (project.files.len(), project.imports.len());
     assert!(files > 60 && imports > 100, "only {files} files and {imports} imports were found");
-    let engine = project.files.iter().filter(|file| file.room() == ENGINE).count();
+    let engine = project.files.iter().filter(|file| file.top() == ENGINE).count();
     assert!(engine > 20, "only {engine} files are the engine's");
     project
 }
@@ -65,17 +65,17 @@ fn read_folder(folder: &Path, prefix: &str, sources: &mut Vec<(String, String)>)
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    assert_none("circles", &circles(&house()));
+    assert_none("circles", &circles(&source()));
 }
 
 #[test]
-fn every_folder_imports_only_what_stands_below_it() {
-    assert_none("imports that do not lead down", &upward(&house()));
+fn every_folder_imports_only_from_lower_layers() {
+    assert_none("imports that do not lead to a lower layer", &upward(&source()));
 }
 
 #[test]
 fn the_engine_knows_pixels_only() {
-    assert_none("places where the engine names what is outside of it", &outside(&house()));
+    assert_none("places where the engine names what is outside of it", &outside(&source()));
 }
 
 #[track_caller]
@@ -114,17 +114,17 @@ fn circles(project: &Project) -> Vec<String> {
     found.into_values().collect()
 }
 
-/// Imports that lead up or to the side, and what stands on no floor.
+/// Imports that do not lead to a lower layer, and files that are in no layer.
 fn upward(project: &Project) -> Vec<String> {
-    let floor = |room: &str| FLOORS.iter().position(|floor| floor.contains(&room));
-    let is_roof = |room: &str| ROOF.contains(&room);
-    let rooms: BTreeSet<&str> = project.files.iter().map(File::room).collect();
-    let homeless = rooms.into_iter().filter(|room| floor(room).is_none() && !is_roof(room));
-    let mut found: Vec<String> = homeless.map(|room| format!("{room} stands on no floor")).collect();
+    let layer = |top: &str| LAYERS.iter().position(|layer| layer.contains(&top));
+    let is_root = |top: &str| CRATE_ROOTS.contains(&top);
+    let tops: BTreeSet<&str> = project.files.iter().map(File::top).collect();
+    let unlisted = tops.into_iter().filter(|top| layer(top).is_none() && !is_root(top));
+    let mut found: Vec<String> = unlisted.map(|top| format!("{top} is in no layer")).collect();
     for import in &project.imports {
-        let [from, to] = [import.from, import.to].map(|file| project.files[file].room());
-        let leads_down = match (floor(from), floor(to)) {
-            _ if from == to || is_roof(from) => true,
+        let [from, to] = [import.from, import.to].map(|file| project.files[file].top());
+        let leads_down = match (layer(from), layer(to)) {
+            _ if from == to || is_root(from) => true,
             (Some(from), Some(below)) => from < below || (from == below && to == FOR_ALL),
             (None, Some(_)) => true,
             (_, None) => false,
@@ -140,11 +140,11 @@ fn upward(project: &Project) -> Vec<String> {
 /// What the engine names that it must not know.
 fn outside(project: &Project) -> Vec<String> {
     let mut found = BTreeSet::new();
-    for (n, file) in project.files.iter().enumerate().filter(|(_, file)| file.room() == ENGINE) {
+    for (n, file) in project.files.iter().enumerate().filter(|(_, file)| file.top() == ENGINE) {
         let mut note = |line: usize, what: String| found.insert((n, line, what));
         for name in &file.names {
             let path = project.absolute(file, name);
-            let own = path[0] != "crate" || path.get(1).is_some_and(|room| room == ENGINE);
+            let own = path[0] != "crate" || path.get(1).is_some_and(|top| top == ENGINE);
             let path = path.join("::");
             if !own || OUTSIDE.iter().any(|outside| path == *outside || path.starts_with(&format!("{outside}::"))) {
                 note(name.line, path);
@@ -269,7 +269,7 @@ impl Project {
 
 impl File {
     /// The folder or the single file of `src` that it belongs to.
-    fn room(&self) -> &str {
+    fn top(&self) -> &str {
         let first = self.name.split('/').next().unwrap_or_default();
         first.strip_suffix(".rs").unwrap_or(first)
     }
@@ -284,7 +284,8 @@ fn module_of(name: &str) -> Vec<String> {
     module
 }
 
-/// A path that begins in this crate, from its root: with `crate`, `self` or `super`, or with a module that is declared there.
+/// A path that begins in this crate, from its root: with `crate`, `self` or `super`, or with a module that is declared
+/// there.
 fn from_root(file: &File, module: &[String], path: &[String]) -> Option<Vec<String>> {
     if path[0] == "crate" {
         return Some(path.to_vec());
@@ -556,8 +557,8 @@ fn names(tokens: &[Token], module: &[String]) -> (Vec<Name>, HashSet<Vec<String>
     (found, children)
 }
 
-/// Reads one tree of a `use` from token `at` on, whose names follow `path`: `a::b`, `a::b as c`, `a::*`, `a::{self, b::C}`.
-/// `add` hears each path, the name that is given to it, and its line. Returns where the tree ends.
+/// Reads one tree of a `use` from token `at` on, whose names follow `path`: `a::b`, `a::b as c`, `a::*`, `a::{self,
+/// b::C}`. `add` hears each path, the name that is given to it, and its line. Returns where the tree ends.
 fn tree(
     tokens: &[Token],
     mut at: usize,
@@ -755,7 +756,7 @@ use crate::c::X;
 }
 
 #[test]
-fn a_circle_is_told_whole_and_once() {
+fn a_circle_is_reported_whole_and_once() {
     let found = circles(&project(&[
         ("a.rs", "use crate::b::X;"),
         ("b.rs", "\nuse crate::c::d::X; use crate::e::X;"),
@@ -766,14 +767,14 @@ fn a_circle_is_told_whole_and_once() {
     assert_eq!(found, ["a.rs:1 -> b.rs:2 -> c/d.rs:3 -> a.rs"]);
     let face = circles(&project(&[("a.rs", "mod b; pub use b::X;"), ("a/b.rs", "use super::Y;")]));
     assert_eq!(face, ["a.rs:1 -> a/b.rs:1 -> a.rs"]);
-    // Two through one file: each is told.
+    // Two through one file: each is reported.
     let two = [("a.rs", "use crate::b; use crate::c;"), ("b.rs", "use crate::a;"), ("c.rs", "use crate::a;")];
     assert_eq!(circles(&project(&two)).len(), 2);
     assert!(circles(&project(&[("a.rs", "use crate::b; use self::X; use crate::a::Y;"), ("b.rs", "")])).is_empty());
 }
 
 #[test]
-fn imports_lead_down_alone() {
+fn imports_lead_to_lower_layers_only() {
     let good = [
         ("main.rs", "use augment::cli;"),
         ("lib.rs", "pub use nst::X; pub mod nst;"),
@@ -802,7 +803,7 @@ fn imports_lead_down_alone() {
     assert_eq!(
         upward(&Project::of(sources)),
         [
-            "tools stands on no floor",
+            "tools is in no layer",
             "batch/worker.rs:1: batch imports view (crate::view::X)",
             "batch/worker.rs:2: batch imports cli (crate::cli::Y)",
             "plan.rs:1: plan imports weights (crate::weights::X)",
@@ -814,7 +815,7 @@ fn imports_lead_down_alone() {
 }
 
 #[test]
-fn every_name_of_the_outside_in_the_engine_is_told_at_once() {
+fn every_name_of_the_outside_in_the_engine_is_reported() {
     let text = "use crate::nst::loss::Loss;
 use crate::error::Error;
 use super::super::memory::free;

@@ -1,7 +1,7 @@
 //! Odd and broken image files through the whole program: each comes out as what it shows, or fails alone and says why.
 //!
-//! `scripts/make_corpus.py` makes `tests/corpus` and says in its `expected.tsv` what must come of each file. Files whose
-//! names some systems cannot hold are made here.
+//! `scripts/make_corpus.py` makes `tests/corpus` and says in its `expected.tsv` what must come of each file. Files
+//! whose names some systems cannot hold are made here.
 
 use crate::place::skipped;
 use image::{ImageFormat, Rgb, RgbImage};

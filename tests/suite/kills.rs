@@ -87,8 +87,8 @@ fn fifty_kills_change_nothing() {
         let before = place.rows_so_far("wild");
         let mut command = place.command(&format!("{RUN} --output wild --quiet --weights builtin"));
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-        // By turns: at any moment from its start on, and while it is certainly at work on frames. How far it has come when
-        // the kill meets it depends on the machine, and what must hold then does not.
+        // By turns: at any moment from its start on, and while it is certainly at work on frames. How far it has come
+        // when the kill meets it depends on the machine, and what must hold then does not.
         let most = if n % 2 == 0 {
             whole.mul_f64(0.5)
         } else {

@@ -100,7 +100,7 @@ fn old_outputs_are_merged_with_all_that_they_say() {
     for version in versions() {
         let place = copied(&version);
         let known = last_rows(&place, "old/output");
-        expect(&place.command("merge whole old/output").output().unwrap(), 0, &["came into whole"]);
+        expect(&place.command("merge whole old/output").output().unwrap(), 0, &["failures into whole"]);
         let merged = last_rows(&place, "whole");
         assert!(merged.keys().eq(known.keys()), "{version}: {merged:?}");
         for (output, old) in known {

@@ -124,8 +124,8 @@ pub fn expect(output: &Output, code: i32, said: &[&str]) {
 
 pub const RUN: &str = "--config fog.yaml data";
 
-/// How long a test waits for what must come. It says nothing about speed: only what hangs takes so long, however much else
-/// the machine has to do.
+/// How long a test waits for what must come. It says nothing about speed: only what hangs takes so long, however much
+/// else the machine has to do.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Waits until `come` says that what is waited for is there.
@@ -138,7 +138,8 @@ pub fn wait_until(what: &str, mut come: impl FnMut() -> bool) {
     }
 }
 
-/// Says what is not tested here, and why. The test harness shows what a test prints only if that fails, so this goes past it.
+/// Says what is not tested here, and why. The test harness shows what a test prints only if that fails, so this goes
+/// past it.
 pub fn skipped(what: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {what}: {why}");
 }

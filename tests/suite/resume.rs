@@ -48,8 +48,8 @@ fn start(place: &Place, args: &str) -> Child {
     command.args(["--weights", "builtin"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
 }
 
-/// So many frames that a run on them, one at a time, is at work for minutes: far longer than a test takes to look at it and
-/// stop it, even on a machine that has much else to do.
+/// So many frames that a run on them, one at a time, is at work for minutes: far longer than a test takes to look at it
+/// and stop it, even on a machine that has much else to do.
 fn endless() -> Place {
     let place = Place::new();
     (0..1000).for_each(|n| place.image(&format!("data/images/train/n{n:03}.png"), n, 64, 48));
@@ -218,7 +218,7 @@ fn outputs_of_shards_elsewhere_are_merged_without_loss() {
         assert!([Some(0), Some(3)].contains(&output.status.code()));
     }
     let merge = |args: &str| place.command(&format!("merge {args}")).output().unwrap();
-    expect(&merge("all part-1 part-2"), 0, &["came into all"]);
+    expect(&merge("all part-1 part-2"), 0, &["failures into all"]);
     let merged: Value = serde_json::from_slice(&merge("all part-2 part-3 part-1 --json").stdout).unwrap();
     assert!(merged["copied"].as_u64().unwrap() > 0 && merged["known"].as_u64().unwrap() > 0);
     assert_eq!(results(&place, "all"), results(&place, "whole"));
@@ -272,7 +272,7 @@ fn a_frame_too_large_for_memory_is_worked_on_smaller_or_fails_with_the_figures()
         let mut command = std::process::Command::new("sh");
         command.current_dir(place.path("")).env("MALLOC_ARENA_MAX", "1").args(["-c", &line]).output().unwrap()
     };
-    expect(&limited(690_000, "some"), 0, &["1 were worked on at a smaller size", "3 frames"]);
+    expect(&limited(690_000, "some"), 0, &["1 frames were stylized at a smaller size", "3 frames"]);
     let rows = place.rows("some");
     let reduced: Vec<&Value> = rows.iter().map(|row| &row["reduced_size"]).filter(|size| !size.is_null()).collect();
     assert_eq!(reduced, [384]);
@@ -295,7 +295,8 @@ fn overflowing_weights() -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat()
 }
 
-/// Runs `mount`, and then `line`, as root of a name space of its own; `None`, and a word of it, on systems that give none.
+/// Runs `mount`, and then `line`, as root of a name space of its own; `None`, and a word of it, on systems that give
+/// none.
 #[cfg(target_os = "linux")]
 fn with_mount(place: &Place, mount: &str, line: &str) -> Option<std::process::Output> {
     let probe = format!("({mount}) || exit 77; touch mounted; {line}");

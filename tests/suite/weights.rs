@@ -198,7 +198,7 @@ fn a_pull_takes_the_convolutions_alone_and_a_run_uses_them() {
     expect(
         &output,
         0,
-        &["32 tensors", "relu5_4", "someone/narrow@c0ffee", "knows no digests of these weights", INSTALLED],
+        &["32 tensors", "relu5_4", "someone/narrow@c0ffee", "has no digests of these weights", INSTALLED],
     );
     installed(&place, &narrow().tensors);
     let sums = String::from_utf8(output.stdout).unwrap();
@@ -543,7 +543,7 @@ fn verify_says_what_a_file_is() {
     let verify = |name: &str| run(&place, "", &format!("verify {name}"));
     place.text("other.safetensors", narrow().encode().unwrap());
     let output = verify("other.safetensors");
-    expect(&output, 0, &["usable", "knows no digests", "relu5_4"]);
+    expect(&output, 0, &["usable", "has no digests", "relu5_4"]);
     place.text("sums", &output.stdout);
     expect(&verify("other.safetensors --digests sums"), 0, &["all 32 digests"]);
     let mut short = narrow();
@@ -582,7 +582,7 @@ fn path_follows_the_environment_the_cache_and_the_built_in_bank() {
     assert_eq!(path("mine.safetensors").0, "mine.safetensors");
     let import = format!("import {}", fixture("legacy.pth").display());
     let output = command(&place, "", &format!("{import} --force")).env("AUGMENT_WEIGHTS", "builtin").output().unwrap();
-    expect(&output, 0, &["a run takes builtin all the same: AUGMENT_WEIGHTS says so"]);
+    expect(&output, 0, &["a run still uses builtin: AUGMENT_WEIGHTS says so"]);
 }
 
 #[test]
@@ -647,8 +647,8 @@ fn keras(weights: &Weights) -> Vec<(String, Vec<usize>, Vec<f32>)> {
     found
 }
 
-/// Checks what was made of `narrow` with Keras' input: all layers but the first stay, and that one gives the same for the
-/// same colours.
+/// Checks what was made of `narrow` with Keras' input: all layers but the first stay, and that one gives the same for
+/// the same colours.
 #[track_caller]
 fn installed_of_keras(place: &Place) {
     let found = Weights::read(&place.path(INSTALLED), Tap::LAST).unwrap().tensors;

@@ -1,7 +1,7 @@
 //! One annotation file: its text, and the position of every image, annotation and file name in it.
 //!
-//! Copies are made by cutting and replacing pieces of the text, so that numbers, order and spacing stay as they are. Only
-//! positions are kept in memory.
+//! Copies are made by cutting and replacing pieces of the text, so that numbers, order and spacing stay as they are.
+//! Only positions are kept in memory.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -26,8 +26,8 @@ impl<'a> Index<'a> {
 
     /// The number of the image that each entry of the annotation file at `file` means.
     ///
-    /// All names in a file are relative to one folder, but COCO does not say which one. It is the folder from which most
-    /// names lead to an image; of several such folders, the file's own or the one that the file is named after.
+    /// All names in a file are relative to one folder, but COCO does not say which one. It is the folder from which
+    /// most names lead to an image; of several such folders, the file's own or the one that the file is named after.
     pub fn find(&self, entries: &[Image], file: &str) -> Vec<Option<usize>> {
         let paths: Vec<Option<String>> = entries.iter().map(|entry| Some(plain(&entry.name.as_ref()?.text))).collect();
         let mut votes: HashMap<&str, usize> = HashMap::new();

@@ -148,9 +148,9 @@ impl DeviceObjective<'_> {
         })
     }
 
-    /// Minimizes the loss from `start`, in a batch with others that wait for the same; see [`crate::nst::optim::minimize`].
-    /// Returns the best picture, and the losses of both. `on_step(evaluation, loss)` is called after each evaluation and
-    /// may end it.
+    /// Minimizes the loss from `start`, in a batch with others that wait for the same; see
+    /// [`crate::nst::optim::minimize`]. Returns the best picture, and the losses of both. `on_step(evaluation, loss)`
+    /// is called after each evaluation and may end it.
     ///
     /// # Errors
     /// When the first loss or gradient is not finite, `on_step` ends it, or the device refuses even a batch of one.

@@ -3,8 +3,8 @@
 use crate::nst::kernels::simd::LANES;
 use crate::nst::layers::Tap;
 
-/// Which tensors are missing or have a wrong shape among those of the convolutions up to `deepest`. One sentence each, in
-/// the order of the network; empty if all fit.
+/// Which tensors are missing or have a wrong shape among those of the convolutions up to `deepest`. One sentence each,
+/// in the order of the network; empty if all fit.
 ///
 /// `shape_of` returns the shape of a tensor by torchvision's name (`features.0.weight`, …). A kernel must be
 /// `[outputs, inputs, 3, 3]` and its bias `[outputs]`. The first layer has 3 inputs, each other one has the outputs of

@@ -66,8 +66,8 @@ fn blend(rgb: &mut [f32], depth: f32, glow: f32, light: [f32; 3]) {
     }
 }
 
-/// The linear light that particles send on: a share `sky` comes from the brightest tenth of the picture, the rest from all
-/// of it.
+/// The linear light that particles send on: a share `sky` comes from the brightest tenth of the picture, the rest from
+/// all of it.
 ///
 /// A drop refracts a field of view of 165 degrees (Garg and Nayar 2007), and a flake scatters all light that reaches
 /// it. The picture is all that is known of these surroundings.

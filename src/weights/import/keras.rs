@@ -28,10 +28,11 @@ pub fn outputs_first(values: &[f32], pixels: usize, inputs: usize, outputs: usiz
 /// sum w u + b = sum (255 s w) x + (b + sum w (255 m - k))
 /// ```
 ///
-/// Both sums are over the channels and the nine places of the window. The second one is a constant and goes into the bias.
+/// Both sums are over the channels and the nine places of the window. The second one is a constant and goes into the
+/// bias.
 ///
-/// This is exact inside the picture. Outside, both programs put zeros, and a zero is the mean colour: k for Keras, m here.
-/// The two differ by less than 0.5 of 255 grey levels.
+/// This is exact inside the picture. Outside, both programs put zeros, and a zero is the mean colour: k for Keras, m
+/// here. The two differ by less than 0.5 of 255 grey levels.
 ///
 /// # Errors
 /// When the first convolution is missing or has another shape.

@@ -6,8 +6,8 @@ use crate::nst::picture::separable::Separable;
 use crate::nst::render::photoreal::{EPS, RADIUS, SQUARE};
 use candle_core::{D, DType, Result, Tensor};
 
-/// `original` under the maps that take `content` to `stylized`; all are `[3, rows, columns]`, `content`
-/// and `stylized` of the working size. A field that `wraps` goes on at its opposite side; otherwise windows are cut off at the border.
+/// `original` under the maps that take `content` to `stylized`; all are `[3, rows, columns]`, `content` and `stylized`
+/// of the working size. A field that `wraps` goes on at its opposite side; otherwise windows are cut off at the border.
 ///
 /// # Errors
 /// When the device refuses, mostly because its memory is too short for an original of this size.
