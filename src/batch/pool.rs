@@ -245,7 +245,7 @@ mod tests {
     }
 
     fn lost_device() -> Error {
-        Error::Run("the device can no longer be used".into())
+        Error::Fatal("the device can no longer be used".into())
     }
 
     fn full_disk() -> Error {

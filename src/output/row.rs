@@ -165,7 +165,7 @@ mod tests {
         r#""variant":1,"seed":18446744073709551615,"width":24,"height":16,"device":"cpu avx512","#,
         r#""backbone":{"name":"builtin","digest":"30a89fca8d901309"},"config_digest":"a4a2710921849ba3","#,
         r#""engine":"0.1.0","evals":3,"content_loss":0.683593445076671,"style_loss":5e-324,"#,
-        r#""first_content_loss":1.7976931348623157e308,"first_style_loss":0.351861950739807,"#,
+        r#""first_content_loss":1.7976931348623157e+308,"first_style_loss":0.351861950739807,"#,
         r#""losses":[4.1072,3.0202,2.5489],"strength":1.0,"boxes":[{"edges":0.8374,"contrast":1.1806,"#,
         r#""eased":"original 1"},{"edges":0.9999,"contrast":0.6811,"eased":null}],"box_edges_min":0.8374,"#,
         r#""guard":{"start":0,"original":1},"malformed_labels":2,"reduced_size":256,"restarted":true,"#,
