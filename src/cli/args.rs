@@ -31,7 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   augment init fog                                                 writes fog.yaml and its style pictures
   augment --config fog.yaml datasets/drive                         writes datasets/drive-fog
-  augment --config night.yaml datasets/drive --dry-run             shows what would be done, and how long it takes
+  augment --config night.yaml datasets/drive --dry-run             shows the whole plan, and how long it takes
   augment --config snow.yaml datasets/drive --limit 20 --set stylize.steps=60
   augment preview --config fog.yaml datasets/drive                 a few frames under every style, as a page
   augment report datasets/drive-fog                                a page with the results of a run, worst boxes first

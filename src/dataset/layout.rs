@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What says which images belong to a dataset and its splits.
+/// The kind of dataset: how its images are assigned to splits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// This `data.yaml`.

@@ -82,8 +82,9 @@ pub fn files(folder: &Path, output: &str, label: Option<&str>) -> Vec<PathBuf> {
 /// # Errors
 /// [`Error::Io`].
 pub fn clear(folder: &Path, output: &str) -> Result<()> {
-    let picture = folder.join(output);
-    [folder.join(label_path(Path::new(output))), picture].iter().try_for_each(|path| remove_file(path))
+    // The picture first: if the process is killed in between, no picture is left without its label.
+    let label = label_path(Path::new(output));
+    [Path::new(output), &label].iter().try_for_each(|path| remove_file(&folder.join(path)))
 }
 
 #[cfg(test)]
@@ -137,6 +138,12 @@ mod tests {
         let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
         assert_eq!((read(output), read(label)), (b"picture".to_vec(), bytes.to_vec()));
         assert_eq!(written, Fingerprint::of(&files(folder.path(), output, Some(label))));
+
+        // The label cannot be removed. Then the picture, which is removed before it, is gone already.
+        fs::remove_file(folder.path().join(label)).unwrap();
+        fs::create_dir(folder.path().join(label)).unwrap();
+        assert!(clear(folder.path(), output).is_err() && !folder.path().join(output).exists());
+        fs::remove_dir(folder.path().join(label)).unwrap();
 
         write_files(folder.path(), output, b"another", None).unwrap();
         assert!(!folder.path().join(label).exists(), "the frame has no label any more");

@@ -6,11 +6,9 @@
 
 use crate::error::{Error, Result};
 use crate::files::atomic;
-use crate::files::fingerprint::Fingerprint;
 use crate::files::marker::{LOCK_NAME, MANIFEST_NAME, expect_output_folder, is_output_folder};
-use crate::output::folder;
 use crate::output::lock::{open_lock, pass_gate, take_locks};
-use crate::output::resume::{Change, Record, RowHead, State, Work, hash64};
+use crate::output::resume::{Record, RowHead, State, Work};
 use crate::output::row::{Row, Status};
 use crate::plan::shard::Shard;
 use std::collections::{BTreeMap, HashMap};
@@ -109,37 +107,7 @@ impl Manifest {
 
     /// Whether this work was done and its files are still there, and if not, why.
     pub fn state(&self, work: &Work) -> State {
-        let Some(record) = self.records.get(work.output) else { return State::New };
-        let changes = [
-            (record.engine != hash64(work.engine), Change::Engine),
-            (record.backbone != hash64(work.backbone_digest), Change::Backbone),
-            (record.seed != work.seed, Change::Seed),
-            (record.config != hash64(work.config_digest), Change::Config),
-            (record.style != hash64(work.style_digest), Change::Style),
-            (record.label != work.label.map(hash64), Change::Source),
-        ];
-        if let Some(&(_, change)) = changes.iter().find(|(changed, _)| *changed) {
-            return State::Stale(change);
-        }
-        // A dataset that was moved, or that another machine has elsewhere, is the same while its content is.
-        let holds = |files: &Fingerprint| match *record.source == *work.source {
-            true => files.holds(&work.source_files),
-            false => files.holds_elsewhere(&work.source_files),
-        };
-        if !record.source_files.as_ref().is_some_and(holds) {
-            return State::Stale(Change::Source);
-        }
-        if record.status == Status::Failed {
-            return State::Failed;
-        }
-        let files = folder::files(&self.folder, work.output, work.label);
-        let is_intact = match &record.made_files {
-            // A run with other settings that was killed before it appended its row has replaced this row's picture. A
-            // machine that lost power may leave an empty file after a finished rename.
-            Some(made) => made.holds(&files),
-            None => files[0].metadata().is_ok_and(|file| file.len() > 0) && files.iter().all(|file| file.is_file()),
-        };
-        if is_intact { State::Done } else { State::Stale(Change::Output) }
+        self.records.get(work.output).map_or(State::New, |record| record.state(work, &self.folder))
     }
 
     /// Source and output of every finished picture, in no particular order.
@@ -347,6 +315,8 @@ fn insert_record(line: &[u8], records: &mut HashMap<Box<str>, Record>) -> serde_
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::fingerprint::Fingerprint;
+    use crate::output::resume::Change;
     use crate::output::row::{Backbone, Identity, Maker, Outcome, StyleRow};
 
     fn row(output: &str, status: Status) -> Row {

@@ -1,12 +1,13 @@
 //! Decides from the rows of earlier runs whether a job is done, failed or to be done again.
 
 use crate::files::fingerprint::Fingerprint;
+use crate::output::folder;
 use crate::output::row::{Backbone, Status};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What makes the picture of a job what it is. A row of an earlier run counts only if all of this is still the same.
 #[derive(Clone, Debug)]
@@ -65,16 +66,52 @@ impl fmt::Display for Change {
 /// The part of a row that is kept in memory during a run. There may be hundreds of thousands of rows, so texts are kept
 /// as hashes.
 pub struct Record {
-    pub(crate) status: Status,
-    pub(crate) source: Box<str>,
-    pub(crate) source_files: Option<Fingerprint>,
-    pub(crate) made_files: Option<Fingerprint>,
-    pub(crate) seed: u64,
-    pub(crate) label: Option<u64>,
-    pub(crate) style: u64,
-    pub(crate) config: u64,
-    pub(crate) backbone: u64,
-    pub(crate) engine: u64,
+    pub status: Status,
+    pub source: Box<str>,
+    source_files: Option<Fingerprint>,
+    made_files: Option<Fingerprint>,
+    seed: u64,
+    label: Option<u64>,
+    style: u64,
+    config: u64,
+    backbone: u64,
+    engine: u64,
+}
+
+impl Record {
+    /// Whether `work` was done and its files in the output `folder` are still there, and if not, why.
+    pub fn state(&self, work: &Work, folder: &Path) -> State {
+        let changes = [
+            (self.engine != hash64(work.engine), Change::Engine),
+            (self.backbone != hash64(work.backbone_digest), Change::Backbone),
+            (self.seed != work.seed, Change::Seed),
+            (self.config != hash64(work.config_digest), Change::Config),
+            (self.style != hash64(work.style_digest), Change::Style),
+            (self.label != work.label.map(hash64), Change::Source),
+        ];
+        if let Some(&(_, change)) = changes.iter().find(|(changed, _)| *changed) {
+            return State::Stale(change);
+        }
+        // A dataset that was moved, or that another machine has elsewhere, is the same while its content is.
+        let holds = |files: &Fingerprint| match *self.source == *work.source {
+            true => files.holds(&work.source_files),
+            false => files.holds_elsewhere(&work.source_files),
+        };
+        if !self.source_files.as_ref().is_some_and(holds) {
+            return State::Stale(Change::Source);
+        }
+        if self.status == Status::Failed {
+            return State::Failed;
+        }
+        let files = folder::files(folder, work.output, work.label);
+        let is_intact = match &self.made_files {
+            // A run with other settings that was killed before it appended its row has replaced this row's picture. A
+            // machine that lost power may leave an empty file after a finished rename.
+            Some(made) => made.holds(&files),
+            None => files[0].metadata().is_ok_and(|file| file.len() > 0) && files.iter().all(|file| file.is_file()),
+        };
+        if is_intact { State::Done } else { State::Stale(Change::Output) }
+    }
 }
 
 /// The keys of a row that a [`Record`] needs.
@@ -88,7 +125,7 @@ pub struct RowHead<'a> {
     #[serde(default)]
     made_files: Option<Fingerprint>,
     #[serde(borrow)]
-    pub(crate) output: Cow<'a, str>,
+    pub output: Cow<'a, str>,
     #[serde(borrow)]
     label: Option<Cow<'a, str>>,
     seed: u64,
@@ -119,7 +156,7 @@ impl From<RowHead<'_>> for Record {
 }
 
 /// A hash that is stable within one run. It stands for a text among the rows of one output folder.
-pub fn hash64(text: &str) -> u64 {
+fn hash64(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
