@@ -280,8 +280,7 @@ impl Run<'_> {
         let threads = rayon::current_num_threads();
         let asked = batch.options.frames_at_once;
         let pool = WorkerPool::new(capacity::frames_at_once(plan, todo, &stylizer, asked, threads), threads)?;
-        let keypoints = batch.dataset.schema().keypoints;
-        let context = JobContext::new(plan, stylizer, &batch.output, batch.config.quality, keypoints);
+        let context = JobContext::new(plan, stylizer, &batch.output, batch.config.quality, batch.dataset.schema());
         let new_row = |job: &Job| self.provenance.row(plan, job);
         pool.run(
             todo,

@@ -69,6 +69,7 @@
 //! - [`random`]: seeded random numbers
 
 pub mod backend;
+pub mod effects;
 pub mod failure;
 pub mod kernels;
 pub mod layers;
@@ -97,5 +98,6 @@ pub use crate::nst::picture::geometry::{Area, Crop, Size};
 pub use crate::nst::picture::pixels::Pixels;
 pub use crate::nst::picture::plane::Plane;
 pub use crate::nst::render::guard::{Easing, GuardReport};
+pub use crate::nst::scene::object::{ObjectKind, SceneObject};
 pub use crate::nst::settings::Settings;
 pub use crate::nst::stylizer::{Evaluators, Picture, Style, Stylized, Stylizer};

@@ -2,6 +2,7 @@
 
 use crate::batch::remedy;
 use crate::batch::styles::StyleCache;
+use crate::dataset::labels::Schema;
 use crate::dataset::masks::{MapFile, Maps};
 use crate::error::{Error, Result};
 use crate::imageio::decode;
@@ -34,20 +35,14 @@ pub struct JobContext<'a> {
     pub output: &'a Path,
     /// Of a JPEG, 1 to 100.
     pub quality: u8,
-    /// How many numbers a pose's keypoints take on a line of a label file.
-    pub keypoints: Option<usize>,
+    /// What the dataset says about its labels.
+    pub schema: Schema,
     /// By stylizer, then by style of the plan.
     styles: StyleCache<Style>,
 }
 
 impl<'a> JobContext<'a> {
-    pub fn new(
-        plan: &'a Plan<'a>,
-        stylizer: Stylizer,
-        output: &'a Path,
-        quality: u8,
-        keypoints: Option<usize>,
-    ) -> Self {
+    pub fn new(plan: &'a Plan<'a>, stylizer: Stylizer, output: &'a Path, quality: u8, schema: Schema) -> Self {
         let halves = std::iter::successors(Some(stylizer.settings().size / 2), |size| Some(size / 2));
         let smaller: Vec<Stylizer> = halves
             .take_while(|&size| size >= LEAST_SIZE)
@@ -55,7 +50,7 @@ impl<'a> JobContext<'a> {
             .collect();
         let stylizers: Vec<Stylizer> = std::iter::once(stylizer).chain(smaller).collect();
         let styles = StyleCache::new(plan.styles.len() * stylizers.len(), STYLE_BYTES);
-        Self { plan, stylizers, output, quality, keypoints, styles }
+        Self { plan, stylizers, output, quality, schema, styles }
     }
 
     /// The config's settings. Those of the other stylizers differ in the size alone.
@@ -110,7 +105,7 @@ impl<'a> JobContext<'a> {
         let decode = |map: &MapFile| Ok(map.decode(whole.size())?.map(|map| map.cropped(part)));
         let masks = maps.masks.iter().map(decode).collect::<Result<_>>()?;
         let depth = maps.depth.as_ref().map(decode).transpose()?.flatten();
-        Ok((Picture { pixels: whole.cropped(part), boxes: Vec::new(), depth, masks }, whole, part))
+        Ok((Picture { pixels: whole.cropped(part), objects: Vec::new(), depth, masks }, whole, part))
     }
 }
 

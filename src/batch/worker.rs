@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 use crate::files::fingerprint::Fingerprint;
 use crate::imageio::decode::{self, Decoded};
 use crate::imageio::encode::encode_image;
+use crate::nst::SceneObject;
+use crate::nst::effects::amounts::Effects;
 use crate::nst::failure::StylizeError;
 use crate::nst::loss::Loss;
 use crate::nst::picture::geometry::{Area, Crop, Size};
@@ -59,7 +61,7 @@ impl FrameWorker for Worker<'_> {
         let (mut picture, mut whole, part) = context.picture(image, &maps, |whole| context.stylized_part(whole))?;
         drop(maps);
         (row.width, row.height) = (Some(whole.size().width as u32), Some(whole.size().height as u32));
-        picture.boxes = self.boxes(label.as_deref(), &mut row.outcome, whole.size(), part);
+        picture.objects = self.objects(label.as_deref(), &mut row.outcome, whole.size(), part);
         let Some(made) = self.stylize(frame, job, whole.size(), &picture, &mut row.outcome, on_step)? else {
             return Ok(false);
         };
@@ -182,20 +184,24 @@ impl<'a> Worker<'a> {
         unreachable!("the second failure ends it")
     }
 
-    /// The labelled objects, their sides as shares of the stylized part; none where the guard is off.
-    fn boxes(&self, label: Option<&[u8]>, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<Area> {
-        let Some(label) = label.filter(|_| self.context.settings().guard) else { return Vec::new() };
-        let labels = Labels::from_bytes(label, self.context.keypoints);
+    /// The labelled objects, their sides as shares of the stylized part; none where nothing asks for them.
+    fn objects(&self, label: Option<&[u8]>, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<SceneObject> {
+        let settings = self.context.settings();
+        let is_asked = settings.guard || settings.effects != Effects::default();
+        let Some(label) = label.filter(|_| is_asked) else { return Vec::new() };
+        let schema = &self.context.schema;
+        let labels = Labels::from_bytes(label, schema.keypoints);
         outcome.malformed_labels = (labels.malformed > 0).then_some(labels.malformed as u32);
         let x = |v: f64| ((v * whole.width as f64 - part.left as f64) / part.width as f64).clamp(0.0, 1.0);
         let y = |v: f64| ((v * whole.height as f64 - part.top as f64) / part.height as f64).clamp(0.0, 1.0);
-        let boxes = labels.boxes.iter().map(|Labelled { area, .. }| Area {
-            left: x(area.left),
-            top: y(area.top),
-            right: x(area.right),
-            bottom: y(area.bottom),
+        let objects = labels.boxes.iter().map(|Labelled { class, area }| {
+            let area = Area { left: x(area.left), top: y(area.top), right: x(area.right), bottom: y(area.bottom) };
+            SceneObject { area, kind: schema.kind(class) }
         });
-        boxes.filter(|area| area.left < area.right && area.top < area.bottom).take(MOST_BOXES).collect()
+        objects
+            .filter(|SceneObject { area, .. }| area.left < area.right && area.top < area.bottom)
+            .take(MOST_BOXES)
+            .collect()
     }
 }
 
@@ -227,6 +233,7 @@ fn record(made: &Stylized, outcome: &mut Outcome) {
     (outcome.first_content_loss, outcome.first_style_loss) = (Some(made.first.content), Some(made.first.style));
     (outcome.content_loss, outcome.style_loss) = (Some(made.last.content), Some(made.last.style));
     outcome.strength = Some(made.strength);
+    outcome.scene = made.scene;
     let Some(report) = &made.guard else { return };
     let boxes = report.boxes.iter().map(|one| BoxRow {
         edges: rounded(one.edges),

@@ -3,9 +3,10 @@
 use crate::config::check;
 use crate::config::origin::{Origin, Placed};
 use crate::config::values::{Config, StyleSource};
-use crate::config::wire::{WireConfig, WireOutput, WirePrecipitation, WireStyle, WireStylize, WireTerm};
+use crate::config::wire::{WireConfig, WireEffects, WireOutput, WirePrecipitation, WireStyle, WireStylize, WireTerm};
 use crate::error::Result;
-use crate::nst::settings::{PrecipitationRange, Term};
+use crate::nst::effects::amounts::Effects;
+use crate::nst::settings::{PrecipitationRange, Range, Term};
 use serde_yaml::Spanned;
 use std::path::Path;
 
@@ -77,6 +78,8 @@ impl Draft {
             strength,
             guard,
             keep_colours,
+            scene,
+            effects,
             falling,
         } = wire;
         if let Some(place) = backbone.place(origin)
@@ -88,7 +91,10 @@ impl Draft {
         set!(settings, origin; size, steps, scales, optimizer, init, weather, regions);
         apply_term(&mut settings.content, &mut self.places.content, content, origin)?;
         apply_term(&mut settings.style, &mut self.places.style, style, origin)?;
-        set!(settings, origin; tv, pool, padding, render, chroma, strength, guard, keep_colours);
+        set!(settings, origin; tv, pool, padding, render, chroma, strength, guard, keep_colours, scene);
+        if let Some(effects) = effects {
+            apply_effects(&mut settings.effects, effects, origin)?;
+        }
         falling.map_or(Ok(()), |falling| apply_falling(&mut settings.falling, falling, origin))
     }
 
@@ -150,6 +156,27 @@ fn apply_term(term: &mut Term, place: &mut Option<String>, wire: Option<WireTerm
     let Some(WireTerm { weight, layers }) = wire else { return Ok(()) };
     *place = layers.place(origin).or(weight.place(origin)).or(place.take());
     set!(term, origin; weight, layers);
+    Ok(())
+}
+
+fn apply_effects(target: &mut Effects<Range>, wire: WireEffects, origin: &Origin) -> Result<()> {
+    let WireEffects {
+        air,
+        snow,
+        tracks,
+        snowy_vehicles,
+        wet,
+        puddles,
+        spray,
+        lamps,
+        headlamps,
+        street_lamps,
+        drops,
+        noise,
+        blur,
+    } = wire;
+    set!(target, origin; air, snow, tracks, snowy_vehicles, wet, puddles, spray);
+    set!(target, origin; lamps, headlamps, street_lamps, drops, noise, blur);
     Ok(())
 }
 

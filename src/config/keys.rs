@@ -4,7 +4,7 @@ use crate::config::values::{OutputFormat, Pairing};
 use crate::dataset::split::Split;
 use crate::nst::layers::{Padding, Pool};
 use crate::nst::render::precipitation::PrecipitationKind;
-use crate::nst::settings::{Chroma, Init, Optimizer, RegionKind, Render, Weather};
+use crate::nst::settings::{Chroma, Init, Optimizer, RegionKind, Render, SceneKind, Weather};
 use std::ops::RangeInclusive;
 
 /// Bounds of a number, both included. Whole numbers have theirs in their row.
@@ -16,6 +16,8 @@ pub(super) trait Bounds {
 pub(super) struct Weight;
 /// A share of one.
 pub(super) struct Share;
+/// An amount of an effect that may be above 1.
+pub(super) struct Amount;
 /// Metres per second. A violent storm has 30 (Beaufort 11).
 pub(super) struct Wind;
 /// Seconds.
@@ -27,6 +29,10 @@ impl Bounds for Weight {
 
 impl Bounds for Share {
     const RANGE: RangeInclusive<f64> = 0.0..=1.0;
+}
+
+impl Bounds for Amount {
+    const RANGE: RangeInclusive<f64> = 0.0..=20.0;
 }
 
 impl Bounds for Wind {
@@ -78,6 +84,11 @@ impl Named for Init {
 
 impl Named for Weather {
     const NAMES: Names<Self> = &[("fog", Self::Fog), ("night", Self::Night)];
+}
+
+impl Named for SceneKind {
+    const NAMES: Names<Self> =
+        &[("auto", Self::Auto), ("road", Self::Road), ("aerial", Self::Aerial), ("none", Self::None)];
 }
 
 /// Without [`RegionKind::Masks`], which are a list.

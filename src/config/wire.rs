@@ -3,7 +3,7 @@
 //! The row of a key says its name, docs, kind with bounds, and default. The JSON Schema, `augment init` and the checks
 //! of [`crate::config::draft`] all follow it.
 
-use crate::config::keys::{Exposure, Named, Share, Weight, Wind, name_of};
+use crate::config::keys::{Amount, Exposure, Named, Share, Weight, Wind, name_of};
 use crate::config::kinds::{
     Choice, Condition, CountOrAuto, Flag, Fraction, Key, Layers, Number, Regions, Seed, Span, Splits, Text, Whole,
 };
@@ -11,7 +11,7 @@ use crate::config::values::{Config, OutputFormat, Pairing};
 use crate::nst::Settings;
 use crate::nst::layers::{Padding, Pool};
 use crate::nst::render::precipitation::PrecipitationKind;
-use crate::nst::settings::{Chroma, Init, Optimizer, Range, Render, Term, Weather};
+use crate::nst::settings::{Chroma, Init, Optimizer, Range, Render, SceneKind, Term, Weather};
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -138,9 +138,61 @@ pub(super) struct WireStylize {
     /// Only the luma is stylized, the original's chroma stays.
     #[schemars(extend("default" = Settings::default().keep_colours))]
     pub keep_colours: Key<Flag>,
+    /// What frames show, for `effects`. auto: a road where there is a horizon, the ground from above where vehicles show
+    /// it, else nothing that needs a ground.
+    #[schemars(extend("default" = name_of(&Settings::default().scene)))]
+    pub scene: Key<Choice<SceneKind>>,
+    /// Weather and light on the surfaces of the frame, each 0 (off) or more, or [low, high]: drawn for each frame.
+    #[schemars(with = "WireEffects", transform = default_of_keys)]
+    pub effects: Option<WireEffects>,
     /// Rain or snow in the air; each number may be a range that is drawn from for each frame.
     #[schemars(with = "WirePrecipitation", transform = default_of_keys)]
     pub falling: Option<WirePrecipitation>,
+}
+
+/// Weather and light on the surfaces of the frame.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct WireEffects {
+    /// White air: optical depth of 100 m.
+    #[schemars(extend("default" = span(&Settings::default().effects.air)))]
+    pub air: Key<Span<Amount>>,
+    /// Share of the ground under snow, which then lies on plants and edges too.
+    #[schemars(extend("default" = span(&Settings::default().effects.snow)))]
+    pub snow: Key<Span<Share>>,
+    /// How much of the snow the wheels have cleared.
+    #[schemars(extend("default" = span(&Settings::default().effects.tracks)))]
+    pub tracks: Key<Span<Share>>,
+    /// Share of the vehicles with snow on their roofs.
+    #[schemars(extend("default" = span(&Settings::default().effects.snowy_vehicles)))]
+    pub snowy_vehicles: Key<Span<Share>>,
+    /// How wet the ground is: darker, with mirror images.
+    #[schemars(extend("default" = span(&Settings::default().effects.wet)))]
+    pub wet: Key<Span<Share>>,
+    /// Share of the wet ground under puddles.
+    #[schemars(extend("default" = span(&Settings::default().effects.puddles)))]
+    pub puddles: Key<Span<Share>>,
+    /// Water that the wheels of vehicles throw up.
+    #[schemars(extend("default" = span(&Settings::default().effects.spray)))]
+    pub spray: Key<Span<Share>>,
+    /// Share of the vehicles whose lamps are on.
+    #[schemars(extend("default" = span(&Settings::default().effects.lamps)))]
+    pub lamps: Key<Span<Share>>,
+    /// Brightness of one's own headlamps on the road.
+    #[schemars(extend("default" = span(&Settings::default().effects.headlamps)))]
+    pub headlamps: Key<Span<Share>>,
+    /// Street lamps along the road.
+    #[schemars(extend("default" = span(&Settings::default().effects.street_lamps)))]
+    pub street_lamps: Key<Span<Share>>,
+    /// Drops on the lens.
+    #[schemars(extend("default" = span(&Settings::default().effects.drops)))]
+    pub drops: Key<Span<Share>>,
+    /// Standard deviation of the sensor's noise, as a share of white.
+    #[schemars(extend("default" = span(&Settings::default().effects.noise)))]
+    pub noise: Key<Span<Share>>,
+    /// Standard deviation of blur, in thousandths of the long side.
+    #[schemars(extend("default" = span(&Settings::default().effects.blur)))]
+    pub blur: Key<Span<Amount>>,
 }
 
 /// Rain or snow in the air.

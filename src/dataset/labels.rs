@@ -3,7 +3,7 @@
 //! Labels are copied byte for byte whatever they contain, so no content is an error here: a line that cannot be
 //! understood is counted and left out.
 
-use crate::nst::Area;
+use crate::nst::{Area, ObjectKind};
 use crate::yaml::{self, Yaml};
 use std::collections::HashMap;
 use std::path::Path;
@@ -98,6 +98,30 @@ impl Schema {
         data.map_or_else(Self::default, |data| Self::of(&data))
     }
 
+    /// The kind of a class, which is given as labels write it, by its name. Upper case, plurals, spaces and dashes do not
+    /// matter.
+    pub fn kind(&self, class: &str) -> ObjectKind {
+        let name: String =
+            self.name(class).chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect();
+        let name = name.strip_suffix('s').filter(|name| *name != "bu").unwrap_or(&name);
+        match name {
+            "car" | "van" | "suv" | "taxi" | "cab" | "auto" | "automobile" | "sedan" | "pickup" | "minivan"
+            | "jeep" | "vehicle" | "motorvehicle" | "smallvehicle" | "lightvehicle" | "policecar" | "passengercar" => {
+                ObjectKind::Car
+            }
+            "bus" | "buse" | "truck" | "lorry" | "lorrie" | "trailer" | "train" | "tram" | "caravan" | "ambulance"
+            | "firetruck" | "minibu" | "minibus" | "coach" | "largevehicle" | "heavyvehicle" | "bigvehicle"
+            | "bigbu" | "bigtruck" | "smalltruck" | "smallbu" | "dumptruck" | "tractor" => ObjectKind::LargeVehicle,
+            "motorbike" | "motorcycle" | "moto" | "motor" | "bike" | "bicycle" | "cycle" | "scooter" | "moped"
+            | "tricycle" | "autorickshaw" | "rickshaw" | "threewheeler" | "twowheeler" | "bicyclewithrider"
+            | "awningtricycle" => ObjectKind::TwoWheeler,
+            "person" | "people" | "pedestrian" | "human" | "rider" | "cyclist" | "bicyclist" | "motorcyclist"
+            | "man" | "men" | "woman" | "women" | "child" | "children" | "adult" | "worker" | "personsitting"
+            | "sittingperson" => ObjectKind::Person,
+            _ => ObjectKind::Other,
+        }
+    }
+
     /// The name of a class, which is given as labels write it; without a name, what labels write.
     pub fn name<'a>(&'a self, class: &'a str) -> &'a str {
         // Ultralytics reads ids as numbers, so that `0` and `0.0` are the same class.
@@ -168,6 +192,18 @@ fn cut(left: f64, top: f64, right: f64, bottom: f64) -> Option<Area> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_names_of_classes_decide_their_kinds_however_they_are_spelt() {
+        use ObjectKind::{Car, LargeVehicle, Other, Person, TwoWheeler};
+        let names = ["Car", "cars", "Police Car", "BUS", "buses", "motor-cycle", "people", "traffic light", "", "07"];
+        let list: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+        let schema = Schema::of(&yaml::parse(&format!("names: [{}]", list.join(", "))).unwrap());
+        let kinds: Vec<ObjectKind> = (0..names.len()).map(|id| schema.kind(&id.to_string())).collect();
+        let expected = [Car, Car, Car, LargeVehicle, LargeVehicle, TwoWheeler, Person, Other, Other, Other];
+        assert_eq!(kinds, expected);
+        assert_eq!(Schema::default().kind("0"), Other, "without names");
+    }
     use std::time::{Duration, Instant};
 
     fn parse(text: &str) -> Labels {

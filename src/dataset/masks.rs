@@ -4,6 +4,7 @@
 use crate::error::{Error, Result};
 use crate::files::paths::in_place_of_images;
 use crate::imageio::decode;
+use crate::nst::effects::amounts::Effects;
 use crate::nst::settings::{Init, RegionKind};
 use crate::nst::{Plane, Settings, Size};
 use std::ffi::OsStr;
@@ -34,7 +35,8 @@ impl Paths {
             RegionKind::Masks(names) => names.iter().map(|name| mask_path(image, name)).collect(),
             _ => Vec::new(),
         };
-        Self { masks, depth: (settings.init == Init::Weather).then(|| depth_path(image)) }
+        let is_used = settings.init == Init::Weather || settings.effects != Effects::default();
+        Self { masks, depth: is_used.then(|| depth_path(image)) }
     }
 
     /// The masks and then the depth.

@@ -1,11 +1,19 @@
 //! Sky, horizon and depth of a frame, found without a trained network.
 //!
-//! - [`Scene`]: sky and depth of one picture
+//! - [`Scene`]: sky and depth of one picture, as the optimizer's start needs them
 //! - [`sky`]: finds the sky
 //! - [`regions`]: soft parts of a picture ([`regions::Regions`])
+//! - [`object`]: labelled objects and their kinds
+//! - [`surface`]: ground, plants, objects and distances, as effects need them; `horizon`, `ground` and `shape` find
+//!   them
 
+mod ground;
+pub mod horizon;
+pub mod object;
 pub mod regions;
+mod shape;
 pub mod sky;
+pub mod surface;
 
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;

@@ -1,5 +1,6 @@
 //! What one stylization is asked to do, as plain valid values.
 
+use crate::nst::effects::amounts::Effects;
 use crate::nst::layers::{Padding, Pool, Tap};
 use crate::nst::render::precipitation::{Precipitation, PrecipitationKind};
 use serde::{Deserialize, Serialize};
@@ -52,8 +53,22 @@ pub enum RegionKind {
     Masks(Vec<String>),
 }
 
+/// What a picture shows, which decides what effects can be drawn on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SceneKind {
+    /// A road if the picture has a horizon, the ground from above if its vehicles show that, else no ground at all.
+    Auto,
+    /// A view over the ground towards the horizon.
+    Road,
+    /// A view of the ground from above.
+    Aerial,
+    /// No ground plane: nothing that needs one is drawn.
+    None,
+}
+
 /// A number that is drawn for each picture, uniformly between two bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Range {
     pub low: f64,
     pub high: f64,
@@ -155,6 +170,9 @@ pub struct Settings {
     /// Whether labelled objects are kept visible.
     pub guard: bool,
     pub falling: PrecipitationRange,
+    pub scene: SceneKind,
+    /// Effects of weather and light on the surfaces of the picture.
+    pub effects: Effects<Range>,
     /// Whether only luma is stylized and the content's chroma stays.
     pub keep_colours: bool,
 }
@@ -182,6 +200,8 @@ impl Default for Settings {
             strength: Range::from(1.0),
             guard: true,
             falling: PrecipitationRange::default(),
+            scene: SceneKind::Auto,
+            effects: Effects::default(),
             keep_colours: false,
         }
     }

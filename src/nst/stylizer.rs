@@ -15,20 +15,24 @@ mod testing;
 
 use crate::nst::backend::Network;
 use crate::nst::backend::device::Device;
+use crate::nst::effects::amounts::Effects;
+use crate::nst::effects::{self, noise};
 use crate::nst::failure::StylizeError;
 use crate::nst::loss::Loss;
 use crate::nst::network::backbone::Backbone;
-use crate::nst::picture::geometry::Size;
+use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::luma;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::Random;
 use crate::nst::render::guard::{self, GuardReport};
 use crate::nst::render::precipitation;
 use crate::nst::scene::regions::Regions;
+use crate::nst::scene::surface::Surface;
 use crate::nst::schedule::{self, Scale};
-use crate::nst::settings::{Chroma, Render, Settings};
+use crate::nst::settings::{Chroma, Render, SceneKind, Settings};
 use crate::nst::stylizer::coarse_to_fine::{CoarseToFine, Optimized, View};
 use crate::nst::stylizer::input::{network_input, resized, scene};
+use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::ops::ControlFlow;
 
@@ -56,6 +60,16 @@ pub struct Stylized {
     pub strength: f64,
     /// What became of the labelled objects; `None` where the guard is off or there are no objects.
     pub guard: Option<GuardReport>,
+    /// What the picture was taken for; `None` if no effect had to know.
+    pub scene: Option<SceneKind>,
+}
+
+/// A content with effects on its surfaces.
+struct Prepared<'p> {
+    frame: Cow<'p, Pixels>,
+    /// `None` if no effect needs it.
+    surface: Option<Surface>,
+    effects: Effects<f32>,
 }
 
 impl Stylizer {
@@ -126,7 +140,9 @@ impl Stylizer {
         seed: u64,
         on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
     ) -> Result<Stylized, StylizeError> {
-        let view = self.view(content);
+        let Prepared { frame, surface, effects } = self.prepare(content, seed);
+        let frame = &*frame;
+        let view = self.view(content, frame);
         assert_eq!(view.pixels.size(), evaluators.size(), "evaluators are for one working size");
         let Optimized { start, pixels: mut optimized, evals, first, last } =
             CoarseToFine::new(&self.settings, &view, style, seed, on_step).run(evaluators)?;
@@ -135,34 +151,49 @@ impl Stylizer {
         let strength = self.settings.strength.at(random.uniform());
         let precipitation = self.settings.falling.draw(|| random.uniform());
         // A second render at full size, which most pictures do not need.
-        let plain = LazyCell::new(|| self.render(&content.pixels, &view.pixels, &start));
+        let plain = LazyCell::new(|| self.render(frame, &view.pixels, &start));
         let plain = || (*plain).as_ref().map_err(StylizeError::clone);
-        let mut pixels = self.render(&content.pixels, &view.pixels, &optimized)?;
+        let mut pixels = self.render(frame, &view.pixels, &optimized)?;
         if (self.settings.render, self.settings.chroma) == (Render::Photoreal, Chroma::Start) {
             luma::take_chroma(&mut pixels, plain()?);
         }
-        blend(&mut pixels, &content.pixels, strength as f32);
+        blend(&mut pixels, frame, strength as f32);
         if !pixels.is_finite() {
             return Err(StylizeError::PixelsNotFinite);
         }
         let mut guard = None;
-        if self.settings.guard && !content.boxes.is_empty() {
-            let stages = |result: &Pixels| -> Result<_, StylizeError> {
-                Ok(guard::relight([plain()?, &content.pixels], result))
-            };
-            guard = Some(guard::protect(&content.pixels, stages, &mut pixels, &content.boxes)?);
+        if self.settings.guard && !content.objects.is_empty() {
+            let stages = |result: &Pixels| -> Result<_, StylizeError> { Ok(guard::relight([plain()?, frame], result)) };
+            let boxes: Vec<Area> = content.objects.iter().map(|object| object.area).collect();
+            guard = Some(guard::protect(frame, stages, &mut pixels, &boxes)?);
         }
+        effects::in_the_camera(&mut pixels, frame, surface.as_ref(), &content.objects, &effects, seed);
         if let Some(precipitation) = precipitation {
             precipitation::add(&mut pixels, &precipitation, seed);
+        }
+        if precipitation.is_some() || effects != Effects::default() {
             // The report is about the final picture, with what falls in front of an object.
             guard.iter_mut().for_each(|report| report.measure(&content.pixels, &pixels));
         }
-        Ok(Stylized { pixels, evals, first, last, strength, guard })
+        let scene = surface.map(|surface| surface.kind());
+        Ok(Stylized { pixels, evals, first, last, strength, guard, scene })
     }
 
-    /// `content` at its working size.
-    fn view(&self, content: &Picture) -> View {
-        let small = resized(&self.settings, &content.pixels, self.working_size(content.pixels.size()));
+    /// Draws the effects of one picture, and puts those on surfaces onto it.
+    fn prepare<'p>(&self, content: &'p Picture, seed: u64) -> Prepared<'p> {
+        let mut random = noise::random(seed, 0);
+        let effects = self.settings.effects.map(|range| range.at(random.uniform()) as f32);
+        if effects.need_no_surface() {
+            return Prepared { frame: Cow::Borrowed(&content.pixels), surface: None, effects };
+        }
+        let surface = Surface::of(&content.pixels, &content.objects, self.settings.scene, content.depth.as_ref());
+        let frame = effects::on_surfaces(&content.pixels, &surface, &content.objects, &effects, seed);
+        Prepared { frame: Cow::Owned(frame), surface: Some(surface), effects }
+    }
+
+    /// `frame`, which is `content` with effects on its surfaces, at its working size.
+    fn view(&self, content: &Picture, frame: &Pixels) -> View {
+        let small = resized(&self.settings, frame, self.working_size(frame.size()));
         // A sky is found by its colours, even where colours are kept and the network gets grey.
         let scene = scene(&self.settings, &small, content);
         let regions = Regions::of(&self.settings.regions, small.size(), &scene, &content.masks);
@@ -203,9 +234,9 @@ mod tests {
     use crate::nst::kernels::simd::Isa;
     use crate::nst::layers::{Padding, Pool, Tap};
     use crate::nst::network::tensors::Precision;
-    use crate::nst::picture::geometry::Area;
     use crate::nst::render::guard::figures::figures;
     use crate::nst::render::precipitation::PrecipitationKind;
+    use crate::nst::scene::object::{ObjectKind, SceneObject};
     use crate::nst::settings::{Init, Optimizer, PrecipitationRange, Range, RegionKind, Term};
     use crate::nst::stylizer::testing::{picture, run, settings, street, stylizer};
     use crate::nst::{loss, testing};
@@ -357,7 +388,8 @@ mod tests {
     fn the_report_is_about_the_picture_with_the_snow_in_it() {
         let content = street(90, 160, [0.85, 0.9, 0.95], 6);
         let area = Area { left: 0.2, top: 0.5, right: 0.8, bottom: 0.9 };
-        let picture = Picture { boxes: vec![area], ..content.clone().into() };
+        let picture =
+            Picture { objects: vec![SceneObject { area, kind: ObjectKind::Other }], ..content.clone().into() };
         let falling = PrecipitationRange {
             kind: Some(PrecipitationKind::Snow),
             density: 1.0.into(),
@@ -380,7 +412,8 @@ mod tests {
             pixels.data().iter().zip(grey.data()).map(|(v, luma)| v - luma).collect()
         };
         let area = Area { left: 0.2, top: 0.5, right: 0.6, bottom: 0.9 };
-        let picture = Picture { boxes: vec![area], ..content.clone().into() };
+        let picture =
+            Picture { objects: vec![SceneObject { area, kind: ObjectKind::Other }], ..content.clone().into() };
         for (render, init, chroma_of) in [
             (Render::Pixels, Init::Noise, Chroma::Style),
             (Render::Photoreal, Init::Weather, Chroma::Start),

@@ -1,6 +1,7 @@
 //! One row of the manifest, which records one finished job. Its JSON is flat: the groups below are only this program's.
 
 use crate::files::fingerprint::Fingerprint;
+use crate::nst::settings::SceneKind;
 use serde::{Deserialize, Serialize};
 
 /// How a job ended.
@@ -96,6 +97,9 @@ pub struct Outcome {
     /// The blend between the frame (0) and the result (1) that was drawn.
     #[serde(default)]
     pub strength: Option<f64>,
+    /// What the frame was taken for, if effects had to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scene: Option<SceneKind>,
     /// What is left of each labelled object, in the label's order; `null` without labels or guard.
     #[serde(default)]
     pub boxes: Option<Vec<BoxRow>>,

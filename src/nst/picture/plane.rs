@@ -88,6 +88,16 @@ impl Plane {
     /// # Panics
     /// When the planes differ in size.
     pub fn guided(&self, guide: &Self, radius: usize, eps: f32) -> Self {
+        let lines = self.lines(guide, radius, eps);
+        let data = lines.chunks_exact(2).zip(&guide.data).map(|(line, i)| line[0] * i + line[1]).collect();
+        Self { size: self.size, data }
+    }
+
+    /// The lines of the guided filter, `[height][width][factor, offset]`: the result is `factor * guide + offset`.
+    ///
+    /// # Panics
+    /// When the planes differ in size.
+    pub fn lines(&self, guide: &Self, radius: usize, eps: f32) -> Vec<f32> {
         assert_eq!(self.size, guide.size, "a guide has the size of what it guides");
         let moments: Vec<f32> = self.data.iter().zip(&guide.data).flat_map(|(&p, &i)| [i, p, i * i, i * p]).collect();
         let moments = box_mean::<4>(&moments, self.size, radius, Border::Cut);
@@ -98,9 +108,7 @@ impl Plane {
                 [factor, m[1] - factor * m[0]]
             })
             .collect();
-        let lines = box_mean::<2>(&lines, self.size, radius, Border::Cut);
-        let data = lines.chunks_exact(2).zip(&guide.data).map(|(line, i)| line[0] * i + line[1]).collect();
-        Self { size: self.size, data }
+        box_mean::<2>(&lines, self.size, radius, Border::Cut)
     }
 }
 

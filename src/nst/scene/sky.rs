@@ -27,6 +27,12 @@ const GROWTHS: usize = 3;
 /// How far a pixel may be from the sky's colour near by to become sky: the distance in RGB, 0..1.
 const TOLERANCE: f32 = 0.14;
 
+/// The least luma of a sky by day.
+const DAY: f32 = 0.4;
+
+/// By day, what has the first share of the sky's luma is no sky; from the second on, it may be.
+const DARKEST: (f32, f32) = (0.5, 0.68);
+
 /// The share of sky in each pixel, 0..1, with the edges of the picture; `None` where the picture has no sky.
 ///
 /// Meant for pictures of a few hundred pixels a side, without letterbox bars.
@@ -163,9 +169,25 @@ fn soften(pixels: &Pixels, luma: &Plane, border: &[usize]) -> Plane {
         mask = Plane::from_fn(pixels.size(), |y, x| if grown(y, x) { 1.0 } else { mask.at(y, x) });
     }
     let mut soft = mask.guided(luma, 4, 1e-3);
+    darken(&mut soft, luma, &mask);
     // The filter leaves small values behind. A rim of sky on an object is better than a rim of daylight in the sky.
     soft.data_mut().iter_mut().for_each(|v| *v = ((*v - 0.1) / 0.6).clamp(0.0, 1.0));
     soft
+}
+
+/// Takes crowns of trees out of a sky by day, which outshines them.
+fn darken(sky: &mut Plane, luma: &Plane, mask: &Plane) {
+    let mut lumas: Vec<f32> =
+        luma.data().iter().zip(mask.data()).filter(|(_, mask)| **mask > 0.5).map(|(luma, _)| *luma).collect();
+    lumas.sort_unstable_by(f32::total_cmp);
+    // Even where a crown covers half of what was found, this is sky.
+    let light = lumas.get(lumas.len() * 3 / 4).copied().unwrap_or(0.0);
+    if light < DAY {
+        return;
+    }
+    for (sky, luma) in sky.data_mut().iter_mut().zip(luma.data()) {
+        *sky *= ((luma / light - DARKEST.0) / (DARKEST.1 - DARKEST.0)).clamp(0.0, 1.0);
+    }
 }
 
 /// Means over the square window of each pixel: of the sky's RGB times its share, and of that share.

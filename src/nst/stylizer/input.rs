@@ -1,18 +1,20 @@
 //! A picture on its way into the network: its size, its colours and its scene.
 
-use crate::nst::picture::geometry::{Area, Size};
+use crate::nst::picture::geometry::Size;
 use crate::nst::picture::luma;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::scene::Scene;
+use crate::nst::scene::object::SceneObject;
 use crate::nst::settings::{Init, RegionKind, Settings};
 use std::borrow::Cow;
 
 /// A picture and what is known about it. The pixels have no letterbox bars; everything else is of the same part.
 pub struct Picture {
     pub pixels: Pixels,
-    /// Labelled objects, which the [`guard`](crate::nst::render::guard) keeps visible.
-    pub boxes: Vec<Area>,
+    /// Labelled objects, which the [`guard`](crate::nst::render::guard) keeps visible and
+    /// [`effects`](crate::nst::effects) go around.
+    pub objects: Vec<SceneObject>,
     /// Distances in any unit and of any size; see [`Scene::of`].
     pub depth: Option<Plane>,
     /// The masks that [`RegionKind::Masks`] names, 0..1, of any size; `None` where a mask is missing.
@@ -21,7 +23,7 @@ pub struct Picture {
 
 impl From<Pixels> for Picture {
     fn from(pixels: Pixels) -> Self {
-        Self { pixels, boxes: Vec::new(), depth: None, masks: Vec::new() }
+        Self { pixels, objects: Vec::new(), depth: None, masks: Vec::new() }
     }
 }
 

@@ -1,0 +1,239 @@
+//! Effects of weather and light on the surfaces of a frame: lying snow, wet roads, air, lamps, the lens and the sensor.
+//!
+//! A field of colour maps, which is all that a photoreal render does, cannot put snow on a road or light a lamp. Effects
+//! can, at the frame's full size. Those on surfaces come first: the optimizer works on the frame that they leave. Light
+//! and camera come last, in front of the stylized picture.
+//!
+//! - [`amounts`]: how much of each effect
+//! - [`on_surfaces`]: snow, water and air; `snow`, `water` and `air` draw them
+//! - [`in_the_camera`]: lamps, the lens and the sensor; `lamps`, `light`, `lens` and `sensor` draw them
+//! - `noise`: noise on the ground, in perspective
+
+mod air;
+pub mod amounts;
+mod lamps;
+mod lens;
+mod light;
+pub mod noise;
+mod sensor;
+mod snow;
+mod water;
+
+use crate::nst::effects::amounts::Effects;
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::scene::object::SceneObject;
+use crate::nst::scene::surface::Surface;
+
+/// The frame with snow and water on its surfaces and with white air in front of them. Values in 0..1 stay there.
+pub fn on_surfaces(
+    frame: &Pixels,
+    surface: &Surface,
+    objects: &[SceneObject],
+    effects: &Effects<f32>,
+    seed: u64,
+) -> Pixels {
+    let mut pixels = frame.clone();
+    if effects.snow > 0.0 {
+        snow::lay(&mut pixels, surface, objects, effects, seed);
+    }
+    if effects.wet > 0.0 {
+        water::wet(&mut pixels, surface, objects, effects, seed);
+    }
+    if effects.air > 0.0 {
+        air::fill(&mut pixels, surface, effects.air);
+    }
+    pixels
+}
+
+/// Adds light, the lens and the sensor to the stylized picture. `frame` is the frame with the effects on its surfaces,
+/// as far as it is known what light would fall back from them.
+pub fn in_the_camera(
+    pixels: &mut Pixels,
+    frame: &Pixels,
+    surface: Option<&Surface>,
+    objects: &[SceneObject],
+    effects: &Effects<f32>,
+    seed: u64,
+) {
+    if let Some(surface) = surface {
+        light::shine(pixels, frame, surface, objects, effects, seed);
+        if effects.spray > 0.0 {
+            water::spray(pixels, surface, objects, effects, seed);
+        }
+    }
+    if effects.drops > 0.0 {
+        lens::drops(pixels, effects.drops, seed);
+    }
+    if effects.blur > 0.0 {
+        sensor::blur(pixels, effects.blur);
+    }
+    if effects.noise > 0.0 {
+        sensor::noise(pixels, effects.noise, seed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::picture::geometry::{Area, Size};
+    use crate::nst::scene::object::ObjectKind;
+    use crate::nst::settings::SceneKind;
+    use crate::nst::testing::Random as Noise;
+
+    const SIZE: Size = Size { height: 180, width: 320 };
+
+    const EVERYTHING: Effects<f32> = Effects {
+        air: 0.5,
+        snow: 0.8,
+        tracks: 0.5,
+        snowy_vehicles: 0.5,
+        wet: 0.8,
+        puddles: 0.4,
+        spray: 0.5,
+        lamps: 1.0,
+        headlamps: 0.7,
+        street_lamps: 1.0,
+        drops: 0.5,
+        noise: 0.02,
+        blur: 1.0,
+    };
+
+    /// A road under a sky, and a car on it.
+    fn street(size: Size) -> (Pixels, Vec<SceneObject>) {
+        let mut random = Noise(4);
+        let data = (0..size.pixels()).flat_map(|n| {
+            let (y, x) = (n / size.width, n % size.width);
+            let v = 0.05 * random.uniform();
+            match y * 5 < size.height * 2 {
+                true => [0.75, 0.82, 0.9],
+                false if x * 4 < size.width => [0.2 + v, 0.4 + v, 0.1 + v],
+                false => [0.35 + v; 3],
+            }
+        });
+        let area = Area { left: 0.55, top: 0.45, right: 0.72, bottom: 0.7 };
+        (Pixels::new(size, data.collect()), vec![SceneObject { area, kind: ObjectKind::Car }])
+    }
+
+    fn made(frame: &Pixels, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) -> Pixels {
+        let surface = Surface::of(frame, objects, SceneKind::Road, None);
+        let mut pixels = on_surfaces(frame, &surface, objects, effects, seed);
+        let laid = pixels.clone();
+        in_the_camera(&mut pixels, &laid, Some(&surface), objects, effects, seed);
+        pixels
+    }
+
+    /// The mean luma of the pixels in these rows and columns.
+    fn mean(pixels: &Pixels, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>) -> f32 {
+        let width = pixels.size().width;
+        let values: Vec<f32> = rows
+            .flat_map(|y| pixels.data()[(y * width + columns.start) * 3..(y * width + columns.end) * 3].to_vec())
+            .collect();
+        values.iter().sum::<f32>() / values.len() as f32
+    }
+
+    #[test]
+    fn no_effect_changes_no_bit() {
+        let (frame, objects) = street(SIZE);
+        assert!(made(&frame, &objects, &Effects::default(), 1) == frame);
+    }
+
+    #[test]
+    fn the_seed_decides_and_threads_do_not() {
+        let (frame, objects) = street(SIZE);
+        let with = |threads, seed| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| made(&frame, &objects, &EVERYTHING, seed))
+        };
+        let one = with(1, 3);
+        assert!(with(3, 3) == one && with(2, 4) != one);
+    }
+
+    #[test]
+    fn every_effect_changes_the_picture_and_keeps_it_in_range_at_any_size() {
+        let (frame, objects) = street(SIZE);
+        let mut which = 0;
+        loop {
+            let mut at = 0;
+            // Those that only change another effect need it.
+            let effects = EVERYTHING.map(|amount| {
+                at += 1;
+                if at - 1 == which { amount } else { 0.0 }
+            });
+            let base = Effects { snow: 0.6, wet: 0.6, ..Effects::default() };
+            let with = match which {
+                2 | 3 => Effects { snow: 0.6, ..effects },
+                5 => Effects { wet: 0.6, ..effects },
+                _ => effects,
+            };
+            let without = match which {
+                2 | 3 => Effects { wet: 0.0, ..base },
+                5 => Effects { snow: 0.0, ..base },
+                _ => Effects::default(),
+            };
+            let changed =
+                (0..8).any(|seed| made(&frame, &objects, &with, seed) != made(&frame, &objects, &without, seed));
+            assert!(changed, "effect {which}");
+            which += 1;
+            if which == 13 {
+                break;
+            }
+        }
+        for (height, width) in [(1, 1), (2, 300), (200, 3), (67, 91)] {
+            let (frame, objects) = street(Size { height, width });
+            let made = made(&frame, &objects, &EVERYTHING, 5);
+            assert!(made.data().iter().all(|v| (0.0..=1.0).contains(v)), "{height}x{width}");
+        }
+    }
+
+    #[test]
+    fn snow_lies_on_the_ground_and_not_on_the_car_or_in_the_sky() {
+        let (frame, objects) = street(SIZE);
+        let snow = made(&frame, &objects, &Effects { snow: 1.0, ..Effects::default() }, 2);
+        let gain = |rows: std::ops::Range<usize>, columns: std::ops::Range<usize>| {
+            mean(&snow, rows.clone(), columns.clone()) - mean(&frame, rows, columns)
+        };
+        let (road, lawn) = (gain(140..175, 120..160), gain(140..175, 5..60));
+        assert!(road > 0.25 && lawn > 0.2, "road {road}, lawn {lawn}");
+        assert!(gain(5..50, 20..300).abs() < 0.03, "sky");
+        let car = gain(95..112, 192..214);
+        assert!(car < 0.15, "car: {car}");
+    }
+
+    #[test]
+    fn a_wet_road_is_darker_near_and_mirrors_the_sky_far() {
+        let (frame, objects) = street(SIZE);
+        let wet = made(&frame, &[], &Effects { wet: 1.0, ..Effects::default() }, 2);
+        drop(objects);
+        let gain = |rows: std::ops::Range<usize>| mean(&wet, rows.clone(), 120..200) - mean(&frame, rows, 120..200);
+        let (near, far) = (gain(168..178), gain(80..86));
+        assert!(near < 0.02 && far > near + 0.05, "near {near}, far {far}");
+        assert!((mean(&wet, 5..50, 20..300) - mean(&frame, 5..50, 20..300)).abs() < 1e-3);
+    }
+
+    #[test]
+    fn lamps_shine_where_vehicles_are() {
+        let (mut frame, objects) = street(SIZE);
+        frame.data_mut().iter_mut().for_each(|v| *v *= 0.15);
+        let lit = made(&frame, &objects, &Effects { lamps: 1.0, ..Effects::default() }, 2);
+        let brightest = |pixels: &Pixels, columns: std::ops::Range<usize>| {
+            let row =
+                |y: usize| &pixels.data()[(y * SIZE.width + columns.start) * 3..(y * SIZE.width + columns.end) * 3];
+            (80..126).flat_map(row).fold(0.0_f32, |top, v| top.max(*v))
+        };
+        assert!(brightest(&lit, 176..230) > 0.7, "{}", brightest(&lit, 176..230));
+        assert!(brightest(&lit, 0..60) < brightest(&frame, 0..60) + 0.05);
+    }
+
+    #[test]
+    fn noise_has_the_deviation_that_was_asked_for_and_blur_none_of_the_detail() {
+        let grey = Pixels::new(SIZE, vec![0.5; SIZE.pixels() * 3]);
+        let noisy = made(&grey, &[], &Effects { noise: 0.02, ..Effects::default() }, 2);
+        let deviation = |pixels: &Pixels| {
+            (pixels.data().iter().map(|v| (v - 0.5).powi(2)).sum::<f32>() / pixels.data().len() as f32).sqrt()
+        };
+        assert!((0.013..0.027).contains(&deviation(&noisy)), "{}", deviation(&noisy));
+        let mut blurred = noisy.clone();
+        sensor::blur(&mut blurred, 3.0);
+        assert!(deviation(&blurred) < 0.6 * deviation(&noisy));
+    }
+}

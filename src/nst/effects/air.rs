@@ -1,0 +1,41 @@
+//! White air between the camera and what it sees.
+
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::scene::surface::Surface;
+use rayon::prelude::*;
+
+/// Fills the air of `pixels`, in place, with an optical depth of `air` per 100 m: `J t + A (1 - t)` in linear light
+/// (Koschmieder 1924), `t = exp(-air * metres / 100)`. The air light `A` is that of the sky, or, without one, close to
+/// the brightest light.
+pub fn fill(pixels: &mut Pixels, surface: &Surface, air: f32) {
+    let width = surface.size().width;
+    let light = air_light(pixels, surface);
+    pixels.data_mut().par_chunks_mut(width * 3).zip(surface.distance.data().par_chunks(width)).for_each(
+        |(row, distance)| {
+            for (rgb, metres) in row.chunks_exact_mut(3).zip(distance) {
+                let left = (-air * metres / 100.0).exp();
+                for (v, light) in rgb.iter_mut().zip(light) {
+                    // The square stands for linear light.
+                    *v = (*v * *v * left + light * (1.0 - left)).max(0.0).sqrt();
+                }
+            }
+        },
+    );
+}
+
+/// The linear light of the air: the mean of the sky, made paler; without a sky, that of the brightest twentieth.
+pub fn air_light(pixels: &Pixels, surface: &Surface) -> [f32; 3] {
+    let picked = || pixels.data().chunks_exact(3).zip(surface.sky.data()).step_by(31);
+    let sky = picked().filter(|(_, sky)| **sky > 0.7).map(|(rgb, _)| rgb);
+    let mut lights: Vec<[f32; 3]> =
+        sky.map(|rgb| [0, 1, 2].map(|channel: usize| rgb[channel] * rgb[channel])).collect();
+    if lights.len() < 20 {
+        lights = picked().map(|(rgb, _)| [0, 1, 2].map(|channel: usize| rgb[channel] * rgb[channel])).collect();
+        lights.sort_unstable_by(|a, b| a.iter().sum::<f32>().total_cmp(&b.iter().sum::<f32>()));
+        lights.drain(..lights.len() * 19 / 20);
+    }
+    let count = lights.len().max(1) as f32;
+    let mean = [0, 1, 2].map(|channel: usize| lights.iter().map(|light| light[channel]).sum::<f32>() / count);
+    let grey = (0.21 * mean[0] + 0.72 * mean[1] + 0.07 * mean[2]).clamp(0.2, 0.8);
+    mean.map(|v| 0.3 * v.min(0.85) + 0.7 * grey)
+}

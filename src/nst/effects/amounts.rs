@@ -1,0 +1,79 @@
+//! How much of each effect a picture gets.
+
+use serde::Serialize;
+
+/// How much of each effect a picture gets; 0 is none. `T` is a number or a range to draw from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Effects<T> {
+    /// Optical depth of 100 m of white air; 0.1 is light haze, 4 is a fog.
+    pub air: T,
+    /// The share of the ground under snow, 0..1. At 0 there is no snow anywhere.
+    pub snow: T,
+    /// How much of that the wheels have cleared, 0..1.
+    pub tracks: T,
+    /// The share of the vehicles with snow on their roofs, 0..1.
+    pub snowy_vehicles: T,
+    /// How wet the ground is, 0..1.
+    pub wet: T,
+    /// The share of the wet ground under puddles, 0..1.
+    pub puddles: T,
+    /// How much water the wheels throw up, 0..1.
+    pub spray: T,
+    /// The share of the vehicles whose lamps are on, 0..1.
+    pub lamps: T,
+    /// How bright the lamps of one's own vehicle are, 0..1.
+    pub headlamps: T,
+    /// How many street lamps there are along the road, 0..1.
+    pub street_lamps: T,
+    /// How many drops lie on the lens, 0..1.
+    pub drops: T,
+    /// The standard deviation of the sensor's noise, as a share of white.
+    pub noise: T,
+    /// The standard deviation of blur, in thousandths of the long side.
+    pub blur: T,
+}
+
+impl<T: Copy> Effects<T> {
+    /// The same effects with each amount under `f`, in the order of the fields.
+    pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> Effects<U> {
+        // Without `..`: a new effect does not compile until it is here.
+        let Self {
+            air,
+            snow,
+            tracks,
+            snowy_vehicles,
+            wet,
+            puddles,
+            spray,
+            lamps,
+            headlamps,
+            street_lamps,
+            drops,
+            noise,
+            blur,
+        } = self;
+        Effects {
+            air: f(air),
+            snow: f(snow),
+            tracks: f(tracks),
+            snowy_vehicles: f(snowy_vehicles),
+            wet: f(wet),
+            puddles: f(puddles),
+            spray: f(spray),
+            lamps: f(lamps),
+            headlamps: f(headlamps),
+            street_lamps: f(street_lamps),
+            drops: f(drops),
+            noise: f(noise),
+            blur: f(blur),
+        }
+    }
+}
+
+impl Effects<f32> {
+    /// Whether no effect needs the surfaces of the frame.
+    pub fn need_no_surface(&self) -> bool {
+        let Self { air, snow, wet, spray, lamps, headlamps, street_lamps, .. } = *self;
+        [air, snow, wet, spray, lamps, headlamps, street_lamps].iter().all(|&amount| amount <= 0.0)
+    }
+}

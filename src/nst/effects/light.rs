@@ -1,0 +1,167 @@
+//! The light of lamps: on what they light, around themselves in the lens, and mirrored on the road.
+
+use crate::nst::effects::amounts::Effects;
+use crate::nst::effects::lamps::{self, Lamp, StreetLamp};
+use crate::nst::effects::noise::Ground;
+use crate::nst::effects::noise::random;
+use crate::nst::picture::geometry::Size;
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::scene::object::SceneObject;
+use crate::nst::scene::surface::{Surface, View};
+use rayon::prelude::*;
+
+/// The number of the generator of one's own lamps.
+const EFFECT: u64 = 8;
+
+/// Rows that are drawn together. It does not depend on the number of threads.
+const BAND: usize = 16;
+
+/// The light of the halo at the lamp's rim, as a share of the lamp's.
+const HALO: f32 = 0.035;
+
+/// The reach of a halo in radii of its lamp, and as a share of the frame's width.
+const REACH: (f32, f32) = (60.0, 0.22);
+
+/// Adds the light of lamps to `pixels`, in place. `frame` is what they light, by day.
+pub fn shine(
+    pixels: &mut Pixels,
+    frame: &Pixels,
+    surface: &Surface,
+    objects: &[SceneObject],
+    effects: &Effects<f32>,
+    seed: u64,
+) {
+    let Some(View::Ahead(horizon)) = surface.view else { return };
+    let Effects { lamps: share, headlamps, street_lamps, .. } = *effects;
+    if share <= 0.0 && headlamps <= 0.0 && street_lamps <= 0.0 {
+        return;
+    }
+    let mut seen = lamps::of_vehicles(frame, surface, horizon, objects, effects, seed);
+    let (street, lighting) = lamps::of_the_street(surface, horizon, objects, effects, seed);
+    seen.extend(street);
+    let beam = Beam::new(headlamps, seed);
+    let usual = ground_light(frame, surface);
+    let Size { height, width } = surface.size();
+    let ground = Ground::of(surface);
+    pixels.data_mut().par_chunks_mut(BAND * width * 3).enumerate().for_each(|(band, rows)| {
+        let top = band * BAND;
+        let bottom = (top + BAND).min(height);
+        let mut added = vec![[0.0_f32; 3]; (bottom - top) * width];
+        if headlamps > 0.0 || !lighting.is_empty() {
+            for y in top..bottom {
+                let below = (y as f32 + 0.5) / height as f32 - horizon.row;
+                for x in 0..width {
+                    let at = y * width + x;
+                    let Some(ground) = ground else { continue };
+                    let distance = surface.distance.data()[at];
+                    let place = ground.at(y, x);
+                    let right = place.right * (distance / place.ahead).min(1.0);
+                    let mut light = beam.at(right, distance, below);
+                    if surface.ground.data()[at] > 0.0 {
+                        lighting.iter().for_each(|lamp| {
+                            add(&mut light, pool(lamp, place.right, place.ahead), surface.ground.data()[at])
+                        });
+                    }
+                    let reflected: [f32; 3] =
+                        std::array::from_fn(|n| (frame.data()[at * 3 + n].clamp(0.0, 1.0).powi(2) * usual).min(0.8));
+                    for n in 0..3 {
+                        added[(y - top) * width + x][n] += light[n] * reflected[n];
+                    }
+                }
+            }
+        }
+        seen.iter().for_each(|lamp| draw(lamp, surface, effects.wet, &mut added, top..bottom));
+        for (rgb, added) in rows.chunks_exact_mut(3).zip(&added) {
+            for (v, added) in rgb.iter_mut().zip(added) {
+                if *added > 0.0 {
+                    // The square stands for linear light. A sensor saturates softly.
+                    let light = v.max(0.0).powi(2) + added;
+                    let soft = if light > 0.7 { 0.7 + 0.3 * (1.0 - (-(light - 0.7) / 0.3).exp()) } else { light };
+                    *v = soft.max(v.max(0.0).powi(2)).sqrt();
+                }
+            }
+        }
+    });
+}
+
+/// What makes the light of the ground by day, in its median, that of a usual road, 0.16.
+fn ground_light(frame: &Pixels, surface: &Surface) -> f32 {
+    let lights = frame.data().chunks_exact(3).zip(surface.ground.data()).step_by(29);
+    let mut lights: Vec<f32> = lights.filter(|(_, ground)| **ground > 0.5).map(|(rgb, _)| rgb[1] * rgb[1]).collect();
+    lights.sort_unstable_by(f32::total_cmp);
+    (0.16 / lights.get(lights.len() / 2).copied().unwrap_or(0.16).max(1e-3)).clamp(0.4, 6.0)
+}
+
+fn add(light: &mut [f32; 3], colour: [f32; 3], share: f32) {
+    light.iter_mut().zip(colour).for_each(|(v, colour)| *v += share * colour);
+}
+
+/// The lamps of one's own vehicle.
+struct Beam {
+    aim: f32,
+    light: [f32; 3],
+}
+
+impl Beam {
+    fn new(amount: f32, seed: u64) -> Self {
+        let mut random = random(seed, EFFECT);
+        let (aim, light) = lamps::own(&mut random);
+        Self { aim, light: light.map(|v| v * amount) }
+    }
+
+    /// The light on something `distance` metres ahead and `right` metres aside, `below` the horizon by this share of the
+    /// height: low beams have a border just under the horizon.
+    fn at(&self, right: f32, distance: f32, below: f32) -> [f32; 3] {
+        let width = 1.6 + 0.33 * distance;
+        let aside = (right - self.aim) / width;
+        let falloff = 1.0 / (1.0 + (distance / 13.0).powi(2));
+        let border = if below < 0.0 { (-(below / 0.07).powi(2)).exp() * 0.55 } else { 1.0 };
+        // Close to the bumper, the ground is below the beam.
+        let near = (distance / 4.5).min(1.0).powi(2);
+        let strength = 1.5 * falloff * border * near * (-aside * aside).exp();
+        self.light.map(|v| v * strength)
+    }
+}
+
+/// The light of a street lamp on a place of the ground.
+fn pool(lamp: &StreetLamp, right: f32, ahead: f32) -> [f32; 3] {
+    let (dx, dz) = (right - lamp.right, ahead - lamp.ahead);
+    let distance2 = dx * dx + dz * dz + lamp.height * lamp.height;
+    // Lambert's cosine and the square of the distance, 1 right below the lamp.
+    let strength = (lamp.height * lamp.height / distance2).powf(1.5) * 0.28;
+    lamp.light.map(|v| v * strength)
+}
+
+/// Adds a lamp, its halo, and its mirror image on the ground to these rows.
+fn draw(lamp: &Lamp, surface: &Surface, wet: f32, added: &mut [[f32; 3]], rows: std::ops::Range<usize>) {
+    let width = surface.size().width;
+    let reach = (REACH.0 * lamp.radius).min(REACH.1 * width as f32);
+    let columns = |reach: f32| (lamp.x - reach).max(0.0) as usize..((lamp.x + reach).max(0.0) as usize + 1).min(width);
+    for y in rows.clone() {
+        let dy = y as f32 + 0.5 - lamp.y;
+        if dy.abs() > reach {
+            continue;
+        }
+        for x in columns(reach) {
+            let d = dy.hypot(x as f32 + 0.5 - lamp.x);
+            if d < reach {
+                let core = (-(d / lamp.radius).powi(2) / 2.0).exp();
+                let halo = HALO / (1.0 + (d / (2.2 * lamp.radius)).powi(2)).powf(1.15);
+                let fade = (1.0 - d / reach).powi(2);
+                add(&mut added[(y - rows.start) * width + x], lamp.light, core + halo * fade);
+            }
+        }
+    }
+    let Some(foot) = lamp.foot else { return };
+    let middle = foot + 0.6 * (foot - lamp.y);
+    let (long, wide) = ((foot - lamp.y).max(2.0) * (0.6 + 0.9 * wet), lamp.radius * (1.6 + wet));
+    let strength = 0.004 + 0.035 * wet;
+    for y in rows.clone().filter(|&y| y as f32 > foot) {
+        let down = (-((y as f32 - middle) / long).powi(2)).exp();
+        for x in columns(4.0 * wide) {
+            let ground = surface.ground.at(y, x);
+            let across = (-((x as f32 + 0.5 - lamp.x) / wide).powi(2)).exp();
+            add(&mut added[(y - rows.start) * width + x], lamp.light, strength * ground * down * across);
+        }
+    }
+}

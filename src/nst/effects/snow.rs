@@ -1,0 +1,167 @@
+//! Snow that lies on the ground, on plants, on edges that face the sky and on vehicles.
+
+use crate::nst::effects::amounts::Effects;
+use crate::nst::effects::noise::random;
+use crate::nst::effects::noise::{self, Ground, Place, step};
+use crate::nst::picture::geometry::Size;
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::plane::Plane;
+use crate::nst::scene::object::SceneObject;
+use crate::nst::scene::surface::{Surface, View};
+use rayon::prelude::*;
+
+/// The number of this effect's generator.
+const EFFECT: u64 = 1;
+
+/// Half of the distance between the wheels of a car, and half of the width of a rut, in metres.
+const RUT: (f32, f32) = (0.78, 0.28);
+
+/// The width of a lane in metres.
+const LANE: f32 = 3.4;
+
+/// What is drawn for one picture.
+struct Snow {
+    cover: f32,
+    tracks: f32,
+    seed: u64,
+    /// The middle of one's own lane in metres to the right, and how many lanes there are to each side.
+    lane: f32,
+    lanes: (i32, i32),
+    /// The light of snow, as a square root of linear light.
+    white: [f32; 3],
+}
+
+/// Lays snow onto `pixels`, in place.
+pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) {
+    let mut random = random(seed, EFFECT);
+    let snow = Snow {
+        cover: effects.snow,
+        tracks: effects.tracks,
+        seed: (random.uniform() * 1e15) as u64,
+        lane: (random.uniform() as f32 - 0.5) * 1.2,
+        lanes: ((random.uniform() * 2.0) as i32, (random.uniform() * 2.0) as i32),
+        white: white(pixels),
+    };
+    let luma = Plane::luma(pixels);
+    let cell = (surface.size().long() / 40).max(1);
+    let light = pixels.blurred(cell);
+    let usual = ground_light(&light, surface);
+    let on_objects = on_vehicles(surface, objects, effects.snowy_vehicles, &mut random);
+    let ground = Ground::of(surface);
+    let Size { width, height } = surface.size();
+    let ledge = (height / 90).max(1);
+    pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
+        for x in 0..width {
+            let at = y * width + x;
+            let light_rgb = &light.data()[at * 3..][..3];
+            let near = 0.299 * light_rgb[0] + 0.587 * light_rgb[1] + 0.114 * light_rgb[2];
+            let (on_ground, shape) = (surface.ground.data()[at], surface.shapes.data()[at]);
+            let mut share = 0.0;
+            if on_ground > 0.0
+                && let Some(ground) = ground
+            {
+                let tracks = matches!(surface.view, Some(View::Ahead(_)));
+                share = on_ground * snow.on_ground(ground.at(y, x), surface.plants.data()[at], tracks);
+            }
+            let standing = (1.0 - on_ground) * (1.0 - shape) * (1.0 - surface.sky.data()[at]);
+            if standing > 0.0 {
+                share += standing * snow.on_standing(surface, &luma, near, ledge, y, x);
+            }
+            share += on_objects.data()[at];
+            let rgb = &mut row[x * 3..][..3];
+            let grey = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
+            // Under a white sky and beside white ground, colours are pale, green most of all.
+            let pale = snow.cover * (0.25 + 0.5 * surface.plants.data()[at]) * (1.0 - 0.8 * shape);
+            // Shadows and the shape of the ground stay visible in the snow.
+            let shade = (near / usual).clamp(0.6, 1.1).sqrt() * (grey / near.max(0.02)).clamp(0.8, 1.15).powf(0.35);
+            for (v, white) in rgb.iter_mut().zip(snow.white) {
+                let own = *v + pale * (grey - *v);
+                *v = own + share.min(1.0) * ((white * shade).min(1.0) - own);
+            }
+        }
+    });
+}
+
+impl Snow {
+    /// The share of snow at a place on the ground. Lawns keep it longer than roads; wheels press it into slush.
+    fn on_ground(&self, place: Place, plants: f32, tracks: bool) -> f32 {
+        let mut depth = 2.6 * self.cover - 1.3 + 0.75 * noise::at(place, self.seed) + 0.9 * plants;
+        if tracks && self.tracks > 0.0 {
+            let wave = 0.25 * noise::smooth(place.ahead / 14.0, 0.0, self.seed ^ 7);
+            depth -= 2.2 * self.tracks * self.rut(place.right - self.lane + wave) * (1.0 - plants);
+        }
+        // Some slush stays in the deepest ruts.
+        0.12 + 0.88 * step(-0.4, 0.4, depth) * (0.9 + 0.1 * step(0.0, 1.0, depth))
+    }
+
+    /// How close a place is to the middle of a rut, 0..1; `right` is its distance from the middle of one's own lane.
+    fn rut(&self, right: f32) -> f32 {
+        let lane = (right / LANE).round().clamp(-(self.lanes.0 as f32), self.lanes.1 as f32);
+        let off = (right - lane * LANE).abs() - RUT.0;
+        (-(off / RUT.1).powi(2)).exp()
+    }
+
+    /// The share of snow on something upright: on the lit side of plants and on edges below the sky.
+    fn on_standing(&self, surface: &Surface, luma: &Plane, near: f32, ledge: usize, y: usize, x: usize) -> f32 {
+        let Size { height, .. } = surface.size();
+        let own = luma.at(y, x);
+        let plants = surface.plants.at(y, x);
+        let unit = height as f32 / 60.0;
+        let patches = 0.5 + 0.35 * noise::smooth(x as f32 / unit, y as f32 / unit, self.seed ^ 11);
+        let lit = step(0.92, 1.5, own / near.max(0.03)) * patches.clamp(0.0, 1.0);
+        let above = y.saturating_sub(ledge);
+        let below = (y + ledge).min(height - 1);
+        let under_sky = (surface.sky.at(above, x) - surface.sky.at(y, x)).max(0.0);
+        let edge =
+            ((own - luma.at(below, x)) * 3.5).clamp(0.0, 1.0) * ((own - luma.at(above, x)) * 6.0 + 0.6).clamp(0.0, 1.0);
+        let hard = (0.9 * under_sky).max(0.5 * edge * patches.clamp(0.0, 1.0));
+        self.cover * (plants * (0.75 * lit + 0.12) + (1.0 - plants) * hard)
+    }
+}
+
+/// The light of snow under the sky of `pixels`: close to the brightest parts, a little blue.
+fn white(pixels: &Pixels) -> [f32; 3] {
+    let mut lumas: Vec<f32> =
+        pixels.data().chunks_exact(3).step_by(37).map(|rgb| 0.3 * rgb[0] + 0.6 * rgb[1] + 0.1 * rgb[2]).collect();
+    lumas.sort_unstable_by(f32::total_cmp);
+    let bright = lumas.get(lumas.len() * 19 / 20).copied().unwrap_or(0.9).clamp(0.7, 0.95);
+    [0.955, 0.975, 1.0].map(|tint| tint * bright)
+}
+
+/// The median luma of the ground.
+fn ground_light(light: &Pixels, surface: &Surface) -> f32 {
+    let lumas = light.data().chunks_exact(3).zip(surface.ground.data()).step_by(29);
+    let on_ground = lumas.filter(|(_, ground)| **ground > 0.5);
+    let mut lumas: Vec<f32> = on_ground.map(|(rgb, _)| 0.3 * rgb[0] + 0.6 * rgb[1] + 0.1 * rgb[2]).collect();
+    lumas.sort_unstable_by(f32::total_cmp);
+    lumas.get(lumas.len() / 2).copied().unwrap_or(0.5).max(0.08)
+}
+
+/// The share of snow on the roofs of some vehicles.
+fn on_vehicles(
+    surface: &Surface,
+    objects: &[SceneObject],
+    share: f32,
+    random: &mut crate::nst::random::Random,
+) -> Plane {
+    let Size { height, width } = surface.size();
+    let mut snow = Plane::filled(surface.size(), 0.0);
+    for object in objects.iter().filter(|object| object.kind.has_lamps()) {
+        let (is_parked, amount) = (random.uniform() < f64::from(share), 0.5 + 0.4 * random.uniform() as f32);
+        if !is_parked {
+            continue;
+        }
+        let pixel = |share: f64, side: usize| (share.clamp(0.0, 1.0) * side as f64).round() as usize;
+        let (top, bottom) = (pixel(object.area.top, height), pixel(object.area.bottom, height));
+        let roof = ((bottom - top) / 9).max(1);
+        for y in top..(top + (bottom - top) * 2 / 5).min(height) {
+            for x in pixel(object.area.left, width)..pixel(object.area.right, width) {
+                let above = if y >= roof { surface.shapes.at(y - roof, x) } else { 1.0 };
+                let cover = amount * (surface.shapes.at(y, x) - above).max(0.0);
+                let at = &mut snow.data_mut()[y * width + x];
+                *at = at.max(cover);
+            }
+        }
+    }
+    snow
+}

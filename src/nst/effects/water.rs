@@ -1,0 +1,194 @@
+//! Wet ground, which is darker and mirrors what stands on it, puddles, and the spray of wheels.
+
+use crate::nst::effects::air::air_light;
+use crate::nst::effects::amounts::Effects;
+use crate::nst::effects::noise::random;
+use crate::nst::effects::noise::{self, Ground, step};
+use crate::nst::picture::filter::{Border, box_mean};
+use crate::nst::picture::geometry::Size;
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::scene::object::{ObjectKind, SceneObject};
+use crate::nst::scene::surface::{FOCAL, Surface, View};
+use rayon::prelude::*;
+
+/// The numbers of the generators of puddles and of spray.
+const EFFECTS: (u64, u64) = (2, 3);
+
+/// The mirror image is made at a size this many times smaller: rough ground blurs it.
+const REDUCTION: usize = 4;
+
+/// How much light wet asphalt keeps that falls into it: the film of water sends it back into the ground (Lekner and
+/// Dorf 1988).
+const WET: f32 = 0.55;
+
+/// Wets the ground of `pixels`, in place.
+pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) {
+    let Some(ground) = Ground::of(surface) else { return };
+    let puddle_seed = (random(seed, EFFECTS.0).uniform() * 1e15) as u64;
+    let Size { height, width } = surface.size();
+    let mirror = match surface.view {
+        Some(View::Ahead(_)) => Some(mirrored(pixels, surface, objects)),
+        _ => None,
+    };
+    pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
+        for x in 0..width {
+            let at = y * width + x;
+            let share = surface.ground.data()[at] * effects.wet;
+            if share <= 0.0 {
+                continue;
+            }
+            let hard = 1.0 - 0.85 * surface.plants.data()[at];
+            let place = ground.at(y, x);
+            // Puddles are longer along the road than across it.
+            let puddle = noise::smooth(place.right / 1.6, place.ahead / 5.0, puddle_seed)
+                + 0.5 * noise::smooth(place.right / 0.6, place.ahead / 1.8, puddle_seed ^ 1);
+            let level = 1.3 - 2.6 * effects.puddles;
+            let puddle = if effects.puddles > 0.0 { step(level - 0.15, level + 0.15, puddle) * hard } else { 0.0 };
+            let dark = 1.0 - share * (1.0 - WET) * (0.6 + 0.4 * hard);
+            let returned = match surface.view {
+                Some(View::Ahead(horizon)) => fresnel(y as f32 - horizon.row * height as f32, width),
+                _ => 0.03,
+            };
+            let returned = share * hard * (returned * (0.5 + 0.5 * puddle) + 0.1 * puddle);
+            let image = mirror.as_ref().map(|mirror| mirror.at(y, x));
+            for (channel, v) in row[x * 3..][..3].iter_mut().enumerate() {
+                let own = *v * *v * dark;
+                let image = image.map_or(own, |image| image[channel]);
+                *v = (own * (1.0 - returned) + image * returned).max(0.0).sqrt();
+            }
+        }
+    });
+}
+
+/// The share of light that water returns to a camera that sees it `below` pixels under the horizon (Schlick 1994).
+fn fresnel(below: f32, width: usize) -> f32 {
+    let cosine = below.max(0.0) / below.hypot(FOCAL * width as f32);
+    0.02 + 0.98 * (1.0 - cosine).powi(5)
+}
+
+/// The light that flat rough water would return, in linear light at a smaller size.
+struct Mirror {
+    size: Size,
+    full: Size,
+    data: Vec<[f32; 3]>,
+}
+
+impl Mirror {
+    /// Between its pixels.
+    fn at(&self, y: usize, x: usize) -> [f32; 3] {
+        let place = |at: usize, full: usize, own: usize| {
+            let at = ((at as f32 + 0.5) * own as f32 / full as f32 - 0.5).clamp(0.0, (own - 1) as f32);
+            (at as usize, (at as usize + 1).min(own - 1), at.fract())
+        };
+        let (top, bottom, t) = place(y, self.full.height, self.size.height);
+        let (left, right, s) = place(x, self.full.width, self.size.width);
+        let pixel = |y: usize, x: usize| self.data[y * self.size.width + x];
+        let (a, b, c, d) = (pixel(top, left), pixel(top, right), pixel(bottom, left), pixel(bottom, right));
+        [0, 1, 2].map(|n: usize| {
+            let (upper, lower) = (a[n] + s * (b[n] - a[n]), c[n] + s * (d[n] - c[n]));
+            upper + t * (lower - upper)
+        })
+    }
+}
+
+/// Each pixel of the ground shows what stands as far above the line of contact as it lies below; that line is the lower
+/// side of the nearest object above it, or the border of the ground. Waves stretch the image along columns.
+fn mirrored(pixels: &Pixels, surface: &Surface, objects: &[SceneObject]) -> Mirror {
+    let full = surface.size();
+    let size = full.map(|side| side.div_ceil(REDUCTION));
+    let small = pixels.resized(size);
+    let contacts: Vec<Vec<f32>> = (0..size.width).map(|x| contacts(surface, objects, size, x)).collect();
+    let mut data = vec![0.0; size.pixels() * 3];
+    for y in 0..size.height {
+        for x in 0..size.width {
+            let below = contacts[x].iter().copied().filter(|&row| row <= y as f32);
+            let contact = below.fold(f32::NEG_INFINITY, f32::max);
+            let from = if contact.is_finite() { (2.0 * contact - y as f32).max(0.0) as usize } else { y };
+            for channel in 0..3 {
+                let v = small.data()[(from.min(size.height - 1) * size.width + x) * 3 + channel].clamp(0.0, 1.0);
+                data[(y * size.width + x) * 3 + channel] = v * v;
+            }
+        }
+    }
+    let data = stretched(&data, size, size.height / 22 + 1);
+    let data = box_mean::<3>(&data, size, 1, Border::Cut);
+    Mirror { size, full, data: data.as_chunks::<3>().0.to_vec() }
+}
+
+/// The rows in which something touches the ground in column `x` of the small picture.
+fn contacts(surface: &Surface, objects: &[SceneObject], size: Size, x: usize) -> Vec<f32> {
+    let scale = size.height as f32 / surface.size().height as f32;
+    let border = surface.border(x * surface.size().width / size.width) * scale;
+    let column = (x as f64 + 0.5) / size.width as f64;
+    let standing = objects.iter().filter(|object| {
+        let inset = 0.06 * (object.area.right - object.area.left);
+        object.kind.stands() && (object.area.left + inset..object.area.right - inset).contains(&column)
+    });
+    let bottoms = standing.map(|object| object.area.bottom as f32 * size.height as f32);
+    std::iter::once(border).chain(bottoms.filter(|&bottom| bottom > border)).collect()
+}
+
+/// The mean over `radius` rows up and down, twice.
+fn stretched(data: &[f32], size: Size, radius: usize) -> Vec<f32> {
+    let mut from = data.to_vec();
+    for _ in 0..2 {
+        let mut to = vec![0.0; from.len()];
+        for column in 0..size.width * 3 {
+            let at = |y: usize| y * size.width * 3 + column;
+            let mut sum = 0.0;
+            let mut count = 0.0;
+            (0..radius.min(size.height)).for_each(|y| {
+                sum += from[at(y)];
+                count += 1.0;
+            });
+            for y in 0..size.height {
+                if y + radius < size.height {
+                    sum += from[at(y + radius)];
+                    count += 1.0;
+                }
+                if y > radius {
+                    sum -= from[at(y - radius - 1)];
+                    count -= 1.0;
+                }
+                to[at(y)] = sum / count;
+            }
+        }
+        from = to;
+    }
+    from
+}
+
+/// Puts the spray of some vehicles' wheels in front of `pixels`, in place.
+pub fn spray(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) {
+    let Some(View::Ahead(_)) = surface.view else { return };
+    let mut random = random(seed, EFFECTS.1);
+    let light = air_light(pixels, surface);
+    let Size { height, width } = surface.size();
+    let vehicles = objects.iter().filter(|object| matches!(object.kind, ObjectKind::Car | ObjectKind::LargeVehicle));
+    for object in vehicles {
+        let (drives, amount) = (random.uniform() < 0.7, effects.spray * (0.25 + 0.45 * random.uniform() as f32));
+        let noise_seed = (random.uniform() * 1e15) as u64;
+        if !drives {
+            continue;
+        }
+        let area = object.area;
+        let (high, wide) = ((area.bottom - area.top) * height as f64, (area.right - area.left) * width as f64);
+        let (middle, foot) = ((area.left + area.right) / 2.0 * width as f64, (area.bottom - 0.02) * height as f64);
+        let (radius_x, radius_y) = ((0.75 * wide) as f32, (0.42 * high) as f32);
+        let rows = (foot as f32 - 2.0 * radius_y).max(0.0) as usize..((foot as f32 + radius_y) as usize).min(height);
+        let columns = (middle as f32 - 1.6 * radius_x).max(0.0) as usize
+            ..((middle as f32 + 1.6 * radius_x).max(0.0) as usize).min(width);
+        for y in rows {
+            let v = (y as f32 - foot as f32) / radius_y * if (y as f64) < foot { 1.0 } else { 2.2 };
+            for x in columns.clone() {
+                let u = (x as f32 - middle as f32) / radius_x;
+                let puff = 0.75 + 0.3 * noise::smooth(u * 3.0, v * 3.0, noise_seed);
+                let share = amount * (-(u * u + v * v) * 1.6).exp() * puff.clamp(0.2, 1.3);
+                for (value, light) in pixels.data_mut()[(y * width + x) * 3..][..3].iter_mut().zip(light) {
+                    let own = value.max(0.0).powi(2);
+                    *value = (own + share * (0.8 * light - own)).max(0.0).sqrt();
+                }
+            }
+        }
+    }
+}

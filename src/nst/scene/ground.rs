@@ -1,0 +1,200 @@
+//! Finds where the ground ends in each column: at a kerb, a hedge, a wall or the horizon.
+
+use crate::nst::picture::geometry::Size;
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::plane::Plane;
+use crate::nst::scene::horizon::Horizon;
+use crate::nst::scene::object::SceneObject;
+
+/// Bins of a histogram for each colour.
+const BINS: usize = 8;
+
+/// The cost of a step of one row between neighbouring columns, and of any step.
+const STEP: (f32, f32) = (0.35, 7.0);
+
+/// What a row of ground less costs: without evidence, the ground reaches up to the horizon.
+const LESS_GROUND: f32 = 0.2;
+
+/// How much less the colours of plants say: lawns and trees have the same.
+const PLANTS: f32 = 0.85;
+
+/// How often the colours of the ground are learned anew from the ground that was found.
+const ROUNDS: usize = 2;
+
+/// The first row of ground in each column, at least the horizon's.
+///
+/// In every column, upright things stand above the ground, and each has its colours; the border follows its neighbours'
+/// (the stixels of Badino, Franke and Pfeiffer 2009, with colours in place of disparities). The best border of all
+/// columns together is found by dynamic programming. Objects that stand hide it, and it lies above their lower sides.
+pub fn border(
+    pixels: &Pixels,
+    sky: Option<&Plane>,
+    plants: &Plane,
+    horizon: Horizon,
+    objects: &[SceneObject],
+) -> Vec<usize> {
+    let size = pixels.size();
+    let top = ((horizon.row * size.height as f32) as usize).min(size.height.saturating_sub(1));
+    let hidden = hidden(size, objects);
+    let bottom_half = top + (size.height - top) * 2 / 5;
+    let mut border = vec![bottom_half; size.width];
+    for _ in 0..ROUNDS {
+        let mut scores = scores(pixels, sky, &hidden, top, &border);
+        scores.iter_mut().zip(plants.data()).for_each(|(score, plants)| *score *= 1.0 - PLANTS * plants);
+        border = best(&scores, size, top, &lowest(size, objects));
+    }
+    border
+}
+
+/// Whether an object hides what stands behind it.
+fn hidden(size: Size, objects: &[SceneObject]) -> Vec<bool> {
+    let mut hidden = vec![false; size.pixels()];
+    for object in objects {
+        let rows = pixel(object.area.top, size.height)..pixel(object.area.bottom, size.height);
+        let columns = pixel(object.area.left, size.width)..pixel(object.area.right, size.width);
+        rows.for_each(|y| hidden[y * size.width..][columns.clone()].fill(true));
+    }
+    hidden
+}
+
+/// The lowest row that the border may have in each column: the lower side of the highest object that stands there.
+fn lowest(size: Size, objects: &[SceneObject]) -> Vec<usize> {
+    let mut lowest = vec![size.height - 1; size.width];
+    for object in objects.iter().filter(|object| object.kind.stands()) {
+        let bottom = pixel(object.area.bottom, size.height);
+        let columns = pixel(object.area.left, size.width)..pixel(object.area.right, size.width);
+        lowest[columns].iter_mut().for_each(|row| *row = (*row).min(bottom));
+    }
+    lowest
+}
+
+fn pixel(share: f64, side: usize) -> usize {
+    (share.clamp(0.0, 1.0) * side as f64).round() as usize
+}
+
+/// For each pixel, how much more likely its colour is on the ground than above it, as a logarithm; 0 where an object
+/// hides it. The colours of both are those below and above `border`.
+fn scores(pixels: &Pixels, sky: Option<&Plane>, hidden: &[bool], top: usize, border: &[usize]) -> Vec<f32> {
+    let Size { height, width } = pixels.size();
+    let bin = |at: usize| {
+        pixels.data()[at * 3..][..3]
+            .iter()
+            .fold(0, |bin, v| bin * BINS + ((v.clamp(0.0, 1.0) * BINS as f32) as usize).min(BINS - 1))
+    };
+    let mut counts = [vec![0.5_f32; BINS.pow(3)], vec![0.5_f32; BINS.pow(3)]];
+    let above = top.saturating_sub(height / 4);
+    for y in above..height {
+        for x in 0..width {
+            let at = y * width + x;
+            // What stands at the sides of a road reaches down; what lies just below the border may be either.
+            let is_ground = y > border[x] + height / 40;
+            let is_upright = y < border[x].max(top) && sky.is_none_or(|sky| sky.at(y, x) < 0.5);
+            if !hidden[at] && (is_ground || is_upright) {
+                counts[usize::from(is_upright)][bin(at)] += 1.0;
+            }
+        }
+    }
+    let sums = counts.each_ref().map(|counts| counts.iter().sum::<f32>());
+    let score = |at: usize| {
+        if hidden[at] || at / width < top {
+            return 0.0;
+        }
+        let [ground, upright] = [0, 1].map(|n: usize| (counts[n][bin(at)] + 2.0) / (sums[n] + 2.0));
+        (ground / upright).ln().clamp(-1.5, 1.5)
+    };
+    (0..height * width).map(score).collect()
+}
+
+/// The border that has the most score below and the least above, with short steps.
+fn best(scores: &[f32], size: Size, top: usize, lowest: &[usize]) -> Vec<usize> {
+    let rows = size.height - top;
+    // The value of a border at row `top + r` of a column: its score below minus its score above.
+    let column = |x: usize| -> Vec<f32> {
+        let all: f32 = (top..size.height).map(|y| scores[y * size.width + x]).sum();
+        let mut above = 0.0;
+        let value = |r: usize| {
+            let value = all - 2.0 * above - LESS_GROUND * r as f32;
+            above += scores[(top + r) * size.width + x];
+            // Ground in front of an object's lower side is seen.
+            if top + r <= lowest[x].max(top) { value } else { value - 30.0 }
+        };
+        (0..rows).map(value).collect()
+    };
+    let mut from: Vec<Vec<usize>> = Vec::with_capacity(size.width);
+    let mut total = column(0);
+    for x in 1..size.width {
+        let (reached, origin) = cheapest(&total);
+        total = column(x).iter().zip(&reached).map(|(own, reached)| own + reached).collect();
+        from.push(origin);
+    }
+    let mut row = (0..rows).max_by(|&a, &b| total[a].total_cmp(&total[b])).unwrap_or(0);
+    let mut border = vec![0; size.width];
+    for x in (0..size.width).rev() {
+        border[x] = top + row;
+        row = x.checked_sub(1).map_or(row, |left| from[left][row]);
+    }
+    border
+}
+
+/// For each row, the best value that a step from any row leaves, and the row it comes from.
+fn cheapest(values: &[f32]) -> (Vec<f32>, Vec<usize>) {
+    let mut reached = values.to_vec();
+    let mut origin: Vec<usize> = (0..values.len()).collect();
+    let mut step = |to: usize, from: usize| {
+        if reached[from] - STEP.0 > reached[to] {
+            (reached[to], origin[to]) = (reached[from] - STEP.0, origin[from]);
+        }
+    };
+    (1..values.len()).for_each(|row| step(row, row - 1));
+    (0..values.len().saturating_sub(1)).rev().for_each(|row| step(row, row + 1));
+    let top = (0..values.len()).max_by(|&a, &b| values[a].total_cmp(&values[b])).unwrap_or(0);
+    for row in 0..values.len() {
+        if values[top] - STEP.1 > reached[row] {
+            (reached[row], origin[row]) = (values[top] - STEP.1, top);
+        }
+    }
+    (reached, origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::picture::geometry::Area;
+    use crate::nst::scene::object::ObjectKind;
+    use crate::nst::testing::Random;
+
+    const SIZE: Size = Size { height: 120, width: 200 };
+    const HORIZON: Horizon = Horizon { row: 0.4, column: 0.5, is_seen: true };
+
+    /// A grey road below brown houses that reach down to row `foot(x)`.
+    fn street(foot: impl Fn(usize) -> usize) -> Pixels {
+        let mut random = Random(5);
+        let data = (0..SIZE.pixels()).flat_map(|n| {
+            let v = 0.1 * random.uniform();
+            if n / SIZE.width < foot(n % SIZE.width) { [0.55 + v, 0.35 + v, 0.2 + v] } else { [0.4 + v; 3] }
+        });
+        Pixels::new(SIZE, data.collect())
+    }
+
+    #[test]
+    fn the_border_follows_the_feet_of_houses() {
+        let foot = |x: usize| 50 + 25 * x.abs_diff(100) / 100;
+        let found = border(&street(foot), None, &Plane::filled(SIZE, 0.0), HORIZON, &[]);
+        let off = (0..SIZE.width).filter(|&x| found[x].abs_diff(foot(x)) > 3).count();
+        assert!(off < SIZE.width / 20, "{off}: {found:?}");
+    }
+
+    #[test]
+    fn a_car_stands_on_ground_whatever_its_colour() {
+        let mut pixels = street(|_| 52);
+        let area = Area { left: 0.3, top: 0.5, right: 0.6, bottom: 0.75 };
+        for y in 60..90 {
+            for x in 60..120 {
+                pixels.data_mut()[(y * SIZE.width + x) * 3..][..3].copy_from_slice(&[0.55, 0.35, 0.2]);
+            }
+        }
+        let found =
+            border(&pixels, None, &Plane::filled(SIZE, 0.0), HORIZON, &[SceneObject { area, kind: ObjectKind::Car }]);
+        assert!(found.iter().all(|&row| row < 60), "{found:?}");
+    }
+}

@@ -1,0 +1,192 @@
+//! Finds the horizon of a view over a ground plane, from what stands on it, the sky and vanishing lines.
+
+use crate::nst::picture::plane::Plane;
+use crate::nst::scene::object::SceneObject;
+use std::f32::consts::FRAC_PI_2;
+
+/// Rows that are tried, as shares of the height from the top.
+const ROWS: std::ops::RangeInclusive<usize> = 12..=72;
+
+/// The most edge pixels that vote for a vanishing point.
+const VOTERS: usize = 1500;
+
+/// The least luma slope of a voter, per pixel.
+const LEAST_SLOPE: f32 = 0.03;
+
+/// The angle in radians within which a line points at a vanishing point.
+const AIM: f32 = 0.06;
+
+/// Where the ground plane ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Horizon {
+    /// The row of the horizon, as a share of the height from the top.
+    pub row: f32,
+    /// The column of the vanishing point of the road, as a share of the width.
+    pub column: f32,
+    /// Whether anything in the picture speaks for a ground plane: a sky, a row of vanishing lines, or objects whose
+    /// sizes fit one.
+    pub is_seen: bool,
+}
+
+/// Finds the horizon of a picture with this luma, at a few hundred pixels a side. `sky` is the share of sky.
+///
+/// The most probable row is taken. A view has its horizon near the middle. Objects of a known height `s` stand on flat
+/// ground, so that `bottom - row = height * camera / s` with one camera height for all (Hoiem, Efros and Hebert 2006,
+/// "Putting objects in perspective"). The sky does not reach below the horizon. Lines along a road meet at it.
+pub fn find(luma: &Plane, sky: Option<&Plane>, objects: &[SceneObject]) -> Horizon {
+    let sky_end = sky.map(sky_end);
+    let voters = voters(luma);
+    let aspect = luma.size().width as f32 / luma.size().height.max(1) as f32;
+    let score = |row: usize| {
+        let r = row as f32 / 100.0;
+        let prior = -((r - 0.45) / 0.12).powi(2) / 2.0;
+        let (lines, column) = best_column(&voters, aspect, r);
+        (prior + of_sky(sky_end, r) + of_objects(objects, r).unwrap_or(0.0) + 25.0 * lines, r, column, lines)
+    };
+    let best = ROWS.map(score).max_by(|a, b| a.0.total_cmp(&b.0));
+    let (_, row, column, lines) = best.unwrap_or((0.0, 0.45, 0.5, 0.0));
+    let fits = of_objects(objects, row).is_some_and(|score| score > -1.5);
+    Horizon { row, column, is_seen: sky.is_some() || fits || lines > 0.16 }
+}
+
+/// The row at which the sky ends in nearly all columns, as a share of the height.
+fn sky_end(sky: &Plane) -> f32 {
+    let size = sky.size();
+    let end = |x: usize| (0..size.height).rev().find(|&y| sky.at(y, x) > 0.5).map_or(0, |y| y + 1);
+    let mut ends: Vec<usize> = (0..size.width).map(end).collect();
+    ends.sort_unstable();
+    ends[size.width * 19 / 20] as f32 / size.height as f32
+}
+
+fn of_sky(end: Option<f32>, row: f32) -> f32 {
+    end.map_or(0.0, |end| {
+        let (above, below) = ((end - row).max(0.0), (row - end - 0.12).max(0.0));
+        -(above / 0.03).powi(2) / 2.0 - 0.3 * (below / 0.15).powi(2) / 2.0
+    })
+}
+
+/// The logarithm of how well the objects stand on the ground of a horizon; `None` where no object says anything.
+fn of_objects(objects: &[SceneObject], row: f32) -> Option<f32> {
+    let mut heights = Vec::new();
+    for object in objects {
+        let area = object.area;
+        let (height, bottom) = ((area.bottom - area.top) as f32, area.bottom as f32);
+        // The border of the picture cuts objects off.
+        let whole = area.bottom < 0.985 && area.top > 0.01 && height > 0.015;
+        if let Some(metres) = object.kind.height().filter(|_| whole) {
+            heights.push(metres * ((bottom - row) / height).max(0.02));
+        }
+    }
+    if heights.is_empty() {
+        return None;
+    }
+    heights.sort_unstable_by(f32::total_cmp);
+    let camera = heights[heights.len() / 2].ln();
+    let each = |height: &f32| (-((height.ln() - camera) / 0.3).powi(2) / 2.0).max(-2.0);
+    let agree = heights.iter().map(each).sum::<f32>() / heights.len() as f32 * (heights.len() as f32).min(6.0);
+    Some(agree - ((camera - 1.5_f32.ln()) / 0.5).powi(2) / 2.0)
+}
+
+/// An edge pixel: its place in heights of the picture, and the direction of its line in 0..pi.
+struct Voter {
+    y: f32,
+    x: f32,
+    angle: f32,
+    weight: f32,
+}
+
+/// Edge pixels whose lines are neither level nor upright: those may lead away from the camera.
+fn voters(luma: &Plane) -> Vec<Voter> {
+    let size = luma.size();
+    let mut voters = Vec::new();
+    let smooth = luma.blurred(1);
+    for y in 1..size.height.saturating_sub(1) {
+        for x in 1..size.width.saturating_sub(1) {
+            let across = smooth.at(y, x + 1) - smooth.at(y, x - 1);
+            let down = smooth.at(y + 1, x) - smooth.at(y - 1, x);
+            let slope = across.hypot(down) / 2.0;
+            // A line stands across its gradient.
+            let angle = (-across).atan2(down);
+            let upright = angle.rem_euclid(2.0 * FRAC_PI_2);
+            let tilt = upright.min(2.0 * FRAC_PI_2 - upright);
+            if slope > LEAST_SLOPE && tilt > 0.12 && tilt < 1.35 {
+                let height = size.height as f32;
+                voters.push(Voter {
+                    y: y as f32 / height,
+                    x: x as f32 / height,
+                    angle: upright,
+                    weight: slope.min(0.2),
+                });
+            }
+        }
+    }
+    let every = voters.len().div_ceil(VOTERS).max(1);
+    voters.into_iter().step_by(every).collect()
+}
+
+/// The share of the voters below `row` whose lines meet at one of its points, beyond what chance gives, and the column.
+fn best_column(voters: &[Voter], aspect: f32, row: f32) -> (f32, f32) {
+    let below = || voters.iter().filter(|voter| voter.y > row + 0.04);
+    let total: f32 = below().map(|voter| voter.weight).sum();
+    if total < 1.0 {
+        return (0.0, 0.5);
+    }
+    let score = |column: f32| {
+        let aimed = below().map(|voter| {
+            let to = (row - voter.y).atan2(column * aspect - voter.x).rem_euclid(2.0 * FRAC_PI_2);
+            let off = (to - voter.angle).abs();
+            voter.weight * (1.0 - off.min(2.0 * FRAC_PI_2 - off) / AIM).max(0.0)
+        });
+        aimed.sum::<f32>() / total
+    };
+    // A line in a random direction points at a point with this probability.
+    let chance = AIM / (2.0 * FRAC_PI_2);
+    let columns = (3..=17).map(|n| n as f32 / 20.0).map(|column| (score(column) - chance, column));
+    columns.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0.5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::picture::geometry::{Area, Size};
+    use crate::nst::scene::object::ObjectKind;
+
+    const SIZE: Size = Size { height: 180, width: 320 };
+
+    /// A car of this height whose wheels stand in this row, both shares of the picture's height.
+    fn car(bottom: f64, height: f64) -> SceneObject {
+        SceneObject { area: Area { left: 0.4, top: bottom - height, right: 0.5, bottom }, kind: ObjectKind::Car }
+    }
+
+    #[test]
+    fn the_horizon_is_where_the_sizes_of_cars_shrink_to_nothing() {
+        let grey = Plane::filled(SIZE, 0.5);
+        for row in [0.3, 0.42, 0.55_f32] {
+            let cars: Vec<_> =
+                [0.05, 0.1, 0.2, 0.3].map(|height| car(f64::from(row) + height * 1.5 / 1.55, height)).into();
+            let found = find(&grey, None, &cars);
+            assert!((found.row - row).abs() < 0.04 && found.is_seen, "{row}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn the_horizon_is_where_the_lines_of_a_road_meet() {
+        let (row, column) = (0.4_f32, 0.6_f32);
+        // Stripes that fan out from the vanishing point.
+        let road = Plane::from_fn(SIZE, |y, x| {
+            let down = (y as f32 / SIZE.height as f32 - row).max(1e-3);
+            let across = (x as f32 - column * SIZE.width as f32) / SIZE.height as f32 / down;
+            if down < 0.02 { 0.5 } else { 0.5 + 0.3 * (across * 2.0).sin() }
+        });
+        let found = find(&road, None, &[]);
+        assert!((found.row - row).abs() < 0.05 && (found.column - column).abs() < 0.08 && found.is_seen, "{found:?}");
+    }
+
+    #[test]
+    fn no_sky_lies_below_the_horizon_and_a_grey_picture_shows_none() {
+        let grey = Plane::filled(SIZE, 0.5);
+        let sky = Plane::from_fn(SIZE, |y, _| (y < 110) as u8 as f32);
+        assert!(find(&grey, Some(&sky), &[]).row > 0.55);
+        assert!(!find(&grey, None, &[]).is_seen);
+    }
+}

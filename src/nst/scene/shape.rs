@@ -1,0 +1,227 @@
+//! The soft shapes of labelled objects inside their boxes, so that an effect follows the object and shows no rectangle.
+
+use crate::nst::picture::geometry::{Crop, Size};
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::plane::Plane;
+use crate::nst::scene::object::{ObjectKind, SceneObject};
+
+/// Bins of a histogram for each colour.
+const BINS: usize = 6;
+
+/// A box with a shorter side, in pixels, shows too little to learn colours from; its shape is an ellipse.
+const LEAST_SIDE: usize = 8;
+
+/// How far the colours count beside the place in the box.
+const TRUST: f32 = 1.5;
+
+/// For each pixel, the largest share that one of the objects has in it, 0..1. `luma` is that of `pixels`.
+///
+/// A pixel belongs to an object by its place in the box and by its colour, which is compared with the colours inside the
+/// box and in a ring around it, as the first step of GrabCut does (Rother, Kolmogorov and Blake 2004). The edges are
+/// those of the picture.
+pub fn of_objects(pixels: &Pixels, luma: &Plane, objects: &[SceneObject]) -> Plane {
+    let mut shapes = Plane::filled(pixels.size(), 0.0);
+    for object in objects {
+        draw(pixels, object, &mut shapes);
+    }
+    shapes.guided(luma, 2, 1e-3)
+}
+
+/// The pixels of a box and of the ring around it, which is a fifth of the box wide.
+struct Window {
+    inner: Crop,
+    outer: Crop,
+}
+
+impl Window {
+    /// `None` for a box without pixels.
+    fn of(object: &SceneObject, size: Size) -> Option<Self> {
+        let pixel = |share: f64, side: usize| (share.clamp(0.0, 1.0) * side as f64).round() as usize;
+        let area = object.area;
+        let (top, bottom) = (pixel(area.top, size.height), pixel(area.bottom, size.height));
+        let (left, right) = (pixel(area.left, size.width), pixel(area.right, size.width));
+        if top >= bottom || left >= right {
+            return None;
+        }
+        let (high, wide) = ((bottom - top) / 5 + 1, (right - left) / 5 + 1);
+        let crop = |top: usize, left: usize, bottom: usize, right: usize| Crop {
+            top,
+            left,
+            height: bottom - top,
+            width: right - left,
+        };
+        let outer = crop(
+            top.saturating_sub(high),
+            left.saturating_sub(wide),
+            (bottom + high).min(size.height),
+            (right + wide).min(size.width),
+        );
+        Some(Self { inner: crop(top, left, bottom, right), outer })
+    }
+
+    /// The share that a pixel at this place belongs to an object of this kind: a rounded box.
+    fn prior(&self, kind: ObjectKind, y: usize, x: usize) -> f32 {
+        let power = match kind {
+            ObjectKind::Car | ObjectKind::LargeVehicle => 4.0,
+            ObjectKind::TwoWheeler | ObjectKind::Person => 2.0,
+            ObjectKind::Other => 3.0,
+        };
+        let from_centre = |at: usize, start: usize, length: usize| {
+            ((at as f32 + 0.5 - start as f32) / length as f32 * 2.0 - 1.0).abs().powf(power)
+        };
+        let radius = (from_centre(y, self.inner.top, self.inner.height)
+            + from_centre(x, self.inner.left, self.inner.width))
+        .powf(1.0 / power);
+        ((1.12 - radius) / 0.3).clamp(0.0, 1.0)
+    }
+}
+
+fn draw(pixels: &Pixels, object: &SceneObject, shapes: &mut Plane) {
+    let Some(window) = Window::of(object, pixels.size()) else { return };
+    let width = pixels.size().width;
+    let (inner, outer) = (window.inner, window.outer);
+    let columns = outer.left..outer.left + outer.width;
+    let places: Vec<(usize, usize)> =
+        (outer.top..outer.top + outer.height).flat_map(|y| columns.clone().map(move |x| (y, x))).collect();
+    let prior: Vec<f32> = places.iter().map(|&(y, x)| window.prior(object.kind, y, x)).collect();
+    let mut shares = prior.clone();
+    if inner.height.min(inner.width) >= LEAST_SIDE {
+        let colours: Vec<[f32; 3]> = places.iter().map(|&(y, x)| rgb(pixels, y * width + x)).collect();
+        shares = by_colour(&colours, &prior, most_room(object.kind));
+    }
+    for (&(y, x), share) in places.iter().zip(shares) {
+        let shape = &mut shapes.data_mut()[y * width + x];
+        *shape = shape.max(share);
+    }
+}
+
+/// The largest share of the rounded box that surroundings may fill around an object of this kind.
+fn most_room(kind: ObjectKind) -> f32 {
+    match kind {
+        ObjectKind::Car | ObjectKind::LargeVehicle => 0.35,
+        ObjectKind::TwoWheeler => 0.65,
+        ObjectKind::Person | ObjectKind::Other => 0.7,
+    }
+}
+
+/// The shares by place and colour. The rounded box holds the object's colours and, where the object leaves room, those
+/// of its surroundings; what is left without the latter are the object's.
+fn by_colour(colours: &[[f32; 3]], prior: &[f32], most_room: f32) -> Vec<f32> {
+    let (mut inside, mut around) = (Histogram::new(), Histogram::new());
+    for (&rgb, prior) in colours.iter().zip(prior) {
+        inside.add(rgb, prior * prior);
+        around.add(rgb, (1.0 - prior).powi(4));
+    }
+    let (inside, around) = (inside.smoothed(), around.smoothed());
+    let room = room(&inside, &around).min(most_room);
+    let posterior = |(&rgb, &prior): (&[f32; 3], &f32)| {
+        let outside = around.of(rgb);
+        let own = (inside.of(rgb) - room * outside).max(0.0) / (1.0 - room);
+        let ratio = (own / outside).clamp(0.05, 50.0).powf(TRUST);
+        let prior = prior * (1.0 - 0.5 * room);
+        let posterior = prior * ratio / (prior * ratio + 1.0 - prior).max(1e-6);
+        // Most pixels are wholly the object's or not at all.
+        ((posterior - 0.3) / 0.35).clamp(0.0, 1.0)
+    };
+    colours.iter().zip(prior).map(posterior).collect()
+}
+
+/// The share of the surroundings inside: how often their most frequent colours occur there, over how often around.
+fn room(inside: &Histogram, around: &Histogram) -> f32 {
+    let mut bins: Vec<usize> = (0..around.counts.len()).collect();
+    bins.sort_unstable_by(|&a, &b| around.counts[b].total_cmp(&around.counts[a]));
+    let (mut own, mut other) = (0.0, 0.0);
+    for bin in bins {
+        own += inside.counts[bin] / inside.sum.max(1e-6);
+        other += around.counts[bin] / around.sum.max(1e-6);
+        if other > 0.6 {
+            break;
+        }
+    }
+    own / other.max(1e-6)
+}
+
+fn rgb(pixels: &Pixels, at: usize) -> [f32; 3] {
+    [0, 1, 2].map(|channel| pixels.data()[at * 3 + channel])
+}
+
+/// How often colours occur.
+struct Histogram {
+    counts: Vec<f32>,
+    sum: f32,
+}
+
+impl Histogram {
+    fn new() -> Self {
+        Self { counts: vec![0.0; BINS.pow(3)], sum: 0.0 }
+    }
+
+    fn bin(rgb: [f32; 3]) -> usize {
+        rgb.iter().fold(0, |bin, v| bin * BINS + ((v.clamp(0.0, 1.0) * BINS as f32) as usize).min(BINS - 1))
+    }
+
+    fn add(&mut self, rgb: [f32; 3], weight: f32) {
+        self.counts[Self::bin(rgb)] += weight;
+        self.sum += weight;
+    }
+
+    /// Every count with a part of its neighbours' along each colour.
+    fn smoothed(self) -> Self {
+        let mut counts = self.counts;
+        for stride in [1, BINS, BINS * BINS] {
+            let from = counts.clone();
+            for (at, count) in counts.iter_mut().enumerate() {
+                let place = at / stride % BINS;
+                let lower = if place > 0 { from[at - stride] } else { 0.0 };
+                let upper = if place + 1 < BINS { from[at + stride] } else { 0.0 };
+                *count += 0.3 * (lower + upper);
+            }
+        }
+        let sum = counts.iter().sum::<f32>();
+        Self { counts, sum }
+    }
+
+    /// The probability of a colour; never 0.
+    fn of(&self, rgb: [f32; 3]) -> f32 {
+        (self.counts[Self::bin(rgb)] + 1e-3 * self.sum.max(1e-6)) / self.sum.max(1e-6)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::picture::geometry::Area;
+    use crate::nst::testing::Random;
+
+    const SIZE: Size = Size { height: 80, width: 120 };
+
+    #[test]
+    fn a_shape_follows_the_colours_of_its_object_and_not_the_box() {
+        let mut random = Random(2);
+        // A red disc of radius 18 on grey, in a box of 48 pixels.
+        let inside = |y: usize, x: usize| (y as f32 - 40.0).hypot(x as f32 - 60.0) < 18.0;
+        let data = (0..SIZE.pixels()).flat_map(|n| {
+            let v = 0.1 * random.uniform();
+            if inside(n / SIZE.width, n % SIZE.width) { [0.7 + v, 0.1 + v, 0.1 + v] } else { [0.4 + v; 3] }
+        });
+        let pixels = Pixels::new(SIZE, data.collect());
+        let area = Area { left: 36.0 / 120.0, top: 16.0 / 80.0, right: 84.0 / 120.0, bottom: 64.0 / 80.0 };
+        let luma = Plane::luma(&pixels);
+        let shape = of_objects(&pixels, &luma, &[SceneObject { area, kind: ObjectKind::Car }]);
+        assert!(shape.at(40, 60) > 0.85 && shape.at(30, 66) > 0.8, "{} {}", shape.at(40, 60), shape.at(30, 66));
+        assert!(shape.at(20, 40) < 0.35 && shape.at(62, 82) < 0.35, "corners of the box");
+        assert!(shape.at(5, 5) < 0.01 && shape.at(75, 110) < 0.01);
+    }
+
+    #[test]
+    fn boxes_of_any_size_and_place_are_drawn() {
+        let pixels = Pixels::new(SIZE, vec![0.5; SIZE.pixels() * 3]);
+        let luma = Plane::luma(&pixels);
+        for (left, top, right, bottom) in
+            [(0.5, 0.5, 0.5001, 0.5001), (-0.2, -0.3, 1.4, 1.2), (0.99, 0.99, 1.0, 1.0), (0.0, 0.4, 0.02, 1.0)]
+        {
+            let object = SceneObject { area: Area { left, top, right, bottom }, kind: ObjectKind::Other };
+            assert!(of_objects(&pixels, &luma, &[object]).data().iter().all(|v| (-0.01..=1.01).contains(v)));
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! The surfaces of a frame: sky, ground, plants, labelled objects and their distances. Effects of weather and light read
+//! them.
+
+use crate::nst::picture::filter::bilinear;
+use crate::nst::picture::geometry::Size;
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::plane::Plane;
+use crate::nst::scene::horizon::{self, Horizon};
+use crate::nst::scene::object::{ObjectKind, SceneObject};
+use crate::nst::scene::{ground, shape, sky};
+use crate::nst::settings::SceneKind;
+
+/// The long side, in pixels, of the picture that surfaces are found in.
+const LONG_SIDE: usize = 320;
+
+/// The focal length over the width of the picture: a horizontal field of view of 64 degrees, as of dashboard cameras.
+pub const FOCAL: f32 = 0.8;
+
+/// The height of the camera over the ground in metres, as in a car.
+pub const CAMERA: f32 = 1.5;
+
+/// The farthest distance of the ground and of what stands on it, in metres.
+pub const FARTHEST: f32 = 150.0;
+
+/// The farthest distance of what stands above the ground, at the sides of the picture and in its middle, in metres:
+/// houses and trees line a road and end it.
+const STANDING: (f32, f32) = (35.0, 110.0);
+
+/// The distance of the sky, in metres.
+pub const SKY: f32 = 2000.0;
+
+/// The metres that a picture from above is high where no car tells its scale.
+const AERIAL_HEIGHT: f32 = 60.0;
+
+/// How the ground is seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum View {
+    /// From a height of [`CAMERA`] towards the horizon.
+    Ahead(Horizon),
+    /// From above. Its unit is the height of the picture in metres.
+    Down(f32),
+}
+
+/// The surfaces of one frame, each at the frame's full size.
+pub struct Surface {
+    /// `None` where there is no ground plane.
+    pub view: Option<View>,
+    /// The share of sky in each pixel, 0..1.
+    pub sky: Plane,
+    /// The share of ground, 0..1; none where an object stands.
+    pub ground: Plane,
+    /// The share of plants, 0..1.
+    pub plants: Plane,
+    /// The share of labelled objects, 0..1.
+    pub shapes: Plane,
+    /// The distance from the camera in metres.
+    pub distance: Plane,
+    /// The first row of ground in each column of the small picture, as a share of the height.
+    border: Vec<f32>,
+}
+
+impl Surface {
+    /// The surfaces of `frame`, which has no letterbox bars. A known `depth` may have any unit and size; greater is
+    /// farther, and 0 is infinitely far.
+    pub fn of(frame: &Pixels, objects: &[SceneObject], kind: SceneKind, depth: Option<&Plane>) -> Self {
+        let full = frame.size();
+        let scale = (LONG_SIDE as f64 / full.long() as f64).min(1.0);
+        let size = full.map(|side| ((side as f64 * scale).round() as usize).max(1));
+        let small = frame.resized(size);
+        let luma = Plane::luma(&small);
+        let sky = sky::find(&small);
+        let horizon = horizon::find(&luma, sky.as_ref(), objects);
+        let view = view(kind, horizon, sky.is_some(), objects, full);
+        let mut shapes = shape::of_objects(&small, &luma, objects);
+        if let Some(sky) = &sky {
+            shapes.data_mut().iter_mut().zip(sky.data()).for_each(|(shape, sky)| *shape *= 1.0 - sky);
+        }
+        let none = Plane::filled(size, 0.0);
+        let sky = if matches!(view, Some(View::Down(_))) { None } else { sky };
+        let plants = plants(&small, sky.as_ref());
+        let border = match view {
+            Some(View::Ahead(horizon)) => ground::border(&small, sky.as_ref(), &plants, horizon, objects),
+            Some(View::Down(_)) => vec![0; size.width],
+            None => vec![size.height; size.width],
+        };
+        let sky = sky.unwrap_or(none);
+        let ground = Plane::from_fn(size, |y, x| if y >= border[x] { 1.0 } else { 0.0 });
+        let distance = match depth {
+            Some(depth) => in_metres(&depth.resized(size)),
+            None => distance(size, view, &border, &sky, &shapes, objects),
+        };
+        let to_full = Upsampling { guide: &luma, full: &Plane::luma(frame) };
+        let shapes = to_full.share(&shapes, 1);
+        let mut ground = to_full.share(&ground.guided(&luma, 2, 1e-3), 1);
+        ground.data_mut().iter_mut().zip(shapes.data()).for_each(|(ground, shape)| *ground *= 1.0 - shape);
+        Self {
+            view,
+            sky: to_full.share(&sky, 2),
+            ground,
+            plants: to_full.share(&plants, 1),
+            shapes,
+            distance: to_full.apply(&distance.guided(&luma, 5, 4e-3), 2),
+            border: border.iter().map(|&row| row as f32 / size.height as f32).collect(),
+        }
+    }
+
+    /// What the frame was taken for.
+    pub fn kind(&self) -> SceneKind {
+        match self.view {
+            Some(View::Ahead(_)) => SceneKind::Road,
+            Some(View::Down(_)) => SceneKind::Aerial,
+            None => SceneKind::None,
+        }
+    }
+
+    pub fn size(&self) -> Size {
+        self.ground.size()
+    }
+
+    /// The first row of ground in column `x` of the frame, in pixels from the top.
+    pub fn border(&self, x: usize) -> f32 {
+        let Size { height, width } = self.size();
+        let at = (x * self.border.len() / width).min(self.border.len() - 1);
+        self.border[at] * height as f32
+    }
+}
+
+/// How the ground is seen, if there is one.
+fn view(kind: SceneKind, horizon: Horizon, has_sky: bool, objects: &[SceneObject], size: Size) -> Option<View> {
+    let down = || View::Down(height_in_metres(objects, size));
+    match kind {
+        SceneKind::None => None,
+        SceneKind::Road => Some(View::Ahead(horizon)),
+        SceneKind::Aerial => Some(down()),
+        SceneKind::Auto if !has_sky && is_from_above(objects) => Some(down()),
+        SceneKind::Auto => horizon.is_seen.then_some(View::Ahead(horizon)),
+    }
+}
+
+/// Whether vehicles are small and equally large at the top and at the bottom of the picture.
+fn is_from_above(objects: &[SceneObject]) -> bool {
+    let cars: Vec<(f64, f64)> = objects
+        .iter()
+        .filter(|object| object.kind == ObjectKind::Car)
+        .map(|object| (object.area.bottom, (object.area.bottom - object.area.top).max(1e-3).ln()))
+        .collect();
+    if cars.len() < 4 {
+        return false;
+    }
+    let count = cars.len() as f64;
+    let mean = |f: &dyn Fn(&(f64, f64)) -> f64| cars.iter().map(f).sum::<f64>() / count;
+    let (row, height) = (mean(&|car| car.0), mean(&|car| car.1));
+    let slope = mean(&|car| (car.0 - row) * (car.1 - height)) / mean(&|car| (car.0 - row).powi(2)).max(1e-6);
+    let spread = mean(&|car| (car.0 - row).powi(2)).sqrt();
+    // Ahead, a car's height grows by a factor of some 20 from the horizon to the bottom.
+    spread > 0.12 && slope < 0.8 && height.exp() < 0.12
+}
+
+/// The height in metres of a picture from above, by the length of its cars.
+fn height_in_metres(objects: &[SceneObject], size: Size) -> f32 {
+    /// The usual length of a car.
+    const CAR: f32 = 4.5;
+    let aspect = size.width as f64 / size.height as f64;
+    let cars = objects.iter().filter(|object| object.kind == ObjectKind::Car);
+    let mut lengths: Vec<f64> = cars
+        .map(|object| (object.area.bottom - object.area.top).max((object.area.right - object.area.left) * aspect))
+        .collect();
+    lengths.sort_unstable_by(f64::total_cmp);
+    lengths.get(lengths.len() / 2).map_or(AERIAL_HEIGHT, |&length| CAR / (length as f32).max(1e-3))
+}
+
+/// The distance of the ground of this row, in metres; `row` and `horizon` are shares of the height.
+pub fn distance_of_row(row: f32, horizon: f32, size: Size) -> f32 {
+    let focal = FOCAL * size.width as f32 / size.height as f32;
+    (focal * CAMERA / (row - horizon).max(1e-4)).min(FARTHEST)
+}
+
+/// Flat ground, upright things at the distance of the ground that they stand on, objects at that of their lower sides.
+fn distance(
+    size: Size,
+    view: Option<View>,
+    border: &[usize],
+    sky: &Plane,
+    shapes: &Plane,
+    objects: &[SceneObject],
+) -> Plane {
+    let horizon = match view {
+        Some(View::Ahead(horizon)) => horizon.row,
+        // All of it is as far as the camera is high, or nobody knows.
+        Some(View::Down(_)) | None => return Plane::filled(size, 40.0),
+    };
+    let of_row = |row: f32| distance_of_row(row / size.height as f32, horizon, size);
+    let standing: Vec<f32> = (0..size.width).map(|x| standing(border, x, size.width)).collect();
+    let mut distance = Plane::from_fn(size, |y, x| {
+        let aside = ((x as f32 + 0.5) / size.width as f32 * 2.0 - 1.0).abs();
+        let farthest = STANDING.1 + (STANDING.0 - STANDING.1) * aside;
+        let solid = if y >= border[x] { of_row(y as f32 + 0.5) } else { of_row(standing[x] + 0.5).min(farthest) };
+        solid + (SKY - solid) * sky.at(y, x)
+    });
+    let mut standing: Vec<&SceneObject> = objects.iter().filter(|object| object.kind.stands()).collect();
+    // The nearest last: it hides the others.
+    standing.sort_by(|a, b| a.area.bottom.total_cmp(&b.area.bottom));
+    for object in standing {
+        let own = of_row((object.area.bottom * size.height as f64) as f32);
+        let pixel = |share: f64, side: usize| (share.clamp(0.0, 1.0) * side as f64).round() as usize;
+        for y in pixel(object.area.top, size.height)..pixel(object.area.bottom, size.height) {
+            for x in pixel(object.area.left, size.width)..pixel(object.area.right, size.width) {
+                if shapes.at(y, x) > 0.4 {
+                    distance.data_mut()[y * size.width + x] = own;
+                }
+            }
+        }
+    }
+    distance
+}
+
+/// The row that upright things around column `x` stand in: that of the nearer ones, which reach over the others.
+fn standing(border: &[usize], x: usize, width: usize) -> f32 {
+    let mut near = border[x.saturating_sub(width / 10)..(x + width / 10 + 1).min(width)].to_vec();
+    near.sort_unstable();
+    let nearer = &near[near.len() / 2..];
+    nearer.iter().sum::<usize>() as f32 / nearer.len() as f32
+}
+
+/// A known depth in metres, if its median ground is as far as usual.
+fn in_metres(depth: &Plane) -> Plane {
+    let Size { height, width } = depth.size();
+    let bottom = &depth.data()[(height - height.div_ceil(20)) * width..];
+    let mut near: Vec<f32> = bottom.iter().copied().filter(|&v| v > 0.0).collect();
+    near.sort_unstable_by(f32::total_cmp);
+    let unit = near.get(near.len() / 2).copied().unwrap_or(1.0) / 3.0;
+    Plane::from_fn(depth.size(), |y, x| match depth.at(y, x) / unit {
+        v if v > 0.0 => v.clamp(1.0, SKY),
+        _ => SKY,
+    })
+}
+
+/// The share of plants by their green.
+fn plants(pixels: &Pixels, sky: Option<&Plane>) -> Plane {
+    let width = pixels.size().width;
+    Plane::from_fn(pixels.size(), |y, x| {
+        let at = (y * width + x) * 3;
+        let [r, g, b] = [0, 1, 2].map(|channel| pixels.data()[at + channel]);
+        let excess = (2.0 * g - r - b) / (r + g + b + 0.05);
+        ((excess - 0.04) / 0.12).clamp(0.0, 1.0) * (1.0 - sky.map_or(0.0, |sky| sky.at(y, x)))
+    })
+}
+
+/// Brings planes to the frame's size, with its edges.
+struct Upsampling<'a> {
+    /// The luma of the small picture.
+    guide: &'a Plane,
+    /// The luma of the frame.
+    full: &'a Plane,
+}
+
+impl Upsampling<'_> {
+    /// A guided filter whose lines are found in the small picture (He and Sun 2015, "Fast guided filter").
+    fn apply(&self, plane: &Plane, radius: usize) -> Plane {
+        let lines = plane.lines(self.guide, radius, 1e-3);
+        let lines = bilinear::<2>(&lines, self.guide.size(), self.full.size());
+        let data = lines.as_chunks::<2>().0.iter().zip(self.full.data()).map(|(line, luma)| line[0] * luma + line[1]);
+        Plane::new(self.full.size(), data.collect())
+    }
+
+    /// The same for a share in 0..1.
+    fn share(&self, plane: &Plane, radius: usize) -> Plane {
+        let mut share = self.apply(plane, radius);
+        share.data_mut().iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        share
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::picture::geometry::Area;
+    use crate::nst::testing::Random;
+
+    fn car(left: f64, bottom: f64, height: f64) -> SceneObject {
+        let area = Area { left, top: bottom - height, right: left + 1.2 * height, bottom };
+        SceneObject { area, kind: ObjectKind::Car }
+    }
+
+    /// A noisy road below a plain sky.
+    fn road(size: Size) -> Pixels {
+        let mut random = Random(4);
+        let data = (0..size.pixels()).flat_map(|n| {
+            let v = 0.25 + 0.15 * random.uniform();
+            if n / size.width * 5 < size.height * 2 { [0.8, 0.87, 0.95] } else { [v; 3] }
+        });
+        Pixels::new(size, data.collect())
+    }
+
+    #[test]
+    fn a_road_has_sky_ground_and_distances_that_grow_towards_the_horizon() {
+        let size = Size { height: 360, width: 640 };
+        let surface = Surface::of(&road(size), &[car(0.4, 0.7, 0.2)], SceneKind::Auto, None);
+        assert_eq!(surface.kind(), SceneKind::Road);
+        assert!(surface.sky.at(50, 320) > 0.9 && surface.ground.at(50, 320) < 0.1);
+        assert!(surface.ground.at(330, 100) > 0.9 && surface.ground.at(215, 330) < 0.6, "no ground on a car");
+        assert!(surface.distance.at(350, 100) < 8.0 && surface.distance.at(180, 100) > 15.0);
+        assert!(surface.distance.at(20, 100) > 1000.0);
+        let car = surface.distance.at(215, 330);
+        assert!((car - distance_of_row(0.7, 0.42, size)).abs() < 4.0, "a car is as far as its wheels: {car}");
+    }
+
+    #[test]
+    fn cars_of_one_size_everywhere_are_seen_from_above() {
+        let size = Size { height: 360, width: 640 };
+        let mut random = Random(9);
+        let ground = Pixels::new(size, (0..size.pixels() * 3).map(|_| 0.3 + 0.1 * random.uniform()).collect());
+        let cars: Vec<_> = (0..8).map(|n| car(0.1 * n as f64, 0.1 + 0.11 * n as f64, 0.05)).collect();
+        let surface = Surface::of(&ground, &cars, SceneKind::Auto, None);
+        let Some(View::Down(height)) = surface.view else { panic!("{:?}", surface.view) };
+        assert!((40.0..110.0).contains(&height), "{height} metres");
+        assert!(surface.ground.at(5, 635) > 0.9, "ground up to the upper side");
+    }
+
+    #[test]
+    fn the_kind_of_scene_can_be_set_and_none_has_no_ground() {
+        let size = Size { height: 90, width: 160 };
+        for kind in [SceneKind::Road, SceneKind::Aerial, SceneKind::None] {
+            let surface = Surface::of(&road(size), &[], kind, None);
+            assert_eq!(surface.kind(), kind);
+            assert_eq!(surface.ground.mean() > 0.1, kind != SceneKind::None);
+        }
+    }
+
+    #[test]
+    fn frames_of_any_size_have_surfaces() {
+        for (height, width) in [(1, 1), (2, 400), (300, 3), (33, 47)] {
+            let surface = Surface::of(&road(Size { height, width }), &[car(0.2, 0.9, 0.3)], SceneKind::Road, None);
+            let planes = [&surface.sky, &surface.ground, &surface.plants, &surface.shapes];
+            assert!(planes.iter().all(|plane| plane.data().iter().all(|v| (0.0..=1.0).contains(v))));
+            assert!(surface.distance.data().iter().all(|v| v.is_finite()));
+        }
+    }
+}
