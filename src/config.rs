@@ -3,8 +3,8 @@
 //! The rest of the program sees [`values::Config`] only. It is made from text in four steps: `wire` reads each key,
 //! `kinds` checks each value, `draft` puts it over the values so far, and `check` looks at the config as a whole.
 //!
-//! A key is named by hand in three places: its value and default in [`values`] or [`crate::nst::settings`], its row in `wire`,
-//! and the line of `draft` that applies it. `digest.rs` does not compile if it forgets a key.
+//! A key is named by hand in three places: its value and default in [`values`] or [`crate::nst::settings`], its row in
+//! `wire`, and the line of `draft` that applies it. `digest.rs` does not compile if it forgets a key.
 //!
 //! - [`values`]: `Config` and its parts
 //! - [`read`]: `Config::load` and `Config::parse`

@@ -138,8 +138,8 @@ pub(super) struct WireStylize {
     /// Only the luma is stylized, the original's chroma stays.
     #[schemars(extend("default" = Settings::default().keep_colours))]
     pub keep_colours: Key<Flag>,
-    /// What frames show, for `effects`. auto: a road where there is a horizon, the ground from above where vehicles show
-    /// it, else nothing that needs a ground.
+    /// What frames show, for `effects`. auto: a road where there is a horizon, the ground from above where vehicles
+    /// show it, else nothing that needs a ground.
     #[schemars(extend("default" = name_of(&Settings::default().scene)))]
     pub scene: Key<Choice<SceneKind>>,
     /// Weather and light on the surfaces of the frame, each 0 (off) or more, or [low, high]: drawn for each frame.

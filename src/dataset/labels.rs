@@ -98,8 +98,8 @@ impl Schema {
         data.map_or_else(Self::default, |data| Self::of(&data))
     }
 
-    /// The kind of a class, which is given as labels write it, by its name. Upper case, plurals, spaces and dashes do not
-    /// matter.
+    /// The kind of a class, which is given as labels write it, by its name. Upper case, plurals, spaces and dashes do
+    /// not matter.
     pub fn kind(&self, class: &str) -> ObjectKind {
         let name: String =
             self.name(class).chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect();

@@ -1,8 +1,8 @@
 //! Effects of weather and light on the surfaces of a frame: lying snow, wet roads, air, lamps, the lens and the sensor.
 //!
-//! A field of colour maps, which is all that a photoreal render does, cannot put snow on a road or light a lamp. Effects
-//! can, at the frame's full size. Those on surfaces come first: the optimizer works on the frame that they leave. Light
-//! and camera come last, in front of the stylized picture.
+//! A field of colour maps, which is all that a photoreal render does, cannot put snow on a road or light a lamp.
+//! Effects can, at the frame's full size. Those on surfaces come first: the optimizer works on the frame that they
+//! leave. Light and camera come last, in front of the stylized picture.
 //!
 //! - [`amounts`]: how much of each effect
 //! - [`on_surfaces`]: snow, water and air; `snow`, `water` and `air` draw them

@@ -109,8 +109,8 @@ impl Beam {
         Self { aim, light: light.map(|v| v * amount) }
     }
 
-    /// The light on something `distance` metres ahead and `right` metres aside, `below` the horizon by this share of the
-    /// height: low beams have a border just under the horizon.
+    /// The light on something `distance` metres ahead and `right` metres aside, `below` the horizon by this share of
+    /// the height: low beams have a border just under the horizon.
     fn at(&self, right: f32, distance: f32, below: f32) -> [f32; 3] {
         let width = 1.6 + 0.33 * distance;
         let aside = (right - self.aim) / width;

@@ -16,9 +16,9 @@ const TRUST: f32 = 1.5;
 
 /// For each pixel, the largest share that one of the objects has in it, 0..1. `luma` is that of `pixels`.
 ///
-/// A pixel belongs to an object by its place in the box and by its colour, which is compared with the colours inside the
-/// box and in a ring around it, as the first step of GrabCut does (Rother, Kolmogorov and Blake 2004). The edges are
-/// those of the picture.
+/// A pixel belongs to an object by its place in the box and by its colour, which is compared with the colours inside
+/// the box and in a ring around it, as the first step of GrabCut does (Rother, Kolmogorov and Blake 2004). The edges
+/// are those of the picture.
 pub fn of_objects(pixels: &Pixels, luma: &Plane, objects: &[SceneObject]) -> Plane {
     let mut shapes = Plane::filled(pixels.size(), 0.0);
     for object in objects {

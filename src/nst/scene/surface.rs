@@ -1,5 +1,5 @@
-//! The surfaces of a frame: sky, ground, plants, labelled objects and their distances. Effects of weather and light read
-//! them.
+//! The surfaces of a frame: sky, ground, plants, labelled objects and their distances. Effects of weather and light
+//! read them.
 
 use crate::nst::picture::filter::bilinear;
 use crate::nst::picture::geometry::Size;
