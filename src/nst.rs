@@ -4,15 +4,16 @@
 //! nothing of files, datasets or terminals. `src/nst/README.md` says what is computed, and why.
 //!
 //! ```text
-//! content ─ resize ─ scene ─ regions ─┬─ start ── optimize the pixels ──┬─ render ─ blend ─ guard ─ rain, snow ─ result
-//!                                     └─ content target ──┘             │
-//! style ─── resize ─ scene ─ regions ──── style target ───┘  original ──┘
+//! content ─ effects ─ resize ─ regions ─┬─ start ── optimize the pixels ──┬─ render ─ guard ─ light, rain, snow
+//!                                       └─ content target ──┘             │
+//! style ───────────── resize ─ regions ──── style target ───┘   original ──┘
 //! ```
 //!
 //! Both pictures are shrunk to the working size. Their scenes and regions are found, so that a sky is styled after a
 //! sky. A closed form gives the start: the style's colours, or fog or night by physics. L-BFGS changes its pixels until
 //! the features of a frozen VGG19 match both targets. The result is rendered onto the original at its full size,
-//! blended with it, and labelled objects get back the detail that they lost. Rain or snow comes last.
+//! blended with it, and labelled objects get back the detail that they lost. Effects of weather on surfaces, such as lying
+//! snow, are on the content before all this; lamps, the lens, and rain or snow in the air come last.
 //!
 //! # Example
 //!
