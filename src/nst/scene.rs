@@ -18,6 +18,7 @@ pub mod surface;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
+use crate::nst::scene::surface::Surface;
 
 /// The horizon of a picture without a sky, as a share of the height from the top.
 const HORIZON: f32 = 0.45;
@@ -57,6 +58,25 @@ impl Scene {
             None => estimated(pixels, sky.as_ref()),
         };
         Self { sky, depth }
+    }
+}
+
+impl Scene {
+    /// This scene with the labelled objects of `surface`, which is that of the same picture: no object is sky, and each
+    /// is as far as its lower side.
+    pub fn with_objects(mut self, surface: &Surface) -> Self {
+        let size = self.depth.size();
+        let shapes = surface.shapes.resized(size);
+        if let Some(sky) = &mut self.sky {
+            sky.data_mut().iter_mut().zip(shapes.data()).for_each(|(sky, shape)| *sky *= 1.0 - shape);
+        }
+        let Some(nearest) = surface.nearest() else { return self };
+        let distance = surface.distance.resized(size);
+        let own = distance.data().iter().zip(shapes.data());
+        for (depth, (metres, shape)) in self.depth.data_mut().iter_mut().zip(own) {
+            *depth += shape * ((metres / nearest).clamp(0.5, FAR) - *depth).min(0.0);
+        }
+        self
     }
 }
 

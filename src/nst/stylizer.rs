@@ -142,7 +142,7 @@ impl Stylizer {
     ) -> Result<Stylized, StylizeError> {
         let Prepared { frame, surface, effects } = self.prepare(content, seed);
         let frame = &*frame;
-        let view = self.view(content, frame);
+        let view = self.view(content, frame, surface.as_ref());
         assert_eq!(view.pixels.size(), evaluators.size(), "evaluators are for one working size");
         let Optimized { start, pixels: mut optimized, evals, first, last } =
             CoarseToFine::new(&self.settings, &view, style, seed, on_step).run(evaluators)?;
@@ -192,10 +192,13 @@ impl Stylizer {
     }
 
     /// `frame`, which is `content` with effects on its surfaces, at its working size.
-    fn view(&self, content: &Picture, frame: &Pixels) -> View {
+    fn view(&self, content: &Picture, frame: &Pixels, surface: Option<&Surface>) -> View {
         let small = resized(&self.settings, frame, self.working_size(frame.size()));
         // A sky is found by its colours, even where colours are kept and the network gets grey.
-        let scene = scene(&self.settings, &small, content);
+        let mut scene = scene(&self.settings, &small, content);
+        if let Some(surface) = surface {
+            scene = scene.with_objects(surface);
+        }
         let regions = Regions::of(&self.settings.regions, small.size(), &scene, &content.masks);
         View { pixels: network_input(&self.settings, &small).into_owned(), scene, regions }
     }

@@ -147,10 +147,10 @@ fn add(object: &SceneObject, side: Side, draws: [f32; 3], size: Size, lamps: &mu
     };
     let power = 0.6 + 0.8 * draws[2];
     match (object.kind, side) {
-        (ObjectKind::TwoWheeler, Side::Front) => lamp(0.5, head, 3.0 * power, 0.045),
-        (ObjectKind::TwoWheeler, _) => lamp(0.5, TAIL, 0.8 * power, 0.035),
-        (_, Side::Front) => [0.14, 0.86].iter().for_each(|&across| lamp(across, head, 4.5 * power, 0.035)),
-        (_, Side::Rear) => [0.1, 0.9].iter().for_each(|&across| lamp(across, TAIL, 0.9 * power, 0.034)),
+        (ObjectKind::TwoWheeler, Side::Front) => lamp(0.5, head, 3.5 * power, 0.032),
+        (ObjectKind::TwoWheeler, _) => lamp(0.5, TAIL, 1.0 * power, 0.026),
+        (_, Side::Front) => [0.14, 0.86].iter().for_each(|&across| lamp(across, head, 4.5 * power, 0.022)),
+        (_, Side::Rear) => [0.1, 0.9].iter().for_each(|&across| lamp(across, TAIL, 1.2 * power, 0.024)),
         (_, Side::Flank) => {
             let (front, rear) = if draws[1] < 0.5 { (0.03, 0.97) } else { (0.97, 0.03) };
             lamp(front, head, 0.7 * power, 0.022);

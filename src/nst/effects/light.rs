@@ -17,7 +17,7 @@ const EFFECT: u64 = 8;
 const BAND: usize = 16;
 
 /// The light of the halo at the lamp's rim, as a share of the lamp's.
-const HALO: f32 = 0.035;
+const HALO: f32 = 0.05;
 
 /// The reach of a halo in radii of its lamp, and as a share of the frame's width.
 const REACH: (f32, f32) = (60.0, 0.22);
@@ -146,7 +146,7 @@ fn draw(lamp: &Lamp, surface: &Surface, wet: f32, added: &mut [[f32; 3]], rows: 
             let d = dy.hypot(x as f32 + 0.5 - lamp.x);
             if d < reach {
                 let core = (-(d / lamp.radius).powi(2) / 2.0).exp();
-                let halo = HALO / (1.0 + (d / (2.2 * lamp.radius)).powi(2)).powf(1.15);
+                let halo = HALO / (1.0 + (d / (3.0 * lamp.radius)).powi(2)).powf(1.1);
                 let fade = (1.0 - d / reach).powi(2);
                 add(&mut added[(y - rows.start) * width + x], lamp.light, core + halo * fade);
             }

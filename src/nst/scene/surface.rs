@@ -68,13 +68,10 @@ impl Surface {
         let size = full.map(|side| ((side as f64 * scale).round() as usize).max(1));
         let small = frame.resized(size);
         let luma = Plane::luma(&small);
-        let sky = sky::find(&small);
+        let shapes = shape::of_objects(&small, &luma, objects);
+        let sky = sky::find(&small).map(|sky| without(sky, &shapes));
         let horizon = horizon::find(&luma, sky.as_ref(), objects);
         let view = view(kind, horizon, sky.is_some(), objects, full);
-        let mut shapes = shape::of_objects(&small, &luma, objects);
-        if let Some(sky) = &sky {
-            shapes.data_mut().iter_mut().zip(sky.data()).for_each(|(shape, sky)| *shape *= 1.0 - sky);
-        }
         let none = Plane::filled(size, 0.0);
         let sky = if matches!(view, Some(View::Down(_))) { None } else { sky };
         let plants = plants(&small, sky.as_ref());
@@ -91,11 +88,11 @@ impl Surface {
         };
         let to_full = Upsampling { guide: &luma, full: &Plane::luma(frame) };
         let shapes = to_full.share(&shapes, 1);
-        let mut ground = to_full.share(&ground.guided(&luma, 2, 1e-3), 1);
-        ground.data_mut().iter_mut().zip(shapes.data()).for_each(|(ground, shape)| *ground *= 1.0 - shape);
+        let sky = without(to_full.share(&sky, 2), &shapes);
+        let ground = without(to_full.share(&ground.guided(&luma, 2, 1e-3), 1), &shapes);
         Self {
             view,
-            sky: to_full.share(&sky, 2),
+            sky,
             ground,
             plants: to_full.share(&plants, 1),
             shapes,
@@ -113,6 +110,14 @@ impl Surface {
         }
     }
 
+    /// The distance of the ground at the bottom of the frame, in metres; `None` without a horizon.
+    pub fn nearest(&self) -> Option<f32> {
+        match self.view {
+            Some(View::Ahead(horizon)) => Some(distance_of_row(1.0, horizon.row, self.size())),
+            _ => None,
+        }
+    }
+
     pub fn size(&self) -> Size {
         self.ground.size()
     }
@@ -123,6 +128,12 @@ impl Surface {
         let at = (x * self.border.len() / width).min(self.border.len() - 1);
         self.border[at] * height as f32
     }
+}
+
+/// `plane` without the parts that belong to objects: a white truck looks like the sky behind it.
+fn without(mut plane: Plane, shapes: &Plane) -> Plane {
+    plane.data_mut().iter_mut().zip(shapes.data()).for_each(|(v, shape)| *v *= 1.0 - shape);
+    plane
 }
 
 /// How the ground is seen, if there is one.

@@ -135,6 +135,8 @@ fn night(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &We
     const TINT: RangeInclusive<f32> = 0.6..=1.6;
     /// The gain of the brightest parts.
     const HIGHLIGHT: f32 = 0.25;
+    /// How pale colours become: in little light, sensors mix them up and cameras turn them down.
+    const PALE: f32 = 0.35;
     let light = luminance(reference.ground).max(1e-3);
     let exposure = (light / luminance(own.ground).max(0.01)).clamp(*GAIN.start(), *GAIN.end());
     let gain = reference.ground.map(|v| exposure * (v / light).clamp(*TINT.start(), *TINT.end()));
@@ -144,6 +146,7 @@ fn night(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &We
         let sky = sky.as_ref().map_or(0.0, |sky| sky.data()[n]);
         let light: [f32; 3] = std::array::from_fn(|i| linear(rgb[i].clamp(0.0, 1.0)));
         let bright = ((luminance(light) - 0.6) / 0.4).clamp(0.0, 1.0).powi(2);
+        let light = light.map(|v| v + PALE * (luminance(light) - v));
         for i in 0..3 {
             let solid = light[i] * (gain[i] + (HIGHLIGHT - gain[i]).max(0.0) * bright);
             // Clouds stay visible, in shades of the night's sky.
