@@ -8,30 +8,46 @@ use rayon::prelude::*;
 /// The number of this effect's generator.
 const EFFECT: u64 = 5;
 
+/// Rows that get their noise together. It does not depend on the number of threads.
+const BAND: usize = 16;
+
 /// Adds normal noise of the standard deviation `sigma`, as a share of white. Neighbouring pixels share a part of it, as
 /// after demosaicing and compression, and most of it is the same in all colours.
 pub fn noise(pixels: &mut Pixels, sigma: f32, seed: u64) {
     let width = pixels.size().width;
     let seed = (random(seed, EFFECT).uniform() * 1e15) as u64;
-    let row_noise = |y: usize| -> Vec<f32> {
-        let mut random = random(seed, y as u64 + 1);
-        // The sum of three uniform numbers is close to normal, and much faster; its variance is 1/4.
-        (0..width * 4).map(|_| 2.0 * (random.uniform() + random.uniform() + random.uniform() - 1.5) as f32).collect()
-    };
-    pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
-        let (own, above) = (row_noise(y), row_noise(y.wrapping_sub(1)));
-        for x in 0..width {
-            let left = x.saturating_sub(1);
-            let mixed = |n: usize| 0.7 * own[x * 4 + n] + 0.5 * own[left * 4 + n] + 0.5 * above[x * 4 + n];
-            let grey = mixed(3);
-            for channel in 0..3 {
-                let v = &mut row[x * 3 + channel];
-                // The eye's curve makes the same noise of light larger where it is dark.
-                let dark = 1.15 - 0.6 * v.clamp(0.0, 1.0);
-                *v = (*v + sigma * dark * (0.75 * grey + 0.6 * mixed(channel))).clamp(0.0, 1.0);
+    pixels.data_mut().par_chunks_mut(BAND * width * 3).enumerate().for_each(|(band, rows)| {
+        // The row above the first one of a picture has noise, too.
+        let mut above = row_noise(seed, band * BAND, width);
+        for (y, row) in rows.chunks_exact_mut(width * 3).enumerate() {
+            let own = row_noise(seed, band * BAND + y + 1, width);
+            for (x, rgb) in row.chunks_exact_mut(3).enumerate() {
+                let left = x.saturating_sub(1);
+                let mixed: [f32; 4] = std::array::from_fn(|n| 0.7 * own[x][n] + 0.5 * own[left][n] + 0.5 * above[x][n]);
+                for (v, own) in rgb.iter_mut().zip(mixed) {
+                    // The eye's curve makes the same noise of light larger where it is dark.
+                    let dark = 1.15 - 0.6 * v.clamp(0.0, 1.0);
+                    *v = (*v + sigma * dark * (0.75 * mixed[3] + 0.6 * own)).clamp(0.0, 1.0);
+                }
             }
+            above = own;
         }
     });
+}
+
+/// Four numbers for each pixel of a row, of mean 0 and variance 1: the sum of three uniform ones is close to normal, and
+/// much faster.
+fn row_noise(seed: u64, row: usize, width: usize) -> Vec<[f32; 4]> {
+    /// Bits of one uniform number; three fit into the 53 of one draw.
+    const BITS: u32 = 17;
+    const ONE: f32 = (1 << BITS) as f32;
+    let mut random = random(seed, row as u64 + 1);
+    let mut number = || {
+        let bits = (random.uniform() * (1_u64 << 53) as f64) as u64;
+        let uniform = |n: u32| ((bits >> (n * BITS)) & ((1 << BITS) - 1)) as f32 / ONE;
+        2.0 * (uniform(0) + uniform(1) + uniform(2) - 1.5)
+    };
+    (0..width).map(|_| std::array::from_fn(|_| number())).collect()
 }
 
 /// Blurs with a kernel of the standard deviation `sigma`, in thousandths of the long side.
