@@ -15,9 +15,10 @@ const SAMPLE: usize = 16;
 /// Approximate bytes that one more frame of the size `full` in progress needs, besides the network, which all share.
 /// `scales` are those that it is optimized at.
 pub fn bytes_per_frame(full: Size, scales: &[Scale]) -> u64 {
-    // Measured: activations, gradients and ReLU bits to relu5_1 at each working size; copies in f32 at the full one.
+    // Measured: activations, gradients and ReLU bits to relu5_1 at each working size; copies in f32 and
+    // the surfaces that effects need at the full one.
     let working: usize = scales.iter().map(|scale| scale.size.pixels()).sum();
-    (working * 1500 + full.pixels() * 100) as u64
+    (working * 1500 + full.pixels() * 150) as u64
 }
 
 /// Frames to work on at once if memory were no limit: one per thread, since a frame with a thread of its own waits for
