@@ -11,7 +11,6 @@ use crate::files::fingerprint::Fingerprint;
 use crate::imageio::decode::{self, Decoded};
 use crate::imageio::encode::encode_image;
 use crate::nst::SceneObject;
-use crate::nst::effects::amounts::Effects;
 use crate::nst::failure::StylizeError;
 use crate::nst::loss::Loss;
 use crate::nst::picture::geometry::{Area, Crop, Size};
@@ -187,7 +186,7 @@ impl<'a> Worker<'a> {
     /// The labelled objects, their sides as shares of the stylized part; none where nothing asks for them.
     fn objects(&self, label: Option<&[u8]>, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<SceneObject> {
         let settings = self.context.settings();
-        let is_asked = settings.guard || settings.effects != Effects::default();
+        let is_asked = settings.guard || !settings.effects.is_off();
         let Some(label) = label.filter(|_| is_asked) else { return Vec::new() };
         let schema = &self.context.schema;
         let labels = Labels::from_bytes(label, schema.keypoints);

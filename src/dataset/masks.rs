@@ -4,7 +4,6 @@
 use crate::error::{Error, Result};
 use crate::files::paths::in_place_of_images;
 use crate::imageio::decode;
-use crate::nst::effects::amounts::Effects;
 use crate::nst::settings::{Init, RegionKind};
 use crate::nst::{Plane, Settings, Size};
 use std::ffi::OsStr;
@@ -35,7 +34,7 @@ impl Paths {
             RegionKind::Masks(names) => names.iter().map(|name| mask_path(image, name)).collect(),
             _ => Vec::new(),
         };
-        let is_used = settings.init == Init::Weather || settings.effects != Effects::default();
+        let is_used = settings.init == Init::Weather || !settings.effects.is_off();
         Self { masks, depth: is_used.then(|| depth_path(image)) }
     }
 

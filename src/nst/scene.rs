@@ -8,6 +8,7 @@
 //!   them
 
 mod ground;
+mod histogram;
 pub mod horizon;
 pub mod object;
 pub mod regions;
@@ -111,11 +112,9 @@ fn estimated(pixels: &Pixels, sky: Option<&Plane>) -> Plane {
 
 /// The row just below the end of the sky in nine of ten columns, as a share of the height from the top, 0.25..=0.6.
 pub fn horizon(sky: &Plane) -> f32 {
-    let Size { height, width } = sky.size();
-    let mut ends: Vec<usize> =
-        (0..width).map(|x| (0..height).rev().find(|&y| sky.at(y, x) > 0.5).unwrap_or(0)).collect();
-    ends.sort_unstable();
-    (ends[width * 9 / 10] as f32 / height as f32 + 0.02).clamp(0.25, 0.6)
+    let ends = sky::ends(sky);
+    let last = ends[ends.len() * 9 / 10].saturating_sub(1);
+    (last as f32 / sky.size().height as f32 + 0.02).clamp(0.25, 0.6)
 }
 
 #[cfg(test)]

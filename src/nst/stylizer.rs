@@ -171,7 +171,7 @@ impl Stylizer {
         if let Some(precipitation) = precipitation {
             precipitation::add(&mut pixels, &precipitation, seed);
         }
-        if precipitation.is_some() || effects != Effects::default() {
+        if precipitation.is_some() || !effects.is_off() {
             // The report is about the final picture, with what falls in front of an object.
             guard.iter_mut().for_each(|report| report.measure(&content.pixels, &pixels));
         }
@@ -183,7 +183,7 @@ impl Stylizer {
     fn prepare<'p>(&self, content: &'p Picture, seed: u64) -> Prepared<'p> {
         let mut random = noise::random(seed, 0);
         let effects = self.settings.effects.map(|range| range.at(random.uniform()) as f32);
-        if effects.need_no_surface() {
+        if !effects.needs_surface() {
             return Prepared { frame: Cow::Borrowed(&content.pixels), surface: None, effects };
         }
         let surface = Surface::of(&content.pixels, &content.objects, self.settings.scene, content.depth.as_ref());

@@ -149,17 +149,6 @@ mod tests {
         assert!(!folder.path().join(label).exists(), "the frame has no label any more");
     }
 
-    #[cfg(unix)]
-    #[test]
-    fn files_are_as_open_as_any_other() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("plain"), b"").unwrap();
-        write_file(&folder.path().join("ours"), b"").unwrap();
-        let mode = |name: &str| folder.path().join(name).metadata().unwrap().permissions().mode();
-        assert_eq!(mode("ours"), mode("plain"));
-    }
-
     #[test]
     fn an_output_where_labels_would_be_lost_is_refused() {
         let job = |output: &str| Job {

@@ -1,29 +1,15 @@
 //! Small plans for the tests of this folder.
 
-use crate::config::values::{BackboneChoice, Config, OutputFormat, Pairing};
+use crate::config::values::Config;
 use crate::dataset::Frame;
 use crate::dataset::split::Split;
-use crate::nst::settings::Settings;
 use crate::plan::Job;
 use crate::plan::styles::Style;
 use std::path::{Path, PathBuf};
 
 /// Condition `fog`, one picture per frame, a random style each.
 pub fn config() -> Config {
-    Config {
-        condition: "fog".into(),
-        styles: Vec::new(),
-        pairing: Pairing::Random,
-        mix: 1,
-        variants: 1,
-        fraction: 1.0,
-        splits: vec![Split::Train],
-        seed: 0,
-        format: OutputFormat::Same,
-        quality: 95,
-        backbone: BackboneChoice::Auto,
-        stylize: Settings::default(),
-    }
+    Config { condition: "fog".into(), ..Config::defaults() }
 }
 
 /// Frames with these relative paths, all labelled.

@@ -70,10 +70,32 @@ impl<T: Copy> Effects<T> {
     }
 }
 
+impl<T: Default + PartialEq> Effects<T> {
+    /// Whether there is no effect at all.
+    pub fn is_off(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Effects<f32> {
-    /// Whether no effect needs the surfaces of the frame.
-    pub fn need_no_surface(&self) -> bool {
-        let Self { air, snow, wet, spray, lamps, headlamps, street_lamps, .. } = *self;
-        [air, snow, wet, spray, lamps, headlamps, street_lamps].iter().all(|&amount| amount <= 0.0)
+    /// Whether an effect needs the surfaces of the frame.
+    pub fn needs_surface(&self) -> bool {
+        // Without `..`: a new effect does not compile until it is here. Some only change another effect.
+        let Self {
+            air,
+            snow,
+            tracks: _,
+            snowy_vehicles: _,
+            wet,
+            puddles: _,
+            spray,
+            lamps,
+            headlamps,
+            street_lamps,
+            drops: _,
+            noise: _,
+            blur: _,
+        } = *self;
+        [air, snow, wet, spray, lamps, headlamps, street_lamps].iter().any(|&amount| amount > 0.0)
     }
 }

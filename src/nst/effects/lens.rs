@@ -1,7 +1,6 @@
 //! Drops of water on the lens or the windscreen.
 
-use crate::nst::effects::noise::random;
-use crate::nst::effects::noise::step;
+use crate::nst::effects::noise::{random, step};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 

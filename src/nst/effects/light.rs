@@ -2,8 +2,7 @@
 
 use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::lamps::{self, Lamp, StreetLamp};
-use crate::nst::effects::noise::Ground;
-use crate::nst::effects::noise::random;
+use crate::nst::effects::noise::{Ground, random};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::scene::object::SceneObject;
@@ -31,7 +30,7 @@ pub fn shine(
     effects: &Effects<f32>,
     seed: u64,
 ) {
-    let Some(View::Ahead(horizon)) = surface.view else { return };
+    let (Some(View::Ahead(horizon)), Some(ground)) = (surface.view, Ground::of(surface)) else { return };
     let Effects { lamps: share, headlamps, street_lamps, .. } = *effects;
     if share <= 0.0 && headlamps <= 0.0 && street_lamps <= 0.0 {
         return;
@@ -42,7 +41,6 @@ pub fn shine(
     let beam = Beam::new(headlamps, seed);
     let usual = ground_light(frame, surface);
     let Size { height, width } = surface.size();
-    let ground = Ground::of(surface);
     pixels.data_mut().par_chunks_mut(BAND * width * 3).enumerate().for_each(|(band, rows)| {
         let top = band * BAND;
         let bottom = (top + BAND).min(height);
@@ -52,7 +50,6 @@ pub fn shine(
                 let below = (y as f32 + 0.5) / height as f32 - horizon.row;
                 for x in 0..width {
                     let at = y * width + x;
-                    let Some(ground) = ground else { continue };
                     let distance = surface.distance.data()[at];
                     let place = ground.at(y, x);
                     let right = place.right * (distance / place.ahead).min(1.0);

@@ -12,6 +12,11 @@ pub fn random(seed: u64, effect: u64) -> Random {
     Random::new(seed ^ effect.wrapping_mul(0xd134_2543_de82_ef95))
 }
 
+/// A seed for noise.
+pub fn seed_of(random: &mut Random) -> u64 {
+    (random.uniform() * 1e15) as u64
+}
+
 /// A place on the ground, in metres: to the right of the camera, and ahead of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {

@@ -1,6 +1,6 @@
 //! The noise and the blur of a camera in little light.
 
-use crate::nst::effects::noise::random;
+use crate::nst::effects::noise::{random, seed_of};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use rayon::prelude::*;
@@ -15,7 +15,7 @@ const BAND: usize = 16;
 /// after demosaicing and compression, and most of it is the same in all colours.
 pub fn noise(pixels: &mut Pixels, sigma: f32, seed: u64) {
     let width = pixels.size().width;
-    let seed = (random(seed, EFFECT).uniform() * 1e15) as u64;
+    let seed = seed_of(&mut random(seed, EFFECT));
     pixels.data_mut().par_chunks_mut(BAND * width * 3).enumerate().for_each(|(band, rows)| {
         // The row above the first one of a picture has noise, too.
         let mut above = row_noise(seed, band * BAND, width);

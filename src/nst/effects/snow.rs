@@ -1,11 +1,12 @@
 //! Snow that lies on the ground, on plants, on edges that face the sky and on vehicles.
 
 use crate::nst::effects::amounts::Effects;
-use crate::nst::effects::noise::random;
-use crate::nst::effects::noise::{self, Ground, Place, step};
+use crate::nst::effects::noise::{self, Ground, Place, random, seed_of, step};
 use crate::nst::picture::geometry::Size;
+use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
+use crate::nst::random::Random;
 use crate::nst::scene::object::SceneObject;
 use crate::nst::scene::surface::{Surface, View};
 use rayon::prelude::*;
@@ -37,12 +38,12 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
     let snow = Snow {
         cover: effects.snow,
         tracks: effects.tracks,
-        seed: (random.uniform() * 1e15) as u64,
+        seed: seed_of(&mut random),
         lane: (random.uniform() as f32 - 0.5) * 1.2,
         lanes: ((random.uniform() * 2.0) as i32, (random.uniform() * 2.0) as i32),
         white: white(pixels),
     };
-    let luma = Plane::luma(pixels);
+    let lumas = Plane::luma(pixels);
     let cell = (surface.size().long() / 40).max(1);
     let light = pixels.blurred(cell);
     let usual = ground_light(&light, surface);
@@ -53,8 +54,7 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
     pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
         for x in 0..width {
             let at = y * width + x;
-            let light_rgb = &light.data()[at * 3..][..3];
-            let near = 0.299 * light_rgb[0] + 0.587 * light_rgb[1] + 0.114 * light_rgb[2];
+            let near = luma(&light.data()[at * 3..][..3]);
             let (on_ground, shape) = (surface.ground.data()[at], surface.shapes.data()[at]);
             let mut share = 0.0;
             if on_ground > 0.0
@@ -65,11 +65,11 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
             }
             let standing = (1.0 - on_ground) * (1.0 - shape) * (1.0 - surface.sky.data()[at]);
             if standing > 0.0 {
-                share += standing * snow.on_standing(surface, &luma, near, ledge, y, x);
+                share += standing * snow.on_standing(surface, &lumas, near, ledge, y, x);
             }
             share += on_objects.data()[at];
             let rgb = &mut row[x * 3..][..3];
-            let grey = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
+            let grey = luma(rgb);
             // Under a white sky and beside white ground, colours are pale, green most of all.
             let pale = snow.cover * (0.25 + 0.5 * surface.plants.data()[at]) * (1.0 - 0.8 * shape);
             // Shadows and the shape of the ground stay visible in the snow.
@@ -138,12 +138,7 @@ fn ground_light(light: &Pixels, surface: &Surface) -> f32 {
 }
 
 /// The share of snow on the roofs of some vehicles.
-fn on_vehicles(
-    surface: &Surface,
-    objects: &[SceneObject],
-    share: f32,
-    random: &mut crate::nst::random::Random,
-) -> Plane {
+fn on_vehicles(surface: &Surface, objects: &[SceneObject], share: f32, random: &mut Random) -> Plane {
     let Size { height, width } = surface.size();
     let mut snow = Plane::filled(surface.size(), 0.0);
     for object in objects.iter().filter(|object| object.kind.has_lamps()) {
@@ -151,11 +146,10 @@ fn on_vehicles(
         if !is_parked {
             continue;
         }
-        let pixel = |share: f64, side: usize| (share.clamp(0.0, 1.0) * side as f64).round() as usize;
-        let (top, bottom) = (pixel(object.area.top, height), pixel(object.area.bottom, height));
-        let roof = ((bottom - top) / 9).max(1);
-        for y in top..(top + (bottom - top) * 2 / 5).min(height) {
-            for x in pixel(object.area.left, width)..pixel(object.area.right, width) {
+        let (rows, columns) = object.area.pixels(surface.size());
+        let roof = (rows.len() / 9).max(1);
+        for y in rows.start..(rows.start + rows.len() * 2 / 5).min(height) {
+            for x in columns.clone() {
                 let above = if y >= roof { surface.shapes.at(y - roof, x) } else { 1.0 };
                 let cover = amount * (surface.shapes.at(y, x) - above).max(0.0);
                 let at = &mut snow.data_mut()[y * width + x];

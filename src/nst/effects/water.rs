@@ -2,9 +2,8 @@
 
 use crate::nst::effects::air::air_light;
 use crate::nst::effects::amounts::Effects;
-use crate::nst::effects::noise::random;
-use crate::nst::effects::noise::{self, Ground, step};
-use crate::nst::picture::filter::{Border, box_mean};
+use crate::nst::effects::noise::{self, Ground, random, seed_of, step};
+use crate::nst::picture::filter::{Border, box_mean, neighbours};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::scene::object::{ObjectKind, SceneObject};
@@ -24,7 +23,7 @@ const WET: f32 = 0.55;
 /// Wets the ground of `pixels`, in place.
 pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) {
     let Some(ground) = Ground::of(surface) else { return };
-    let puddle_seed = (random(seed, EFFECTS.0).uniform() * 1e15) as u64;
+    let puddle_seed = seed_of(&mut random(seed, EFFECTS.0));
     let Size { height, width } = surface.size();
     let mirror = match surface.view {
         Some(View::Ahead(_)) => Some(mirrored(pixels, surface, objects)),
@@ -76,12 +75,8 @@ struct Mirror {
 impl Mirror {
     /// Between its pixels.
     fn at(&self, y: usize, x: usize) -> [f32; 3] {
-        let place = |at: usize, full: usize, own: usize| {
-            let at = ((at as f32 + 0.5) * own as f32 / full as f32 - 0.5).clamp(0.0, (own - 1) as f32);
-            (at as usize, (at as usize + 1).min(own - 1), at.fract())
-        };
-        let (top, bottom, t) = place(y, self.full.height, self.size.height);
-        let (left, right, s) = place(x, self.full.width, self.size.width);
+        let (top, bottom, t) = neighbours(y, self.full.height, self.size.height, false);
+        let (left, right, s) = neighbours(x, self.full.width, self.size.width, false);
         let pixel = |y: usize, x: usize| self.data[y * self.size.width + x];
         let (a, b, c, d) = (pixel(top, left), pixel(top, right), pixel(bottom, left), pixel(bottom, right));
         [0, 1, 2].map(|n: usize| {
@@ -167,7 +162,7 @@ pub fn spray(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], ef
     let vehicles = objects.iter().filter(|object| matches!(object.kind, ObjectKind::Car | ObjectKind::LargeVehicle));
     for object in vehicles {
         let (drives, amount) = (random.uniform() < 0.7, effects.spray * (0.25 + 0.45 * random.uniform() as f32));
-        let noise_seed = (random.uniform() * 1e15) as u64;
+        let noise_seed = seed_of(&mut random);
         if !drives {
             continue;
         }

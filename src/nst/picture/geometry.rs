@@ -1,5 +1,7 @@
 //! Sizes, crops and areas of pictures.
 
+use std::ops::Range;
+
 /// Height and width of a picture or plane, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
@@ -65,4 +67,13 @@ pub struct Area {
     pub top: f64,
     pub right: f64,
     pub bottom: f64,
+}
+
+impl Area {
+    /// The rows and the columns of its pixels in a picture of `size`, to the nearest pixel; either may be empty.
+    pub fn pixels(self, size: Size) -> (Range<usize>, Range<usize>) {
+        let pixel = |share: f64, side: usize| (share.clamp(0.0, 1.0) * side as f64).round() as usize;
+        let span = |low: f64, high: f64, side: usize| pixel(low, side)..pixel(high, side);
+        (span(self.top, self.bottom, size.height), span(self.left, self.right, size.width))
+    }
 }

@@ -3,6 +3,7 @@
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
+use crate::nst::scene::histogram::Histogram;
 use crate::nst::scene::horizon::Horizon;
 use crate::nst::scene::object::SceneObject;
 
@@ -50,8 +51,7 @@ pub fn border(
 fn hidden(size: Size, objects: &[SceneObject]) -> Vec<bool> {
     let mut hidden = vec![false; size.pixels()];
     for object in objects {
-        let rows = pixel(object.area.top, size.height)..pixel(object.area.bottom, size.height);
-        let columns = pixel(object.area.left, size.width)..pixel(object.area.right, size.width);
+        let (rows, columns) = object.area.pixels(size);
         rows.for_each(|y| hidden[y * size.width..][columns.clone()].fill(true));
     }
     hidden
@@ -61,27 +61,18 @@ fn hidden(size: Size, objects: &[SceneObject]) -> Vec<bool> {
 fn lowest(size: Size, objects: &[SceneObject]) -> Vec<usize> {
     let mut lowest = vec![size.height - 1; size.width];
     for object in objects.iter().filter(|object| object.kind.stands()) {
-        let bottom = pixel(object.area.bottom, size.height);
-        let columns = pixel(object.area.left, size.width)..pixel(object.area.right, size.width);
-        lowest[columns].iter_mut().for_each(|row| *row = (*row).min(bottom));
+        let (rows, columns) = object.area.pixels(size);
+        lowest[columns].iter_mut().for_each(|row| *row = (*row).min(rows.end));
     }
     lowest
-}
-
-fn pixel(share: f64, side: usize) -> usize {
-    (share.clamp(0.0, 1.0) * side as f64).round() as usize
 }
 
 /// For each pixel, how much more likely its colour is on the ground than above it, as a logarithm; 0 where an object
 /// hides it. The colours of both are those below and above `border`.
 fn scores(pixels: &Pixels, sky: Option<&Plane>, hidden: &[bool], top: usize, border: &[usize]) -> Vec<f32> {
     let Size { height, width } = pixels.size();
-    let bin = |at: usize| {
-        pixels.data()[at * 3..][..3]
-            .iter()
-            .fold(0, |bin, v| bin * BINS + ((v.clamp(0.0, 1.0) * BINS as f32) as usize).min(BINS - 1))
-    };
-    let mut counts = [vec![0.5_f32; BINS.pow(3)], vec![0.5_f32; BINS.pow(3)]];
+    let rgb = |at: usize| &pixels.data()[at * 3..][..3];
+    let (mut ground, mut upright) = (Histogram::<BINS>::filled(0.5), Histogram::<BINS>::filled(0.5));
     let above = top.saturating_sub(height / 4);
     for y in above..height {
         for x in 0..width {
@@ -89,18 +80,22 @@ fn scores(pixels: &Pixels, sky: Option<&Plane>, hidden: &[bool], top: usize, bor
             // What stands at the sides of a road reaches down; what lies just below the border may be either.
             let is_ground = y > border[x] + height / 40;
             let is_upright = y < border[x].max(top) && sky.is_none_or(|sky| sky.at(y, x) < 0.5);
-            if !hidden[at] && (is_ground || is_upright) {
-                counts[usize::from(is_upright)][bin(at)] += 1.0;
+            if hidden[at] {
+                continue;
+            }
+            if is_ground {
+                ground.add(rgb(at), 1.0);
+            } else if is_upright {
+                upright.add(rgb(at), 1.0);
             }
         }
     }
-    let sums = counts.each_ref().map(|counts| counts.iter().sum::<f32>());
     let score = |at: usize| {
         if hidden[at] || at / width < top {
             return 0.0;
         }
-        let [ground, upright] = [0, 1].map(|n: usize| (counts[n][bin(at)] + 2.0) / (sums[n] + 2.0));
-        (ground / upright).ln().clamp(-1.5, 1.5)
+        let probability = |colours: &Histogram<BINS>| (colours.count(rgb(at)) + 2.0) / (colours.sum() + 2.0);
+        (probability(&ground) / probability(&upright)).ln().clamp(-1.5, 1.5)
     };
     (0..height * width).map(score).collect()
 }

@@ -2,6 +2,7 @@
 
 use crate::nst::picture::plane::Plane;
 use crate::nst::scene::object::SceneObject;
+use crate::nst::scene::sky;
 use std::f32::consts::FRAC_PI_2;
 
 /// Rows that are tried, as shares of the height from the top.
@@ -51,11 +52,8 @@ pub fn find(luma: &Plane, sky: Option<&Plane>, objects: &[SceneObject]) -> Horiz
 
 /// The row at which the sky ends in nearly all columns, as a share of the height.
 fn sky_end(sky: &Plane) -> f32 {
-    let size = sky.size();
-    let end = |x: usize| (0..size.height).rev().find(|&y| sky.at(y, x) > 0.5).map_or(0, |y| y + 1);
-    let mut ends: Vec<usize> = (0..size.width).map(end).collect();
-    ends.sort_unstable();
-    ends[size.width * 19 / 20] as f32 / size.height as f32
+    let ends = sky::ends(sky);
+    ends[ends.len() * 19 / 20] as f32 / sky.size().height as f32
 }
 
 fn of_sky(end: Option<f32>, row: f32) -> f32 {

@@ -3,6 +3,7 @@
 use crate::nst::picture::geometry::{Crop, Size};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
+use crate::nst::scene::histogram::Histogram;
 use crate::nst::scene::object::{ObjectKind, SceneObject};
 
 /// Bins of a histogram for each colour.
@@ -36,10 +37,8 @@ struct Window {
 impl Window {
     /// `None` for a box without pixels.
     fn of(object: &SceneObject, size: Size) -> Option<Self> {
-        let pixel = |share: f64, side: usize| (share.clamp(0.0, 1.0) * side as f64).round() as usize;
-        let area = object.area;
-        let (top, bottom) = (pixel(area.top, size.height), pixel(area.bottom, size.height));
-        let (left, right) = (pixel(area.left, size.width), pixel(area.right, size.width));
+        let (rows, columns) = object.area.pixels(size);
+        let (top, bottom, left, right) = (rows.start, rows.end, columns.start, columns.end);
         if top >= bottom || left >= right {
             return None;
         }
@@ -107,16 +106,16 @@ fn most_room(kind: ObjectKind) -> f32 {
 /// The shares by place and colour. The rounded box holds the object's colours and, where the object leaves room, those
 /// of its surroundings; what is left without the latter are the object's.
 fn by_colour(colours: &[[f32; 3]], prior: &[f32], most_room: f32) -> Vec<f32> {
-    let (mut inside, mut around) = (Histogram::new(), Histogram::new());
+    let (mut inside, mut around) = (Histogram::<BINS>::filled(0.0), Histogram::<BINS>::filled(0.0));
     for (&rgb, prior) in colours.iter().zip(prior) {
-        inside.add(rgb, prior * prior);
-        around.add(rgb, (1.0 - prior).powi(4));
+        inside.add(&rgb, prior * prior);
+        around.add(&rgb, (1.0 - prior).powi(4));
     }
     let (inside, around) = (inside.smoothed(), around.smoothed());
     let room = room(&inside, &around).min(most_room);
     let posterior = |(&rgb, &prior): (&[f32; 3], &f32)| {
-        let outside = around.of(rgb);
-        let own = (inside.of(rgb) - room * outside).max(0.0) / (1.0 - room);
+        let outside = probability(&around, rgb);
+        let own = (probability(&inside, rgb) - room * outside).max(0.0) / (1.0 - room);
         let ratio = (own / outside).clamp(0.05, 50.0).powf(TRUST);
         let prior = prior * (1.0 - 0.5 * room);
         let posterior = prior * ratio / (prior * ratio + 1.0 - prior).max(1e-6);
@@ -127,13 +126,13 @@ fn by_colour(colours: &[[f32; 3]], prior: &[f32], most_room: f32) -> Vec<f32> {
 }
 
 /// The share of the surroundings inside: how often their most frequent colours occur there, over how often around.
-fn room(inside: &Histogram, around: &Histogram) -> f32 {
-    let mut bins: Vec<usize> = (0..around.counts.len()).collect();
-    bins.sort_unstable_by(|&a, &b| around.counts[b].total_cmp(&around.counts[a]));
+fn room(inside: &Histogram<BINS>, around: &Histogram<BINS>) -> f32 {
+    let mut bins: Vec<(f32, f32)> = inside.counts().iter().copied().zip(around.counts().iter().copied()).collect();
+    bins.sort_by(|a, b| b.1.total_cmp(&a.1));
     let (mut own, mut other) = (0.0, 0.0);
-    for bin in bins {
-        own += inside.counts[bin] / inside.sum.max(1e-6);
-        other += around.counts[bin] / around.sum.max(1e-6);
+    for (inner, outer) in bins {
+        own += inner / inside.sum().max(1e-6);
+        other += outer / around.sum().max(1e-6);
         if other > 0.6 {
             break;
         }
@@ -145,46 +144,10 @@ fn rgb(pixels: &Pixels, at: usize) -> [f32; 3] {
     [0, 1, 2].map(|channel| pixels.data()[at * 3 + channel])
 }
 
-/// How often colours occur.
-struct Histogram {
-    counts: Vec<f32>,
-    sum: f32,
-}
-
-impl Histogram {
-    fn new() -> Self {
-        Self { counts: vec![0.0; BINS.pow(3)], sum: 0.0 }
-    }
-
-    fn bin(rgb: [f32; 3]) -> usize {
-        rgb.iter().fold(0, |bin, v| bin * BINS + ((v.clamp(0.0, 1.0) * BINS as f32) as usize).min(BINS - 1))
-    }
-
-    fn add(&mut self, rgb: [f32; 3], weight: f32) {
-        self.counts[Self::bin(rgb)] += weight;
-        self.sum += weight;
-    }
-
-    /// Every count with a part of its neighbours' along each colour.
-    fn smoothed(self) -> Self {
-        let mut counts = self.counts;
-        for stride in [1, BINS, BINS * BINS] {
-            let from = counts.clone();
-            for (at, count) in counts.iter_mut().enumerate() {
-                let place = at / stride % BINS;
-                let lower = if place > 0 { from[at - stride] } else { 0.0 };
-                let upper = if place + 1 < BINS { from[at + stride] } else { 0.0 };
-                *count += 0.3 * (lower + upper);
-            }
-        }
-        let sum = counts.iter().sum::<f32>();
-        Self { counts, sum }
-    }
-
-    /// The probability of a colour; never 0.
-    fn of(&self, rgb: [f32; 3]) -> f32 {
-        (self.counts[Self::bin(rgb)] + 1e-3 * self.sum.max(1e-6)) / self.sum.max(1e-6)
-    }
+/// The probability of a colour; never 0.
+fn probability(colours: &Histogram<BINS>, rgb: [f32; 3]) -> f32 {
+    let sum = colours.sum().max(1e-6);
+    (colours.count(&rgb) + 1e-3 * sum) / sum
 }
 
 #[cfg(test)]

@@ -51,6 +51,15 @@ pub fn find(pixels: &Pixels) -> Option<Plane> {
     (share >= LEAST_SHARE).then(|| soften(pixels, &luma, &border))
 }
 
+/// The row below the sky in each column, sorted; 0 in columns without sky.
+pub fn ends(sky: &Plane) -> Vec<usize> {
+    let Size { height, width } = sky.size();
+    let end = |x: usize| (0..height).rev().find(|&y| sky.at(y, x) > 0.5).map_or(0, |y| y + 1);
+    let mut ends: Vec<usize> = (0..width).map(end).collect();
+    ends.sort_unstable();
+    ends
+}
+
 /// Whether the part above the border can be a sky: even in colour, and lighter than the ground, or blue, or dark as
 /// night.
 fn is_sky(sky: &ColourStatistics, ground: &ColourStatistics) -> bool {

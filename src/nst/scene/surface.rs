@@ -214,9 +214,9 @@ fn distance(
     standing.sort_by(|a, b| a.area.bottom.total_cmp(&b.area.bottom));
     for object in standing {
         let own = of_row((object.area.bottom * size.height as f64) as f32);
-        let pixel = |share: f64, side: usize| (share.clamp(0.0, 1.0) * side as f64).round() as usize;
-        for y in pixel(object.area.top, size.height)..pixel(object.area.bottom, size.height) {
-            for x in pixel(object.area.left, size.width)..pixel(object.area.right, size.width) {
+        let (rows, columns) = object.area.pixels(size);
+        for y in rows {
+            for x in columns.clone() {
                 if shapes.at(y, x) > 0.4 {
                     distance.data_mut()[y * size.width + x] = own;
                 }

@@ -1,0 +1,55 @@
+//! How often colours occur.
+
+/// Counts of RGB colours in `BINS` equal steps of each channel.
+pub struct Histogram<const BINS: usize> {
+    counts: Vec<f32>,
+    sum: f32,
+}
+
+impl<const BINS: usize> Histogram<BINS> {
+    /// Every colour with the same count to begin with.
+    pub fn filled(count: f32) -> Self {
+        let counts = vec![count; BINS.pow(3)];
+        Self { sum: counts.iter().sum(), counts }
+    }
+
+    /// The index of the count of a colour. Channels are cut to 0..1.
+    fn bin(rgb: &[f32]) -> usize {
+        rgb.iter().fold(0, |bin, v| bin * BINS + ((v.clamp(0.0, 1.0) * BINS as f32) as usize).min(BINS - 1))
+    }
+
+    pub fn add(&mut self, rgb: &[f32], weight: f32) {
+        self.counts[Self::bin(rgb)] += weight;
+        self.sum += weight;
+    }
+
+    /// The count of a colour.
+    pub fn count(&self, rgb: &[f32]) -> f32 {
+        self.counts[Self::bin(rgb)]
+    }
+
+    /// All counts, in an order that is the same for all histograms.
+    pub fn counts(&self) -> &[f32] {
+        &self.counts
+    }
+
+    /// The sum of all counts.
+    pub fn sum(&self) -> f32 {
+        self.sum
+    }
+
+    /// Every count with a part of its neighbours' along each channel.
+    pub fn smoothed(self) -> Self {
+        let mut counts = self.counts;
+        for stride in [1, BINS, BINS * BINS] {
+            let from = counts.clone();
+            for (at, count) in counts.iter_mut().enumerate() {
+                let place = at / stride % BINS;
+                let lower = if place > 0 { from[at - stride] } else { 0.0 };
+                let upper = if place + 1 < BINS { from[at + stride] } else { 0.0 };
+                *count += 0.3 * (lower + upper);
+            }
+        }
+        Self { sum: counts.iter().sum(), counts }
+    }
+}
