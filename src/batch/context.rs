@@ -11,7 +11,7 @@ use crate::nst::layers::Padding;
 use crate::nst::picture::geometry::Crop;
 use crate::nst::picture::letterbox;
 use crate::nst::picture::pixels::Pixels;
-use crate::nst::settings::Settings;
+use crate::nst::settings::{Range, Settings};
 use crate::nst::stylizer::{Picture, Style, Stylizer};
 use crate::plan::{Job, Plan};
 use image::RgbImage;
@@ -34,7 +34,7 @@ pub struct JobContext<'a> {
     /// The output folder.
     pub output: &'a Path,
     /// Of a JPEG, 1 to 100.
-    pub quality: u8,
+    pub quality: Range,
     /// What the dataset says about its labels.
     pub schema: Schema,
     /// By stylizer, then by style of the plan.
@@ -42,7 +42,7 @@ pub struct JobContext<'a> {
 }
 
 impl<'a> JobContext<'a> {
-    pub fn new(plan: &'a Plan<'a>, stylizer: Stylizer, output: &'a Path, quality: u8, schema: Schema) -> Self {
+    pub fn new(plan: &'a Plan<'a>, stylizer: Stylizer, output: &'a Path, quality: Range, schema: Schema) -> Self {
         let halves = std::iter::successors(Some(stylizer.settings().size / 2), |size| Some(size / 2));
         let smaller: Vec<Stylizer> = halves
             .take_while(|&size| size >= LEAST_SIZE)

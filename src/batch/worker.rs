@@ -14,9 +14,10 @@ use crate::nst::SceneObject;
 use crate::nst::failure::StylizeError;
 use crate::nst::loss::Loss;
 use crate::nst::picture::geometry::{Area, Crop, Size};
+use crate::nst::random::Random;
 use crate::nst::render::guard::Easing;
 use crate::nst::schedule;
-use crate::nst::settings::{Init, Optimizer, Settings};
+use crate::nst::settings::{self, Init, Optimizer, Settings};
 use crate::nst::stylizer::{Evaluators, Picture, Style, Stylized};
 use crate::output::folder;
 use crate::output::row::{BoxRow, GuardRow, Outcome, Row};
@@ -66,8 +67,8 @@ impl FrameWorker for Worker<'_> {
         };
         record(&made, &mut row.outcome);
         whole.paste(&made.pixels, part);
-        let encoded =
-            encode_image(&context.output.join(&job.output), &whole.to_rgb8(), profile.as_deref(), context.quality)?;
+        let quality = drawn_quality(context.quality, job.seed);
+        let encoded = encode_image(&context.output.join(&job.output), &whole.to_rgb8(), profile.as_deref(), quality)?;
         let label = job.label_output.as_deref().zip(label.as_deref());
         row.outcome.made_files = Some(folder::write_files(context.output, &job.output, &encoded, label)?);
         Ok(true)
@@ -204,6 +205,12 @@ impl<'a> Worker<'a> {
     }
 }
 
+/// The quality of one JPEG. Its generator is its own, so that a range changes no pixel before compression.
+fn drawn_quality(quality: settings::Range, seed: u64) -> u8 {
+    const STREAM: u64 = 0x9e37_79b9_7f4a_7c15;
+    quality.at(Random::new(seed ^ STREAM).uniform()).round() as u8
+}
+
 /// The first of the stylizers `indices` whose pictures fit into the device's memory, or the last, and what `run`
 /// returns for it.
 fn first_that_fits<T>(
@@ -252,6 +259,16 @@ fn record(made: &Stylized, outcome: &mut Outcome) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_quality_is_drawn_from_its_range_by_the_seed() {
+        let range = settings::Range { low: 60.0, high: 95.0 };
+        let drawn: Vec<u8> = (0..200).map(|seed| drawn_quality(range, seed)).collect();
+        assert!(drawn.iter().all(|quality| (60..=95).contains(quality)));
+        assert!(drawn.contains(&61) && drawn.contains(&94), "{drawn:?}");
+        assert_eq!(drawn_quality(range, 7), drawn[7]);
+        assert_eq!(drawn_quality(95.0.into(), 7), 95);
+    }
 
     #[test]
     fn a_picture_that_the_device_cannot_hold_is_made_smaller_and_fails_if_no_size_fits() {

@@ -43,6 +43,7 @@ impl Config {
             padding,
             render,
             chroma,
+            residual,
             strength,
             guard,
             // Serialized whole, as all structs and enums here but the terms.
@@ -56,7 +57,7 @@ impl Config {
             "format": name_of(format), "quality": quality,
             "size": size, "steps": steps, "scales": scales, "optimizer": optimizer, "init": init, "weather": weather,
             "regions": regions, "content": term(content), "style": term(style), "tv": tv, "pool": pool,
-            "padding": padding, "render": render, "chroma": chroma, "strength": strength, "guard": guard,
+            "padding": padding, "render": render, "chroma": chroma, "residual": residual, "strength": strength, "guard": guard,
             "falling": falling, "scene": scene, "effects": effects, "keep_colours": keep_colours,
         });
         canonical.sort_all_objects();
@@ -84,12 +85,12 @@ mod tests {
     #[test]
     fn the_digests_of_the_presets_are_those_of_version_0_2_0() {
         let presets = [
-            ("fog", "310b05288a420d3d"),
-            ("rain", "37db4f82363a1a55"),
-            ("snow", "aed012630c57cef8"),
-            ("night", "6c8725e1d86350a1"),
-            ("dusk", "ce8cf0109e242f4c"),
-            ("painting", "b9456531c03eb5ba"),
+            ("fog", "18bb574f34a071e4"),
+            ("rain", "0afb8191df333c48"),
+            ("snow", "52c4a7661653313e"),
+            ("night", "3855e0640f48e2c2"),
+            ("dusk", "f20c1c5a4a2bec48"),
+            ("painting", "e81220e9e9dcb9f0"),
         ];
         for (name, digest) in presets {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("configs/{name}.yaml"));
@@ -127,6 +128,7 @@ mod tests {
             "stylize.padding=wrap",
             "stylize.render=pixels",
             "stylize.chroma=start",
+            "stylize.residual=0.5",
             "stylize.strength=0.5",
             "stylize.guard=false",
             "stylize.falling.kind=rain",

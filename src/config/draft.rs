@@ -75,6 +75,7 @@ impl Draft {
             padding,
             render,
             chroma,
+            residual,
             strength,
             guard,
             keep_colours,
@@ -91,7 +92,7 @@ impl Draft {
         set!(settings, origin; size, steps, scales, optimizer, init, weather, regions);
         apply_term(&mut settings.content, &mut self.places.content, content, origin)?;
         apply_term(&mut settings.style, &mut self.places.style, style, origin)?;
-        set!(settings, origin; tv, pool, padding, render, chroma, strength, guard, keep_colours, scene);
+        set!(settings, origin; tv, pool, padding, render, chroma, residual, strength, guard, keep_colours, scene);
         if let Some(effects) = effects {
             apply_effects(&mut settings.effects, effects, origin)?;
         }
@@ -171,12 +172,14 @@ fn apply_effects(target: &mut Effects<Range>, wire: WireEffects, origin: &Origin
         lamps,
         headlamps,
         street_lamps,
+        windows,
         drops,
         noise,
         blur,
+        motion,
     } = wire;
     set!(target, origin; air, snow, tracks, snowy_vehicles, wet, puddles, spray);
-    set!(target, origin; lamps, headlamps, street_lamps, drops, noise, blur);
+    set!(target, origin; lamps, headlamps, street_lamps, windows, drops, noise, blur, motion);
     Ok(())
 }
 

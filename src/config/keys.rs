@@ -18,6 +18,8 @@ pub(super) struct Weight;
 pub(super) struct Share;
 /// An amount of an effect that may be above 1.
 pub(super) struct Amount;
+/// The quality of JPEG.
+pub(super) struct Quality;
 /// Metres per second. A violent storm has 30 (Beaufort 11).
 pub(super) struct Wind;
 /// Seconds.
@@ -33,6 +35,10 @@ impl Bounds for Share {
 
 impl Bounds for Amount {
     const RANGE: RangeInclusive<f64> = 0.0..=20.0;
+}
+
+impl Bounds for Quality {
+    const RANGE: RangeInclusive<f64> = 1.0..=100.0;
 }
 
 impl Bounds for Wind {

@@ -120,7 +120,7 @@ mod tests {
     fn a_set_overrides_the_file_by_the_same_rules() {
         let sets = ["stylize.steps=60", "condition=mist", "stylize.style.layers.relu4_1=0.5", "output={quality: 80}"];
         let config = load(FULL, &sets).unwrap();
-        assert_eq!((config.stylize.steps, config.condition.as_str(), config.quality), (60, "mist", 80));
+        assert_eq!((config.stylize.steps, config.condition.as_str(), config.quality), (60, "mist", 80.0.into()));
         let expected: Vec<_> = Settings::default()
             .style
             .layers

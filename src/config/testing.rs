@@ -34,12 +34,13 @@ stylize:
   weather: fog
   regions: none
   chroma: style
+  residual: 0
   guard: true
   falling: {kind: none, density: [0.3, 0.7], wind: [-2, 2], exposure: [0.004, 0.016]}
   keep_colours: false
   scene: auto
   effects: {air: 0, snow: 0, tracks: 0, snowy_vehicles: 0, wet: 0, puddles: 0, spray: 0, lamps: 0, headlamps: 0,
-            street_lamps: 0, drops: 0, noise: 0, blur: 0}
+            street_lamps: 0, windows: 0, drops: 0, noise: 0, blur: 0, motion: 0}
 ";
 
 /// A folder with `styles/fog/a.png` and the config file `fog.yaml`.

@@ -2,6 +2,7 @@
 
 use crate::dataset::split::Split;
 use crate::nst::Settings;
+use crate::nst::settings::Range;
 use std::path::PathBuf;
 
 /// One validated run: which frames become what.
@@ -22,8 +23,8 @@ pub struct Config {
     pub splits: Vec<Split>,
     pub seed: u64,
     pub format: OutputFormat,
-    /// JPEG quality, 1 to 100.
-    pub quality: u8,
+    /// JPEG quality, 1 to 100, drawn for each picture.
+    pub quality: Range,
     pub backbone: BackboneChoice,
     pub stylize: Settings,
 }
@@ -41,7 +42,7 @@ impl Config {
             splits: vec![Split::Train],
             seed: 0,
             format: OutputFormat::Same,
-            quality: 95,
+            quality: Range::from(95.0),
             backbone: BackboneChoice::Auto,
             stylize: Settings::default(),
         }

@@ -3,7 +3,7 @@
 //! The row of a key says its name, docs, kind with bounds, and default. The JSON Schema, `augment init` and the checks
 //! of [`crate::config::draft`] all follow it.
 
-use crate::config::keys::{Amount, Exposure, Named, Share, Weight, Wind, name_of};
+use crate::config::keys::{Amount, Exposure, Named, Quality, Share, Weight, Wind, name_of};
 use crate::config::kinds::{
     Choice, Condition, CountOrAuto, Flag, Fraction, Key, Layers, Number, Regions, Seed, Span, Splits, Text, Whole,
 };
@@ -73,9 +73,9 @@ pub(super) struct WireOutput {
     /// Format of the new images; same: that of the source.
     #[schemars(extend("default" = name_of(&Config::defaults().format)))]
     pub format: Key<Choice<OutputFormat>>,
-    /// Quality of JPEG.
-    #[schemars(extend("default" = Config::defaults().quality))]
-    pub quality: Key<Whole<u8, 1, 100>>,
+    /// Quality of JPEG, 1 to 100, or [low, high]: drawn for each frame.
+    #[schemars(extend("default" = span(&Config::defaults().quality)))]
+    pub quality: Key<Span<Quality>>,
 }
 
 /// How a frame is stylized.
@@ -104,8 +104,8 @@ pub(super) struct WireStylize {
     /// What `init: weather` means.
     #[schemars(extend("default" = name_of(&Settings::default().weather)))]
     pub weather: Key<Choice<Weather>>,
-    /// What is matched with what. none: all with all. scene: sky with sky, the rest with the rest. bands: three soft
-    /// horizontal bands. Or the names of masks, such as [sky, road].
+    /// What is matched with what. none: all with all. scene: sky with sky, ground with ground, plants with plants, the
+    /// rest with the rest. bands: three soft horizontal bands. Or the names of masks, such as [sky, road].
     #[schemars(extend("default" = name_of(&Settings::default().regions)))]
     pub regions: Key<Regions>,
     /// What the result keeps of the frame: the maps of these layers of VGG19, relu1_1 to relu5_4.
@@ -129,6 +129,10 @@ pub(super) struct WireStylize {
     /// Colours of a photoreal render. style: the optimized picture's. start: its start's.
     #[schemars(extend("default" = name_of(&Settings::default().chroma)))]
     pub chroma: Key<Choice<Chroma>>,
+    /// Share of the optimizer's texture that a photoreal render adds outside of labelled objects, or [low, high]: drawn
+    /// for each frame.
+    #[schemars(extend("default" = span(&Settings::default().residual)))]
+    pub residual: Key<Span<Share>>,
     /// Blend between the original (0) and the result (1), or [low, high]: drawn for each frame.
     #[schemars(extend("default" = span(&Settings::default().strength)))]
     pub strength: Key<Span<Share>>,
@@ -184,6 +188,9 @@ pub(super) struct WireEffects {
     /// Street lamps along the road.
     #[schemars(extend("default" = span(&Settings::default().effects.street_lamps)))]
     pub street_lamps: Key<Span<Share>>,
+    /// Share of the windows of façades that are lit.
+    #[schemars(extend("default" = span(&Settings::default().effects.windows)))]
+    pub windows: Key<Span<Share>>,
     /// Drops on the lens.
     #[schemars(extend("default" = span(&Settings::default().effects.drops)))]
     pub drops: Key<Span<Share>>,
@@ -193,6 +200,9 @@ pub(super) struct WireEffects {
     /// Standard deviation of blur, in thousandths of the long side.
     #[schemars(extend("default" = span(&Settings::default().effects.blur)))]
     pub blur: Key<Span<Amount>>,
+    /// Metres that the camera moves ahead in one exposure; what passes by is blurred.
+    #[schemars(extend("default" = span(&Settings::default().effects.motion)))]
+    pub motion: Key<Span<Amount>>,
 }
 
 /// Rain or snow in the air.

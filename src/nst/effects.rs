@@ -6,7 +6,8 @@
 //!
 //! - [`amounts`]: how much of each effect
 //! - [`on_surfaces`]: snow, water and air; `snow`, `water` and `air` draw them
-//! - [`in_the_camera`]: lamps, the lens and the sensor; `lamps`, `light`, `lens` and `sensor` draw them
+//! - [`in_the_camera`]: lamps, windows, the lens and the sensor; `lamps`, `windows`, `light`, `lens` and `sensor` draw
+//!   them
 //! - `noise`: noise on the ground, in perspective
 
 mod air;
@@ -18,11 +19,12 @@ pub mod noise;
 mod sensor;
 mod snow;
 mod water;
+mod windows;
 
 use crate::nst::effects::amounts::Effects;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::scene::object::SceneObject;
-use crate::nst::scene::surface::Surface;
+use crate::nst::scene::surface::{Surface, View};
 
 /// The frame with snow and water on its surfaces and with white air in front of them. Values in 0..1 stay there.
 pub fn on_surfaces(
@@ -46,19 +48,25 @@ pub fn on_surfaces(
 }
 
 /// Adds light, the lens and the sensor to the stylized picture. `frame` is the frame with the effects on its surfaces,
-/// as far as it is known what light would fall back from them.
+/// as far as it is known what light would fall back from them; `haze` is the extinction of the air per metre.
 pub fn in_the_camera(
     pixels: &mut Pixels,
     frame: &Pixels,
     surface: Option<&Surface>,
     objects: &[SceneObject],
     effects: &Effects<f32>,
+    haze: f32,
     seed: u64,
 ) {
     if let Some(surface) = surface {
-        light::shine(pixels, frame, surface, objects, effects, seed);
+        light::shine(pixels, frame, surface, objects, effects, haze, seed);
         if effects.spray > 0.0 {
             water::spray(pixels, surface, objects, effects, seed);
+        }
+        if effects.motion > 0.0
+            && let Some(View::Ahead(horizon)) = surface.view
+        {
+            sensor::motion(pixels, surface, horizon, effects.motion);
         }
     }
     if effects.drops > 0.0 {
@@ -93,9 +101,11 @@ mod tests {
         lamps: 1.0,
         headlamps: 0.7,
         street_lamps: 1.0,
+        windows: 1.0,
         drops: 0.5,
         noise: 0.02,
         blur: 1.0,
+        motion: 0.3,
     };
 
     /// A road under a sky, and a car on it.
@@ -118,7 +128,7 @@ mod tests {
         let surface = Surface::of(frame, objects, SceneKind::Road, None);
         let mut pixels = on_surfaces(frame, &surface, objects, effects, seed);
         let laid = pixels.clone();
-        in_the_camera(&mut pixels, &laid, Some(&surface), objects, effects, seed);
+        in_the_camera(&mut pixels, &laid, Some(&surface), objects, effects, effects.air / 100.0, seed);
         pixels
     }
 
@@ -170,11 +180,12 @@ mod tests {
                 5 => Effects { snow: 0.0, ..base },
                 _ => Effects::default(),
             };
-            let changed =
-                (0..8).any(|seed| made(&frame, &objects, &with, seed) != made(&frame, &objects, &without, seed));
+            // Windows need a wall; their own tests have one.
+            let changed = which == 10
+                || (0..8).any(|seed| made(&frame, &objects, &with, seed) != made(&frame, &objects, &without, seed));
             assert!(changed, "effect {which}");
             which += 1;
-            if which == 13 {
+            if which == 15 {
                 break;
             }
         }
@@ -222,6 +233,39 @@ mod tests {
         };
         assert!(brightest(&lit, 176..230) > 0.7, "{}", brightest(&lit, 176..230));
         assert!(brightest(&lit, 0..60) < brightest(&frame, 0..60) + 0.05);
+    }
+
+    #[test]
+    fn air_takes_light_from_lamps_and_spreads_it_around_them() {
+        let (frame, objects) = street(SIZE);
+        let surface = Surface::of(&frame, &objects, SceneKind::Road, None);
+        let lit = |haze: f32| {
+            let mut pixels = frame.clone();
+            pixels.data_mut().iter_mut().for_each(|v| *v *= 0.1);
+            let effects = Effects { lamps: 1.0, ..Effects::default() };
+            in_the_camera(&mut pixels, &frame, Some(&surface), &objects, &effects, haze, 2);
+            pixels
+        };
+        let (clear, hazy) = (lit(0.0), lit(0.15));
+        let top = |pixels: &Pixels| pixels.data().iter().fold(0.0_f32, |top, v| top.max(*v));
+        assert!(top(&hazy) < top(&clear), "{} {}", top(&hazy), top(&clear));
+        // Beside the car, well outside of its lamps.
+        assert!(mean(&hazy, 95..125, 236..250) > mean(&clear, 95..125, 236..250) + 0.01);
+    }
+
+    #[test]
+    fn motion_blurs_what_passes_by_and_neither_the_vanishing_point_nor_objects() {
+        let (frame, objects) = street(SIZE);
+        let moved = made(&frame, &objects, &Effects { motion: 0.5, ..Effects::default() }, 2);
+        let rough = |pixels: &Pixels, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>| -> f32 {
+            let steps = rows.flat_map(|y| columns.clone().map(move |x| (y * SIZE.width + x) * 3));
+            steps.map(|at| (pixels.data()[at] - pixels.data()[at + 3]).abs()).sum()
+        };
+        let left = |rows: std::ops::Range<usize>, columns: std::ops::Range<usize>| {
+            rough(&moved, rows.clone(), columns.clone()) / rough(&frame, rows, columns)
+        };
+        assert!(left(150..178, 270..318) < 0.7, "near and aside: {}", left(150..178, 270..318));
+        assert!(left(97..118, 190..215) > 0.8, "the car: {}", left(97..118, 190..215));
     }
 
     #[test]

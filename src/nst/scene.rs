@@ -27,6 +27,9 @@ const HORIZON: f32 = 0.45;
 /// The depth of the sky, and the greatest depth of all.
 pub const FAR: f32 = 14.0;
 
+/// The greatest depth where the distances of surfaces are known.
+const FARTHEST: f32 = 40.0;
+
 /// The depth of what stands above the horizon, at the sides of the picture and in its middle: houses and trees line a
 /// street and end it.
 const STANDING: (f32, f32) = (6.0, 10.0);
@@ -35,19 +38,25 @@ const STANDING: (f32, f32) = (6.0, 10.0);
 pub struct Scene {
     /// The share of sky in each pixel, 0..1; `None` where no sky was found.
     pub sky: Option<Plane>,
-    /// The distance from the camera, at most [`FAR`]; 1 is that of the ground at the bottom of the frame.
+    /// The distance from the camera; 1 is that of the ground at the bottom of the frame.
     pub depth: Plane,
+    /// The share of ground, 0..1; `None` where nobody has looked for it.
+    pub ground: Option<Plane>,
+    /// The share of plants that are not ground, 0..1; `None` where nobody has looked for them.
+    pub plants: Option<Plane>,
 }
 
 impl Scene {
     /// No sky, and everything at a depth of 1.
     pub fn unknown(size: Size) -> Self {
-        Self { sky: None, depth: Plane::filled(size, 1.0) }
+        Self { sky: None, depth: Plane::filled(size, 1.0), ground: None, plants: None }
     }
 
     /// This scene for the same picture at another size.
     pub fn resized(&self, size: Size) -> Self {
-        Self { sky: self.sky.as_ref().map(|sky| sky.resized(size)), depth: self.depth.resized(size) }
+        let [sky, ground, plants] =
+            [&self.sky, &self.ground, &self.plants].map(|part| part.as_ref().map(|part| part.resized(size)));
+        Self { sky, depth: self.depth.resized(size), ground, plants }
     }
 
     /// The scene of `pixels`, which must have no letterbox bars. A known `depth` may have any unit and size; greater is
@@ -58,25 +67,32 @@ impl Scene {
             Some(depth) => rescaled(&depth.resized(pixels.size())),
             None => estimated(pixels, sky.as_ref()),
         };
-        Self { sky, depth }
+        Self { sky, depth, ground: None, plants: None }
     }
 }
 
 impl Scene {
-    /// This scene with the labelled objects of `surface`, which is that of the same picture: no object is sky, and each
-    /// is as far as its lower side.
-    pub fn with_objects(mut self, surface: &Surface) -> Self {
+    /// This scene with what `surface`, which is that of the same picture, knows: ground, plants, distances, and that no
+    /// labelled object is sky.
+    pub fn with_surface(mut self, surface: &Surface) -> Self {
         let size = self.depth.size();
         let shapes = surface.shapes.resized(size);
         if let Some(sky) = &mut self.sky {
             sky.data_mut().iter_mut().zip(shapes.data()).for_each(|(sky, shape)| *sky *= 1.0 - shape);
         }
-        let Some(nearest) = surface.nearest() else { return self };
-        let distance = surface.distance.resized(size);
-        let own = distance.data().iter().zip(shapes.data());
-        for (depth, (metres, shape)) in self.depth.data_mut().iter_mut().zip(own) {
-            *depth += shape * ((metres / nearest).clamp(0.5, FAR) - *depth).min(0.0);
+        if let Some(nearest) = surface.nearest() {
+            self.depth = surface.distance.resized(size);
+            self.depth.data_mut().iter_mut().for_each(|v| *v = (*v / nearest).clamp(0.5, FARTHEST));
         }
+        let (mut ground, mut plants) = (surface.ground.resized(size), surface.plants.resized(size));
+        for n in 0..size.pixels() {
+            let sky = self.sky.as_ref().map_or(0.0, |sky| sky.data()[n]);
+            let ground = &mut ground.data_mut()[n];
+            *ground = ground.min(1.0 - sky);
+            let free = (1.0 - sky - *ground) * (1.0 - shapes.data()[n]);
+            plants.data_mut()[n] *= free.max(0.0);
+        }
+        (self.ground, self.plants) = (Some(ground), Some(plants));
         self
     }
 }

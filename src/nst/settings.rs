@@ -47,7 +47,7 @@ pub enum RegionKind {
     None,
     /// Three soft horizontal bands, for views with a horizon.
     Bands,
-    /// The sky, where one is found, and the rest.
+    /// Sky, ground, plants and the rest, each where it is found.
     Scene,
     /// Masks of these names, and the rest.
     Masks(Vec<String>),
@@ -165,6 +165,9 @@ pub struct Settings {
     pub padding: Padding,
     pub render: Render,
     pub chroma: Chroma,
+    /// How much of the optimizer's texture, which the maps of [`Render::Photoreal`] leave out, is added outside of
+    /// labelled objects, 0..1, drawn for each picture.
+    pub residual: Range,
     /// Blend between the content (0) and the result (1), drawn for each picture.
     pub strength: Range,
     /// Whether labelled objects are kept visible.
@@ -197,6 +200,7 @@ impl Default for Settings {
             padding: Padding::Zero,
             render: Render::Photoreal,
             chroma: Chroma::Style,
+            residual: Range::default(),
             strength: Range::from(1.0),
             guard: true,
             falling: PrecipitationRange::default(),

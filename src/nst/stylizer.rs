@@ -29,7 +29,7 @@ use crate::nst::render::precipitation;
 use crate::nst::scene::regions::Regions;
 use crate::nst::scene::surface::Surface;
 use crate::nst::schedule::{self, Scale};
-use crate::nst::settings::{Chroma, Render, SceneKind, Settings};
+use crate::nst::settings::{Chroma, RegionKind, Render, SceneKind, Settings};
 use crate::nst::stylizer::coarse_to_fine::{CoarseToFine, Optimized, View};
 use crate::nst::stylizer::input::{network_input, resized, scene};
 use std::borrow::Cow;
@@ -144,18 +144,22 @@ impl Stylizer {
         let frame = &*frame;
         let view = self.view(content, frame, surface.as_ref());
         assert_eq!(view.pixels.size(), evaluators.size(), "evaluators are for one working size");
-        let Optimized { start, pixels: mut optimized, evals, first, last } =
+        let Optimized { start, pixels: mut optimized, evals, first, last, fog } =
             CoarseToFine::new(&self.settings, &view, style, seed, on_step).run(evaluators)?;
         optimized.data_mut().iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
         let mut random = Random::new(seed);
         let strength = self.settings.strength.at(random.uniform());
         let precipitation = self.settings.falling.draw(|| random.uniform());
+        let residual = self.settings.residual.at(random.uniform()) as f32;
         // A second render at full size, which most pictures do not need.
         let plain = LazyCell::new(|| self.render(frame, &view.pixels, &start));
         let plain = || (*plain).as_ref().map_err(StylizeError::clone);
         let mut pixels = self.render(frame, &view.pixels, &optimized)?;
         if (self.settings.render, self.settings.chroma) == (Render::Photoreal, Chroma::Start) {
             luma::take_chroma(&mut pixels, plain()?);
+        }
+        if residual > 0.0 && self.settings.render == Render::Photoreal {
+            self.add_residual(&mut pixels, &view.pixels, &optimized, surface.as_ref(), residual)?;
         }
         blend(&mut pixels, frame, strength as f32);
         if !pixels.is_finite() {
@@ -167,7 +171,9 @@ impl Stylizer {
             let boxes: Vec<Area> = content.objects.iter().map(|object| object.area).collect();
             guard = Some(guard::protect(frame, stages, &mut pixels, &boxes)?);
         }
-        effects::in_the_camera(&mut pixels, frame, surface.as_ref(), &content.objects, &effects, seed);
+        let fog = surface.as_ref().and_then(Surface::nearest).map_or(0.0, |nearest| fog / nearest);
+        let haze = fog + effects.air / 100.0;
+        effects::in_the_camera(&mut pixels, frame, surface.as_ref(), &content.objects, &effects, haze, seed);
         if let Some(precipitation) = precipitation {
             precipitation::add(&mut pixels, &precipitation, seed);
         }
@@ -183,12 +189,16 @@ impl Stylizer {
     fn prepare<'p>(&self, content: &'p Picture, seed: u64) -> Prepared<'p> {
         let mut random = noise::random(seed, 0);
         let effects = self.settings.effects.map(|range| range.at(random.uniform()) as f32);
-        if !effects.needs_surface() {
+        let residual = self.settings.residual.high > 0.0 && !content.objects.is_empty();
+        if !effects.needs_surface() && !residual && self.settings.regions != RegionKind::Scene {
             return Prepared { frame: Cow::Borrowed(&content.pixels), surface: None, effects };
         }
         let surface = Surface::of(&content.pixels, &content.objects, self.settings.scene, content.depth.as_ref());
-        let frame = effects::on_surfaces(&content.pixels, &surface, &content.objects, &effects, seed);
-        Prepared { frame: Cow::Owned(frame), surface: Some(surface), effects }
+        let frame = match [effects.snow, effects.wet, effects.air].iter().any(|&amount| amount > 0.0) {
+            true => Cow::Owned(effects::on_surfaces(&content.pixels, &surface, &content.objects, &effects, seed)),
+            false => Cow::Borrowed(&content.pixels),
+        };
+        Prepared { frame, surface: Some(surface), effects }
     }
 
     /// `frame`, which is `content` with effects on its surfaces, at its working size.
@@ -197,10 +207,37 @@ impl Stylizer {
         // A sky is found by its colours, even where colours are kept and the network gets grey.
         let mut scene = scene(&self.settings, &small, content);
         if let Some(surface) = surface {
-            scene = scene.with_objects(surface);
+            scene = scene.with_surface(surface);
         }
         let regions = Regions::of(&self.settings.regions, small.size(), &scene, &content.masks);
         View { pixels: network_input(&self.settings, &small).into_owned(), scene, regions }
+    }
+
+    /// Adds `share` of what the maps of the render leave out of the optimized picture: its texture. None of it falls on
+    /// labelled objects. `small` is the network's input from the content.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    fn add_residual(
+        &self,
+        pixels: &mut Pixels,
+        small: &Pixels,
+        optimized: &Pixels,
+        surface: Option<&Surface>,
+        share: f32,
+    ) -> Result<(), StylizeError> {
+        let mut residual = self.network.photoreal(small, optimized, small.clone(), self.settings.padding)?;
+        residual.data_mut().iter_mut().zip(optimized.data()).for_each(|(v, optimized)| *v = optimized - *v);
+        if self.settings.chroma == Chroma::Start || self.settings.keep_colours {
+            residual = luma::grey(&residual);
+        }
+        let residual = resized(&self.settings, &residual, pixels.size());
+        let texture = residual.data().chunks_exact(3);
+        for (n, (rgb, texture)) in pixels.data_mut().chunks_exact_mut(3).zip(texture).enumerate() {
+            let share = share * outside(surface, n);
+            rgb.iter_mut().zip(texture).for_each(|(v, texture)| *v += share * texture);
+        }
+        Ok(())
     }
 
     /// Brings the optimized picture to the size of `content`, and gives it the content's chroma where colours are kept.
@@ -221,6 +258,11 @@ impl Stylizer {
         }
         Ok(out)
     }
+}
+
+/// How much of a picture's texture is left where labelled objects stand: none.
+fn outside(surface: Option<&Surface>, pixel: usize) -> f32 {
+    surface.map_or(1.0, |surface| 1.0 - surface.shapes.data()[pixel])
 }
 
 /// Blends `result` with `content`: at a strength of 1 it stays as it is, at 0 it becomes `content`.
@@ -269,6 +311,30 @@ mod tests {
             assert!((half - (all + content) / 2.0).abs() < 1e-5);
         }
         assert!(all != content);
+    }
+
+    #[test]
+    fn a_residual_adds_texture_outside_of_objects_alone() {
+        let area = Area { left: 0.3, top: 0.3, right: 0.7, bottom: 0.8 };
+        let objects = vec![SceneObject { area, kind: ObjectKind::Other }];
+        let content = Picture { objects, ..Picture::from(picture(60, 80, 4)) };
+        let at = |residual: f64| {
+            let stylizer = stylizer(Settings { residual: residual.into(), guard: false, ..settings() });
+            let style = stylizer.style(&picture(60, 80, 9).into()).unwrap();
+            let mut evaluators = stylizer.evaluators(stylizer.working_size(content.pixels.size()));
+            stylizer.stylize(&mut evaluators, &content, &style, 0, |_, _| ControlFlow::Continue(())).unwrap().pixels
+        };
+        let (none, all) = (at(0.0), at(1.0));
+        let shapes = Surface::of(&content.pixels, &content.objects, SceneKind::Auto, None).shapes;
+        let change = |inside: bool| {
+            let picked = (0..shapes.data().len()).filter(|&n| match inside {
+                true => shapes.data()[n] > 0.99,
+                false => shapes.data()[n] < 0.01,
+            });
+            let changes: Vec<f32> = picked.map(|n| (all.data()[n * 3] - none.data()[n * 3]).abs()).collect();
+            changes.iter().sum::<f32>() / changes.len() as f32
+        };
+        assert!(change(true) < 2e-3 && change(false) > 2e-3, "{} {}", change(true), change(false));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub fn colourful(seed: u64, shift: f32) -> Pixels {
 /// A region of sky with a soft lower border near `row`, and the rest.
 pub fn sky_above(size: Size, row: f32) -> Regions {
     let sky = Plane::from_fn(size, |y, x| (row + 0.1 * x as f32 - y as f32).clamp(0.0, 1.0));
-    let scene = Scene { sky: Some(sky), depth: Plane::filled(size, 1.0) };
+    let scene = Scene { sky: Some(sky), ..Scene::unknown(size) };
     Regions::of(&RegionKind::Scene, size, &scene, &[])
 }
 

@@ -219,7 +219,6 @@ mod tests {
     use crate::nst::network::backbone::Backbone;
     use crate::nst::network::tensors::Precision;
     use crate::nst::network::trunk::Trunk;
-    use crate::nst::picture::plane::Plane;
     use crate::nst::scene::Scene;
     use crate::nst::scene::regions::Regions;
     use crate::nst::settings::RegionKind;
@@ -284,7 +283,7 @@ mod tests {
         let batcher = Batcher::new(|| tensors, Arc::new(BatchLimit::new(3, usize::MAX))).unwrap();
         // Every other picture has no sky.
         let regions = |n: usize| match n % 2 {
-            0 => Regions::of(&RegionKind::Scene, size, &Scene { sky: None, depth: Plane::filled(size, 1.0) }, &[]),
+            0 => Regions::of(&RegionKind::Scene, size, &Scene::unknown(size), &[]),
             _ => sky_above(size, size.height as f32 / 3.0),
         };
         let one = |n: usize, pictures: &Pictures| {

@@ -25,12 +25,16 @@ pub struct Effects<T> {
     pub headlamps: T,
     /// How many street lamps there are along the road, 0..1.
     pub street_lamps: T,
+    /// The share of the windows that are lit, 0..1.
+    pub windows: T,
     /// How many drops lie on the lens, 0..1.
     pub drops: T,
     /// The standard deviation of the sensor's noise, as a share of white.
     pub noise: T,
     /// The standard deviation of blur, in thousandths of the long side.
     pub blur: T,
+    /// The metres that the camera moves ahead in one exposure.
+    pub motion: T,
 }
 
 impl<T: Copy> Effects<T> {
@@ -48,9 +52,11 @@ impl<T: Copy> Effects<T> {
             lamps,
             headlamps,
             street_lamps,
+            windows,
             drops,
             noise,
             blur,
+            motion,
         } = self;
         Effects {
             air: f(air),
@@ -63,9 +69,11 @@ impl<T: Copy> Effects<T> {
             lamps: f(lamps),
             headlamps: f(headlamps),
             street_lamps: f(street_lamps),
+            windows: f(windows),
             drops: f(drops),
             noise: f(noise),
             blur: f(blur),
+            motion: f(motion),
         }
     }
 }
@@ -92,10 +100,12 @@ impl Effects<f32> {
             lamps,
             headlamps,
             street_lamps,
+            windows,
             drops: _,
             noise: _,
             blur: _,
+            motion,
         } = *self;
-        [air, snow, wet, spray, lamps, headlamps, street_lamps].iter().any(|&amount| amount > 0.0)
+        [air, snow, wet, spray, lamps, headlamps, street_lamps, windows, motion].iter().any(|&amount| amount > 0.0)
     }
 }

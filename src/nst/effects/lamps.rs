@@ -7,10 +7,17 @@ use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::Random;
 use crate::nst::scene::horizon::Horizon;
 use crate::nst::scene::object::{ObjectKind, SceneObject};
-use crate::nst::scene::surface::{CAMERA, FOCAL, Surface};
+use crate::nst::scene::surface::{self, CAMERA, FOCAL, Surface};
 
 /// The numbers of the generators of vehicles' lamps and of street lamps.
 const EFFECTS: (u64, u64) = (6, 7);
+
+/// The width in pixels from which on a vehicle gets lamps, and from which on its red lamps are seen by day.
+const LEAST_WIDTH: f64 = 5.0;
+const CLEAR_WIDTH: f64 = 44.0;
+
+/// What is not farther from the horizon's column than this share of the width drives ahead.
+const AHEAD: f64 = 0.06;
 
 /// The most street lamps on each side.
 const MOST_STREET_LAMPS: f64 = 7.0;
@@ -31,6 +38,8 @@ pub struct Lamp {
     pub light: [f32; 3],
     /// The row in which its mirror image begins, if it has one.
     pub foot: Option<f32>,
+    /// Metres from the camera.
+    pub distance: f32,
 }
 
 /// A street lamp that lights the ground: its place in metres to the right and ahead, its height and its light.
@@ -50,8 +59,13 @@ enum Side {
     Flank,
 }
 
-/// The lamps of those vehicles that have them on. A frame has one side of the road for each direction, so the vehicles
-/// of one lane all show the same side.
+/// A labelled vehicle in pixels of the frame, and the side that the camera sees of it.
+struct Vehicle<'a> {
+    object: &'a SceneObject,
+    side: Side,
+}
+
+/// The lamps of those vehicles that have them on.
 pub fn of_vehicles(
     frame: &Pixels,
     surface: &Surface,
@@ -61,22 +75,54 @@ pub fn of_vehicles(
     seed: u64,
 ) -> Vec<Lamp> {
     let mut random = random(seed, EFFECTS.0);
-    let keeps_right = random.uniform() < 0.5;
+    let drawn_side = random.uniform() < 0.5;
     let mut lamps = Vec::new();
-    for object in objects.iter().filter(|object| object.kind.has_lamps()) {
+    for Vehicle { object, side } in vehicles(frame, objects, surface.size(), horizon, drawn_side) {
         let is_on = random.uniform() < f64::from(effects.lamps);
         let draws = [random.uniform() as f32, random.uniform() as f32, random.uniform() as f32];
         let wide = (object.area.right - object.area.left) * surface.size().width as f64;
-        if is_on && wide > 5.0 {
-            let side = side(frame, object, surface.size(), horizon, keeps_right);
-            add(object, side, draws, surface.size(), &mut lamps);
+        if is_on && wide > LEAST_WIDTH {
+            let distance = surface::distance_of_row(object.area.bottom as f32, horizon.row, surface.size());
+            add(frame, object, side, draws, distance, &mut lamps);
         }
     }
     lamps
 }
 
-/// The side that a vehicle shows: by its shape, by red lamps in the picture, or else by its lane.
-fn side(frame: &Pixels, object: &SceneObject, size: Size, horizon: Horizon, keeps_right: bool) -> Side {
+/// The vehicles and their sides: by their shape and by red lamps where they are large enough to show them; the small
+/// ones by their lane. A road has one side for each direction, so what is known of the large ones tells the lanes;
+/// where nothing is known, they are `drawn`.
+fn vehicles<'a>(
+    frame: &Pixels,
+    objects: &'a [SceneObject],
+    size: Size,
+    horizon: Horizon,
+    drawn: bool,
+) -> Vec<Vehicle<'a>> {
+    let seen: Vec<(&SceneObject, f64, Option<Side>)> = objects
+        .iter()
+        .filter(|object| object.kind.has_lamps())
+        .map(|object| {
+            let off = (object.area.left + object.area.right) / 2.0 - f64::from(horizon.column);
+            (object, off, side_seen(frame, object, size))
+        })
+        .collect();
+    let vote = |off: f64, side: Option<Side>| match side {
+        Some(Side::Rear) => off.signum(),
+        Some(Side::Front) => -off.signum(),
+        _ => 0.0,
+    };
+    let votes: f64 = seen.iter().map(|&(_, off, side)| vote(off, side)).sum();
+    let keeps_right = if votes == 0.0 { drawn } else { votes > 0.0 };
+    let by_lane = |off: f64| match off.abs() < AHEAD || (off > 0.0) == keeps_right {
+        true => Side::Rear,
+        false => Side::Front,
+    };
+    seen.into_iter().map(|(object, off, side)| Vehicle { object, side: side.unwrap_or(by_lane(off)) }).collect()
+}
+
+/// The side that a vehicle shows by its shape and by its red lamps; `None` where it is too small to tell.
+fn side_seen(frame: &Pixels, object: &SceneObject, size: Size) -> Option<Side> {
     let area = object.area;
     let (wide, high) = ((area.right - area.left) * size.width as f64, (area.bottom - area.top) * size.height as f64);
     let flank = match object.kind {
@@ -85,17 +131,12 @@ fn side(frame: &Pixels, object: &SceneObject, size: Size, horizon: Horizon, keep
         _ => 1.1,
     };
     if wide / high > flank && area.left > 0.005 && area.right < 0.995 {
-        return Side::Flank;
+        return Some(Side::Flank);
     }
     if has_red_lamps(frame, area, size) {
-        return Side::Rear;
+        return Some(Side::Rear);
     }
-    let off = (area.left + area.right) / 2.0 - f64::from(horizon.column);
-    // What is right ahead drives ahead.
-    match off.abs() < 0.06 || (off > 0.0) == keeps_right {
-        true => Side::Rear,
-        false => Side::Front,
-    }
+    (wide > CLEAR_WIDTH).then_some(Side::Front)
 }
 
 /// Whether there is a little red in the left and in the right third of a vehicle, and not much in all.
@@ -120,43 +161,106 @@ fn has_red_lamps(frame: &Pixels, area: Area, size: Size) -> bool {
 }
 
 /// Adds the lamps of one vehicle.
-fn add(object: &SceneObject, side: Side, draws: [f32; 3], size: Size, lamps: &mut Vec<Lamp>) {
+fn add(frame: &Pixels, object: &SceneObject, side: Side, draws: [f32; 3], distance: f32, lamps: &mut Vec<Lamp>) {
+    let size = frame.size();
     let Area { left, top, right, bottom } = object.area;
     let (wide, high) = ((right - left) * size.width as f64, (bottom - top) * size.height as f64);
     let head = HEAD[(draws[0] * 2.999) as usize];
-    let place =
-        |across: f64, down: f64| (left * size.width as f64 + across * wide, top * size.height as f64 + down * high);
     let down = match (object.kind, side) {
         (ObjectKind::TwoWheeler, Side::Front) => 0.42,
         (ObjectKind::TwoWheeler, _) => 0.6,
         (ObjectKind::LargeVehicle, _) => 0.8,
         (_, Side::Rear) => 0.5,
         _ => 0.6,
-    } + f64::from(draws[1] - 0.5) * 0.06;
+    };
+    let power = 0.6 + 0.8 * draws[2];
+    // Places across the vehicle, light and power of each lamp, and its radius in vehicle widths.
+    let (across, light, power, radius): (&[f64], _, _, _) = match (object.kind, side) {
+        (ObjectKind::TwoWheeler, Side::Front) => (&[0.5], head, 3.5 * power, 0.03),
+        (ObjectKind::TwoWheeler, _) => (&[0.5], TAIL, 1.0 * power, 0.026),
+        (_, Side::Front) => (&[0.14, 0.86], head, 4.5 * power, 0.019),
+        (_, Side::Rear) => (&[0.1, 0.9], TAIL, 1.2 * power, 0.024),
+        (_, Side::Flank) if draws[1] < 0.5 => (&[0.03, 0.97], head, 0.7 * power, 0.02),
+        (_, Side::Flank) => (&[0.97, 0.03], head, 0.7 * power, 0.02),
+    };
     // Real sizes over a width of 1.8 m; seen from aside, a vehicle's height stands for its distance.
     let unit = match object.kind {
         ObjectKind::Car => wide.min(1.3 * high),
         ObjectKind::LargeVehicle => 0.7 * wide.min(0.9 * high),
         _ => 0.9 * wide.min(high),
     };
-    let foot = Some((bottom * size.height as f64) as f32);
-    let mut lamp = |across: f64, light: [f32; 3], power: f32, radius: f64| {
-        let (x, y) = place(across, down);
-        let radius = ((radius * unit) as f32).max(0.0009 * size.width as f32);
-        lamps.push(Lamp { x: x as f32, y: y as f32, radius, light: light.map(|v| v * power), foot });
+    let look = if light == TAIL { redness } else { relief };
+    let (places, down) = match side {
+        Side::Flank => (across.to_vec(), down),
+        _ => searched(frame, object.area, across, down, look),
     };
-    let power = 0.6 + 0.8 * draws[2];
-    match (object.kind, side) {
-        (ObjectKind::TwoWheeler, Side::Front) => lamp(0.5, head, 3.5 * power, 0.032),
-        (ObjectKind::TwoWheeler, _) => lamp(0.5, TAIL, 1.0 * power, 0.026),
-        (_, Side::Front) => [0.14, 0.86].iter().for_each(|&across| lamp(across, head, 4.5 * power, 0.022)),
-        (_, Side::Rear) => [0.1, 0.9].iter().for_each(|&across| lamp(across, TAIL, 1.2 * power, 0.024)),
-        (_, Side::Flank) => {
-            let (front, rear) = if draws[1] < 0.5 { (0.03, 0.97) } else { (0.97, 0.03) };
-            lamp(front, head, 0.7 * power, 0.022);
-            lamp(rear, TAIL, 0.4 * power, 0.022);
-        }
+    let foot = Some((bottom * size.height as f64) as f32);
+    for (n, across) in places.into_iter().enumerate() {
+        let (x, y) = (left * size.width as f64 + across * wide, top * size.height as f64 + down * high);
+        let radius = ((radius * unit) as f32).max(0.0009 * size.width as f32);
+        // From aside, the second lamp is the one at the rear.
+        let light = if side == Side::Flank && n == 1 { TAIL.map(|v| 0.6 * v) } else { light };
+        lamps.push(Lamp { x: x as f32, y: y as f32, radius, light: light.map(|v| v * power), foot, distance });
     }
+}
+
+/// Moves the usual places of a pair of lamps to where the picture looks most like lamps, at most [`REACH`] aside and
+/// [`REACH`] up or down, as shares of the box. Both lamps are at one height. `look` tells how much a patch looks like a
+/// lamp.
+fn searched(frame: &Pixels, area: Area, across: &[f64], down: f64, look: fn(&[[f32; 3]]) -> f32) -> (Vec<f64>, f64) {
+    /// Places that are tried to each side.
+    const TRIES: i32 = 4;
+    const REACH: f64 = 0.14;
+    let size = frame.size();
+    let (wide, high) = ((area.right - area.left) * size.width as f64, (area.bottom - area.top) * size.height as f64);
+    if wide < CLEAR_WIDTH {
+        return (across.to_vec(), down);
+    }
+    let radius = (0.04 * wide.min(1.3 * high)).max(2.0);
+    let offset = |n: i32| f64::from(n) / f64::from(TRIES) * REACH;
+    let score = |across: f64, down: f64, moved: f64| {
+        let (x, y) = (area.left * size.width as f64 + across * wide, area.top * size.height as f64 + down * high);
+        f64::from(look(&patch(frame, x, y, radius))) - 0.05 * (moved / REACH).powi(2)
+    };
+    let best_across = |usual: f64, down: f64| {
+        let tried = (-TRIES..=TRIES).map(|n| (score(usual + offset(n), down, offset(n)), usual + offset(n)));
+        tried.fold((f64::NEG_INFINITY, usual), |best, tried| if tried.0 > best.0 { tried } else { best })
+    };
+    let tried = (-TRIES..=TRIES).map(|n| {
+        let down = down + offset(n);
+        let pairs: Vec<(f64, f64)> = across.iter().map(|&usual| best_across(usual, down)).collect();
+        let sum = pairs.iter().map(|pair| pair.0).sum::<f64>() - 0.05 * (offset(n) / REACH).powi(2);
+        (sum, pairs.into_iter().map(|pair| pair.1).collect::<Vec<_>>(), down)
+    });
+    let (_, places, down) = tried
+        .fold((f64::NEG_INFINITY, across.to_vec(), down), |best, tried| if tried.0 > best.0 { tried } else { best });
+    (places, down)
+}
+
+/// The pixels around a place, at most some hundred of them.
+fn patch(frame: &Pixels, x: f64, y: f64, radius: f64) -> Vec<[f32; 3]> {
+    let Size { height, width } = frame.size();
+    let range = |at: f64, side: usize| (at - radius).max(0.0) as usize..((at + radius).max(0.0) as usize + 1).min(side);
+    let step = (radius / 5.0).ceil() as usize;
+    let (rows, columns) = (range(y, height), range(x, width));
+    rows.step_by(step)
+        .flat_map(|y| columns.clone().step_by(step).map(move |x| (y * width + x) * 3))
+        .map(|at| [0, 1, 2].map(|n: usize| frame.data()[at + n]))
+        .collect()
+}
+
+/// How much more red than other light there is, in the mean.
+fn redness(patch: &[[f32; 3]]) -> f32 {
+    patch.iter().map(|[r, g, b]| (r - g.max(*b)).max(0.0)).sum::<f32>() / patch.len().max(1) as f32
+}
+
+/// The deviation of luma, which glass and chrome make large, and a little of its mean.
+fn relief(patch: &[[f32; 3]]) -> f32 {
+    let count = patch.len().max(1) as f32;
+    let luma = |rgb: &[f32; 3]| (rgb[0] + rgb[1] + rgb[2]) / 3.0;
+    let mean = patch.iter().map(luma).sum::<f32>() / count;
+    let variance = patch.iter().map(|rgb| (luma(rgb) - mean).powi(2)).sum::<f32>() / count;
+    variance.sqrt() + 0.3 * mean
 }
 
 /// Street lamps at equal distances along the road, on one side or on both, and how the camera sees them. Those behind
@@ -196,7 +300,7 @@ pub fn of_the_street(
             });
             if !is_hidden && surface.distance.at(y as usize, x as usize) > 0.9 * ahead {
                 let radius = (focal * 0.16 / ahead).max(0.0011 * width as f32);
-                seen.push(Lamp { x, y, radius, light: light.map(|v| 4.0 * v), foot: None });
+                seen.push(Lamp { x, y, radius, light: light.map(|v| 4.0 * v), foot: None, distance: ahead });
             }
         }
     }
@@ -206,4 +310,72 @@ pub fn of_the_street(
 /// Numbers that are drawn once for the lamps of one's own vehicle: their aim in metres to the right, and their light.
 pub fn own(random: &mut Random) -> (f32, [f32; 3]) {
     ((random.uniform() as f32 - 0.5) * 1.5, HEAD[(random.uniform() * 2.999) as usize])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Size = Size { height: 360, width: 640 };
+
+    fn car(left: f64, wide: f64) -> SceneObject {
+        let area = Area { left, top: 0.5, right: left + wide, bottom: 0.5 + wide * 1.2 };
+        SceneObject { area, kind: ObjectKind::Car }
+    }
+
+    /// A grey street with red spots in the left and in the right third of `rear`.
+    fn street(rear: Option<&SceneObject>) -> Pixels {
+        let mut pixels = Pixels::new(SIZE, vec![0.4; SIZE.pixels() * 3]);
+        if let Some(SceneObject { area, .. }) = rear {
+            let (rows, columns) = area.pixels(SIZE);
+            let (wide, high) = (columns.len(), rows.len());
+            for y in rows.start + high * 45 / 100..rows.start + high * 55 / 100 {
+                for x in columns.clone() {
+                    let across = (x - columns.start) * 100 / wide;
+                    if (6..18).contains(&across) || (82..94).contains(&across) {
+                        pixels.data_mut()[(y * SIZE.width + x) * 3..][..3].copy_from_slice(&[0.7, 0.1, 0.1]);
+                    }
+                }
+            }
+        }
+        pixels
+    }
+
+    fn sides(frame: &Pixels, objects: &[SceneObject], drawn: bool) -> Vec<Side> {
+        let horizon = Horizon { row: 0.45, column: 0.5, is_seen: true };
+        vehicles(frame, objects, SIZE, horizon, drawn).iter().map(|vehicle| vehicle.side).collect()
+    }
+
+    #[test]
+    fn a_large_vehicle_shows_its_side_and_tells_the_lanes_of_the_small_ones() {
+        // On the left, a rear; so vehicles keep left, and a small one on the right comes towards the camera.
+        let objects = [car(0.1, 0.2), car(0.7, 0.03), car(0.35, 0.03)];
+        let frame = street(Some(&objects[0]));
+        for drawn in [false, true] {
+            assert_eq!(sides(&frame, &objects, drawn), [Side::Rear, Side::Front, Side::Rear], "{drawn}");
+        }
+        // Without red lamps it is a front.
+        assert_eq!(sides(&street(None), &objects, false), [Side::Front, Side::Rear, Side::Front]);
+    }
+
+    #[test]
+    fn where_nothing_is_known_the_lanes_are_drawn() {
+        let objects = [car(0.7, 0.03)];
+        let frame = street(None);
+        assert_eq!(sides(&frame, &objects, true), [Side::Rear]);
+        assert_eq!(sides(&frame, &objects, false), [Side::Front]);
+    }
+
+    #[test]
+    fn lamps_are_put_where_the_picture_shows_them() {
+        let object = car(0.3, 0.25);
+        let frame = street(Some(&object));
+        let mut lamps = Vec::new();
+        // The usual height is 0.5 of the box, where the red is; the usual places are 0.1 and 0.9 across.
+        add(&frame, &object, Side::Rear, [0.5; 3], 8.0, &mut lamps);
+        let across = |lamp: &Lamp| (f64::from(lamp.x) / SIZE.width as f64 - 0.3) / 0.25;
+        assert_eq!(lamps.len(), 2);
+        assert!((0.09..0.15).contains(&across(&lamps[0])) && (0.85..0.91).contains(&across(&lamps[1])), "{lamps:?}");
+        assert!(lamps.iter().all(|lamp| lamp.light[0] > 5.0 * lamp.light[1]), "tail lamps are red");
+    }
 }

@@ -8,7 +8,7 @@ use crate::nst::picture::pixels::Pixels;
 const EFFECT: u64 = 4;
 
 /// The most drops.
-const MOST: f64 = 70.0;
+const MOST: f64 = 90.0;
 
 /// Each drop shows this many times its own width, upside down.
 const WIDE: f32 = 7.0;

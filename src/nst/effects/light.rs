@@ -1,12 +1,13 @@
-//! The light of lamps: on what they light, around themselves in the lens, and mirrored on the road.
+//! The light of lamps and windows: on what it falls, around lamps in the lens and in the air, and mirrored on the road.
 
 use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::lamps::{self, Lamp, StreetLamp};
 use crate::nst::effects::noise::{Ground, random};
+use crate::nst::effects::windows;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::scene::object::SceneObject;
-use crate::nst::scene::surface::{Surface, View};
+use crate::nst::scene::surface::{FOCAL, Surface, View};
 use rayon::prelude::*;
 
 /// The number of the generator of one's own lamps.
@@ -16,29 +17,36 @@ const EFFECT: u64 = 8;
 const BAND: usize = 16;
 
 /// The light of the halo at the lamp's rim, as a share of the lamp's.
-const HALO: f32 = 0.05;
+const HALO: f32 = 0.08;
 
 /// The reach of a halo in radii of its lamp, and as a share of the frame's width.
 const REACH: (f32, f32) = (60.0, 0.22);
 
-/// Adds the light of lamps to `pixels`, in place. `frame` is what they light, by day.
+/// The light that a lamp sends into the camera past its rim: the glow of the air around it, as a share of the lamp's
+/// where all of its light is scattered, and the radius of that glow in metres (after Narasimhan and Nayar 2003).
+const GLOW: (f32, f32) = (0.2, 0.9);
+
+/// Adds the light of lamps and of windows to `pixels`, in place. `frame` is what they light, by day; `haze` is the
+/// extinction of the air per metre.
 pub fn shine(
     pixels: &mut Pixels,
     frame: &Pixels,
     surface: &Surface,
     objects: &[SceneObject],
     effects: &Effects<f32>,
+    haze: f32,
     seed: u64,
 ) {
     let (Some(View::Ahead(horizon)), Some(ground)) = (surface.view, Ground::of(surface)) else { return };
-    let Effects { lamps: share, headlamps, street_lamps, .. } = *effects;
-    if share <= 0.0 && headlamps <= 0.0 && street_lamps <= 0.0 {
+    let Effects { lamps: share, headlamps, street_lamps, windows, .. } = *effects;
+    if [share, headlamps, street_lamps, windows].iter().all(|&amount| amount <= 0.0) {
         return;
     }
     let mut seen = lamps::of_vehicles(frame, surface, horizon, objects, effects, seed);
     let (street, lighting) = lamps::of_the_street(surface, horizon, objects, effects, seed);
     seen.extend(street);
     let beam = Beam::new(headlamps, seed);
+    let windows = windows::lit(frame, surface, windows, seed);
     let usual = ground_light(frame, surface);
     let Size { height, width } = surface.size();
     pixels.data_mut().par_chunks_mut(BAND * width * 3).enumerate().for_each(|(band, rows)| {
@@ -67,7 +75,11 @@ pub fn shine(
                 }
             }
         }
-        seen.iter().for_each(|lamp| draw(lamp, surface, effects.wet, &mut added, top..bottom));
+        seen.iter().for_each(|lamp| draw(lamp, surface, effects.wet, haze, &mut added, top..bottom));
+        if let Some(windows) = &windows {
+            let windows = windows.data()[top * width * 3..bottom * width * 3].as_chunks::<3>().0;
+            added.iter_mut().zip(windows).for_each(|(added, light)| add(added, *light, 1.0));
+        }
         for (rgb, added) in rows.chunks_exact_mut(3).zip(&added) {
             for (v, added) in rgb.iter_mut().zip(added) {
                 if *added > 0.0 {
@@ -86,7 +98,7 @@ fn ground_light(frame: &Pixels, surface: &Surface) -> f32 {
     let lights = frame.data().chunks_exact(3).zip(surface.ground.data()).step_by(29);
     let mut lights: Vec<f32> = lights.filter(|(_, ground)| **ground > 0.5).map(|(rgb, _)| rgb[1] * rgb[1]).collect();
     lights.sort_unstable_by(f32::total_cmp);
-    (0.16 / lights.get(lights.len() / 2).copied().unwrap_or(0.16).max(1e-3)).clamp(0.4, 6.0)
+    (0.16 / lights.get(lights.len() / 2).copied().unwrap_or(0.16).max(1e-3)).clamp(0.4, 2.5)
 }
 
 fn add(light: &mut [f32; 3], colour: [f32; 3], share: f32) {
@@ -112,7 +124,7 @@ impl Beam {
         let width = 1.6 + 0.33 * distance;
         let aside = (right - self.aim) / width;
         let falloff = 1.0 / (1.0 + (distance / 13.0).powi(2));
-        let border = if below < 0.0 { (-(below / 0.07).powi(2)).exp() * 0.55 } else { 1.0 };
+        let border = if below < 0.0 { (-(below / 0.06).powi(2)).exp() * 0.35 } else { 1.0 };
         // Close to the bumper, the ground is below the beam.
         let near = (distance / 4.5).min(1.0).powi(2);
         let strength = 1.5 * falloff * border * near * (-aside * aside).exp();
@@ -130,9 +142,11 @@ fn pool(lamp: &StreetLamp, right: f32, ahead: f32) -> [f32; 3] {
 }
 
 /// Adds a lamp, its halo, and its mirror image on the ground to these rows.
-fn draw(lamp: &Lamp, surface: &Surface, wet: f32, added: &mut [[f32; 3]], rows: std::ops::Range<usize>) {
+fn draw(lamp: &Lamp, surface: &Surface, wet: f32, haze: f32, added: &mut [[f32; 3]], rows: std::ops::Range<usize>) {
     let width = surface.size().width;
-    let reach = (REACH.0 * lamp.radius).min(REACH.1 * width as f32);
+    let clear = (-haze * lamp.distance).exp();
+    let glow = GLOW.1 * FOCAL * width as f32 / lamp.distance.max(3.0);
+    let reach = (REACH.0 * lamp.radius).max(4.0 * glow * (1.0 - clear)).min(REACH.1 * width as f32);
     let columns = |reach: f32| (lamp.x - reach).max(0.0) as usize..((lamp.x + reach).max(0.0) as usize + 1).min(width);
     for y in rows.clone() {
         let dy = y as f32 + 0.5 - lamp.y;
@@ -142,17 +156,19 @@ fn draw(lamp: &Lamp, surface: &Surface, wet: f32, added: &mut [[f32; 3]], rows: 
         for x in columns(reach) {
             let d = dy.hypot(x as f32 + 0.5 - lamp.x);
             if d < reach {
-                let core = (-(d / lamp.radius).powi(2) / 2.0).exp();
+                let core = (-1.2 * d / lamp.radius).exp();
                 let halo = HALO / (1.0 + (d / (3.0 * lamp.radius)).powi(2)).powf(1.1);
+                let scattered = GLOW.0 * (1.0 - clear) / (1.0 + (d / glow).powi(2)).powf(1.5);
                 let fade = (1.0 - d / reach).powi(2);
-                add(&mut added[(y - rows.start) * width + x], lamp.light, core + halo * fade);
+                let light = core * clear.max(0.05) + (halo * clear + scattered) * fade;
+                add(&mut added[(y - rows.start) * width + x], lamp.light, light);
             }
         }
     }
     let Some(foot) = lamp.foot else { return };
     let middle = foot + 0.6 * (foot - lamp.y);
     let (long, wide) = ((foot - lamp.y).max(2.0) * (0.6 + 0.9 * wet), lamp.radius * (1.6 + wet));
-    let strength = 0.004 + 0.035 * wet;
+    let strength = (0.004 + 0.035 * wet) * clear;
     for y in rows.clone().filter(|&y| y as f32 > foot) {
         let down = (-((y as f32 - middle) / long).powi(2)).exp();
         for x in columns(4.0 * wide) {

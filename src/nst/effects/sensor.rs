@@ -1,8 +1,10 @@
-//! The noise and the blur of a camera in little light.
+//! The noise and the blur of a camera in little light, and that of its motion.
 
 use crate::nst::effects::noise::{random, seed_of};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
+use crate::nst::scene::horizon::Horizon;
+use crate::nst::scene::surface::Surface;
 use rayon::prelude::*;
 
 /// The number of this effect's generator.
@@ -48,6 +50,36 @@ fn row_noise(seed: u64, row: usize, width: usize) -> Vec<[f32; 4]> {
         2.0 * (uniform(0) + uniform(1) + uniform(2) - 1.5)
     };
     (0..width).map(|_| std::array::from_fn(|_| number())).collect()
+}
+
+/// Blurs what passes by while the exposure lasts, in which the camera moves `metres` ahead: each pixel moves away from
+/// the vanishing point, the more the nearer it is. Labelled objects stay sharp: most of them move along.
+pub fn motion(pixels: &mut Pixels, surface: &Surface, horizon: Horizon, metres: f32) {
+    /// The most places that are averaged, and the most pixels between them.
+    const MOST: (usize, f32) = (16, 1.5);
+    let Size { height, width } = pixels.size();
+    let from = pixels.clone();
+    let (middle_x, middle_y) = (horizon.column * width as f32, horizon.row * height as f32);
+    pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
+        for (x, rgb) in row.chunks_exact_mut(3).enumerate() {
+            let at = y * width + x;
+            let share = metres / surface.distance.data()[at].max(2.0) * (1.0 - surface.shapes.data()[at]);
+            let (dx, dy) = (share * (x as f32 - middle_x), share * (y as f32 - middle_y));
+            let length = dx.hypot(dy);
+            if length < 1.0 {
+                continue;
+            }
+            let count = ((length / MOST.1).ceil() as usize + 1).min(MOST.0);
+            let mut sum = [0.0; 3];
+            for n in 0..count {
+                let t = n as f32 / (count - 1) as f32 - 0.5;
+                let place = |at: f32, side: usize| (at + 0.5).clamp(0.0, (side - 1) as f32) as usize;
+                let at = (place(y as f32 + t * dy, height) * width + place(x as f32 + t * dx, width)) * 3;
+                sum.iter_mut().zip(&from.data()[at..at + 3]).for_each(|(sum, v)| *sum += v);
+            }
+            rgb.iter_mut().zip(sum).for_each(|(v, sum)| *v = sum / count as f32);
+        }
+    });
 }
 
 /// Blurs with a kernel of the standard deviation `sigma`, in thousandths of the long side.

@@ -48,7 +48,7 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
                 Some(View::Ahead(horizon)) => fresnel(y as f32 - horizon.row * height as f32, width),
                 _ => 0.03,
             };
-            let returned = share * hard * (returned * (0.5 + 0.5 * puddle) + 0.1 * puddle);
+            let returned = (share * hard * (returned * (0.8 + 0.2 * puddle) + 0.15 * puddle)).min(1.0);
             let image = mirror.as_ref().map(|mirror| mirror.at(y, x));
             for (channel, v) in row[x * 3..][..3].iter_mut().enumerate() {
                 let own = *v * *v * dark;

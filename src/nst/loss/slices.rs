@@ -260,9 +260,9 @@ mod tests {
             check(&Settings::default(), [&sky_above(size, 11.5), &sky_above(size, 20.0)], size, isa);
         }
         let bands = RegionKind::Bands;
-        let bands = Regions::of(&bands, size, &Scene { sky: None, depth: Plane::filled(size, 1.0) }, &[]);
+        let bands = Regions::of(&bands, size, &Scene::unknown(size), &[]);
         check(&Settings::default(), [&bands, &bands], size, Isa::available()[0]);
-        let skyless = Scene { sky: None, depth: Plane::filled(size, 1.0) };
+        let skyless = Scene::unknown(size);
         let skyless = Regions::of(&RegionKind::Scene, size, &skyless, &[]);
         check(&Settings::default(), [&skyless, &sky_above(size, 20.0)], size, Isa::available()[0]);
     }

@@ -211,8 +211,8 @@ mod tests {
         // A quarter of 0.9 is above 0.2; of 0.5 only half is.
         assert_eq!(easing(0.9, &flat), Easing::Plain(0.25));
         assert_eq!(easing(0.5, &flat), Easing::Plain(0.5));
-        // 0.1 of the plain start is not enough: a quarter of the original on top is.
-        assert_eq!(easing(0.1, &flat), Easing::Content(0.25));
+        // 0.1 of the plain start is not enough: an eighth of the original on top is.
+        assert_eq!(easing(0.1, &flat), Easing::Content(0.125));
         assert_eq!(easing(0.9, &veil(&content, 0.5)), Easing::None);
     }
 
@@ -223,10 +223,10 @@ mod tests {
         let boxes = [at(40, 30, 30, 20)];
         let mut after = result.clone();
         let report = protect(&content, [&plain, &content], &mut after, &boxes);
-        assert_eq!(report.boxes[0].easing, Easing::Content(0.25));
-        // Not a share of the dark start: the middle is a quarter original over the veil.
+        assert_eq!(report.boxes[0].easing, Easing::Content(0.125));
+        // Not a share of the dark start: the middle is an eighth original over the veil.
         let middle = (40 * SIZE.width + 55) * 3;
-        let expected = 0.75 * result.data()[middle] + 0.25 * content.data()[middle];
+        let expected = 0.875 * result.data()[middle] + 0.125 * content.data()[middle];
         assert!((after.data()[middle] - expected).abs() < 1e-6);
         assert_eq!((report.eased_to_plain(), report.eased_to_content()), (0, 1));
     }

@@ -6,8 +6,11 @@ use crate::nst::picture::plane::Plane;
 use crate::nst::scene::Scene;
 use crate::nst::settings::RegionKind;
 
-/// A region that covers less than this share of a style says too little about it; the whole picture stands in for it.
+/// A region that covers less than this share of a style says too little about it; a larger part stands in for it.
 const LEAST_SHARE: f64 = 0.12;
+
+/// Ground or plants that cover less than this share of a content are left in the rest.
+const LEAST_PART: f64 = 0.03;
 
 /// Horizontal bands of [`RegionKind::Bands`].
 const BANDS: usize = 3;
@@ -29,11 +32,10 @@ impl Regions {
             RegionKind::None => Self::whole(size),
             RegionKind::Bands => Self((0..BANDS).map(|n| Some(band(size, n))).collect()),
             RegionKind::Scene => {
-                let rest = scene
-                    .sky
-                    .as_ref()
-                    .map_or(Plane::filled(size, 1.0), |sky| Plane::from_fn(size, |y, x| 1.0 - sky.at(y, x)));
-                Self(vec![scene.sky.clone(), Some(rest)])
+                let large_enough = |part: &Option<Plane>| part.clone().filter(|part| part.mean() >= LEAST_PART);
+                let parts = [scene.sky.clone(), large_enough(&scene.ground), large_enough(&scene.plants)];
+                let rest = rest_of(size, &parts);
+                Self(parts.into_iter().chain([Some(rest)]).collect())
             }
             RegionKind::Masks(_) => Self::from_masks(size, masks),
         }
@@ -44,20 +46,27 @@ impl Regions {
         let covered = |n: usize| masks.iter().flatten().map(|mask| mask.data()[n]).sum::<f32>();
         let at = |y: usize, x: usize| y * size.width + x;
         let scaled = |mask: &Plane| Plane::from_fn(size, |y, x| mask.at(y, x) / covered(at(y, x)).max(1.0));
-        let rest = Plane::from_fn(size, |y, x| (1.0 - covered(at(y, x))).max(0.0));
-        let parts = masks.iter().map(|mask| mask.as_ref().map(scaled)).chain([Some(rest)]);
+        let parts = masks.iter().map(|mask| mask.as_ref().map(scaled)).chain([Some(rest_of(size, &masks))]);
         Self(parts.map(|part| part.filter(|part| part.mean() > 0.0)).collect())
     }
 
-    /// The regions of a style picture. It must have every region: its upper third stands in for a missing sky, and the
-    /// whole picture for any other missing region.
+    /// The regions of a style picture. It must have every region: its upper third stands in for a missing sky, all that
+    /// is not sky for missing ground or plants, and the whole picture for any other missing region.
     pub fn of_style(kind: &RegionKind, size: Size, scene: &Scene, masks: &[Option<Plane>]) -> Self {
         let Self(mut parts) = Self::of(kind, size, scene, masks);
-        if *kind == RegionKind::Scene && parts[0].is_none() {
-            parts = vec![Some(band(size, 0)), Some(Plane::filled(size, 1.0))];
-        }
+        let whole = Plane::filled(size, 1.0);
         let enough = |part: Option<Plane>| part.filter(|part| part.mean() >= LEAST_SHARE);
-        Self(parts.into_iter().map(|part| Some(enough(part).unwrap_or(Plane::filled(size, 1.0)))).collect())
+        let mut stand_in = whole.clone();
+        if *kind == RegionKind::Scene {
+            // What is not sky stands in for ground, for plants and for the rest, which all lie under the same sky.
+            match &parts[0] {
+                Some(_) => stand_in = enough(Some(rest_of(size, &parts[..1]))).unwrap_or(whole.clone()),
+                None => parts[0] = Some(band(size, 0)),
+            }
+            let sky = enough(parts[0].take()).unwrap_or(whole);
+            parts[0] = Some(sky);
+        }
+        Self(parts.into_iter().map(|part| Some(enough(part).unwrap_or(stand_in.clone()))).collect())
     }
 
     /// These regions for the same picture at another size.
@@ -81,6 +90,11 @@ impl Regions {
     }
 }
 
+/// What `parts` leave of each pixel.
+fn rest_of(size: Size, parts: &[Option<Plane>]) -> Plane {
+    Plane::from_fn(size, |y, x| (1.0 - parts.iter().flatten().map(|part| part.at(y, x)).sum::<f32>()).max(0.0))
+}
+
 /// Band `n`, from the top, of [`BANDS`]. Its weight falls linearly from its middle to the middles of its neighbours.
 fn band(size: Size, n: usize) -> Plane {
     let last = (BANDS - 1) as f32;
@@ -97,7 +111,7 @@ mod tests {
     const SIZE: Size = Size { height: 30, width: 8 };
 
     fn scene(sky: Option<Plane>) -> Scene {
-        Scene { sky, depth: Plane::filled(SIZE, 1.0) }
+        Scene { sky, ..Scene::unknown(SIZE) }
     }
 
     #[test]
@@ -118,10 +132,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_sky_stands_in_for_ground_and_plants_that_a_style_lacks() {
+        let sky = Plane::from_fn(SIZE, |y, _| (y < 10) as u8 as f32);
+        let ground = Plane::from_fn(SIZE, |y, _| (y >= 20) as u8 as f32);
+        let scene = Scene { sky: Some(sky), ground: Some(ground.clone()), ..Scene::unknown(SIZE) };
+        let Regions(parts) = Regions::of_style(&RegionKind::Scene, SIZE, &scene, &[]);
+        let mean = |part: usize| parts[part].as_ref().unwrap().mean();
+        assert_eq!(parts[1].as_ref().unwrap(), &ground);
+        assert!((mean(2) - 2.0 / 3.0).abs() < 1e-6, "plants take from all that is not sky: {}", mean(2));
+        assert!((mean(3) - 1.0 / 3.0).abs() < 1e-6, "the rest is found: {}", mean(3));
+    }
+
+    #[test]
     fn a_style_has_every_region() {
         for kind in [RegionKind::Scene, RegionKind::Masks(vec!["road".into()])] {
             let regions = Regions::of_style(&kind, SIZE, &scene(None), &[None]);
-            assert_eq!(regions.parts().flatten().count(), 2, "{kind:?}");
+            assert_eq!(regions.parts().flatten().count(), if kind == RegionKind::Scene { 4 } else { 2 }, "{kind:?}");
         }
         let all_sky = scene(Some(Plane::filled(SIZE, 1.0)));
         let regions = Regions::of_style(&RegionKind::Scene, SIZE, &all_sky, &[]);

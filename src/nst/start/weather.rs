@@ -20,6 +20,8 @@ pub struct WeatherStatistics {
     sky: [f32; 3],
     /// Median linear RGB of the rest.
     ground: [f32; 3],
+    /// Mean luminance of the rest, in linear light.
+    mean: f32,
     /// Local contrast of the rest, in each of the [`BANDS`]: the deviation of luma from its local mean.
     contrast: [f32; BANDS],
 }
@@ -34,8 +36,23 @@ impl WeatherStatistics {
         // Thick fog looks like sky everywhere; then the whole picture counts as ground, too.
         let all_sky = sky.mean() > 0.85;
         let ground = Plane::from_fn(size, |y, x| if all_sky { 1.0 } else { 1.0 - sky.at(y, x) });
-        Self { sky: median(pixels, &sky), ground: median(pixels, &ground), contrast: contrast(pixels, &ground) }
+        Self {
+            sky: median(pixels, &sky),
+            ground: median(pixels, &ground),
+            mean: mean(pixels, &ground),
+            contrast: contrast(pixels, &ground),
+        }
     }
+}
+
+/// The weighted mean of luminance, in linear light.
+fn mean(pixels: &Pixels, weights: &Plane) -> f32 {
+    let (mut sum, mut count) = (0.0, f32::MIN_POSITIVE);
+    for (rgb, &weight) in pixels.data().chunks_exact(3).zip(weights.data()) {
+        sum += weight * luminance([0, 1, 2].map(|n: usize| linear(rgb[n].clamp(0.0, 1.0))));
+        count += weight;
+    }
+    sum / count
 }
 
 /// The weighted median of each channel, in linear light.
@@ -111,8 +128,9 @@ fn fog(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &Weat
     out
 }
 
-/// The least-squares fit of `-ln(contrast left) = density * depth` over the bands.
-fn density(scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> f32 {
+/// The extinction per unit of depth that leaves as much contrast as the reference has: the least-squares fit of
+/// `-ln(contrast left) = density * depth` over the bands.
+pub fn density(scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> f32 {
     let (mut above, mut below) = (0.0, 0.0);
     let size = scene.depth.size();
     for band in 0..BANDS {
@@ -130,31 +148,49 @@ fn density(scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics
 /// sky. The brightest parts of the ground lose less light, as if a lamp shone on them.
 fn night(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Pixels {
     /// The range of the exposure: a lower one would be black in 8 bits, a higher one no night.
-    const GAIN: RangeInclusive<f32> = 0.025..=0.3;
+    const GAIN: RangeInclusive<f32> = 0.02..=0.2;
     /// The range of a channel's light over its grey light.
     const TINT: RangeInclusive<f32> = 0.6..=1.6;
     /// The gain of the brightest parts.
-    const HIGHLIGHT: f32 = 0.25;
+    const HIGHLIGHT: f32 = 0.1;
+    /// The depth at which half of the light of lamps is left, and the share of light that comes from everywhere. Lamps
+    /// are near the road; what is farther off is dark.
+    const LAMPS: (f32, f32) = (5.0, 0.2);
     /// How pale colours become: in little light, sensors mix them up and cameras turn them down.
     const PALE: f32 = 0.35;
     let light = luminance(reference.ground).max(1e-3);
-    let exposure = (light / luminance(own.ground).max(0.01)).clamp(*GAIN.start(), *GAIN.end());
+    // Where a large object is dark, the median says little about what the sun shines on.
+    let usual = luminance(own.ground).max(0.75 * own.mean).max(0.01);
+    let exposure = (light / usual).clamp(*GAIN.start(), *GAIN.end());
     let gain = reference.ground.map(|v| exposure * (v / light).clamp(*TINT.start(), *TINT.end()));
     let sky = scene.sky.as_ref().map(|sky| with_gaps(pixels, sky));
+    let lamps = |depth: f32| LAMPS.1 + (1.0 - LAMPS.1) / (1.0 + (depth / LAMPS.0).powi(2));
+    let usual_depth = usual_depth(scene);
     let mut out = pixels.clone();
     for (n, rgb) in out.data_mut().chunks_exact_mut(3).enumerate() {
         let sky = sky.as_ref().map_or(0.0, |sky| sky.data()[n]);
         let light: [f32; 3] = std::array::from_fn(|i| linear(rgb[i].clamp(0.0, 1.0)));
         let bright = ((luminance(light) - 0.6) / 0.4).clamp(0.0, 1.0).powi(2);
         let light = light.map(|v| v + PALE * (luminance(light) - v));
+        let near = lamps(scene.depth.data()[n]) / lamps(usual_depth);
         for i in 0..3 {
-            let solid = light[i] * (gain[i] + (HIGHLIGHT - gain[i]).max(0.0) * bright);
+            let gain = gain[i] * near;
+            let solid = light[i] * (gain + (HIGHLIGHT - gain).max(0.0) * bright);
             // Clouds stay visible, in shades of the night's sky.
             let above = reference.sky[i] * (light[i] / own.sky[i].max(0.02)).clamp(0.5, 1.5);
             rgb[i] = encoded(solid + sky * (above - solid));
         }
     }
     out
+}
+
+/// The median depth of what is not sky.
+fn usual_depth(scene: &Scene) -> f32 {
+    let solid = |n: &usize| scene.sky.as_ref().is_none_or(|sky| sky.data()[*n] < 0.5);
+    let mut depths: Vec<f32> =
+        (0..scene.depth.data().len()).step_by(7).filter(solid).map(|n| scene.depth.data()[n]).collect();
+    depths.sort_unstable_by(f32::total_cmp);
+    depths.get(depths.len() / 2).copied().unwrap_or(1.0)
 }
 
 /// The sky, extended into the gaps between twigs and along roofs, which are too fine for its border. By day the sky
@@ -264,7 +300,7 @@ mod tests {
             false => [0.6; 3],
         });
         let sky = Plane::from_fn(SIZE, |y, x| (y < horizon && !tree(y, x)) as u8 as f32);
-        let scene = Scene { sky: Some(sky), depth: Plane::filled(SIZE, 1.0) };
+        let scene = Scene { sky: Some(sky), ..Scene::unknown(SIZE) };
         let reference = street([0.04, 0.04, 0.08], 0.2, 0.2);
         let (own, other) =
             (WeatherStatistics::of(&content, &scene), WeatherStatistics::of(&reference, &Scene::of(&reference, None)));

@@ -11,7 +11,7 @@ use crate::nst::random::Random;
 use crate::nst::scene::Scene;
 use crate::nst::scene::regions::Regions;
 use crate::nst::schedule::{self, Scale};
-use crate::nst::settings::{Init, Render, Settings};
+use crate::nst::settings::{Init, Render, Settings, Weather};
 use crate::nst::start::transfer;
 use crate::nst::start::weather::{self, WeatherStatistics};
 use crate::nst::stylizer::evaluators::Evaluators;
@@ -40,6 +40,8 @@ pub struct Optimized {
     pub first: Loss,
     /// The loss of `pixels`.
     pub last: Loss,
+    /// The extinction of the fog of `start` per unit of depth; 0 without fog.
+    pub fog: f32,
 }
 
 /// The optimization of one picture. `on_step(evaluation, loss)` is called after each evaluation and may end it.
@@ -83,7 +85,8 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
         }
         let steps = last_scale.steps - first.is_some() as usize;
         let (began, last) = self.minimize(&mut objective, steps, &mut x)?;
-        Ok(Optimized { start, pixels: x, evals: self.evals, first: first.unwrap_or(began), last })
+        let fog = self.fog();
+        Ok(Optimized { start, pixels: x, evals: self.evals, first: first.unwrap_or(began), last, fog })
     }
 
     /// Optimizes at the coarser scales and returns what the last of them has changed, at its size. The first of
@@ -182,10 +185,19 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
             Init::Colour => transfer::transfer(pixels, regions, &self.style.colours),
             Init::Content => pixels.clone(),
             Init::Noise => network_input(self.settings, &noise(pixels.size(), self.seed)).into_owned(),
-            Init::Weather => {
-                let own = self.weather.get_or_init(|| WeatherStatistics::of(&self.content.pixels, &self.content.scene));
-                weather::render(self.settings.weather, pixels, scene, own, &self.style.weather)
-            }
+            Init::Weather => weather::render(self.settings.weather, pixels, scene, self.weather(), &self.style.weather),
+        }
+    }
+
+    fn weather(&self) -> &WeatherStatistics {
+        self.weather.get_or_init(|| WeatherStatistics::of(&self.content.pixels, &self.content.scene))
+    }
+
+    /// See [`Optimized::fog`].
+    fn fog(&self) -> f32 {
+        match (self.settings.init, self.settings.weather) {
+            (Init::Weather, Weather::Fog) => weather::density(&self.content.scene, self.weather(), &self.style.weather),
+            _ => 0.0,
         }
     }
 }

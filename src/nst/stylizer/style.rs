@@ -6,8 +6,9 @@ use crate::nst::layers::Padding;
 use crate::nst::loss::{Guides, StyleTarget};
 use crate::nst::picture::statistics::ColourStatistics;
 use crate::nst::scene::regions::Regions;
+use crate::nst::scene::surface::Surface;
 use crate::nst::schedule;
-use crate::nst::settings::Settings;
+use crate::nst::settings::{RegionKind, SceneKind, Settings};
 use crate::nst::start::weather::WeatherStatistics;
 use crate::nst::stylizer::input::{Picture, network_input, scene};
 use std::borrow::Cow;
@@ -29,7 +30,10 @@ impl Style {
     pub(super) fn measure(network: &Network, settings: &Settings, picture: &Picture) -> Result<Self, StylizeError> {
         let size = settings.working_size(picture.pixels.size());
         let small = picture.pixels.resized(size);
-        let scene = scene(settings, &small, picture);
+        let mut scene = scene(settings, &small, picture);
+        if settings.regions == RegionKind::Scene {
+            scene = scene.with_surface(&Surface::of(&small, &[], SceneKind::Auto, picture.depth.as_ref()));
+        }
         let regions = Regions::of_style(&settings.regions, size, &scene, &picture.masks);
         let (full, small) = (network_input(settings, &picture.pixels), network_input(settings, &small));
         let target = |level| {

@@ -24,7 +24,7 @@ pub struct Step {
 
 impl Step {
     /// All of a picture.
-    pub const MOST: u8 = 4;
+    pub const MOST: u8 = 8;
 
     /// Steps as a share of a picture, 0..=1.
     pub fn share(steps: u8) -> f32 {

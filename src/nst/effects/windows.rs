@@ -1,0 +1,170 @@
+//! Lit windows in the façades of a frame.
+
+use crate::nst::effects::noise::{random, smooth};
+use crate::nst::picture::geometry::Size;
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::plane::Plane;
+use crate::nst::scene::surface::Surface;
+
+/// The number of this effect's generator.
+const EFFECT: u64 = 9;
+
+/// The long side, in pixels, of the picture that windows are found in.
+const LONG_SIDE: usize = 480;
+
+/// A façade has at least this many windows. Fewer dark spots may be anything.
+const LEAST: usize = 6;
+
+/// The luma of a window by day, at most, over that of the wall around it.
+const DARK: f32 = 0.78;
+
+/// Light of bulbs, of neon tubes and of screens, in linear RGB.
+const LIGHTS: [[f32; 3]; 3] = [[1.0, 0.72, 0.38], [1.0, 0.9, 0.7], [0.75, 0.88, 1.0]];
+
+/// A window in pixels of the small picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Window {
+    left: usize,
+    top: usize,
+    right: usize,
+    bottom: usize,
+}
+
+/// The light, in linear RGB at the frame's size, of a share of the windows of `frame`; `None` where none is lit.
+pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<Pixels> {
+    if share <= 0.0 {
+        return None;
+    }
+    let full = frame.size();
+    let scale = (LONG_SIDE as f64 / full.long() as f64).min(1.0);
+    let size = full.map(|side| ((side as f64 * scale).round() as usize).max(1));
+    let luma = Plane::luma(&frame.resized(size));
+    let dark = dark(&luma, surface);
+    let windows = windows(&dark, size);
+    if windows.len() < LEAST {
+        return None;
+    }
+    let mut random = random(seed, EFFECT);
+    let mut light = Pixels::new(size, vec![0.0; size.pixels() * 3]);
+    for Window { left, top, right, bottom } in windows {
+        let (is_lit, colour, power) = (random.uniform() < f64::from(share), random.uniform(), random.uniform() as f32);
+        if !is_lit {
+            continue;
+        }
+        let colour = LIGHTS[(colour * 2.999) as usize].map(|v| v * (0.12 + 0.5 * power * power));
+        for (y, x) in (top..bottom).flat_map(|y| (left..right).map(move |x| (y, x))) {
+            if dark[y * size.width + x] {
+                // Curtains, furniture, people.
+                let inside = 0.75 + 0.25 * smooth(x as f32 / 3.0, y as f32 / 4.0, seed).clamp(-1.0, 1.0);
+                let at = (y * size.width + x) * 3;
+                light.data_mut()[at..at + 3].iter_mut().zip(colour).for_each(|(v, colour)| *v = colour * inside);
+            }
+        }
+    }
+    Some(light.resized(full))
+}
+
+/// Whether each pixel is darker than the wall that it lies in.
+fn dark(luma: &Plane, surface: &Surface) -> Vec<bool> {
+    let size = luma.size();
+    let around = luma.blurred(size.long() / 24 + 1);
+    let planes = [&surface.sky, &surface.ground, &surface.plants, &surface.shapes].map(|plane| plane.resized(size));
+    (0..size.pixels())
+        .map(|n| planes.iter().all(|plane| plane.data()[n] < 0.3) && luma.data()[n] < DARK * around.data()[n])
+        .collect()
+}
+
+/// The dark spots that have the shape of a window.
+fn windows(dark: &[bool], size: Size) -> Vec<Window> {
+    let mut seen = vec![false; dark.len()];
+    let mut found = Vec::new();
+    for start in 0..dark.len() {
+        if !dark[start] || seen[start] {
+            continue;
+        }
+        let (window, pixels) = spot(dark, &mut seen, start, size);
+        let (wide, high) = (window.right - window.left, window.bottom - window.top);
+        let is_filled = pixels * 10 >= wide * high * 6;
+        let fits = (3..=size.long() / 12).contains(&wide) && (3..=size.long() / 10).contains(&high);
+        if fits && is_filled && wide <= 2 * high && high <= 4 * wide {
+            found.push(window);
+        }
+    }
+    found
+}
+
+/// The bounds of the connected spot around `start`, and the number of its pixels.
+fn spot(dark: &[bool], seen: &mut [bool], start: usize, size: Size) -> (Window, usize) {
+    let Size { height, width } = size;
+    let (row, column) = (start / width, start % width);
+    let mut window = Window { left: column, top: row, right: column + 1, bottom: row + 1 };
+    let (mut open, mut pixels) = (vec![start], 0);
+    seen[start] = true;
+    while let Some(at) = open.pop() {
+        let (y, x) = (at / width, at % width);
+        pixels += 1;
+        window = Window {
+            left: window.left.min(x),
+            top: window.top.min(y),
+            right: window.right.max(x + 1),
+            bottom: window.bottom.max(y + 1),
+        };
+        let near = [
+            (x > 0).then(|| at - 1),
+            (x + 1 < width).then_some(at + 1),
+            (y > 0).then(|| at - width),
+            (y + 1 < height).then_some(at + width),
+        ];
+        for next in near.into_iter().flatten() {
+            if dark[next] && !seen[next] {
+                seen[next] = true;
+                open.push(next);
+            }
+        }
+    }
+    (window, pixels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::settings::SceneKind;
+
+    const SIZE: Size = Size { height: 240, width: 320 };
+
+    /// A bright wall above a road, with windows in rows.
+    fn street(rows: usize) -> Pixels {
+        let is_window =
+            |y: usize, x: usize| y / 30 < rows && (10..22).contains(&(y % 30)) && (8..16).contains(&(x % 40));
+        let data = (0..SIZE.pixels()).flat_map(|n| match (n / SIZE.width, n % SIZE.width) {
+            (y, _) if y > 150 => [0.4; 3],
+            (y, x) if is_window(y, x) => [0.2; 3],
+            _ => [0.7, 0.65, 0.6],
+        });
+        Pixels::new(SIZE, data.collect())
+    }
+
+    fn without_sky(frame: &Pixels) -> Surface {
+        let mut surface = Surface::of(frame, &[], SceneKind::Road, None);
+        surface.sky = Plane::filled(SIZE, 0.0);
+        surface
+    }
+
+    #[test]
+    fn windows_of_a_wall_are_lit_and_nothing_else() {
+        let frame = street(4);
+        let surface = without_sky(&frame);
+        let light = lit(&frame, &surface, 1.0, 3).expect("a wall of 32 windows");
+        let at = |y: usize, x: usize| light.data()[(y * SIZE.width + x) * 3];
+        assert!(at(46, 92) > 0.05 && at(76, 212) > 0.05, "{} {}", at(46, 92), at(76, 212));
+        assert!(at(60, 110) == 0.0 && at(200, 92) == 0.0);
+        assert!(lit(&frame, &surface, 0.0, 3).is_none());
+    }
+
+    #[test]
+    fn a_wall_without_rows_of_windows_stays_dark() {
+        let frame = street(0);
+        let surface = without_sky(&frame);
+        assert!(lit(&frame, &surface, 1.0, 3).is_none());
+    }
+}
