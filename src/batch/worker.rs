@@ -17,7 +17,7 @@ use crate::nst::picture::geometry::{Area, Crop, Size};
 use crate::nst::random::Random;
 use crate::nst::render::guard::Easing;
 use crate::nst::schedule;
-use crate::nst::settings::{self, Init, Optimizer, Settings};
+use crate::nst::settings::{self, Init, Optimizer, RegionKind, Settings};
 use crate::nst::stylizer::{Evaluators, Picture, Style, Stylized};
 use crate::output::folder;
 use crate::output::row::{BoxRow, GuardRow, Outcome, Row};
@@ -187,16 +187,20 @@ impl<'a> Worker<'a> {
     /// The labelled objects, their sides as shares of the stylized part; none where nothing asks for them.
     fn objects(&self, label: Option<&[u8]>, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<SceneObject> {
         let settings = self.context.settings();
-        let is_asked = settings.guard || !settings.effects.is_off();
+        let is_asked = settings.guard
+            || !settings.effects.is_off()
+            || settings.residual.high > 0.0
+            || settings.regions == RegionKind::Scene;
         let Some(label) = label.filter(|_| is_asked) else { return Vec::new() };
         let schema = &self.context.schema;
         let labels = Labels::from_bytes(label, schema.keypoints);
         outcome.malformed_labels = (labels.malformed > 0).then_some(labels.malformed as u32);
         let x = |v: f64| ((v * whole.width as f64 - part.left as f64) / part.width as f64).clamp(0.0, 1.0);
         let y = |v: f64| ((v * whole.height as f64 - part.top as f64) / part.height as f64).clamp(0.0, 1.0);
-        let objects = labels.boxes.iter().map(|Labelled { class, area }| {
+        let objects = labels.boxes.iter().map(|Labelled { class, area, outline }| {
             let area = Area { left: x(area.left), top: y(area.top), right: x(area.right), bottom: y(area.bottom) };
-            SceneObject { area, kind: schema.kind(class) }
+            let outline = outline.iter().map(|&[across, down]| [x(across), y(down)]).collect();
+            SceneObject { area, kind: schema.kind(class), outline }
         });
         objects
             .filter(|SceneObject { area, .. }| area.left < area.right && area.top < area.bottom)
