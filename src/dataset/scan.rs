@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 /// Extensions of the image formats that are read.
-pub const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
+pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "mpo", "png", "webp", "bmp", "tif", "tiff"];
 
 /// Where the images of a split come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
