@@ -118,6 +118,13 @@ def without(jpeg, wanted):
     return jpeg[:at] + jpeg[at + 2 + length :]
 
 
+def without_late(scans):
+    """The scans of a progressive JPEG without the Huffman tables between them."""
+    while (at := scans.find(b"\xff\xc4")) >= 0:
+        scans = scans[:at] + scans[at + 2 + struct.unpack(">H", scans[at + 2 : at + 4])[0] :]
+    return scans
+
+
 def without_all(jpeg, wanted):
     while any(code == wanted for _, code in segments(jpeg)):
         jpeg = without(jpeg, wanted)
@@ -202,7 +209,10 @@ def jpegs(corpus, rgb):
     video = segment(0xE0, b"AVI1" + bytes(10))
     corpus.picture("jpeg_motion.jpg", after_start(without_all(without_all(restarts, 0xC4), 0xE0), video), rgb)
     corpus.picture("jpeg_half_huffman.jpg", without(plain, 0xC4), rgb)
-    corpus.fails("jpeg_progressive_without_huffman.jpg", without_all(progressive, 0xC4), UNREADABLE)
+    corpus.fails("jpeg_progressive_without_huffman.jpg", without_all(progressive, 0xC4), "Huffman tables")
+    late = progressive[: progressive.index(b"\xff\xda") + 2]
+    rest = progressive[len(late) :]
+    corpus.fails("jpeg_progressive_without_late_huffman.jpg", late + without_late(rest), "Huffman tables")
     frames = [Image.fromarray(rgb), Image.fromarray(255 - rgb)]
     stereo = encode(frames[0], "MPO", save_all=True, append_images=frames[1:], quality=90)
     corpus.picture("mpo_stereo.mpo", stereo, rgb)
@@ -434,9 +444,10 @@ def tiffs(corpus, rgb):
     corpus.fails("tiff_big_cut.tif", big_tiff(basic(WIDTH, HEIGHT) + in_one_strip(raw, HEIGHT), raw)[:-90], UNREADABLE)
     ycc = np.array(Image.fromarray(rgb).convert("YCbCr"))
     entries = basic(WIDTH, HEIGHT, photometric=6) + in_one_strip(ycc.tobytes(), HEIGHT) + [(530, 3, [1, 1])]
-    corpus.picture("tiff_ycbcr.tif", tiff(entries, ycc.tobytes()), rgb)
+    back = np.array(Image.fromarray(ycc, "YCbCr").convert("RGB"))
+    corpus.picture("tiff_ycbcr.tif", tiff(entries, ycc.tobytes()), back)
     corpus.picture("tiff_ycbcr_lzw.tif", encode(Image.fromarray(ycc, "YCbCr"), "TIFF", compression="tiff_lzw",
-                                                 tiffinfo={530: (1, 1)}), rgb)  # fmt: skip
+                                                 tiffinfo={530: (1, 1)}), back)  # fmt: skip
     corpus.picture("tiff_jpeg.tif", encode(rgb, "TIFF", compression="jpeg", quality=95), rgb)
     corpus.picture("tiff_jpeg_grey.tif", encode(grey, "TIFF", compression="jpeg", quality=95), grey)
     inside = encode(rgb, "JPEG", quality=95)

@@ -45,43 +45,48 @@ pub fn foreign_name(start: &[u8]) -> Option<&'static str> {
 /// The marker may be followed by data that phones and cameras append, and a thumbnail inside a file that is cut short
 /// has an end marker of its own. So it is not enough to look for it in the last two bytes or anywhere.
 fn jpeg_reaches_its_end(bytes: &[u8]) -> bool {
-    const END: u8 = 0xD9;
+    jpeg_segments(bytes).any(|(code, _)| code == END)
+}
+
+/// The marker of a JPEG's end.
+const END: u8 = 0xD9;
+
+/// The code and content of every marker segment of a JPEG up to its end, which has no content. A segment that is cut
+/// short has what is left of its content.
+pub fn jpeg_segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     const START_OF_SCAN: u8 = 0xDA;
-    let mut at = 2;
-    while let Some(&[marker, code]) = bytes.get(at..at + 2) {
-        match (marker, code) {
-            (0xFF, END) => return true,
-            // Fill bytes before a marker.
-            (0xFF, 0xFF) => at += 1,
-            // The scan goes on after restart markers and after the zero that escapes a data byte 0xFF.
-            (0xFF, 0x00 | 0x01 | 0xD0..=0xD8) => at += 2,
-            (0xFF, code) => {
-                let Some(&[high, low]) = bytes.get(at + 2..at + 4) else { return false };
-                at += 2 + usize::from(u16::from_be_bytes([high, low]));
-                if code == START_OF_SCAN {
-                    at = next_marker(bytes, at);
+    let mut at = Some(2);
+    std::iter::from_fn(move || {
+        loop {
+            let here = at?;
+            let &[marker, code] = bytes.get(here..here + 2)? else { return None };
+            match (marker, code) {
+                (0xFF, END) => {
+                    at = None;
+                    return Some((END, &[][..]));
                 }
+                // Fill bytes before a marker.
+                (0xFF, 0xFF) => at = Some(here + 1),
+                // The scan goes on after restart markers and after the zero that escapes a data byte 0xFF.
+                (0xFF, 0x00 | 0x01 | 0xD0..=0xD8) => at = Some(here + 2),
+                (0xFF, code) => {
+                    let &[high, low] = bytes.get(here + 2..here + 4)? else { return None };
+                    let end = here + 2 + usize::from(u16::from_be_bytes([high, low])).max(2);
+                    at = Some(if code == START_OF_SCAN { next_marker(bytes, end) } else { end });
+                    return Some((code, &bytes[here + 4..end.min(bytes.len())]));
+                }
+                _ => at = Some(next_marker(bytes, here)),
             }
-            _ => at = next_marker(bytes, at),
         }
-    }
-    false
+    })
 }
 
 /// How many pictures a Multi-Picture file holds, by its index (CIPA DC-007); `None` for other JPEGs.
 fn jpeg_pictures(bytes: &[u8]) -> Option<u64> {
     const NUMBER_OF_IMAGES: u64 = 0xB001;
-    let mut at = 2;
-    let index = loop {
-        let &[0xFF, code, high, low] = bytes.get(at..at + 4)? else { return None };
-        let behind = at + 2 + usize::from(u16::from_be_bytes([high, low])).max(2);
-        match (code, bytes.get(at + 4..behind)?.strip_prefix(b"MPF\0")) {
-            (0xE2, Some(index)) => break index,
-            // The index stands in front of the scan.
-            (0xDA | 0xD9, _) => return None,
-            _ => at = behind,
-        }
-    };
+    // The index stands in front of the scan.
+    let mut segments = jpeg_segments(bytes).take_while(|&(code, _)| code != 0xDA);
+    let index = segments.find_map(|(code, content)| content.strip_prefix(b"MPF\0").filter(|_| code == 0xE2))?;
     let big_endian = index.starts_with(b"MM");
     let read = |at: usize, length: usize| Some(number(index.get(at..at.checked_add(length)?)?, big_endian));
     let directory = usize::try_from(read(4, 4)?).ok()?;
@@ -163,9 +168,9 @@ pub fn tiff_page(bytes: &[u8]) -> Option<TiffPage<'_>> {
     let length = read(directory, 0, count)?.checked_mul(entry)?;
     let (entries, behind) = directory.get(count..)?.split_at_checked(length)?;
     let find = |tag: u64| entries.chunks_exact(entry).position(|entry| number(&entry[..2], big_endian) == tag);
-    let profile = find(PROFILE).map(|n| &entries[n * entry..]).and_then(|profile| {
-        bytes.get(read(profile, 4 + word, word)?..)?.get(..read(profile, 4, word)?)
-    });
+    let profile = find(PROFILE)
+        .map(|n| &entries[n * entry..])
+        .and_then(|profile| bytes.get(read(profile, 4 + word, word)?..)?.get(..read(profile, 4, word)?));
     let photometric = find(PHOTOMETRIC).map(|n| start + count + n * entry + 4 + word);
     Some(TiffPage { profile, photometric, big_endian, is_last: read(behind, 0, word)? == 0 })
 }

@@ -40,6 +40,8 @@ pub struct Decoded {
     pub profile: Option<Vec<u8>>,
     /// Whether the file holds more pictures, such as those of an animation; this is the first.
     pub first_of_several: bool,
+    /// How the stored picture was turned to be upright.
+    pub orientation: Orientation,
 }
 
 /// Decodes an image file as the loader of a detector does.
@@ -59,9 +61,10 @@ pub fn decode(path: &Path) -> Result<Decoded> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded> {
-    let (image, profile, format) = upright(path, bytes)?;
+    let Stored { image, profile, format, orientation } = upright(path, bytes)?;
+    let profile = profile.filter(|profile| is_of_rgb(profile));
     let first_of_several = has_more_pictures(format, bytes);
-    Ok(Decoded { image: image.into_rgb8(), profile: profile.filter(|profile| is_of_rgb(profile)), first_of_several })
+    Ok(Decoded { image: image.into_rgb8(), profile, first_of_several, orientation })
 }
 
 /// Decodes an image file to grey of 16 bits, for masks and depths.
@@ -77,7 +80,7 @@ pub fn decode_grey(path: &Path) -> Result<ImageBuffer<Luma<u16>, Vec<u16>>> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_grey_bytes(path: &Path, bytes: &[u8]) -> Result<ImageBuffer<Luma<u16>, Vec<u16>>> {
-    upright(path, bytes).map(|(image, ..)| image.into_luma16())
+    upright(path, bytes).map(|picture| picture.image.into_luma16())
 }
 
 /// Width and height of the upright image in pixels, from its header alone.
@@ -134,7 +137,7 @@ fn length_of(path: &Path) -> Result<u64> {
     Ok(file.len())
 }
 
-/// A picture as its file stores it.
+/// A picture with what its file says about it.
 struct Stored {
     image: DynamicImage,
     profile: Option<Vec<u8>>,
@@ -142,13 +145,14 @@ struct Stored {
     orientation: Orientation,
 }
 
-/// The upright picture, its ICC profile and its format.
-fn upright(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, Option<Vec<u8>>, ImageFormat)> {
-    let Stored { mut image, profile, format, orientation } = stored(path, bytes)?;
-    image.apply_orientation(orientation);
-    Ok((image, profile, format))
+/// The picture turned as its file says.
+fn upright(path: &Path, bytes: &[u8]) -> Result<Stored> {
+    let mut stored = stored(path, bytes)?;
+    stored.image.apply_orientation(stored.orientation);
+    Ok(stored)
 }
 
+/// The picture as it is stored.
 fn stored(path: &Path, bytes: &[u8]) -> Result<Stored> {
     if is_tiff(bytes) {
         let orientation = open_tiff(path, Cursor::new(bytes))?.orientation;
@@ -162,11 +166,13 @@ fn stored(path: &Path, bytes: &[u8]) -> Result<Stored> {
     }
     // The picture can be used without a damaged profile.
     let profile = decoder.icc_profile().unwrap_or_default();
-    let decoded = match with_standard_tables(bytes) {
-        Cow::Owned(whole) if format == ImageFormat::Jpeg => {
-            open(path, Cursor::new(&whole), whole.len() as u64).map(|(decoder, ..)| DynamicImage::from_decoder(decoder))?
-        }
-        _ => DynamicImage::from_decoder(decoder),
+    let whole = match format {
+        ImageFormat::Jpeg => with_standard_tables(bytes).map_err(|reason| undecodable(path, reason))?,
+        _ => Cow::Borrowed(bytes),
+    };
+    let decoded = match &whole {
+        Cow::Borrowed(_) => DynamicImage::from_decoder(decoder),
+        Cow::Owned(whole) => DynamicImage::from_decoder(open(path, Cursor::new(whole), whole.len() as u64)?.0),
     };
     let image = decoded.map_err(|error| bad_image(path, error))?;
     Ok(Stored { image, profile, format, orientation })
@@ -253,6 +259,18 @@ fn undecodable(path: &Path, reason: &str) -> Error {
     Error::bad_file(path, format!("the image cannot be decoded: {reason}"))
 }
 
+/// Turns an upright picture so that loaders, which apply `orientation`, show it upright again.
+pub fn turned_back(image: RgbImage, orientation: Orientation) -> RgbImage {
+    let inverse = match orientation {
+        Orientation::Rotate90 => Orientation::Rotate270,
+        Orientation::Rotate270 => Orientation::Rotate90,
+        own_inverse => own_inverse,
+    };
+    let mut image = DynamicImage::from(image);
+    image.apply_orientation(inverse);
+    image.into_rgb8()
+}
+
 fn turns(orientation: Orientation) -> bool {
     use Orientation::*;
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
@@ -336,6 +354,8 @@ mod tests {
             let (_folder, path) = file("a.jpg", &oriented(orientation));
             assert_eq!(decode(&path).unwrap().image, expected, "{orientation}");
             assert_eq!(dimensions(&path).unwrap(), expected.dimensions(), "{orientation}");
+            let tag = Orientation::from_exif(orientation).unwrap();
+            assert_eq!(turned_back(expected.clone(), tag), upright, "{orientation}");
             let bytes = oriented(orientation);
             assert_eq!(dimensions_of_bytes(&path, &bytes).unwrap(), expected.dimensions(), "{orientation}");
         }

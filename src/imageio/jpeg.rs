@@ -1,5 +1,6 @@
-//! JPEGs without Huffman tables, as the frames of Motion JPEG videos are, get the tables of the standard.
+//! JPEGs without Huffman tables: the frames of Motion JPEG videos mean the tables of the standard.
 
+use crate::imageio::container::jpeg_segments;
 use std::borrow::Cow;
 
 /// A Huffman table: class (0 for DC, 1 for AC) and number as a DHT segment writes them, how many codes there are of
@@ -49,14 +50,20 @@ const AC_CHROMINANCE: [u8; 162] = [
 /// The file with those tables of the standard that its scans use and that it does not define, as libjpeg reads it. A
 /// file that defines all its tables stays as it is.
 ///
-/// Progressive files have no standard tables.
-pub fn with_standard_tables(bytes: &[u8]) -> Cow<'_, [u8]> {
-    let missing = missing_tables(bytes);
-    let Some((start, rest)) = bytes.split_at_checked(2).filter(|_| !missing.is_empty()) else {
-        return Cow::Borrowed(bytes);
+/// # Errors
+/// The reason if a progressive file lacks tables. The standard has none for it, and the decoder would fill up the
+/// picture.
+pub fn with_standard_tables(bytes: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
+    let Missing { tables, is_progressive } = missing_tables(bytes);
+    if is_progressive && !tables.is_empty() {
+        return Err("Huffman tables of the progressive JPEG are missing");
+    }
+    let tables: Vec<&Table> = STANDARD.iter().filter(|table| tables.contains(&table.id)).collect();
+    let Some((start, rest)) = bytes.split_at_checked(2).filter(|_| !tables.is_empty()) else {
+        return Ok(Cow::Borrowed(bytes));
     };
     // A later definition of the same table counts, so these may stand in front of all segments.
-    Cow::Owned([start, &segment(&missing), rest].concat())
+    Ok(Cow::Owned([start, &segment(&tables), rest].concat()))
 }
 
 /// A DHT segment with these tables.
@@ -69,34 +76,30 @@ fn segment(tables: &[&Table]) -> Vec<u8> {
 
 const DEFINE_HUFFMAN_TABLES: u8 = 0xC4;
 
-/// The tables of the standard that the first scan uses and that no segment before it defines.
-fn missing_tables(bytes: &[u8]) -> Vec<&'static Table> {
-    let mut defined = Vec::new();
-    let mut is_sequential = false;
-    let mut at = 2;
-    while let Some(&[0xFF, code, high, low]) = bytes.get(at..at + 4) {
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        let Some(content) = bytes.get(at + 4..at + 2 + length.max(2)) else { break };
+/// The tables that a scan uses and no segment before it defines.
+#[derive(Default)]
+struct Missing {
+    tables: Vec<u8>,
+    is_progressive: bool,
+}
+
+fn missing_tables(bytes: &[u8]) -> Missing {
+    let mut missing = Missing::default();
+    let (mut defined, mut is_sequential) = (Vec::new(), false);
+    for (code, content) in jpeg_segments(bytes) {
         match code {
-            // Fill bytes before a marker.
-            0xFF => {
-                at += 1;
-                continue;
-            }
             // Baseline and extended sequential.
             0xC0 | 0xC1 => is_sequential = true,
+            0xC2 => missing.is_progressive = true,
             DEFINE_HUFFMAN_TABLES => defined.extend(ids(content)),
-            0xDA if is_sequential => {
-                let used = used_tables(content);
-                let is_missing = |table: &&Table| used.contains(&table.id) && !defined.contains(&table.id);
-                return STANDARD.iter().filter(is_missing).collect();
+            0xDA if is_sequential || missing.is_progressive => {
+                let used = if is_sequential { used_tables(content) } else { used_by_progressive(content) };
+                missing.tables.extend(used.into_iter().filter(|id| !defined.contains(id)));
             }
-            0xDA => break,
             _ => {}
         }
-        at += 2 + length.max(2);
     }
-    Vec::new()
+    missing
 }
 
 /// The tables that a DHT segment defines.
@@ -112,9 +115,26 @@ fn ids(mut content: &[u8]) -> Vec<u8> {
 
 /// The tables that the header of a scan names.
 fn used_tables(content: &[u8]) -> Vec<u8> {
+    components(content).flat_map(|tables| [tables >> 4, 0x10 | tables & 15]).collect()
+}
+
+/// The tables that a scan of a progressive file needs: for the first coefficient those for DC, if this is not its
+/// refinement, and for others those for AC.
+fn used_by_progressive(content: &[u8]) -> Vec<u8> {
+    let behind = content.first().map_or(0, |&count| 1 + 2 * usize::from(count));
+    match content.get(behind..) {
+        Some(&[0, _, approximation, ..]) if approximation >> 4 == 0 => {
+            components(content).map(|tables| tables >> 4).collect()
+        }
+        Some(&[first, ..]) if first > 0 => components(content).map(|tables| 0x10 | tables & 15).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The two numbers of tables, for DC and AC, of each component of a scan.
+fn components(content: &[u8]) -> impl Iterator<Item = u8> {
     let components = content.get(1..).unwrap_or_default().chunks_exact(2);
-    let components = components.take(content.first().map_or(0, |&count| usize::from(count)));
-    components.flat_map(|component| [component[1] >> 4, 0x10 | component[1] & 15]).collect()
+    components.take(content.first().map_or(0, |&count| usize::from(count))).map(|component| component[1])
 }
 
 #[cfg(test)]
@@ -129,7 +149,8 @@ mod tests {
         let picture = DynamicImage::from(picture);
         let mut bytes = Vec::new();
         let encoder = JpegEncoder::new_with_quality(&mut bytes, 90);
-        if grey { picture.to_luma8().write_with_encoder(encoder) } else { picture.write_with_encoder(encoder) }.unwrap();
+        if grey { picture.to_luma8().write_with_encoder(encoder) } else { picture.write_with_encoder(encoder) }
+            .unwrap();
         bytes
     }
 
@@ -158,10 +179,10 @@ mod tests {
     fn a_jpeg_without_tables_is_read_with_those_of_the_standard() {
         for grey in [false, true] {
             let whole = jpeg(grey);
-            assert!(matches!(with_standard_tables(&whole), Cow::Borrowed(_)));
+            assert!(matches!(with_standard_tables(&whole), Ok(Cow::Borrowed(_))));
             let cut = without(&whole, |_| true);
             assert!(cut.len() < whole.len());
-            assert_eq!(decoded(&with_standard_tables(&cut)), decoded(&whole), "grey {grey}");
+            assert_eq!(decoded(&with_standard_tables(&cut).unwrap()), decoded(&whole), "grey {grey}");
         }
     }
 
@@ -170,8 +191,8 @@ mod tests {
         let whole = jpeg(false);
         for id in [0x00, 0x01, 0x10, 0x11] {
             let cut = without(&whole, |table| table == id);
-            let mended = with_standard_tables(&cut);
-            assert_eq!(missing_tables(&cut).iter().map(|table| table.id).collect::<Vec<_>>(), [id]);
+            let mended = with_standard_tables(&cut).unwrap();
+            assert!(missing_tables(&cut).tables.iter().all(|&missing| missing == id));
             assert_eq!(decoded(&mended), decoded(&whole), "{id:x}");
         }
     }
@@ -180,12 +201,12 @@ mod tests {
     fn damaged_and_foreign_bytes_stay_as_they_are() {
         let cut = without(&jpeg(false), |_| true);
         for end in [0, 1, 2, 3, 6, 20, 100] {
-            assert!(matches!(with_standard_tables(&cut[..end]), Cow::Borrowed(_)), "{end}");
+            assert!(matches!(with_standard_tables(&cut[..end]), Ok(Cow::Borrowed(_))), "{end}");
         }
         let mut progressive = cut.clone();
         let frame = progressive.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
         progressive[frame + 1] = 0xC2;
-        assert!(matches!(with_standard_tables(&progressive), Cow::Borrowed(_)));
-        assert!(matches!(with_standard_tables(b"\xFF\xD8\xFF\xC0\0\0\xFF\xC0\0\0"), Cow::Borrowed(_)));
+        assert!(with_standard_tables(&progressive).is_err());
+        assert!(matches!(with_standard_tables(b"\xFF\xD8\xFF\xC0\0\0\xFF\xC0\0\0"), Ok(Cow::Borrowed(_))));
     }
 }

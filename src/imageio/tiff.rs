@@ -79,7 +79,9 @@ pub fn decode(bytes: &[u8], limit: u64) -> Result<DynamicImage, String> {
         }
         (DecodingResult::U8(samples), None) => header.of_bytes(samples, colours),
         (DecodingResult::U16(samples), None) => header.of_words(samples, colours),
-        (DecodingResult::F32(samples), None) => header.of_bytes(of_floats(samples.into_iter().map(f64::from))?, colours),
+        (DecodingResult::F32(samples), None) => {
+            header.of_bytes(of_floats(samples.into_iter().map(f64::from))?, colours)
+        }
         (DecodingResult::F64(samples), None) => header.of_bytes(of_floats(samples.into_iter())?, colours),
         _ => return Err(format!("loaders cannot read samples of this kind; {REMEDY}")),
     };

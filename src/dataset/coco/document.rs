@@ -161,7 +161,8 @@ mod tests {
         let text = r#"{"images": [null, {"file_name": "a.jpg", "id": 1}, 7, {"file_name": null, "id": "x"}],
             "annotations": [{"image_id": 1.0}, null, [1], {"id": 3}, "words"]}"#;
         let coco = Coco::parse(text).unwrap().unwrap();
-        let images: Vec<_> = coco.images.iter().map(|image| (image.is_object, image.id, image.name.is_some())).collect();
+        let images: Vec<_> =
+            coco.images.iter().map(|image| (image.is_object, image.id, image.name.is_some())).collect();
         let nothing = (false, None, false);
         assert_eq!(images, [nothing, (true, Some("1"), true), nothing, (true, Some("\"x\""), false)]);
         let annotations: Vec<_> = coco.annotations.iter().map(|one| (one.is_object, one.image)).collect();
