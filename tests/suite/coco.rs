@@ -1,6 +1,10 @@
 //! Datasets with COCO annotations: which frames they divide into splits, and what their copies say.
 
 use crate::place::{Place, expect};
+use augment::imageio::decode::decode;
+use augment::imageio::encode::{Metadata, encode_image};
+use image::metadata::Orientation;
+use image::{ImageReader, RgbImage};
 use serde_json::Value;
 use std::fs;
 
@@ -356,4 +360,48 @@ fn a_run_that_cannot_carry_over_its_annotations_says_so_with_its_exit_code() {
     place.image("coco/val2017/only.png", 1, 30, 30);
     place.text("coco/annotations/everything.json", list(&["only.png"]));
     expect(&place.augment(RUN), 0, &["2 frames"]);
+}
+
+/// The picture as its file stores it, as the tools of COCO read it.
+fn stored(place: &Place, name: &str) -> RgbImage {
+    ImageReader::open(place.path(name)).unwrap().with_guessed_format().unwrap().decode().unwrap().to_rgb8()
+}
+
+/// The sum of the differences of two pictures over all pixels, as a share of the largest possible.
+fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
+    assert_eq!(a.dimensions(), b.dimensions());
+    let sum: u64 = a.iter().zip(b.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    sum as f64 / a.len() as f64 / 255.0
+}
+
+#[test]
+fn turned_frames_stay_as_they_are_stored_so_that_boxes_fit_as_before() {
+    // At strength 0 every picture is its frame again.
+    let run = format!("{RUN} --set stylize.strength=0 --set output.quality=100");
+    let picture = RgbImage::from_fn(60, 40, |x, y| image::Rgb([(x * 4) as u8, (y * 6) as u8, 90]));
+    for (name, tag) in [("a.jpg", 6), ("a.png", 6), ("a.webp", 8), ("a.tif", 5), ("a.jpg", 3), ("a.jpg", 2)] {
+        let place = Place::new();
+        let metadata = Metadata { orientation: Orientation::from_exif(tag).unwrap(), ..Metadata::default() };
+        let frame = format!("coco/images/train/{name}");
+        place.text(&frame, encode_image(&place.path(&frame), &picture, metadata, 100).unwrap());
+        // The size and the box of the stored picture.
+        let json = format!(
+            r#"{{"images":[{{"id":1,"file_name":{name:?},"width":60,"height":40}}],"annotations":[{{"id":1,"image_id":1,"bbox":[50,30,9,9]}}]}}"#
+        );
+        place.text("coco/annotations/instances_train.json", &json);
+        expect(&place.augment(&run), 0, &["1 frames"]);
+        let made = format!("coco-fog/images/train/{}", name.replace("a.", "a__fog-1."));
+        let expected = json.replace(name, &name.replace("a.", "a__fog-1."));
+        assert_eq!(copy(&place, "coco-fog/annotations/instances_train__fog-1.json"), expected);
+        assert!(difference(&stored(&place, &made), &stored(&place, &frame)) < 0.02, "{name} {tag}: as it is stored");
+        // And upright for programs that read the tag, as Ultralytics does.
+        let (upright, of_frame) = (decode(&place.path(&made)).unwrap(), decode(&place.path(&frame)).unwrap());
+        assert_eq!(upright.orientation, of_frame.orientation, "{name} {tag}");
+        assert!(difference(&upright.image, &of_frame.image) < 0.02, "{name} {tag}: upright");
+        // Without annotations of COCO, new images are upright for every program.
+        fs::remove_file(place.path("coco/annotations/instances_train.json")).unwrap();
+        expect(&place.augment(&format!("{run} --output plain")), 0, &["1 frames"]);
+        let plain = made.replace("coco-fog", "plain");
+        assert!(difference(&stored(&place, &plain), &of_frame.image) < 0.02, "{name} {tag}: upright pixels");
+    }
 }
