@@ -13,7 +13,7 @@ use crate::dataset::split::Split;
 use crate::files::marker;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 
 /// The name of the file that Roboflow puts beside the images of a split.
@@ -25,11 +25,9 @@ const BESIDE_IMAGES: &str = "_annotations.coco.json";
 /// file with the content of COCO in the dataset's folder, in `images`, or in a folder of these.
 pub fn annotation_files(root: &Path) -> Vec<PathBuf> {
     let own = root.join("annotations");
-    let folders_of =
-        |folder: &Path| entries(folder).filter(|path| path.is_dir() && !is_hidden(path)).collect::<Vec<_>>();
-    let folders = [vec![root.to_path_buf()], folders_of(root), folders_of(&root.join("images"))].concat();
-    let folders = folders.into_iter().filter(|folder| *folder != own && !marker::is_output_folder(folder));
-    let beside = folders.flat_map(|folder| files_beside_images(&folder));
+    let folders = [folders_of(root), folders_of(&root.join("images"))].concat().into_iter();
+    let folders = folders.filter(|folder| *folder != own && !marker::is_output_folder(folder));
+    let beside = std::iter::once(root.to_path_buf()).chain(folders).flat_map(|folder| files_beside_images(&folder));
     let mut files: Vec<PathBuf> = entries(&own).filter(|path| is_json(path)).chain(beside).collect();
     files.retain(|path| !is_hidden(path) && path.is_file());
     files.sort();
@@ -68,6 +66,16 @@ fn is_json(path: &Path) -> bool {
 
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// The folders in a folder that are not hidden; none if it cannot be listed.
+fn folders_of(folder: &Path) -> Vec<PathBuf> {
+    let is_folder = |entry: &DirEntry| match entry.file_type() {
+        Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+        _ => entry.path().is_dir(),
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(is_folder).map(|entry| entry.path()).filter(|path| !is_hidden(path)).collect()
 }
 
 /// The entries of a folder; none if it cannot be listed.

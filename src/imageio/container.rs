@@ -35,7 +35,8 @@ pub fn foreign_name(start: &[u8]) -> Option<&'static str> {
     let brand = start.get(8..12).filter(|_| start.get(4..8) == Some(b"ftyp"))?;
     match brand {
         b"avif" | b"avis" => Some("AVIF"),
-        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1" => Some("HEIC"),
+        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" => Some("HEIC"),
+        b"mif1" | b"msf1" => Some("HEIC or AVIF"),
         _ => None,
     }
 }

@@ -27,6 +27,13 @@ const FLATNESS: f32 = 0.7 / 255.0;
 /// level is higher.
 const LEVEL_DISTANCE: f32 = 1.5 / 255.0;
 
+/// How far from the grey level pixels behind the end of a bar are: first that of daylight, which the traces of coders
+/// in a bar never reach, and where no bar ends so, that of night scenes.
+const STEP_HEIGHTS: [f32; 2] = [PIXEL_DISTANCE, 6.0 / 255.0];
+
+/// Just in front of a step a bar's pixels are at most this far from its grey level. In a gradient they are farther.
+const FOOT: f32 = 3.0 / 255.0;
+
 /// Across the end of a bar, lines may differ by this many: scaling and halved colour blur a step as far.
 const STEP: usize = 2;
 
@@ -60,7 +67,13 @@ pub fn find(pixels: &Pixels) -> Crop {
 
 /// How many lines the bars at two opposite sides have; 0 is no bar.
 fn bars(one: &Border, two: &Border) -> (usize, usize) {
-    let ends = (one.end(), two.end());
+    let mut found = STEP_HEIGHTS.iter().map(|&height| bars_by_step(one, two, height));
+    found.find(|&found| found != (0, 0)).unwrap_or_default()
+}
+
+/// [`bars`] that end in steps of this height.
+fn bars_by_step(one: &Border, two: &Border, height: f32) -> (usize, usize) {
+    let ends = (one.end(height), two.end(height));
     let found = match ends {
         (Some(a), Some(b)) if is_pair(a, b) => (a.line, b.line),
         _ => {
@@ -136,19 +149,28 @@ impl Border<'_> {
         self.pixel(line, at).iter().fold(0.0, |top: f32, v| top.max((v - self.level).abs()))
     }
 
-    /// The end of the bar at this side, if there is one.
-    fn end(&self) -> Option<End> {
-        let depth = |at| (0..self.lines()).take_while(|&line| self.distance(line, at) <= PIXEL_DISTANCE).count();
+    /// The end of the bar at this side in a step of this height, if there is one.
+    fn end(&self, height: f32) -> Option<End> {
+        let depth = |at| (0..self.lines()).take_while(|&line| self.distance(line, at) <= height).count();
+        let is_sharp = |line: usize, at| {
+            let foot = line.checked_sub(1 + STEP);
+            height >= PIXEL_DISTANCE || foot.is_none_or(|foot| self.distance(foot, at) <= FOOT)
+        };
         let mut ends = vec![0_usize; self.lines() + 1];
-        (0..self.width()).for_each(|at| ends[depth(at)] += 1);
+        for at in 0..self.width() {
+            let line = depth(at);
+            // A gradient ends on no line, but it ends.
+            ends[if line == self.lines() || is_sharp(line, at) { line } else { 0 }] += 1;
+        }
         // What never ends is the bar at another side, or the whole picture is black.
         let ending: usize = ends[..self.lines()].iter().sum();
-        let around = |line: usize| ends[line.saturating_sub(STEP)..(line + STEP + 1).min(self.lines())].iter().sum();
+        let around =
+            |line: usize| ends[line.saturating_sub(STEP).max(1)..(line + STEP + 1).min(self.lines())].iter().sum();
         let most = (1..self.lines()).max_by_key(|&line| (ends[line], std::cmp::Reverse(line)))?;
         let share = |count: usize| count as f32 / ending.max(1) as f32;
         let near: usize = around(most);
-        // Scaling and halved colour may leave lines between bar and picture.
-        let line = (most.saturating_sub(STEP)..=most).rev().find(|&line| line > 0 && self.is_flat(line))?;
+        // Coders may spoil lines between bar and picture.
+        let line = (most.saturating_sub(BLOCK)..=most).rev().find(|&line| line > 0 && self.is_flat(line))?;
         (near as f32 >= LEAST_SHARE * self.width() as f32).then(|| End { line, share: share(near) })
     }
 
@@ -285,6 +307,8 @@ mod tests {
             ("a bonnet", photo(200, 200, 1.2, bonnet)),
             ("a bonnet without grain", photo(200, 200, 0.0, bonnet)),
             ("a glow above the town", photo(200, 200, 0.0, glow)),
+            ("a faint glow with grain", photo(200, 200, 1.2, |y, x| glow(y, x).map(|v| v.min(60.0)))),
+            ("a glow that begins at a line", photo(200, 200, 0.0, |y, _| [(y as f32 - 60.0).max(0.0) * 0.8; 3])),
             ("a level horizon", photo(200, 200, 1.2, far)),
             ("nothing but dark", photo(200, 200, 1.5, |_, _| [3.0; 3])),
             ("sky and bonnet", photo(200, 200, 1.2, |y, x| if y < 100 { night(3.0)(y, x) } else { bonnet(y, x) })),
@@ -297,9 +321,9 @@ mod tests {
         }
     }
 
-    /// Whether the crop is that between such bars, or a little more where the step is blurred.
-    fn is_between(found: Crop, top: usize, bottom: usize, height: usize) -> bool {
-        let within = |lines: usize, bar: usize| lines <= bar && lines + STEP >= bar;
+    /// Whether the crop is that between such bars, of which coders may have spoilt some lines.
+    fn is_between(found: Crop, top: usize, bottom: usize, height: usize, spoilt: usize) -> bool {
+        let within = |lines: usize, bar: usize| lines <= bar && lines + spoilt >= bar && (bar == 0 || lines > 0);
         within(found.top, top) && within(height - found.top - found.height, bottom)
     }
 
@@ -310,13 +334,30 @@ mod tests {
             for level in LEVELS {
                 let boxed = letterboxed(&picture, top, bottom, level);
                 let height = boxed.size().height;
-                for quality in [95, 75] {
+                // At less, what a sharp step leaves in its blocks is as strong as a thin bar is dark.
+                let qualities: &[u8] = if top.max(bottom) > BLOCK { &[95, 75] } else { &[95] };
+                for &quality in qualities {
                     let found = find(&jpeg(&boxed, quality));
-                    assert!(is_between(found, top, bottom, height), "{top} {bottom} {level} {quality}: {found:?}");
+                    let spoilt = if quality < 95 { BLOCK } else { STEP };
+                    let fits = is_between(found, top, bottom, height, spoilt);
+                    assert!(fits, "{top} {bottom} {level} {quality}: {found:?}");
                 }
-                for found in [find(&half_colour(&boxed)), find(&jpeg(&half_colour(&boxed), 85))] {
-                    assert!(is_between(found, top, bottom, height), "{top} {bottom} {level}: {found:?}");
+                for found in [find(&half_colour(&boxed)), find(&jpeg(&half_colour(&boxed), 95))] {
+                    assert!(is_between(found, top, bottom, height, STEP), "{top} {bottom} {level}: {found:?}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn bars_around_a_dark_scene_are_found() {
+        let dark = |y: usize, x: usize| street(y, x).map(|v| 10.0 + v * 0.07);
+        for (top, bottom) in [(40, 40), (0, 50), (33, 0)] {
+            let boxed = letterboxed(&photo(150, 200, 1.5, dark), top, bottom, 0.0);
+            let height = boxed.size().height;
+            for boxed in [boxed.clone(), jpeg(&boxed, 90), half_colour(&boxed)] {
+                let found = find(&boxed);
+                assert!(is_between(found, top, bottom, height, BLOCK), "{top} {bottom}: {found:?}");
             }
         }
     }
@@ -326,7 +367,7 @@ mod tests {
         let night = |y: usize, x: usize| if y < 50 + x / 20 * 37 % 30 { [4.0; 3] } else { street(y, x) };
         let boxed = letterboxed(&photo(150, 200, 1.2, night), 30, 30, 0.0);
         for boxed in [boxed.clone(), jpeg(&boxed, 90), half_colour(&boxed)] {
-            assert!(is_between(find(&boxed), 30, 30, 210), "{:?}", find(&boxed));
+            assert!(is_between(find(&boxed), 30, 30, 210, BLOCK), "{:?}", find(&boxed));
         }
     }
 }
