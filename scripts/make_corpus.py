@@ -464,6 +464,16 @@ def tiffs(corpus, rgb):
         bands = np.dstack([grey] * count).tobytes()
         entries = basic(WIDTH, HEIGHT, count, photometric=1) + in_one_strip(bands, HEIGHT)
         corpus.fails(f"tiff_{count}_grey_channels.tif", tiff(entries, bands), f"{count} channels that are no colours")
+    deep_planes = (rgb.astype("<u2") * 257).transpose(2, 0, 1).tobytes()
+    entries = [(273, 4, [8 + n * 2 * size for n in range(3)]), (278, 4, [HEIGHT]), (279, 4, [2 * size] * 3), (284, 3, [2])]
+    entries += basic(WIDTH, HEIGHT, bits=16)
+    # OpenCV takes the first plane for pixels in colour.
+    corpus.fails("tiff_planar_16_bit.tif", tiff(entries, deep_planes), "separate planes of 16-bit")
+    inks = (np.dstack([255 - rgb, np.full_like(grey, 25)]).astype("<u2") * 257).tobytes()
+    entries = basic(WIDTH, HEIGHT, 4, 16, 5) + in_one_strip(inks, HEIGHT)
+    corpus.fails("tiff_cmyk_16_bit.tif", tiff(entries, inks), "4 channels of the kind CMYK, of 16-bit")
+    entries = basic(WIDTH, HEIGHT, compression=50000) + in_one_strip(raw, HEIGHT)
+    corpus.fails("tiff_zstd.tif", tiff(entries, raw), "without compression or with LZW")
     raw_picture = basic(WIDTH, HEIGHT) + in_one_strip(raw, HEIGHT) + [(50706, 1, [1, 4, 0, 0])]
     corpus.fails("tiff_of_raw.tif", tiff(raw_picture, raw), "develop it")
     nibbles = (grey >> 4)[:, ::2] << 4 | (grey >> 4)[:, 1::2]

@@ -131,12 +131,15 @@ impl Header {
         };
         let numbers = if is_float { "floating-point" } else { "integer" };
         let refused = |what: &str| Err(format!("loaders cannot read {what} of {bits}-bit {numbers} samples; {REMEDY}"));
+        if self.is_planar && channels > 1 && bits > 8 {
+            return refused("separate planes");
+        }
         match (photometric, channels) {
             (WhiteIsZero | BlackIsZero, 1 | 2) if is_float || !matches!(bits, 1 | 8 | 16) => refused("a grey picture"),
             (WhiteIsZero | BlackIsZero, 1 | 2) => Ok(Colours::Grey),
             (RGB, 4) if self.has_unassociated_alpha && bits == 8 => Ok(Colours::RgbAndAlpha),
             (RGB, 3 | 4) => Ok(Colours::Rgb),
-            (CMYK, 4) if !is_float => Ok(Colours::Cmyk),
+            (CMYK, 4) if bits == 8 => Ok(Colours::Cmyk),
             (YCbCr, 3) if bits == 8 => Ok(Colours::YCbCr),
             (RGBPalette, 1) if matches!(bits, 1 | 2 | 4 | 8) && !is_float => Ok(Colours::Palette),
             (WhiteIsZero | BlackIsZero, _) => refused(&format!("{channels} channels that are no colours,")),
@@ -193,17 +196,12 @@ impl Header {
     /// [`Self::of_bytes`] for samples of 16 bits.
     fn of_words(&self, samples: Vec<u16>, colours: Colours) -> Option<DynamicImage> {
         let channels = samples.len() / self.pixels()?;
-        let product = |a: u16, b: u16| ((u32::from(a) * u32::from(b) + 32_767) / 65_535) as u16;
         let pixels = samples.chunks_exact(channels.max(1));
         match (colours, channels) {
             (Colours::Grey, 1) => self.image(samples).map(DynamicImage::ImageLuma16),
             (Colours::Grey, _) => self.image(pixels.map(|pixel| pixel[0]).collect()).map(DynamicImage::ImageLuma16),
             (Colours::Rgb, 3) => self.image(samples).map(DynamicImage::ImageRgb16),
             (Colours::Rgb, 4) => self.image(first_three(&samples)).map(DynamicImage::ImageRgb16),
-            (Colours::Cmyk, 4) => {
-                let rgb = pixels.flat_map(|p| [0, 1, 2].map(|n| product(65_535 - p[n], 65_535 - p[3])));
-                self.image(rgb.collect()).map(DynamicImage::ImageRgb16)
-            }
             _ => None,
         }
     }
@@ -299,6 +297,7 @@ fn rgb_of_ycbcr(pixel: &[u8]) -> [u8; 3] {
 fn reason(error: TiffError) -> String {
     match error {
         TiffError::LimitsExceeded => "it takes too much memory".into(),
+        TiffError::UnsupportedError(what) => format!("{what}; {REMEDY}, without compression or with LZW"),
         error => error.to_string(),
     }
 }

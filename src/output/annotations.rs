@@ -32,8 +32,8 @@ pub struct Copies {
 /// dataset, even if this run does only a part of it.
 ///
 /// # Errors
-/// [`Error::Io`] if a copy cannot be written or the images of other splits cannot be listed. A file that cannot be read
-/// is not an error: it is named in [`Copies::left`].
+/// [`Error::Io`] if a copy cannot be written. A file that cannot be read is not an error: it is named in
+/// [`Copies::left`].
 pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl Fn(&str) -> bool) -> Result<Copies> {
     let mut copies = Copies::default();
     let mut variants: Variants = BTreeMap::new();
@@ -43,7 +43,7 @@ pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl
             outputs.insert(job.frame, &job.output);
         }
     }
-    let others = other_images(dataset, plan)?;
+    let others = other_images(dataset, plan);
     for path in &dataset.annotations {
         let name = dataset.relative(path);
         let split = Split::named_in(&name);
@@ -61,8 +61,8 @@ pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl
             Ok(None) => continue,
             Ok(Some(coco)) => coco,
         };
-        let frames = index.find(&coco.images, &name);
-        let lost = Lost::of(&coco, &frames, &others.find(&coco.images, &name));
+        let (frames, others) = told_apart(index.find(&coco.images, &name), others.find(&coco.images, &name));
+        let lost = Lost::of(&coco, &frames, &others);
         if frames.iter().any(Option::is_some) || lost.is_nothing() {
             let place = |variant| folder.join(copy_name(&name, plan.condition, variant));
             copies.written.append(&mut write_variants(&coco, &frames, &variants, place)?);
@@ -86,14 +86,16 @@ fn parsed<'t>(text: &'t str, path: &Path) -> Result<Option<Coco<'t>>, String> {
 /// The images of the splits that are not asked for, by their paths below the dataset's folder.
 struct OtherImages(Vec<String>);
 
-fn other_images(dataset: &Dataset, plan: &Plan) -> Result<OtherImages> {
+fn other_images(dataset: &Dataset, plan: &Plan) -> OtherImages {
     let mut others = Vec::new();
     for &split in dataset.sources.keys() {
         if !plan.frames.iter().any(|frame| frame.split == split) {
-            others.extend(dataset.images(split)?.iter().map(|image| dataset.relative(image)));
+            // Nothing was asked of this split, so a folder of it that cannot be listed ends no run.
+            let images = dataset.images(split).unwrap_or_default();
+            others.extend(images.iter().map(|image| dataset.relative(image)));
         }
     }
-    Ok(OtherImages(others))
+    OtherImages(others)
 }
 
 impl OtherImages {
@@ -101,6 +103,19 @@ impl OtherImages {
         Index::new(self.0.iter().map(String::as_str).enumerate()).find(entries, file)
     }
 }
+
+/// The entries that mean frames and those that mean images of other splits. A name that can be read as either means the
+/// image that it leads to directly, or nothing.
+fn told_apart(frames: Matches, others: Matches) -> (Matches, Matches) {
+    let tell = |(frame, other): (Option<Found>, Option<Found>)| match (frame, other) {
+        (Some(frame), Some(other)) if !frame.is_direct => (None, Some(other).filter(|other| other.is_direct)),
+        found => found,
+    };
+    frames.into_iter().zip(others).map(tell).unzip()
+}
+
+/// The image that each entry means.
+type Matches = Vec<Option<Found>>;
 
 /// Entries of an annotation file that no copy will ever hold.
 struct Lost<'c> {
@@ -169,7 +184,7 @@ fn write_variants(
     let mut written = Vec::new();
     for (&variant, outputs) in variants {
         let new_name = |frame: &Option<Found>| {
-            let Found { number, folder } = frame.as_ref()?;
+            let Found { number, folder, .. } = frame.as_ref()?;
             let name = outputs.get(number)?.rsplit('/').next()?;
             Some(format!("{folder}{name}"))
         };
@@ -234,4 +249,25 @@ fn cuts<'p>(elements: impl Iterator<Item = (&'p Range<usize>, bool)>) -> Vec<Edi
         _ => {}
     }
     cuts.into_iter().map(|position| (position, String::new())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_may_mean_a_frame_or_an_image_of_another_split_means_what_it_leads_to() {
+        let found = |number, is_direct| Some(Found { number, folder: String::new(), is_direct });
+        let frames = vec![found(1, true), found(2, false), found(3, false), found(4, false), None];
+        let others = vec![found(5, true), found(6, true), found(7, false), None, found(8, false)];
+        let (frames, others) = told_apart(frames, others);
+        assert_eq!(frames, [found(1, true), None, None, found(4, false), None]);
+        assert_eq!(others, [found(5, true), found(6, true), None, None, found(8, false)]);
+    }
+
+    #[test]
+    fn a_copy_is_called_after_its_file_condition_and_variant() {
+        assert_eq!(copy_name("a.b/instances.json", "fog", 2), "a.b/instances__fog-2.json");
+        assert_eq!(copy_name("coco.JSON", "fog", 1), "coco__fog-1.json");
+    }
 }

@@ -12,6 +12,8 @@ pub struct Found {
     pub number: usize,
     /// The folders in front of a new image's name in the copy: empty or ending with `/`.
     pub folder: String,
+    /// Whether the name leads to it from the folder that the names are relative to, and need not be interpreted.
+    pub is_direct: bool,
 }
 
 /// Images by the last part of their paths below the dataset's folder.
@@ -38,12 +40,12 @@ impl<'a> Index<'a> {
     ///
     /// All names in a file are relative to one folder, but COCO does not say which one. It is the folder from which
     /// most names lead to an image; of several such folders, the file's own or the one that the file is named after.
-    /// A name that leads to nothing from there may be of another place: see [`Self::elsewhere`].
+    /// A name that leads to nothing from there may be of another place, such as a server, and is then interpreted.
     pub fn find(&self, entries: &[Image], file: &str) -> Vec<Option<Found>> {
         let names: Vec<Vec<Name>> =
             entries.iter().map(|entry| entry.name.as_ref().map_or(Vec::new(), |name| readings(&name.text))).collect();
         let best = self.best_start(&names, file);
-        let mut found: Vec<Option<Found>> = names.iter().map(|names| self.from_start(names, best?)).collect();
+        let mut found: Vec<Option<Found>> = names.iter().map(|names| self.below(names, best?)).collect();
         let mut taken: HashSet<usize> = found.iter().flatten().map(|found| found.number).collect();
         for (found, names) in found.iter_mut().zip(&names).filter(|(found, _)| found.is_none()) {
             *found = self.elsewhere(names, best.unwrap_or_default(), &taken);
@@ -74,11 +76,11 @@ impl<'a> Index<'a> {
     }
 
     /// The image that one of the names leads to from the folder `start`.
-    fn from_start(&self, names: &[Name], start: &str) -> Option<Found> {
+    fn below(&self, names: &[Name], start: &str) -> Option<Found> {
         names.iter().find_map(|name| {
             let (number, _, path) = self.starts(&name.path).find(|&(_, found, _)| found == start)?;
             let folder = name.folder.clone().unwrap_or_else(|| folder_below(path, start));
-            Some(Found { number, folder })
+            Some(Found { number, folder, is_direct: true })
         })
     }
 
@@ -102,7 +104,7 @@ impl<'a> Index<'a> {
             (splits[0].is_none() || splits[1].is_none() || splits[0] == splits[1]).then_some(path)
         })?;
         let number = only(found)?.0;
-        Some(Found { number, folder: folder_below(found, start) })
+        Some(Found { number, folder: folder_below(found, start), is_direct: false })
     }
 
     /// The images whose path ends with `path`: number, start of the path before that (empty or ending with `/`), path.

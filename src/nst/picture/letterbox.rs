@@ -234,7 +234,7 @@ mod tests {
     /// A street with light and shade: lamps, walls, windows.
     fn street(y: usize, x: usize) -> [f32; 3] {
         let wall = 70.0 + 40.0 * ((x as f32 / 17.0).sin() + (y as f32 / 23.0).cos());
-        let window = if x / 9 % 3 == 0 && y / 11 % 2 == 0 { 90.0 } else { 0.0 };
+        let window = if (x / 9).is_multiple_of(3) && (y / 11).is_multiple_of(2) { 90.0 } else { 0.0 };
         [wall + window, wall * 0.9 + window, wall * 0.7]
     }
 
