@@ -465,8 +465,8 @@ def tiffs(corpus, rgb):
         entries = basic(WIDTH, HEIGHT, count, photometric=1) + in_one_strip(bands, HEIGHT)
         corpus.fails(f"tiff_{count}_grey_channels.tif", tiff(entries, bands), f"{count} channels that are no colours")
     deep_planes = (rgb.astype("<u2") * 257).transpose(2, 0, 1).tobytes()
-    entries = [(273, 4, [8 + n * 2 * size for n in range(3)]), (278, 4, [HEIGHT]), (279, 4, [2 * size] * 3), (284, 3, [2])]
-    entries += basic(WIDTH, HEIGHT, bits=16)
+    places = [(273, 4, [8 + n * 2 * size for n in range(3)]), (278, 4, [HEIGHT]), (279, 4, [2 * size] * 3)]
+    entries = basic(WIDTH, HEIGHT, bits=16) + places + [(284, 3, [2])]
     # OpenCV takes the first plane for pixels in colour.
     corpus.fails("tiff_planar_16_bit.tif", tiff(entries, deep_planes), "separate planes of 16-bit")
     inks = (np.dstack([255 - rgb, np.full_like(grey, 25)]).astype("<u2") * 257).tobytes()
@@ -479,6 +479,10 @@ def tiffs(corpus, rgb):
     nibbles = (grey >> 4)[:, ::2] << 4 | (grey >> 4)[:, 1::2]
     entries = basic(WIDTH, HEIGHT, 1, 4, 1) + in_one_strip(nibbles.tobytes(), HEIGHT)
     corpus.fails("tiff_grey_4_bit.tif", tiff(entries, nibbles.tobytes()), "4-bit integer samples")
+    nibbles = (rgb >> 4).reshape(HEIGHT, -1)
+    nibbles = (nibbles[:, ::2] << 4 | nibbles[:, 1::2]).tobytes()
+    entries = basic(WIDTH, HEIGHT, bits=4) + in_one_strip(nibbles, HEIGHT)
+    corpus.fails("tiff_rgb_4_bit.tif", tiff(entries, nibbles), "4-bit integer samples")
     word = grey.astype("<u4").tobytes()
     entries = basic(WIDTH, HEIGHT, 1, 32, 1) + in_one_strip(word, HEIGHT)
     corpus.fails("tiff_grey_32_bit.tif", tiff(entries, word), "32-bit integer samples")

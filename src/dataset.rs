@@ -226,6 +226,9 @@ mod tests {
         );
         let list = tree(&["data.yaml=train: train.txt", "train.txt=./a.jpg\n./b.jp2\n", "a.jpg", "b.jp2"]);
         assert_eq!(open(list.path(), &[Split::Train]).unwrap().foreign.len(), 1);
+        let coco = r#"result.json={"images":[{"file_name":"a.jpg"},{"file_name":"b.heic"}],"annotations":[]}"#;
+        let coco = tree(&["images/a.jpg", "images/b.heic", coco]);
+        assert_eq!(open(coco.path(), &[Split::Train]).unwrap().foreign.len(), 1);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Annotation files of COCO: where a dataset has them, and how they divide its images into splits.
 //!
 //! - [`document`]: one annotation file, parsed with the position of everything in its text
+//! - [`file_name`]: the ways to read a file name
 //! - [`index`]: which images the file names in an annotation file mean
 
 pub mod document;
+pub mod file_name;
 pub mod index;
 
 use crate::dataset::coco::document::Coco;

@@ -18,9 +18,6 @@ fn extension(path: &Path) -> Option<String> {
 
 /// The lines of the text list at `path` that name such files, as they are written.
 pub fn of_list(path: &Path) -> Vec<PathBuf> {
-    if extension(path).as_deref() == Some("json") {
-        return Vec::new(); // Annotations, whose copies count what they leave out.
-    }
     let text = fs::read(path).unwrap_or_default();
     let lines = String::from_utf8_lossy(&text);
     lines.lines().map(|line| PathBuf::from(line.trim())).filter(|line| is_foreign(line)).collect()
@@ -64,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_a_list_count_and_those_of_annotations_do_not() {
+    fn lines_of_a_list_count() {
         let folder = tempfile::tempdir().unwrap();
         let list = |name: &str| {
             let path = folder.path().join(name);
@@ -72,6 +69,6 @@ mod tests {
             of_list(&path)
         };
         assert_eq!(list("train.txt"), [Path::new("./images/b.avif"), Path::new("/x/c.HEIC")]);
-        assert!(list("train.json").is_empty() && of_list(&folder.path().join("gone.txt")).is_empty());
+        assert!(of_list(&folder.path().join("gone.txt")).is_empty());
     }
 }

@@ -48,6 +48,11 @@ pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Scan { root: folder, output: Path::new("") }.images_below(folder)
 }
 
+/// Whether the list of images comes from annotation files of COCO.
+fn is_annotations(list: &Path) -> bool {
+    list.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+}
+
 /// The image files of a source.
 #[derive(Debug, Default)]
 pub struct ImageFiles {
@@ -89,7 +94,12 @@ impl Scan<'_> {
         match source {
             Source::Folder(folder) => self.files_below(folder),
             Source::List { path, images, .. } => {
-                Ok(ImageFiles { images: images.clone(), foreign: foreign::of_list(path) })
+                // Annotation files do not say which of the files that cannot be read belong to a split.
+                let foreign = match is_annotations(path) {
+                    true => self.files_below(self.root)?.foreign,
+                    false => foreign::of_list(path),
+                };
+                Ok(ImageFiles { images: images.clone(), foreign })
             }
         }
     }

@@ -138,7 +138,7 @@ impl Header {
             (WhiteIsZero | BlackIsZero, 1 | 2) if is_float || !matches!(bits, 1 | 8 | 16) => refused("a grey picture"),
             (WhiteIsZero | BlackIsZero, 1 | 2) => Ok(Colours::Grey),
             (RGB, 4) if self.has_unassociated_alpha && bits == 8 => Ok(Colours::RgbAndAlpha),
-            (RGB, 3 | 4) => Ok(Colours::Rgb),
+            (RGB, 3 | 4) if bits >= 8 => Ok(Colours::Rgb),
             (CMYK, 4) if bits == 8 => Ok(Colours::Cmyk),
             (YCbCr, 3) if bits == 8 => Ok(Colours::YCbCr),
             (RGBPalette, 1) if matches!(bits, 1 | 2 | 4 | 8) && !is_float => Ok(Colours::Palette),

@@ -1,6 +1,7 @@
 //! Finds the images that the file names in an annotation file mean.
 
 use crate::dataset::coco::document::Image;
+use crate::dataset::coco::file_name::{Name, readings};
 use crate::dataset::split::Split;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -93,7 +94,7 @@ impl<'a> Index<'a> {
             images.next().filter(|(number, ..)| images.next().is_none() && !taken.contains(number))
         };
         let tails = |name: &'_ Name| {
-            let folders = if name.is_foreign { name.path.matches('/').count() } else { 0 };
+            let folders = if name.is_of_other_place { name.path.matches('/').count() } else { 0 };
             let path = name.path.clone();
             (0..=folders).map(move |skipped| path.splitn(skipped + 1, '/').last().unwrap_or_default().to_string())
         };
@@ -115,84 +116,6 @@ impl<'a> Index<'a> {
             (start.is_empty() || start.ends_with('/')).then_some((number, start, image))
         })
     }
-}
-
-/// A way to read a file name.
-#[derive(Clone, Debug, PartialEq)]
-struct Name {
-    /// With `/`, without `..`, `.` and empty parts.
-    path: String,
-    /// The folders as the name has them; `None` if they mean nothing here.
-    folder: Option<String>,
-    /// Whether folders in front may be those of another machine or server.
-    is_foreign: bool,
-}
-
-/// The ways to read a file name, the likeliest first.
-fn readings(text: &str) -> Vec<Name> {
-    let mut names = Vec::new();
-    let mut add = |path: &str, folder: Option<String>, is_foreign: bool| {
-        if !path.is_empty() && !names.iter().any(|name: &Name| name.path == path) {
-            names.push(Name { path: path.to_string(), folder, is_foreign });
-        }
-    };
-    let folder = |text: &str| text[..text.rfind('/').map_or(0, |slash| slash + 1)].to_string();
-    let slashes = text.replace('\\', "/");
-    let is_foreign = is_foreign(&slashes);
-    add(&plain(text), Some(folder(text)), is_foreign);
-    add(&plain(&slashes), Some(folder(&slashes)), is_foreign);
-    let located = located(&slashes);
-    if located != slashes {
-        add(&plain(&located), None, true);
-    }
-    // Label Studio puts such a prefix in front of the names of uploaded files.
-    for (path, folder) in [(plain(&slashes), Some(folder(&slashes))), (plain(&located), None)] {
-        let (folders, name) = path.split_at(path.rfind('/').map_or(0, |slash| slash + 1));
-        if let Some(name) = without_prefix(name) {
-            add(&format!("{folders}{name}"), folder, true);
-        }
-    }
-    names
-}
-
-/// The path without `..`, `.` and empty parts.
-fn plain(name: &str) -> String {
-    name.split('/').filter(|part| !["", ".", ".."].contains(part)).collect::<Vec<_>>().join("/")
-}
-
-/// Whether a path with `/` starts at a server, at the root of a file system or above its folder.
-fn is_foreign(path: &str) -> bool {
-    let has_drive = path.as_bytes().get(1) == Some(&b':');
-    path.contains("://") || path.starts_with('/') || path.starts_with("../") || has_drive
-}
-
-/// The path in an address: the parameter `d` of Label Studio's local files, or what stands in front of parameters;
-/// without escapes.
-fn located(address: &str) -> String {
-    let (path, query) = address.split_once('?').unwrap_or((address, ""));
-    let file = query.split('&').find_map(|parameter| parameter.strip_prefix("d="));
-    unescaped(file.unwrap_or(path))
-}
-
-/// The text with `%20` and the like replaced; as it is where that is no UTF-8.
-fn unescaped(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        let digits = behind.get(..2).and_then(|digits| str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| first == b'%') {
-            Some(byte) => (bytes.push(byte), rest = &behind[2..]).1,
-            None => (bytes.push(first), rest = behind).1,
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_string())
-}
-
-/// The name behind 8 hexadecimal digits and a dash.
-fn without_prefix(name: &str) -> Option<&str> {
-    let (prefix, name) = name.split_once('-')?;
-    let is_prefix = prefix.len() == 8 && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
-    Some(name).filter(|name| is_prefix && !name.is_empty())
 }
 
 /// The folders of an image below `start`; all of them if it lies elsewhere.
