@@ -34,7 +34,7 @@ use crate::batch::worker::Worker;
 use crate::config::values::{Config, Pairing};
 use crate::dataset::data_yaml::root_of;
 use crate::dataset::split::Split;
-use crate::dataset::{Dataset, Layout};
+use crate::dataset::{Dataset, Layout, foreign, scan};
 use crate::error::{Error, Result};
 use crate::files::marker::MANIFEST_NAME;
 use crate::nst::backend::device::Device;
@@ -48,7 +48,7 @@ use crate::plan::styles::{Style, find_styles};
 use crate::plan::{self, Job, Plan};
 use crate::weights::locate;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -153,6 +153,17 @@ impl Batch {
         Ok(self.plan()?.jobs.iter().filter_map(|job| rows.remove(&job.output)).collect())
     }
 
+    /// What a person should know about the files that the batch leaves out, before it begins.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder of styles cannot be listed.
+    pub fn left_out(&self) -> Result<Vec<String>> {
+        let folders = self.config.styles.iter().map(|source| &source.path).filter(|path| path.is_dir());
+        let styles = folders.map(|folder| scan::foreign_files(folder)).collect::<Result<Vec<_>>>()?.concat();
+        let frames = foreign::message(&self.dataset.foreign, "image files");
+        Ok(frames.into_iter().chain(foreign::message(&styles, "style pictures")).collect())
+    }
+
     /// How the dataset says what belongs to it.
     pub fn layout(&self) -> &Layout {
         &self.dataset.layout
@@ -192,6 +203,7 @@ impl Batch {
         };
         let run =
             Run { batch: self, engine, provenance: Provenance::new(&self.config, engine), whole: &whole, plan: &plan };
+        self.left_out()?.iter().for_each(|text| observer.event(Event::Warning(text)));
         run.warn(&manifest, observer);
         let pending = run.pending(&manifest);
         let header = run.header(&pending);
@@ -200,7 +212,8 @@ impl Batch {
         let written = run.describe(&mut manifest)?;
         let failures = run.failures(&manifest)?;
         manifest.close()?;
-        Ok(summary(header, counts, written, failures, stop.reason(), begun.elapsed()))
+        let unread = foreign::by_extension(&self.dataset.foreign);
+        Ok(Summary { unread, ..summary(header, counts, written, failures, stop.reason(), begun.elapsed()) })
     }
 }
 
@@ -280,7 +293,7 @@ impl Run<'_> {
         let threads = rayon::current_num_threads();
         let asked = batch.options.frames_at_once;
         let pool = WorkerPool::new(capacity::frames_at_once(plan, todo, &stylizer, asked, threads), threads)?;
-        let context = JobContext::new(plan, stylizer, &batch.output, batch.config.quality, batch.dataset.schema());
+        let context = JobContext::new(plan, &batch.dataset, stylizer, &batch.output, batch.config.quality);
         let new_row = |job: &Job| self.provenance.row(plan, job);
         pool.run(
             todo,
@@ -370,6 +383,7 @@ fn summary(
         left,
         reduced: counts.reduced,
         several: counts.several,
+        unread: BTreeMap::new(),
         // A stop request after the last frame has no effect.
         stopped: stopped.filter(|_| left > 0),
         failures,
@@ -380,6 +394,7 @@ fn summary(
         data_yaml: written.data_yaml,
         annotations: written.annotations.written,
         annotations_left: written.annotations.left,
+        annotations_partial: written.annotations.partial,
         backbone: header.backbone,
         backbone_digest: header.backbone_digest,
         device: header.device,

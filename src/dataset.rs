@@ -2,6 +2,7 @@
 //!
 //! - [`coco`]: annotation files of COCO, and which images they name
 //! - [`data_yaml`]: reads a `data.yaml`
+//! - [`foreign`]: image files that only other programs read
 //! - [`frame`]: [`Frame`], one image with its label, and the list of them
 //! - [`labels`]: the boxes of a label file, and the names of classes
 //! - [`layout`]: [`Layout`], how a dataset without a `data.yaml` is divided into splits
@@ -11,6 +12,7 @@
 
 pub mod coco;
 pub mod data_yaml;
+pub mod foreign;
 pub mod frame;
 pub mod labels;
 pub mod layout;
@@ -42,6 +44,8 @@ pub struct Dataset {
     pub layout: Layout,
     /// The images of the requested splits, sorted by [`Frame::relative`], without repetition.
     pub frames: Vec<Frame>,
+    /// Image files of the requested splits in formats that loaders read and this program does not.
+    pub foreign: Vec<PathBuf>,
     /// The content of `data.yaml`, if there is one, with its keys in their order.
     pub data: Option<Yaml>,
     /// Where the images of every split come from, requested or not. Places that do not exist are left out.
@@ -66,6 +70,7 @@ impl Dataset {
         let (root, layout, data, sources) = match data_file {
             Some(file) => {
                 let (root, data, sources) = read_data_yaml(&file, &root, splits)?;
+                check_channels(&data, &file)?;
                 (root, Layout::DataYaml(file), Some(data), sources)
             }
             None => {
@@ -75,9 +80,9 @@ impl Dataset {
         };
         check_output(&output, &root, &sources)?;
         let scan = Scan { root: &root, output: &output };
-        let frames = frame::list_frames(&scan, &sources, splits, &layout)?;
+        let (frames, foreign) = frame::list_frames(&scan, &sources, splits, &layout)?;
         let annotations = coco::annotation_files(&root);
-        Ok(Self { root, layout, frames, data, sources, annotations })
+        Ok(Self { root, layout, frames, foreign, data, sources, annotations })
     }
 
     /// The images of one split, requested or not, in the order of its sources.
@@ -117,6 +122,21 @@ impl Dataset {
             }
         }
         Ok(count)
+    }
+}
+
+/// Refuses a dataset whose pictures have more channels than colours, such as those of satellites: loaders would read
+/// them with all their channels, and the new images have three.
+fn check_channels(data: &Yaml, file: &Path) -> Result<()> {
+    match data.get("channels") {
+        None | Some(Yaml::Null | Yaml::Int(1 | 3)) => Ok(()),
+        Some(channels) => Err(Error::bad_file(
+            file,
+            format!(
+                "`channels: {channels}`: only pictures in colour or grey can be stylized; make a dataset of their three \
+                 colour channels, without this key"
+            ),
+        )),
     }
 }
 
@@ -169,6 +189,46 @@ mod tests {
         assert!(refusal("images").unwrap().contains("is or holds the originals"));
         assert!(refusal("images/val/new").unwrap().contains("among the images of val"));
         assert_eq!(refusal("images/train/new"), None);
+    }
+
+    #[test]
+    fn a_dataset_of_more_channels_than_colours_is_refused() {
+        for (channels, is_fine) in
+            [("1", true), ("3", true), ("null", true), ("10", false), ("4", false), ("many", false)]
+        {
+            let data = format!("data.yaml=train: images\nchannels: {channels}\n");
+            let opened = open(tree(&["images/a.jpg", &data]).path(), &[Split::Train]);
+            assert_eq!(opened.is_ok(), is_fine, "{channels}");
+            let Err(error) = opened else { continue };
+            assert!(
+                error.to_string().contains("data.yaml: `channels: ") && error.to_string().contains(channels),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn images_that_only_other_programs_read_are_listed_by_split() {
+        let folder = tree(&[
+            "images/train/a.jpg",
+            "images/train/deep/b.HEIC",
+            "images/train/c.avif",
+            "images/train/notes.gif",
+            "images/val/v.dng",
+        ]);
+        let dataset = open(folder.path(), &[Split::Train]).unwrap();
+        let names: Vec<_> = dataset.foreign.iter().map(|path| dataset.relative(path)).collect();
+        assert_eq!(names, ["images/train/c.avif", "images/train/deep/b.HEIC"]);
+        let error = open(tree(&["a.heic", "sub/b.avif"]).path(), &[Split::Train]).unwrap_err().to_string();
+        assert!(
+            error.contains("no images") && error.contains("2 image files") && error.contains("jpg or png"),
+            "{error}"
+        );
+        let list = tree(&["data.yaml=train: train.txt", "train.txt=./a.jpg\n./b.jp2\n", "a.jpg", "b.jp2"]);
+        assert_eq!(open(list.path(), &[Split::Train]).unwrap().foreign.len(), 1);
+        let coco = r#"result.json={"images":[{"file_name":"a.jpg"},{"file_name":"b.heic"}],"annotations":[]}"#;
+        let coco = tree(&["images/a.jpg", "images/b.heic", coco]);
+        assert_eq!(open(coco.path(), &[Split::Train]).unwrap().foreign.len(), 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::batch::stop::Reason;
 use crate::output::row::Row;
 use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Something happened in a run.
@@ -58,6 +59,9 @@ pub struct Summary {
     pub reduced: usize,
     /// Frames of this run whose files hold several pictures, of which the first was taken.
     pub several: usize,
+    /// Image files of the dataset that were left out, since loaders read their formats and this program does not, by
+    /// extension.
+    pub unread: BTreeMap<String, usize>,
     /// Why the run ended before all was tried.
     pub stopped: Option<Reason>,
     /// The first hundred failures, of this run and earlier ones.
@@ -77,6 +81,8 @@ pub struct Summary {
     pub annotations: Vec<PathBuf>,
     /// COCO annotation files without a copy that should have one, each with the reason.
     pub annotations_left: Vec<String>,
+    /// What the copies lack of their COCO annotation files although no run will make it, one text for each file.
+    pub annotations_partial: Vec<String>,
     pub backbone: String,
     pub backbone_digest: String,
     pub device: String,

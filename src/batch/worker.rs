@@ -9,7 +9,7 @@ use crate::dataset::labels::{Labelled, Labels};
 use crate::error::{Error, Result};
 use crate::files::fingerprint::Fingerprint;
 use crate::imageio::decode::{self, Decoded};
-use crate::imageio::encode::encode_image;
+use crate::imageio::encode::{Metadata, encode_image};
 use crate::nst::SceneObject;
 use crate::nst::failure::StylizeError;
 use crate::nst::loss::Loss;
@@ -23,6 +23,7 @@ use crate::output::folder;
 use crate::output::row::{BoxRow, GuardRow, Outcome, Row};
 use crate::plan::Job;
 use crate::{memory, units};
+use image::metadata::Orientation;
 use std::ops::{ControlFlow, Range};
 
 /// The most objects of one frame that are guarded: no picture shows more, and a damaged label may list any number.
@@ -56,7 +57,7 @@ impl FrameWorker for Worker<'_> {
             Err(_) => Fingerprint::of(&sources::paths(frame, context.settings())),
         });
         let Sources { image, label, maps } = sources?;
-        let Decoded { image, profile, first_of_several } = decode::decode_bytes(&frame.path, &image)?;
+        let Decoded { image, profile, first_of_several, orientation } = decode::decode_bytes(&frame.path, &image)?;
         row.outcome.first_of_several = first_of_several;
         let (mut picture, mut whole, part) = context.picture(image, &maps, |whole| context.stylized_part(whole))?;
         drop(maps);
@@ -68,7 +69,10 @@ impl FrameWorker for Worker<'_> {
         record(&made, &mut row.outcome);
         whole.paste(&made.pixels, part);
         let quality = drawn_quality(context.quality, job.seed);
-        let encoded = encode_image(&context.output.join(&job.output), &whole.to_rgb8(), profile.as_deref(), quality)?;
+        let orientation = if context.keeps_orientation { orientation } else { Orientation::NoTransforms };
+        let metadata = Metadata { profile: profile.as_deref(), orientation };
+        let image = decode::turned_back(whole.to_rgb8(), orientation);
+        let encoded = encode_image(&context.output.join(&job.output), &image, metadata, quality)?;
         let label = job.label_output.as_deref().zip(label.as_deref());
         row.outcome.made_files = Some(folder::write_files(context.output, &job.output, &encoded, label)?);
         Ok(true)

@@ -12,7 +12,7 @@ use crate::output::{manifest, merge};
 use crate::view::sheet;
 use std::path::Path;
 
-/// Exit code of a run that finished while some frames failed.
+/// Exit code of a run that finished while some frames failed or annotations could not be carried over.
 const SOME_FAILED: u8 = 3;
 
 /// Runs `augment --config … DATASET` and returns the exit code.
@@ -34,6 +34,7 @@ pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
     let batch = Batch::open(config, &args.dataset, options)?;
     let engine = batch.engine(compute.weights.as_deref(), device)?;
     if args.dry_run {
+        batch.left_out()?.iter().for_each(|text| terminal::print_err(&format!("warning: {text}")));
         let plan = batch.plan()?;
         let estimate = batch.estimate(&plan, &engine)?;
         match compute.json {
@@ -65,7 +66,7 @@ pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
 pub fn exit_code(summary: &Summary) -> u8 {
     match summary.stopped {
         Some(Reason::Interrupted) => INTERRUPTED,
-        _ if summary.failed + summary.failed_before > 0 => SOME_FAILED,
+        _ if summary.failed + summary.failed_before > 0 || !summary.annotations_left.is_empty() => SOME_FAILED,
         _ => 0,
     }
 }

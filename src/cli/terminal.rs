@@ -70,10 +70,16 @@ pub fn summary_lines(summary: &Summary) -> String {
             summary.several
         ));
     }
+    if !summary.unread.is_empty() {
+        let formats: Vec<&str> = summary.unread.keys().map(String::as_str).collect();
+        let count: usize = summary.unread.values().sum();
+        lines.push(format!("{count} image files were left out, because {} cannot be read", formats.join(", ")));
+    }
     if summary.reduced > 0 {
         lines.push(format!("{} frames were stylized at a smaller size because memory was short", summary.reduced));
     }
     lines.extend(summary.annotations_left.iter().map(|reason| format!("annotations were not copied: {reason}")));
+    lines.extend(summary.annotations_partial.iter().map(|what| format!("left out of the copied annotations: {what}")));
     match summary.stopped {
         Some(Reason::TooManyFailures) => {
             lines.push(format!("stopped after {} failures; {} frames are left", summary.failed, summary.left));

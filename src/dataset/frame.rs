@@ -1,7 +1,8 @@
 //! The frames of a dataset: its images with their labels.
 
+use crate::dataset::foreign;
 use crate::dataset::layout::Layout;
-use crate::dataset::scan::{EXTENSIONS, Scan, Source};
+use crate::dataset::scan::{EXTENSIONS, ImageFiles, Scan, Source};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::paths::relative_text;
@@ -22,7 +23,7 @@ pub struct Frame {
     pub label: Option<PathBuf>,
 }
 
-/// The frames of the splits, sorted by [`Frame::relative`].
+/// The frames of the splits, sorted by [`Frame::relative`], and the image files that only other programs read.
 ///
 /// # Errors
 /// [`Error::Usage`] for a split that `sources` lack, [`Error::BadFile`] if there are no frames, [`Error::Io`] if a
@@ -32,15 +33,18 @@ pub fn list_frames(
     sources: &BTreeMap<Split, Vec<Source>>,
     splits: &[Split],
     layout: &Layout,
-) -> Result<Vec<Frame>> {
-    let mut frames = Vec::new();
+) -> Result<(Vec<Frame>, Vec<PathBuf>)> {
+    let (mut frames, mut foreign) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
     for &split in splits {
         let of_split = sources.get(&split).ok_or_else(|| missing_split(scan.root, split, sources))?;
         for source in of_split {
-            for path in scan.images_of(source)? {
-                // Two folders of the dataset may be links to the same one.
-                if seen.insert(fs::canonicalize(&path).unwrap_or_else(|_| path.clone())) {
+            let ImageFiles { images, foreign: others } = scan.files_of(source)?;
+            // Two folders of the dataset may be links to the same one.
+            let mut is_new = |path: &PathBuf| seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone()));
+            foreign.extend(others.into_iter().filter(&mut is_new));
+            for path in images {
+                if is_new(&path) {
                     let label = scan.label_of(&path, source);
                     frames.push(Frame { relative: relative_text(scan.root, &path), path, split, label });
                 }
@@ -48,10 +52,10 @@ pub fn list_frames(
         }
     }
     if frames.is_empty() {
-        return Err(no_images(scan.root, layout));
+        return Err(no_images(scan.root, layout, &foreign));
     }
     frames.sort_by(|a, b| a.relative.cmp(&b.relative));
-    Ok(frames)
+    Ok((frames, foreign))
 }
 
 fn missing_split(root: &Path, split: Split, sources: &BTreeMap<Split, Vec<Source>>) -> Error {
@@ -60,14 +64,15 @@ fn missing_split(root: &Path, split: Split, sources: &BTreeMap<Split, Vec<Source
     Error::Usage(format!("{} has no split `{split}`; splits found: {found}", root.display()))
 }
 
-fn no_images(root: &Path, layout: &Layout) -> Error {
+fn no_images(root: &Path, layout: &Layout, foreign: &[PathBuf]) -> Error {
     let looked = match layout {
         Layout::DataYaml(file) => format!("the requested splits of {} lead to none", file.display()),
         Layout::SplitFolders => "its folders of the requested splits hold none".to_string(),
         Layout::Annotations => "its annotation files name none of the requested splits".to_string(),
         Layout::Flat => "there is no data.yaml, no images/train and no image anywhere below".to_string(),
     };
-    Error::bad_file(root, format!("no images ({}): {looked}", EXTENSIONS.join(", ")))
+    let foreign = foreign::message(foreign, "image files").map_or_else(String::new, |message| format!("; {message}"));
+    Error::bad_file(root, format!("no images ({}): {looked}{foreign}", EXTENSIONS.join(", ")))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Finds the images of a folder or a list, and their labels.
 
+use crate::dataset::foreign::{self, is_foreign};
 use crate::error::{Error, Result};
 use crate::files::marker;
 use crate::files::paths::{label_path, resolve_links};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 /// Extensions of the image formats that are read.
-pub const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
+pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "mpo", "png", "webp", "bmp", "tif", "tiff"];
 
 /// Where the images of a split come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,27 @@ pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Scan { root: folder, output: Path::new("") }.images_below(folder)
 }
 
+/// Whether the list of images comes from annotation files of COCO.
+fn is_annotations(list: &Path) -> bool {
+    list.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+}
+
+/// The image files of a source.
+#[derive(Debug, Default)]
+pub struct ImageFiles {
+    pub images: Vec<PathBuf>,
+    /// Those of formats that loaders read and this program does not.
+    pub foreign: Vec<PathBuf>,
+}
+
+/// The image files below `folder` that this program cannot read, sorted by path.
+///
+/// # Errors
+/// [`Error::Io`] if a folder cannot be listed.
+pub fn foreign_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    Scan { root: folder, output: Path::new("") }.files_below(folder).map(|files| files.foreign)
+}
+
 /// A search for images and labels.
 pub struct Scan<'a> {
     /// The dataset's folder.
@@ -61,9 +83,24 @@ impl Scan<'_> {
     /// # Errors
     /// [`Error::Io`] if a folder cannot be listed.
     pub fn images_of(&self, source: &Source) -> Result<Vec<PathBuf>> {
+        self.files_of(source).map(|files| files.images)
+    }
+
+    /// The images of a source, and the image files that only other programs read.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder cannot be listed.
+    pub fn files_of(&self, source: &Source) -> Result<ImageFiles> {
         match source {
-            Source::Folder(folder) => self.images_below(folder),
-            Source::List { images, .. } => Ok(images.clone()),
+            Source::Folder(folder) => self.files_below(folder),
+            Source::List { path, images, .. } => {
+                // Annotation files do not say which of the files that cannot be read belong to a split.
+                let foreign = match is_annotations(path) {
+                    true => self.files_below(self.root)?.foreign,
+                    false => foreign::of_list(path),
+                };
+                Ok(ImageFiles { images: images.clone(), foreign })
+            }
         }
     }
 
@@ -86,6 +123,10 @@ impl Scan<'_> {
     /// # Errors
     /// [`Error::Io`] if a folder cannot be listed.
     pub fn images_below(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        self.files_below(folder).map(|files| files.images)
+    }
+
+    fn files_below(&self, folder: &Path) -> Result<ImageFiles> {
         // `WalkDir` would go around once in a circle through a link that leads above its start.
         let resolved = fs::canonicalize(folder).map_err(Error::io(folder, "find where it lies"))?;
         let leads_up = |link: &Path| fs::canonicalize(link).is_ok_and(|target| resolved.starts_with(target));
@@ -96,7 +137,7 @@ impl Scan<'_> {
                 || entry.file_type().is_dir() && marker::is_output_folder(entry.path())
         };
         let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
-        let mut images = Vec::new();
+        let mut files = ImageFiles::default();
         for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_excluded(entry)) {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -108,10 +149,12 @@ impl Scan<'_> {
                 }
             };
             if entry.file_type().is_file() && is_image(entry.path()) {
-                images.push(entry.into_path());
+                files.images.push(entry.into_path());
+            } else if entry.file_type().is_file() && is_foreign(entry.path()) {
+                files.foreign.push(entry.into_path());
             }
         }
-        Ok(images)
+        Ok(files)
     }
 }
 
