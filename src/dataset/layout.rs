@@ -1,15 +1,18 @@
-//! How a dataset without a `data.yaml` is divided into splits.
+//! How a dataset without a file that describes it is divided into splits.
 //!
-//! `images/<split>` or `<split>/images` are the splits, or the folders of a COCO dataset, such as `train2017`. Without
-//! these, annotation files of COCO divide the images. Without those, every image belongs to the split `train`.
+//! Folders that are called after splits are the splits, wherever they are: `images/<split>`, `<split>/images`,
+//! `train2017`, `obj_train_data`, `VisDrone2019-DET-train/images`. Without these, annotation files of COCO divide the
+//! images, or lists such as `train.txt`. Without those, every image belongs to the split `train`, unless something says
+//! that there are splits which cannot be understood: that ends in a question.
 
 use crate::dataset::coco;
 use crate::dataset::scan::{Scan, Source};
 use crate::dataset::split::Split;
+use crate::dataset::split_folders::{self, Named};
+use crate::dataset::split_lists::{files_named_after_splits, read_split_lists};
 use crate::error::Result;
 use crate::files::paths::relative_text;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,51 +25,82 @@ pub enum Layout {
     SplitFolders,
     /// Annotation files of COCO, one or more for each split.
     Annotations,
+    /// Lists of images, one for each split: this file of Darknet names them, or it is the first of them.
+    Lists(PathBuf),
     /// Nothing: every image in the folder belongs to it.
     Flat,
 }
 
-/// The layout of a dataset without a `data.yaml`, and where the images of its splits come from.
+/// The layout of a dataset without a describing file, and where the images of its splits come from.
 ///
 /// # Errors
+/// [`crate::error::Error::BadFile`] with a question if something says that the images are divided, but not how;
 /// [`crate::error::Error::Io`] if a folder cannot be listed.
 pub fn find_splits(scan: &Scan) -> Result<(Layout, BTreeMap<Split, Vec<Source>>)> {
     let root = scan.root;
     let annotations = coco::annotation_files(root);
-    let mut sources = BTreeMap::new();
-    for split in Split::ALL {
-        let candidates = split.names().iter().flat_map(|name| [format!("images/{name}"), format!("{name}/images")]);
-        let folders = match candidates.map(|folder| root.join(folder)).find(|folder| folder.is_dir()) {
-            Some(folder) => vec![folder],
-            None => coco_folders(root, split, !annotations.is_empty()),
-        };
-        if !folders.is_empty() {
-            sources.insert(split, folders.into_iter().map(Source::Folder).collect());
-        }
-    }
-    if !sources.is_empty() {
+    let folders = scan.image_folders()?;
+    let named = Named::of(root, &folders, !annotations.is_empty());
+    if let Some(sources) = named.sources(root)? {
         return Ok((Layout::SplitFolders, sources));
     }
-    let sources = divide(scan, &annotations)?;
-    if sources.contains_key(&Split::Train) {
-        return Ok((Layout::Annotations, sources));
+    let divided = divide(scan, &annotations)?;
+    if divided.contains_key(&Split::Train) {
+        return Ok((Layout::Annotations, divided));
+    }
+    let images = scan.images_below(root)?;
+    let files = files_named_after_splits(scan, &images)?;
+    if let Some((list, sources)) = read_split_lists(scan, &files, &images)? {
+        return Ok((Layout::Lists(list), sources));
+    }
+    let divides = |file: &&PathBuf| {
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        Split::of_name(&stem) != Some(Split::Train)
+    };
+    let dividing: Vec<&Path> = files.iter().filter(divides).map(PathBuf::as_path).collect();
+    if !images.is_empty() && (named.is_vague() || !dividing.is_empty()) {
+        return Err(split_folders::question(root, &folders, &dividing));
     }
     Ok((Layout::Flat, BTreeMap::from([(Split::Train, vec![Source::Folder(root.to_path_buf())])])))
 }
 
-/// The folders of a split in a COCO dataset, such as `train2017` or `images/train2017`. Without a year, such as
-/// `train`, they count only if there are annotation files; otherwise they may be any folders of a flat dataset.
-fn coco_folders(root: &Path, split: Split, annotated: bool) -> Vec<PathBuf> {
-    let is_split = |name: &str| {
-        let years = split.names().iter().filter_map(|split| name.strip_prefix(split));
-        years.into_iter().any(|year| year.chars().all(|c| c.is_ascii_digit()) && (annotated || !year.is_empty()))
+/// Whether `root` has folders `images/<split>` or `<split>/images`.
+pub fn has_standard_folders(root: &Path) -> bool {
+    let splits = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let named = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(Split::is_plain_name);
+        entries.filter(named).filter(|path| path.is_dir()).collect::<Vec<_>>()
     };
-    let folders = [root.join("images"), root.to_path_buf()].into_iter().flat_map(fs::read_dir).flatten();
-    let folders = folders.filter_map(|entry| Some(entry.ok()?.path()));
-    let named = folders.filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(is_split));
-    let mut folders: Vec<PathBuf> = named.filter(|path| path.is_dir()).collect();
-    folders.sort();
-    folders
+    !splits(&root.join("images")).is_empty() || splits(root).iter().any(|split| split.join("images").is_dir())
+}
+
+/// A warning about images below the dataset's folder that belong to no split; `None` if there are none.
+///
+/// # Errors
+/// [`crate::error::Error::Io`] if a folder cannot be listed.
+pub fn left_out(scan: &Scan, sources: &BTreeMap<Split, Vec<Source>>) -> Result<Option<String>> {
+    let mut left: Vec<(String, usize)> = Vec::new();
+    let all: Vec<&Source> = sources.values().flatten().collect();
+    let mut listed: BTreeMap<&Path, usize> = BTreeMap::new();
+    for source in &all {
+        let Source::List { images, .. } = source else { continue };
+        images.iter().filter_map(|image| image.parent()).for_each(|folder| *listed.entry(folder).or_default() += 1);
+    }
+    for (folder, count) in scan.image_folders()? {
+        let is_source = all.iter().any(|source| matches!(source, Source::Folder(path) if folder.starts_with(path)));
+        let rest = count.saturating_sub(listed.get(&*folder).copied().unwrap_or_default());
+        if !is_source && rest > 0 && !split_folders::is_auxiliary(scan.root, &folder) {
+            left.push((relative_text(scan.root, &folder), rest));
+        }
+    }
+    if left.is_empty() {
+        return Ok(None);
+    }
+    let count: usize = left.iter().map(|(_, count)| count).sum();
+    Ok(Some(format!(
+        "{count} images are in no split and are left out, {}; name them in a data.yaml if they belong to one",
+        split_folders::some_of(left.iter().map(|(folder, count)| format!("{count} in {}/", folder)))
+    )))
 }
 
 /// Divides the images of one folder by annotation files.
