@@ -105,8 +105,7 @@ impl Dataset {
     pub fn open(given: &Path, splits: &[Split], output: &Path) -> Result<Self> {
         let place = description::find(given)?;
         let output = absolute(output)?;
-        let Outline { root, layout, data, has_class_file, sources, mut warnings } =
-            Outline::of(&place, splits, &output)?;
+        let Outline { root, layout, data, has_class_file, sources, mut warnings } = Outline::of(&place, splits)?;
         check_output(&output, &root, &sources)?;
         let scan = Scan { root: &root, output: &output };
         let Listing { frames, counts, labels } = frame::list_frames(&scan, &sources, splits, &layout)?;
@@ -198,7 +197,7 @@ impl Dataset {
 
 impl Outline {
     /// What the describing file says, or else the folders.
-    fn of(place: &Place, splits: &[Split], output: &Path) -> Result<Self> {
+    fn of(place: &Place, splits: &[Split]) -> Result<Self> {
         let Place { folder, description, is_below } = place;
         let mut outline = Self {
             root: folder.clone(),
@@ -225,7 +224,8 @@ impl Outline {
             None => {}
         }
         if outline.sources.is_empty() {
-            let scan = Scan { root: &outline.root, output };
+            // An output of this program is known without its name, and any other folder may hold originals.
+            let scan = Scan { root: &outline.root, output: Path::new("") };
             (outline.layout, outline.sources) = layout::find_splits(&scan)?;
         }
         if *is_below {

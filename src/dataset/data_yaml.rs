@@ -52,6 +52,14 @@ pub fn read_data_yaml(file: &Path, folder: &Path, requested: &[Split]) -> Result
     let entries = entries.collect::<Result<Vec<_>>>()?;
     let bases = bases(&node, folder, &entries, file)?;
     let mut warnings = misspelt_keys(&node, file);
+    warnings.extend(bases.other.as_ref().map(|(other, line)| {
+        let (file, taken) = (file.display(), bases.folders[0].display());
+        format!(
+            "{file}: line {line}: `path` leads to {taken} from the file, and to {} from the working folder, where \
+             Ultralytics looks first; the former is taken",
+            other.display()
+        )
+    }));
     let mut sources = BTreeMap::new();
     for Entries { split, key, texts } in entries {
         let mut found = Vec::new();
@@ -183,6 +191,8 @@ pub struct Bases {
     pub folders: Vec<PathBuf>,
     /// `path` as the file has it, with its line, if it leads to no folder.
     lost: Option<(String, usize)>,
+    /// Another folder that `path` may mean and that has as many of the entries, with the line of `path`.
+    other: Option<(PathBuf, usize)>,
 }
 
 /// The folders that `path` may mean, then the file's own. Ultralytics takes `path` relative to the folder that it is
@@ -205,22 +215,27 @@ fn bases(node: &Node, folder: &Path, entries: &[Entries], file: &Path) -> Result
         folders.extend(meant.filter(|path| path.is_dir()));
     }
     let lost = path.filter(|_| folders.is_empty()).map(|(text, line)| (text.to_string(), line));
-    folders.push(folder.to_path_buf());
     let mut distinct: Vec<PathBuf> = Vec::new();
-    folders.into_iter().for_each(|folder| {
-        if !distinct.contains(&folder) {
-            distinct.push(folder)
+    for folder in folders {
+        if !distinct.iter().any(|other| fs::canonicalize(other).ok() == fs::canonicalize(&folder).ok()) {
+            distinct.push(folder);
         }
-    });
+    }
     let found = |base: &PathBuf| {
         let of_base = |(entry, _): &&(&str, usize)| forms(entry).any(|form| base.join(form).exists());
         entries.iter().flat_map(|entries| &entries.texts).filter(of_base).count()
     };
+    let is_other = |pair: &[PathBuf]| found(&pair[0]) > 0 && found(&pair[0]) == found(&pair[1]);
+    let other = distinct.get(..2).filter(|pair| is_other(pair)).map(|pair| pair[1].clone());
+    let other = other.zip(path.map(|(_, line)| line));
+    if !distinct.iter().any(|base| base == folder) {
+        distinct.push(folder.to_path_buf());
+    }
     // `max_by_key` takes the last of several.
     let best = (0..distinct.len()).rev().max_by_key(|&index| found(&distinct[index])).unwrap_or(0);
     let best = distinct.remove(best);
     distinct.insert(0, best);
-    Ok(Bases { folders: distinct, lost })
+    Ok(Bases { folders: distinct, lost, other })
 }
 
 /// Where Ultralytics keeps datasets, by its settings.
@@ -341,7 +356,7 @@ mod tests {
             ("images/a.jpg", false),
             ("./../ds/images/a.jpg", false),
         ] {
-            let folder = tree(&["data.yaml=train: t.txt", "images/a.jpg", &format!("t.txt={line}\n")]);
+            let folder = tree(&["data.yaml=train: t.txt", "images/a.jpg", &format!("t.txt=./images/a.jpg\n{line}\n")]);
             let dataset = open(folder.path(), &[Split::Train]).unwrap();
             let Source::List { portable, .. } = &dataset.sources[&Split::Train][0] else { panic!("no list") };
             assert_eq!(*portable, expected, "{line}");
@@ -357,12 +372,95 @@ mod tests {
         assert!(matches!(dataset.sources[&Split::Train][0], Source::List { portable: false, .. }));
     }
 
+    fn complaint(data: &str) -> String {
+        open(yolo(data).path(), &[Split::Train]).unwrap_err().to_string()
+    }
+
     #[test]
     fn an_entry_that_leads_to_nothing_and_broken_yaml_are_named() {
-        let complaint = |data: &str| open(yolo(data).path(), &[Split::Train]).unwrap_err().to_string();
-        let text = complaint("train: images/trian\n");
-        assert!(text.contains("`train: images/trian` leads to nothing"), "{text}");
-        let text = complaint("train: [\n");
-        assert!(text.contains("data.yaml: line "), "{text}");
+        for (data, line, words) in [
+            ("train: images/trian\n", 1, "`train: images/trian` leads to nothing"),
+            ("train: images/train\nval: images/vall\n", 2, "did you mean `val`?"),
+            ("train: images/train\nval:\n  - images/val\n  - images/gone\n", 4, "`val: images/gone`"),
+            ("train: [images/train, images/more]\nval: images/val\n", 1, "`train: images/more`"),
+            (
+                "path: ../data/gone\ntrain: img/train\nval: img/val\n",
+                2,
+                "`path: ../data/gone` (line 1) leads to no folder",
+            ),
+            ("train: images/train\nvalid: nowhere.txt\n", 2, "`valid: nowhere.txt`"),
+            ("train: images/train/a.jpg\n", 1, "is an image"),
+            ("train: 2024\n", 1, "quotes"),
+            ("train: images/train\nnames: coco.names\n", 2, "a list of names"),
+            ("train: images/train\nnames:\n  0: a\n  one: b\n", 4, "a class id"),
+        ] {
+            let text = complaint(data);
+            assert!(text.contains(&format!("data.yaml: line {line}: ")) && text.contains(words), "{data}: {text}");
+        }
+        assert!(complaint("train: [\n").contains("data.yaml: line 1, column "));
+    }
+
+    #[test]
+    fn an_entry_of_test_that_leads_to_nothing_is_told_and_refused_only_where_it_is_asked_for() {
+        let folder = yolo("train: images/train\nval: images/val\ntest: ../test/images\n");
+        let dataset = open(folder.path(), &[Split::Train]).unwrap();
+        assert!(dataset.warnings.iter().any(|text| text.contains("line 3: `test: ../test/images`")));
+        assert!(open(folder.path(), &[Split::Test]).is_err());
+    }
+
+    #[test]
+    fn a_misspelt_key_of_a_split_is_told() {
+        for (key, told) in [("vla", true), ("Val", true), ("vals", true), ("value", false), ("minival", false)] {
+            let folder = yolo(&format!("train: images/train\n{key}: images/val\n"));
+            let warnings = open(folder.path(), &[Split::Train]).unwrap().warnings;
+            let found = warnings.iter().any(|text| text.contains(&format!("line 2: the key `{key}`")));
+            assert_eq!(found, told, "{key}: {warnings:?}");
+        }
+    }
+
+    #[test]
+    fn backslashes_of_windows_are_read_where_nothing_has_such_a_name() {
+        assert_eq!(listing(yolo("train: images\\train\nval: images\\val\n").path()), YOLO_TRAIN);
+        assert_eq!(listing(yolo("train: ['.\\images\\train']\n").path()), YOLO_TRAIN);
+        let folder = yolo("train: t.txt\n");
+        fs::write(folder.path().join("t.txt"), "images\\train\\a.jpg\r\n.\\images\\train\\b.PNG\r\n").unwrap();
+        let dataset = open(folder.path(), &[Split::Train]).unwrap();
+        assert!(dataset.frames.len() == 2 && dataset.frames.iter().all(|frame| frame.path.is_file()));
+        assert!(matches!(dataset.sources[&Split::Train][0], Source::List { portable: false, .. }));
+    }
+
+    #[test]
+    fn names_are_the_texts_that_ultralytics_makes_of_them() {
+        let names = |names: &str| {
+            let folder = yolo(&format!("train: images/train\nnames: {names}\n"));
+            let data = open(folder.path(), &[Split::Train]).unwrap().data.unwrap();
+            data.get("names").unwrap().to_string()
+        };
+        assert_eq!(names("{0: '07', 1: 08, 2: 1e3}"), r#"{0: "07", 1: "08", 2: "1e3"}"#);
+        assert_eq!(names("[no, 010, 1.50, ~, 12:30]"), r#"["False", "8", "1.5", "None", "750"]"#);
+        assert_eq!(names("{'0': on, '1': 1_000}"), r#"{"0": "True", "1": "1000"}"#);
+    }
+
+    #[test]
+    fn a_file_with_names_alone_leaves_the_splits_to_the_folders() {
+        let folder = yolo("nc: 2\nnames: [a, b]\nkpt_shape: [17, 3]\n");
+        assert_eq!(listing(folder.path()), YOLO_TRAIN);
+        let dataset = open(folder.path(), &[Split::Val]).unwrap();
+        assert!(dataset.frames.len() == 1 && dataset.data.unwrap().get("kpt_shape").is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_linked_list_is_read_as_ultralytics_reads_it_or_replaced() {
+        let folder =
+            tree(&["lists/t.txt=./images/a.jpg\n", "ds/images/a.jpg", "ds/data.yaml=train: t.txt\nnames: [a]\n"]);
+        let ds = folder.path().join("ds");
+        std::os::unix::fs::symlink("../lists/t.txt", ds.join("t.txt")).unwrap();
+        let dataset = open(&ds, &[Split::Train]).unwrap();
+        assert_eq!(dataset.frames[0].relative, "images/a.jpg");
+        assert!(
+            matches!(dataset.sources[&Split::Train][0], Source::List { portable: false, .. }),
+            "the link leads away"
+        );
     }
 }

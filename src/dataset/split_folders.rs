@@ -130,15 +130,16 @@ impl Kind {
         let at = match named.as_slice() {
             [] if parts.iter().any(|part| Split::is_vague_name(part)) => return Self::Vague,
             [] => return Self::Other,
-            [(at, split), rest @ ..] if rest.iter().all(|(_, other)| other == split) => *at,
             [(at, _), ..] if is_usual(parts, *at, annotated) => *at,
             several => {
-                // A project may be called after a split; the folders in it decide.
+                // A project may be called after a split; a plain name in it decides.
                 let plain: Vec<_> = several.iter().filter(|(at, _)| Split::is_plain_name(&parts[*at])).collect();
-                match plain.as_slice() {
-                    [(at, split), rest @ ..] if rest.iter().all(|(_, other)| other == split) => *at,
-                    _ => return Self::Vague,
+                let deciding = if plain.is_empty() { several.iter().collect() } else { plain };
+                let (at, split) = deciding[0];
+                if deciding.iter().any(|(_, other)| other != split) {
+                    return Self::Vague;
                 }
+                *at
             }
         };
         let Some(&(_, split)) = named.iter().find(|(place, _)| *place == at) else { return Self::Other };
@@ -325,7 +326,7 @@ mod tests {
             vec!["a.jpg", "b.jpg", "sub/c.jpg"],
             vec!["cam0/a.jpg", "cam1/b.jpg", "test_drive/c.jpg"],
             vec!["images/a.jpg", "labels/a.txt=0 .5 .5 .1 .1"],
-            vec!["a.jpg", "train.csv=a.jpg"],
+            vec!["a.jpg", "train.csv=name\n"],
         ] {
             let dataset = open(tree(&files).path(), &[Split::Train]).unwrap();
             let images = files.iter().filter(|file| file.ends_with(".jpg")).count();

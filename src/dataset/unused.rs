@@ -9,7 +9,7 @@ use crate::dataset::scan::{Scan, Source};
 use crate::dataset::split::Split;
 use crate::error::Result;
 use crate::files::paths::{label_path, relative_text};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -46,6 +46,8 @@ pub fn report(
         .filter(|(_, count)| count.labelled == 0 && count.background > 0)
         .map(|(split, count)| format!("none of the {} images of {split} has a label", count.background))
         .collect();
+    let empty = sources.keys().filter(|split| !counts.contains_key(split));
+    warnings.extend(empty.map(|split| format!("the split {split} holds no image; Ultralytics refuses such a split")));
     if !bare.is_empty() {
         let mut text = format!("{}: all are background", bare.join(", "));
         if let Some(frame) = frames.iter().find(|frame| frame.label.is_none()) {
@@ -76,7 +78,8 @@ fn unused_labels(
     sources: &BTreeMap<Split, Vec<Source>>,
     used: &HashSet<PathBuf>,
 ) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>> {
-    let used: HashSet<PathBuf> = used.iter().map(|path| real(path)).collect();
+    let mut folders = RealFolders::default();
+    let used: HashSet<PathBuf> = used.iter().map(|path| folders.real(path)).collect();
     let is_text = |path: &Path| path.extension().is_some_and(|extension| extension == "txt") && !is_class_file(path);
     let mut files: BTreeSet<PathBuf> = BTreeSet::new();
     for folder in folders_to_search(scan.root, sources) {
@@ -86,7 +89,7 @@ fn unused_labels(
     let mut unused: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
     for file in files {
         let Some(folder) = file.parent().map(Path::to_path_buf) else { continue };
-        if used.contains(&real(&file)) || lists.contains(file.as_path()) {
+        if used.contains(&folders.real(&file)) || lists.contains(file.as_path()) {
             continue;
         }
         let known = unused.get(&folder).map_or(0, Vec::len);
@@ -97,11 +100,19 @@ fn unused_labels(
     Ok(unused)
 }
 
-fn real(path: &Path) -> PathBuf {
-    // Resolving every file would take a call to the system for each part of its path.
-    match (path.parent().and_then(|folder| fs::canonicalize(folder).ok()), path.file_name()) {
-        (Some(folder), Some(name)) => folder.join(name),
-        _ => path.to_path_buf(),
+/// Folders without links. Each is resolved once, since a dataset has few folders and many files.
+#[derive(Default)]
+struct RealFolders(HashMap<PathBuf, PathBuf>);
+
+impl RealFolders {
+    /// The file in the folder where it really lies.
+    fn real(&mut self, file: &Path) -> PathBuf {
+        let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return file.to_path_buf() };
+        if !self.0.contains_key(folder) {
+            let real = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
+            self.0.insert(folder.to_path_buf(), real);
+        }
+        self.0.get(folder).map_or_else(|| file.to_path_buf(), |real| real.join(name))
     }
 }
 
@@ -191,6 +202,18 @@ mod tests {
         assert_eq!((dataset.unused_labels, dataset.warnings.as_slice()), (0, &[][..]));
         let counts = &dataset.label_counts[&Split::Train];
         assert_eq!((counts.labelled, counts.background), (1, 0));
+    }
+
+    #[test]
+    fn a_split_without_images_is_told() {
+        let folder = tree(&[
+            "images/train/a.jpg",
+            &format!("labels/train/a.txt={BOX}"),
+            "images/val/notes.md",
+            "data.yaml=train: images/train\nval: images/val\nnames: [a]\n",
+        ]);
+        let warnings = open(folder.path(), &[Split::Train]).unwrap().warnings;
+        assert!(warnings.iter().any(|text| text.contains("the split val holds no image")), "{warnings:?}");
     }
 
     #[test]

@@ -324,6 +324,50 @@ kpt_shape: [17, 3]
         assert!(text.starts_with("train: [\"..\"]\n"), "the copies are below the originals: {text}");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn originals_behind_a_link_are_listed_where_their_labels_are_only_found_by_their_own_paths() {
+        let (folder, ds, out) = tree(&["labels/train/a.txt=0 .5 .5 .1 .1", "labels/val/v.txt=0 .5 .5 .1 .1"]);
+        for (pool, name) in [("pool_train", "a.jpg"), ("pool_val", "v.jpg")] {
+            write_file(&folder.path().join(pool).join(name), b"x").unwrap();
+        }
+        fs::create_dir(ds.join("images")).unwrap();
+        std::os::unix::fs::symlink("../../pool_train", ds.join("images/train")).unwrap();
+        std::os::unix::fs::symlink("../../pool_val", ds.join("images/val")).unwrap();
+        let text = data_yaml(&ds, &out, &[Split::Train], &MADE);
+        assert!(
+            text.starts_with("train: [\"original-train.txt\", \"images/train\"]\nval: [\"original-val.txt\"]\n"),
+            "{text}"
+        );
+        let line = format!("{}\n", ds.join("images/train/a.jpg").display());
+        assert_eq!(fs::read_to_string(out.join("original-train.txt")).unwrap(), line);
+        // A label behind the link is found by the folder.
+        for (label, name) in [("pool_train/a.txt", "labels/train/a.txt"), ("pool_val/v.txt", "labels/val/v.txt")] {
+            fs::rename(ds.join(name), folder.path().join(label)).unwrap();
+        }
+        let text = data_yaml(&ds, &out, &[Split::Train], &MADE);
+        assert!(text.starts_with("train: [\"../pool_train\", \"images/train\"]\nval: [\"../pool_val\"]\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_guessed_is_told() {
+        let warnings = |files: &[&str]| {
+            let (_folder, ds, out) = tree(files);
+            let dataset = Dataset::open(&ds, &[Split::Train], &out).unwrap();
+            write_data_yaml(&out, &dataset, []).unwrap().unwrap().warnings.join("\n")
+        };
+        let text = warnings(&["images/train/a.jpg", "labels/train/a.txt=2 .5 .5 .1 .1"]);
+        assert!(text.contains("has no `val`") && text.contains("no file names the 3 classes"), "{text}");
+        assert!(warnings(&YOLO).contains("no file names the 3 classes") && !warnings(&YOLO).contains("`val`"));
+        let named = [&YOLO[..], &["classes.txt=car\nbus\nvan\n"]].concat();
+        assert_eq!(warnings(&named), "");
+        let short = [&YOLO[..], &["classes.txt=car\n"]].concat();
+        assert!(warnings(&short).contains("ids up to 2, and only 1 classes have names"), "{}", warnings(&short));
+        let (_folder, ds, out) = tree(&short);
+        let text = data_yaml(&ds, &out, &[Split::Train], &MADE);
+        assert!(text.ends_with("names: {0: \"car\", 1: \"class1\", 2: \"class2\"}\n"), "{text}");
+    }
+
     #[test]
     fn without_labels_and_data_yaml_there_is_nothing_to_train_on() {
         let (_folder, ds, out) = tree(&["a.jpg"]);
