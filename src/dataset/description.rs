@@ -92,7 +92,8 @@ fn in_folder(folder: &Path) -> Result<Option<Description>> {
         return Ok(Some(Description::Yaml(file)));
     }
     let entries = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    let mut files: Vec<PathBuf> = entries.filter(|path| !is_hidden(path) && path.is_file()).collect();
+    let may_describe = |path: &PathBuf| may_describe(path) && !is_hidden(path) && path.is_file();
+    let mut files: Vec<PathBuf> = entries.filter(may_describe).collect();
     files.sort();
     let mut yaml: Vec<&PathBuf> = files.iter().filter(|file| describes_dataset(file)).collect();
     if yaml.len() > 1 && yaml.iter().any(|file| file.file_stem() == folder.file_name()) {
@@ -110,7 +111,6 @@ fn in_folder(folder: &Path) -> Result<Option<Description>> {
 /// The only dataset with a describing file in the folders below `folder`, or else that folder itself.
 fn below(folder: &Path) -> Result<Place> {
     let scan = Scan { root: folder, output: Path::new("") };
-    let may_describe = |path: &Path| is_yaml(path) || path.extension().is_some_and(|extension| extension == "data");
     let files = scan.files_below(folder, DEPTH + 1, may_describe)?;
     let folders: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
     let mut found: Vec<(&Path, Description)> = Vec::new();
@@ -142,6 +142,10 @@ fn several_datasets<'a>(folder: &Path, files: impl Iterator<Item = &'a Path>) ->
 
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+fn may_describe(path: &Path) -> bool {
+    is_yaml(path) || path.extension().is_some_and(|extension| extension == "data")
 }
 
 fn is_yaml(path: &Path) -> bool {

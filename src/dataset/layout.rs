@@ -53,13 +53,13 @@ pub fn find_splits(scan: &Scan) -> Result<(Layout, BTreeMap<Split, Vec<Source>>)
     if let Some((list, sources)) = read_split_lists(scan, &files, &images)? {
         return Ok((Layout::Lists(list), sources));
     }
-    let divides = |file: &&PathBuf| {
+    // Lists of train images alone leave no doubt about the others.
+    let divides = |file: &PathBuf| {
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
         Split::of_name(&stem) != Some(Split::Train)
     };
-    let dividing: Vec<&Path> = files.iter().filter(divides).map(PathBuf::as_path).collect();
-    if !images.is_empty() && (named.is_vague() || !dividing.is_empty()) {
-        return Err(split_folders::question(root, &folders, &dividing));
+    if !images.is_empty() && (named.is_vague() || files.iter().any(divides)) {
+        return Err(split_folders::question(root, &folders, &files));
     }
     Ok((Layout::Flat, BTreeMap::from([(Split::Train, vec![Source::Folder(root.to_path_buf())])])))
 }

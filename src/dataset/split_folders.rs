@@ -143,7 +143,8 @@ impl Kind {
             }
         };
         let Some(&(_, split)) = named.iter().find(|(place, _)| *place == at) else { return Self::Other };
-        let has_images = parts.get(at + 1).is_some_and(|part| is_images_name(part));
+        let in_images = parts[..at].iter().any(|part| is_images_name(part));
+        let has_images = !in_images && parts.get(at + 1).is_some_and(|part| is_images_name(part));
         let length = at + 1 + usize::from(has_images);
         let source = folder.ancestors().nth(parts.len() - length).unwrap_or(folder).to_path_buf();
         let base = parts[..at].iter().take_while(|part| !is_images_name(part)).cloned().collect();
@@ -179,7 +180,7 @@ pub fn some_of(items: impl Iterator<Item = String>) -> String {
 }
 
 /// Asks which images are for training, and says how to answer.
-pub fn question(root: &Path, folders: &BTreeMap<PathBuf, usize>, files: &[&Path]) -> Error {
+pub fn question(root: &Path, folders: &BTreeMap<PathBuf, usize>, files: &[PathBuf]) -> Error {
     let text = |path: &Path| match relative_text(root, path) {
         own if own.is_empty() => "the folder itself".to_string(),
         below => below,
@@ -267,6 +268,10 @@ mod tests {
             (
                 vec!["dog-train/images/train/a.jpg", "dog-train/images/val/b.jpg"],
                 ["dog-train/images/train/a.jpg", "dog-train/images/val/b.jpg", ""],
+            ),
+            (
+                vec!["images/train/a.jpg", "images/train/images/b.jpg", "images/val/c.jpg"],
+                ["images/train/a.jpg images/train/images/b.jpg", "images/val/c.jpg", ""],
             ),
             // What lies inside of a split belongs to it, whatever it is called.
             (vec!["images/train/val/a.jpg", "images/val/b.jpg"], ["images/train/val/a.jpg", "images/val/b.jpg", ""]),
