@@ -92,9 +92,10 @@ LAYOUTS = [
     Layout("lists", "images/{n}.png", "labels/{n}.txt", own="data.yaml",
            files={"data.yaml": yaml("train.txt", "val.txt"), "train.txt": list_of("train", "./images/{n}.png"),
                   "val.txt": list_of("val", "./images/{n}.png")}),
-    Layout("lists-working-folder", "images/{n}.png", "labels/{n}.txt", own="data.yaml", start=".",
-           files={"data.yaml": yaml("train.txt", "val.txt"), "train.txt": list_of("train", "images/{n}.png"),
-                  "val.txt": list_of("val", "images/{n}.png")}),
+    # Ultralytics does not find the label of a line that begins with `images/`.
+    Layout("lists-working-folder", "sets/images/{n}.png", "sets/labels/{n}.txt", given="sets", own="sets/data.yaml", start=".",
+           files={"sets/data.yaml": yaml("train.txt", "val.txt"), "sets/train.txt": list_of("train", "sets/images/{n}.png"),
+                  "sets/val.txt": list_of("val", "sets/images/{n}.png")}),
     Layout("lists-backslashes", "images/{n}.png", "labels/{n}.txt",
            files={"data.yaml": yaml("train.txt", "val.txt"), "train.txt": list_of("train", ".\\images\\{n}.png", "\r\n"),
                   "val.txt": list_of("val", "images\\{n}.png", "\r\n")}),

@@ -117,9 +117,9 @@ impl Dataset {
             warnings.extend(report.warnings);
             unused_labels = report.unused;
         }
-        if place.is_below || matches!(layout, Layout::SplitFolders | Layout::Lists(_)) {
+        if place.is_below || matches!(layout, Layout::SplitFolders | Layout::Lists(_) | Layout::Flat) {
             let whole = if place.is_below { absolute(given)? } else { root.clone() };
-            warnings.extend(layout::left_out(&Scan { root: &whole, output: &output }, &sources)?);
+            warnings.extend(layout::doubts(&Scan { root: &whole, output: &output }, &layout, &sources)?);
         }
         Ok(Self {
             root,

@@ -74,33 +74,61 @@ pub fn has_standard_folders(root: &Path) -> bool {
     !splits(&root.join("images")).is_empty() || splits(root).iter().any(|split| split.join("images").is_dir())
 }
 
-/// A warning about images below the dataset's folder that belong to no split; `None` if there are none.
+/// Warnings about images below the dataset's folder that belong to no split, about masks that are taken for frames, and
+/// about a flat dataset of several folders.
 ///
 /// # Errors
 /// [`crate::error::Error::Io`] if a folder cannot be listed.
-pub fn left_out(scan: &Scan, sources: &BTreeMap<Split, Vec<Source>>) -> Result<Option<String>> {
-    let mut left: Vec<(String, usize)> = Vec::new();
+pub fn doubts(scan: &Scan, layout: &Layout, sources: &BTreeMap<Split, Vec<Source>>) -> Result<Vec<String>> {
     let all: Vec<&Source> = sources.values().flatten().collect();
     let mut listed: BTreeMap<&Path, usize> = BTreeMap::new();
     for source in &all {
         let Source::List { images, .. } = source else { continue };
         images.iter().filter_map(|image| image.parent()).for_each(|folder| *listed.entry(folder).or_default() += 1);
     }
+    let (mut left, mut masks, mut flat) = (Vec::new(), Vec::new(), Vec::new());
     for (folder, count) in scan.image_folders()? {
-        let is_source = all.iter().any(|source| matches!(source, Source::Folder(path) if folder.starts_with(path)));
+        let text = (relative_text(scan.root, &folder), count);
+        let is_auxiliary = split_folders::is_auxiliary(scan.root, &folder);
+        if all.iter().any(|source| matches!(source, Source::Folder(path) if folder.starts_with(path))) {
+            if is_auxiliary { &mut masks } else { &mut flat }.push(text);
+            continue;
+        }
         let rest = count.saturating_sub(listed.get(&*folder).copied().unwrap_or_default());
-        if !is_source && rest > 0 && !split_folders::is_auxiliary(scan.root, &folder) {
-            left.push((relative_text(scan.root, &folder), rest));
+        if rest > 0 && !is_auxiliary {
+            left.push((text.0, rest));
         }
     }
-    if left.is_empty() {
-        return Ok(None);
+    let mut warnings = Vec::new();
+    if let Some((count, folders)) = counted(&left) {
+        warnings.push(format!(
+            "{count} images are in no split and are left out: {folders}; name them in a data.yaml if they belong to one"
+        ));
     }
-    let count: usize = left.iter().map(|(_, count)| count).sum();
-    Ok(Some(format!(
-        "{count} images are in no split and are left out, {}; name them in a data.yaml if they belong to one",
-        split_folders::some_of(left.iter().map(|(folder, count)| format!("{count} in {}/", folder)))
-    )))
+    if let Some((count, folders)) = counted(&masks) {
+        warnings.push(format!(
+            "{count} images look like masks and are taken for frames: {folders}; move them, or name the folders of the \
+             frames in a data.yaml"
+        ));
+    }
+    if *layout == Layout::Flat
+        && flat.len() > 1
+        && let Some((count, folders)) = counted(&flat)
+    {
+        warnings
+            .push(format!("nothing says that the {count} images are divided into splits, so all are train: {folders}"));
+    }
+    Ok(warnings)
+}
+
+/// The number of images in folders, and these in one text; `None` if there are none.
+fn counted(folders: &[(String, usize)]) -> Option<(usize, String)> {
+    let text = |(folder, count): &(String, usize)| match folder.as_str() {
+        "" => format!("{count} in the folder itself"),
+        folder => format!("{count} in {folder}/"),
+    };
+    let count = folders.iter().map(|(_, count)| count).sum();
+    (!folders.is_empty()).then(|| (count, split_folders::some_of(folders.iter().map(text))))
 }
 
 /// Divides the images of one folder by annotation files.

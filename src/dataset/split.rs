@@ -20,8 +20,34 @@ const NEUTRAL: [&str; 18] = [
 const ENDINGS: [&str; 7] = ["set", "data", "images", "image", "imgs", "img", "split"];
 
 /// Words that are about splits without saying which one of these.
-const VAGUE: [&str; 10] =
-    ["trainval", "trainvaltest", "minival", "valtest", "eval", "evaluation", "holdout", "fold", "folds", "splits"];
+const VAGUE: [&str; 25] = [
+    "trainval",
+    "trainvaltest",
+    "minival",
+    "valtest",
+    "eval",
+    "evaluation",
+    "holdout",
+    "fold",
+    "folds",
+    "splits",
+    // Other languages.
+    "entrenamiento",
+    "validacion",
+    "validación",
+    "prueba",
+    "treino",
+    "validacao",
+    "validação",
+    "teste",
+    "entrainement",
+    "entraînement",
+    "apprentissage",
+    "训练",
+    "训练集",
+    "验证集",
+    "测试集",
+];
 
 impl Split {
     /// All splits, in their usual order.
@@ -143,7 +169,8 @@ mod tests {
         {
             assert_eq!((Split::of_name(name), Split::is_vague_name(name)), (None, false), "{name}");
         }
-        for name in ["trainval", "eval", "train_val", "fold0", "minival2014", "train-test"] {
+        for name in ["trainval", "eval", "train_val", "fold0", "minival2014", "train-test", "Entrenamiento", "训练集"]
+        {
             assert_eq!((Split::of_name(name), Split::is_vague_name(name)), (None, true), "{name}");
         }
         assert!(Split::is_plain_name("train2017") && !Split::is_plain_name("obj_train_data"));

@@ -98,19 +98,21 @@ impl<'a> Named<'a> {
         let mut sources: BTreeMap<Split, Vec<Source>> = BTreeMap::new();
         for split in splits {
             let of_split = named.iter().filter(|named| named.0 == split).map(|named| named.1.as_path());
-            let folders = outermost(&of_split.collect()).into_iter().map(|folder| Source::Folder(folder.to_path_buf()));
+            let folders =
+                outermost(&of_split.collect(), self.all).into_iter().map(|folder| Source::Folder(folder.to_path_buf()));
             sources.insert(split, folders.collect());
         }
         Ok(Some(sources))
     }
 }
 
-/// The folders that no other one holds. Where a split has a folder `images` of its own, that one stands for it: beside
-/// it lie masks and the like.
-fn outermost<'a>(folders: &BTreeSet<&'a Path>) -> Vec<&'a Path> {
+/// The folders that no other one holds. Where a split has a folder `images` of its own and no image beside that, the
+/// folder `images` stands for it: beside it lie masks and the like.
+fn outermost<'a>(folders: &BTreeSet<&'a Path>, all: &BTreeMap<PathBuf, usize>) -> Vec<&'a Path> {
     let is_images = |path: &Path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_images_name);
     let has_images = |outer: &Path| folders.iter().any(|inner| is_images(inner) && inner.parent() == Some(outer));
-    let kept: Vec<&Path> = folders.iter().copied().filter(|outer| !has_images(outer)).collect();
+    let kept: Vec<&Path> =
+        folders.iter().copied().filter(|outer| all.contains_key(*outer) || !has_images(outer)).collect();
     let is_inside = |inner: &Path| kept.iter().any(|outer| inner != *outer && inner.starts_with(outer));
     kept.iter().copied().filter(|inner| !is_inside(inner)).collect()
 }
@@ -165,7 +167,7 @@ fn parts(root: &Path, folder: &Path) -> Vec<String> {
     relative_text(root, folder).split('/').filter(|part| !part.is_empty()).map(str::to_string).collect()
 }
 
-/// Whether the images of a folder are no frames but masks and the like.
+/// Whether the images of a folder below `root` are probably no frames but masks and the like.
 pub fn is_auxiliary(root: &Path, folder: &Path) -> bool {
     parts(root, folder).iter().any(|part| AUXILIARY.contains(&part.to_ascii_lowercase().as_str()))
 }
@@ -273,6 +275,10 @@ mod tests {
                 vec!["images/train/a.jpg", "images/train/images/b.jpg", "images/val/c.jpg"],
                 ["images/train/a.jpg images/train/images/b.jpg", "images/val/c.jpg", ""],
             ),
+            (
+                vec!["train/a.jpg", "train/images/b.jpg", "val/c.jpg"],
+                ["train/a.jpg train/images/b.jpg", "val/c.jpg", ""],
+            ),
             // What lies inside of a split belongs to it, whatever it is called.
             (vec!["images/train/val/a.jpg", "images/val/b.jpg"], ["images/train/val/a.jpg", "images/val/b.jpg", ""]),
             // Masks and the like are no frames.
@@ -306,6 +312,19 @@ mod tests {
     }
 
     #[test]
+    fn masks_that_are_taken_for_frames_and_folders_that_are_taken_for_one_are_told() {
+        for (files, words) in [
+            (["train/a.jpg", "train/masks/a.png"], "1 in train/masks/"),
+            (["a.jpg", "masks/a.png"], "1 in masks/"),
+            (["cam0/a.jpg", "cam1/b.jpg"], "all are train: 1 in cam0/, 1 in cam1/"),
+        ] {
+            let dataset = open(tree(&files).path(), &[Split::Train]).unwrap();
+            assert_eq!(dataset.frames.len(), 2);
+            assert!(dataset.warnings.iter().any(|text| text.contains(words)), "{files:?}: {:?}", dataset.warnings);
+        }
+    }
+
+    #[test]
     fn what_is_unclear_ends_in_a_question_and_never_in_a_guess() {
         for files in [
             vec!["train/a.jpg", "bus/b.jpg"],
@@ -313,6 +332,7 @@ mod tests {
             vec!["trainval/a.jpg", "test/b.jpg"],
             vec!["eval/a.jpg", "rest/b.jpg"],
             vec!["fold1/a.jpg", "fold2/b.jpg"],
+            vec!["entrenamiento/a.jpg", "validacion/b.jpg"],
             vec!["one/images/train/a.jpg", "two/images/train/b.jpg"],
             vec!["train/test/a.jpg", "other/b.jpg"],
             vec!["pics/a.jpg", "pics/b.jpg", "val.csv=b.jpg,1\n"],
