@@ -186,14 +186,14 @@ def main():
     parser.add_argument("only", nargs="*", help="names of layouts")
     args = parser.parse_args()
     socket.getaddrinfo = socket.socket.connect = no_network
-    place = WORK / "layouts"
+    place, augment = WORK / "layouts", args.augment.resolve()
     shutil.rmtree(place, ignore_errors=True)
     picture(place / "styles" / "one.png", 99)
     (place / "fog.yaml").write_text(CONFIG)
     faults = []
     for layout in (layout for layout in LAYOUTS if not args.only or layout.name in args.only):
         try:
-            check(layout, args.augment.resolve(), place)
+            check(layout, augment, place)
         except Exception as fault:
             faults.append(f"{layout.name}: {type(fault).__name__}: {fault}")
     assert not faults, "\n" + "\n".join(faults)

@@ -52,6 +52,11 @@ pub fn read_data_yaml(file: &Path, folder: &Path, requested: &[Split]) -> Result
     let entries = entries.collect::<Result<Vec<_>>>()?;
     let bases = bases(&node, folder, &entries, file)?;
     let mut warnings = misspelt_keys(&node, file);
+    warnings.extend(wrong_count(&data, file));
+    warnings.extend(bases.lost.as_ref().map(|(path, line)| {
+        let (file, folder) = (file.display(), bases.folders[0].display());
+        format!("{file}: line {line}: `path: {path}` leads to no folder; the entries are taken from {folder}")
+    }));
     warnings.extend(bases.other.as_ref().map(|(other, line)| {
         let (file, taken) = (file.display(), bases.folders[0].display());
         format!(
@@ -127,6 +132,18 @@ fn with_names_as_texts(node: &Node, file: &Path) -> Result<Yaml> {
     };
     pairs.iter_mut().filter(|(key, _)| key.text() == Some("names")).for_each(|(_, value)| *value = texts.clone());
     Ok(Yaml::Map(pairs))
+}
+
+/// A warning if `nc` and `names` disagree, which Ultralytics refuses.
+fn wrong_count(data: &Yaml, file: &Path) -> Option<String> {
+    let count = match data.get("names")? {
+        Yaml::List(names) => names.len(),
+        Yaml::Map(names) => names.len(),
+        _ => return None,
+    };
+    let Yaml::Int(nc) = data.get("nc")? else { return None };
+    (*nc != count as i128)
+        .then(|| format!("{}: `nc` is {nc} and `names` has {count}; Ultralytics refuses the file", file.display()))
 }
 
 /// Keys that look like those of a split that has none, such as `Val`.
@@ -406,6 +423,17 @@ mod tests {
         let dataset = open(folder.path(), &[Split::Train]).unwrap();
         assert!(dataset.warnings.iter().any(|text| text.contains("line 3: `test: ../test/images`")));
         assert!(open(folder.path(), &[Split::Test]).is_err());
+    }
+
+    #[test]
+    fn what_ultralytics_would_refuse_or_read_elsewhere_is_told() {
+        for (data, words) in [
+            ("train: images/train\nval: images/val\nnc: 3\nnames: [a, b]\n", "`nc` is 3 and `names` has 2"),
+            ("path: /gone/ds\ntrain: images/train\nval: images/val\n", "line 1: `path: /gone/ds` leads to no folder"),
+        ] {
+            let warnings = open(yolo(data).path(), &[Split::Train]).unwrap().warnings;
+            assert!(warnings.iter().any(|text| text.contains(words)), "{data}: {warnings:?}");
+        }
     }
 
     #[test]

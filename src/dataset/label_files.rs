@@ -28,6 +28,8 @@ pub enum Reach {
 pub struct LabelFinder<'a> {
     /// The dataset's folder.
     root: &'a Path,
+    /// The same without links.
+    real_root: PathBuf,
     /// The folder of the source, and where it lies without links, if that is elsewhere.
     moved: Option<(&'a Path, PathBuf)>,
 }
@@ -41,7 +43,8 @@ impl<'a> LabelFinder<'a> {
             }
             Source::List { .. } => None,
         };
-        Self { root, moved }
+        let real_root = fs::canonicalize(root).unwrap_or_else(|_| root.to_path_buf());
+        Self { root, real_root, moved }
     }
 
     /// Whether all labels are where the path of their image says, since no link is involved.
@@ -59,7 +62,7 @@ impl<'a> LabelFinder<'a> {
         let resolved = image.strip_prefix(folder).ok().map(|below| label_path(&target.join(below)));
         match (plain, resolved.filter(|label| label.is_file())) {
             (Some(plain), Some(resolved)) => {
-                let path = if is_same(&plain, &resolved) { plain } else { resolved };
+                let path = if self.is_same(&plain, &resolved) { plain } else { resolved };
                 Some(LabelFile { path, reach: Reach::Source })
             }
             (None, Some(path)) => Some(LabelFile { path, reach: Reach::Source }),
@@ -68,15 +71,17 @@ impl<'a> LabelFinder<'a> {
         }
     }
 
+    fn is_same(&self, plain: &Path, resolved: &Path) -> bool {
+        // Without asking the disk, where the only link is one above the dataset.
+        plain.strip_prefix(self.root).is_ok_and(|below| self.real_root.join(below) == resolved)
+            || fs::canonicalize(plain).ok().is_some_and(|plain| fs::canonicalize(resolved).ok() == Some(plain))
+    }
+
     /// The label by the path below the dataset, which may itself lie below a folder `images`.
     fn beside(&self, image: &Path) -> Option<LabelFile> {
         let path = self.root.join(label_path(image.strip_prefix(self.root).ok()?));
         path.is_file().then_some(LabelFile { path, reach: Reach::None })
     }
-}
-
-fn is_same(a: &Path, b: &Path) -> bool {
-    fs::canonicalize(a).ok().zip(fs::canonicalize(b).ok()).is_some_and(|(a, b)| a == b)
 }
 
 #[cfg(test)]

@@ -115,6 +115,8 @@ impl Tree {
 
     /// Where a frame lies below the dataset's folder.
     fn path(&self, name: &str) -> String {
+        // In `train/images`, those images would be the split.
+        let name = if matches!(self.layout, Layout::SplitAlone) { &name.replace("images/", "pics/") } else { name };
         self.images("train") + name
     }
 
