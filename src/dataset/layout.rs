@@ -9,7 +9,7 @@ use crate::dataset::coco;
 use crate::dataset::scan::{Scan, Source};
 use crate::dataset::split::Split;
 use crate::dataset::split_folders::{self, Named};
-use crate::dataset::split_lists::{files_named_after_splits, read_split_lists};
+use crate::dataset::split_lists::{ListedSplits, files_named_after_splits, read_split_lists};
 use crate::error::Result;
 use crate::files::paths::relative_text;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub enum Layout {
     SplitFolders,
     /// Annotation files of COCO, one or more for each split.
     Annotations,
-    /// Lists of images, one for each split: this file of Darknet names them, or it is the first of them.
+    /// Lists of images, one for each split: this file of Darknet names them, or it is the list of `train`.
     Lists(PathBuf),
     /// Nothing: every image in the folder belongs to it.
     Flat,
@@ -50,8 +50,8 @@ pub fn find_splits(scan: &Scan) -> Result<(Layout, BTreeMap<Split, Vec<Source>>)
     }
     let images = scan.images_below(root)?;
     let files = files_named_after_splits(scan, &images)?;
-    if let Some((list, sources)) = read_split_lists(scan, &files, &images)? {
-        return Ok((Layout::Lists(list), sources));
+    if let Some(ListedSplits { train, sources }) = read_split_lists(scan, &files, &images)? {
+        return Ok((Layout::Lists(train), sources));
     }
     // Lists of train images alone leave no doubt about the others.
     let divides = |file: &PathBuf| {

@@ -31,15 +31,18 @@ pub fn files_named_after_splits(scan: &Scan, images: &[PathBuf]) -> Result<Vec<P
     })
 }
 
+/// Splits that lists name.
+pub struct ListedSplits {
+    /// The list of `train`.
+    pub train: PathBuf,
+    pub sources: BTreeMap<Split, Vec<Source>>,
+}
+
 /// The lists among `files`, with the images that they name; `None` unless they name a `train`.
 ///
 /// # Errors
 /// [`Error::BadFile`] if a line of a list leads to no image although others do; [`Error::Io`] if one cannot be read.
-pub fn read_split_lists(
-    scan: &Scan,
-    files: &[PathBuf],
-    images: &[PathBuf],
-) -> Result<Option<(PathBuf, BTreeMap<Split, Vec<Source>>)>> {
+pub fn read_split_lists(scan: &Scan, files: &[PathBuf], images: &[PathBuf]) -> Result<Option<ListedSplits>> {
     let is_list = |file: &&PathBuf| {
         let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         file.extension().is_some_and(|extension| extension == "txt") && Split::is_plain_name(stem)
@@ -60,7 +63,7 @@ pub fn read_split_lists(
         Source::List { path, .. } => Some(path.clone()),
         Source::Folder(_) => None,
     });
-    Ok(path.map(|path| (path, sources)))
+    Ok(path.map(|train| ListedSplits { train, sources }))
 }
 
 /// The images of a dataset by what a list may call them.
