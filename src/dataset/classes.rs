@@ -46,7 +46,8 @@ pub fn find_classes<'a>(root: &Path, sources: impl Iterator<Item = &'a Source>) 
             None => first = Some((file, names)),
             Some((other, expected)) if *expected != names => {
                 let message = format!(
-                    "its names of classes are not those of {}; write a data.yaml with `train:`, `val:` and the right `names:`",
+                    "its names of classes are not those of {}; write a data.yaml with `train:`, `val:` and the right \
+                     `names:`",
                     other.display()
                 );
                 return Err(Error::bad_file(&file, message));

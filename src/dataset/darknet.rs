@@ -95,7 +95,7 @@ mod tests {
     fn an_export_of_cvat_has_its_lists_as_splits_and_its_names() {
         let label = |name: &str| format!("{name}={BOX}");
         let folder = tree(&[
-            "obj.data=classes = 2\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\nbackup = backup/\n",
+            "obj.data=classes = 2\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\nbackup = x\n",
             "obj.names=car\nbus\n",
             "train.txt=data/obj_train_data/a.jpg\ndata/obj_train_data/deep/c.jpg\n",
             "valid.txt=data/obj_valid_data/v.jpg\n",

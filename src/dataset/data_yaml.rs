@@ -213,8 +213,8 @@ pub struct Bases {
 }
 
 /// The folders that `path` may mean, then the file's own. Ultralytics takes `path` relative to the folder that it is
-/// started in, or else to its folder of datasets. Mostly it means a folder relative to the file, which comes first here.
-/// Of all these, the one under which most entries exist is the dataset's folder.
+/// started in, or else to its folder of datasets. Mostly it means a folder relative to the file, which comes first
+/// here. Of all these, the one under which most entries exist is the dataset's folder.
 fn bases(node: &Node, folder: &Path, entries: &[Entries], file: &Path) -> Result<Bases> {
     let path = match node.entry("path").map(|(_, value)| (value, &value.content)) {
         None | Some((_, Content::Scalar(Yaml::Null))) => None,
@@ -289,7 +289,7 @@ fn leads_to_nothing(key: &str, entry: &str, line: usize, bases: &Bases, node: &N
     let mut message = format!("line {line}: `{key}: {entry}` leads to nothing, sought from {}", sought.join(" and "));
     if let Some((path, line)) = &bases.lost {
         message += &format!(
-            "; `path: {path}` (line {line}) leads to no folder either, neither from the file nor from the working folder"
+            "; `path: {path}` (line {line}) leads to no folder either, from the file or from the working folder"
         );
     }
     let name = entry.trim_end_matches('/').rsplit('/').next().unwrap_or(entry);

@@ -93,7 +93,7 @@ pub fn list_frames(
 /// The labels lie beside the images, and a folder above is called `images`.
 fn out_of_reach(root: &Path, image: &Path) -> Error {
     Error::Usage(format!(
-        "{} lies below a folder called `images`, so that YOLO loaders look for the label of {} at {} and not beside it: \
+        "{} lies below a folder called `images`, so that YOLO loaders look for the label of {} at {}, not beside it: \
          they would train on every original as background; rename that folder, or move the labels there",
         root.display(),
         relative_text(root, image),

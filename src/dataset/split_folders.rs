@@ -195,8 +195,8 @@ pub fn question(root: &Path, folders: &BTreeMap<PathBuf, usize>, files: &[PathBu
     Error::bad_file(
         root,
         format!(
-            "which images are for training? It holds {seen}. To tell, write a data.yaml there with `train:`, `val:` and \
-             `names:` (each split a folder, a list of folders or a .txt list of images), or give one of its folders as \
+            "which images are for training? It holds {seen}. To tell, write a data.yaml there with `train:`, `val:` \
+             and `names:` (each split a folder, a list of folders or a .txt list of images), or give one of its folders as \
              the dataset"
         ),
     )

@@ -65,8 +65,8 @@ pub fn report(
         });
         let first = unused.values().flatten().next().map(|file| relative_text(scan.root, file)).unwrap_or_default();
         warnings.push(format!(
-            "{count} text files that look like labels belong to no image ({}; such as {first}); YOLO loaders look for the \
-             label of images/x/a.jpg at labels/x/a.txt, and without a folder `images` beside the image: move or rename \
+            "{count} text files that look like labels belong to no image ({}; such as {first}); YOLO loaders look for \
+             the label of images/x/a.jpg at labels/x/a.txt, and without a folder `images` beside the image: move or rename \
              them",
             folders.collect::<Vec<_>>().join(", ")
         ));

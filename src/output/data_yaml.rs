@@ -36,9 +36,9 @@ pub struct Written {
 /// splits are listed in `augmented-train.txt`. New images of other splits are in no entry. Ultralytics demands a `val`,
 /// so a dataset without validation images gets its own train images there, and a warning.
 ///
-/// `done` has the source (absolute) and the output (below `folder`, with `/`) of every finished picture. If no file names
-/// the classes, they are called `class0`, `class1` and so on up to the highest class id in the labels. If there are no
-/// labels either, there is nothing to train on: no file is written, and the result is `None`.
+/// `done` has the source (absolute) and the output (below `folder`, with `/`) of every finished picture. If no file
+/// names the classes, they are called `class0`, `class1` and so on up to the highest class id in the labels. If there
+/// are no labels either, there is nothing to train on: no file is written, and the result is `None`.
 ///
 /// # Errors
 /// [`Error::Io`] if the system refuses.
@@ -61,8 +61,8 @@ pub fn write_data_yaml<'a>(
         val if val.is_empty() => {
             let _ = writeln!(text, "val: {}  # the dataset has no validation images of its own", list(&train));
             warnings.push(format!(
-                "the dataset has no `val`: in {DATA_YAML} its train images stand in, so validation is on images that were \
-                 trained on"
+                "the dataset has no `val`: in {DATA_YAML} its train images stand in, so validation is on images that \
+                 were trained on"
             ));
         }
         val => {
