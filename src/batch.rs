@@ -32,7 +32,7 @@ use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::stop::{Reason, Stop};
 use crate::batch::worker::Worker;
 use crate::config::values::{Config, Pairing};
-use crate::dataset::data_yaml::root_of;
+use crate::dataset::description::root_of;
 use crate::dataset::split::Split;
 use crate::dataset::{Dataset, Layout, foreign, scan};
 use crate::error::{Error, Result};
@@ -175,6 +175,21 @@ impl Batch {
         train.any(|source| source.holds(&self.output))
     }
 
+    /// What a person should know about the dataset before a run.
+    pub fn warnings(&self) -> &[String] {
+        &self.dataset.warnings
+    }
+
+    /// Adds what is known about the dataset's labels.
+    fn with_labels(&self, mut summary: Summary) -> Summary {
+        let frames = &self.dataset.frames;
+        summary.labelled = frames.iter().filter(|frame| frame.label.is_some()).count();
+        summary.background = frames.len() - summary.labelled;
+        summary.unused_labels = self.dataset.unused_labels;
+        summary.warnings = self.dataset.warnings.iter().chain(&summary.data_yaml_warnings).cloned().collect();
+        summary
+    }
+
     /// Opens the backbone as far as the config's layers need it.
     ///
     /// # Errors
@@ -213,7 +228,8 @@ impl Batch {
         let failures = run.failures(&manifest)?;
         manifest.close()?;
         let unread = foreign::by_extension(&self.dataset.foreign);
-        Ok(Summary { unread, ..summary(header, counts, written, failures, stop.reason(), begun.elapsed()) })
+        let summary = summary(header, counts, written, failures, stop.reason(), begun.elapsed());
+        Ok(self.with_labels(Summary { unread, ..summary }))
     }
 }
 
@@ -241,7 +257,7 @@ struct Counts {
 
 /// What was written about all pictures together.
 struct Written {
-    data_yaml: Option<PathBuf>,
+    data_yaml: Option<data_yaml::Written>,
     annotations: Copies,
 }
 
@@ -249,6 +265,7 @@ impl Run<'_> {
     /// Says what a person should know about the output before the run begins.
     fn warn(&self, manifest: &Manifest, observer: &mut dyn Observer) {
         let Batch { dataset, output, .. } = self.batch;
+        dataset.warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
         if let Some(text) = pending::unplanned_outputs(self.whole, &dataset.root, output, manifest) {
             observer.event(Event::Warning(&text));
         }
@@ -373,6 +390,7 @@ fn summary(
     time: Duration,
 ) -> Summary {
     let left = header.todo - counts.done - counts.failed;
+    let (data_yaml, data_yaml_warnings) = written.data_yaml.map(|file| (file.path, file.warnings)).unzip();
     let seconds = time.as_secs_f64();
     Summary {
         jobs: header.jobs,
@@ -391,7 +409,12 @@ fn summary(
         frames_per_second: counts.done as f64 / seconds,
         manifest: header.output.join(MANIFEST_NAME),
         output: header.output,
-        data_yaml: written.data_yaml,
+        data_yaml,
+        data_yaml_warnings: data_yaml_warnings.unwrap_or_default(),
+        labelled: 0,
+        background: 0,
+        unused_labels: 0,
+        warnings: Vec::new(),
         annotations: written.annotations.written,
         annotations_left: written.annotations.left,
         annotations_partial: written.annotations.partial,

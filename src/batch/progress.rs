@@ -76,6 +76,17 @@ pub struct Summary {
     /// The new dataset for training, where the source was a labelled one.
     #[serde(serialize_with = "lossy_if_any")]
     pub data_yaml: Option<PathBuf>,
+    /// What a person should know about that file; also in `warnings`.
+    #[serde(skip)]
+    pub data_yaml_warnings: Vec<String>,
+    /// Frames of the requested splits with a label, in this run's plan or not.
+    pub labelled: usize,
+    /// Frames of the requested splits without a label.
+    pub background: usize,
+    /// Text files that look like labels and that belong to no image.
+    pub unused_labels: usize,
+    /// What a person should know about the dataset and the new one.
+    pub warnings: Vec<String>,
     /// Copies of COCO annotation files for the new images, where the source has such files.
     #[serde(serialize_with = "lossy_list")]
     pub annotations: Vec<PathBuf>,

@@ -37,8 +37,9 @@ pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
         batch.left_out()?.iter().for_each(|text| terminal::print_err(&format!("warning: {text}")));
         let plan = batch.plan()?;
         let estimate = batch.estimate(&plan, &engine)?;
+        batch.warnings().iter().for_each(|text| terminal::print_err(&format!("warning: {text}")));
         match compute.json {
-            true => print_json(&plan.outline(estimate)),
+            true => print_json(&plan.outline(estimate, batch.warnings())),
             false => terminal::print_out(&plan.summary(estimate)),
         }
         return Ok(0);

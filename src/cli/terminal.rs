@@ -78,6 +78,11 @@ pub fn summary_lines(summary: &Summary) -> String {
     if summary.reduced > 0 {
         lines.push(format!("{} frames were stylized at a smaller size because memory was short", summary.reduced));
     }
+    if summary.labelled + summary.background > 0 {
+        let (labelled, background) = (summary.labelled, summary.background);
+        lines.push(format!("labels: {labelled} frames have one, {background} have none (background)"));
+    }
+    lines.extend(summary.data_yaml_warnings.iter().map(|text| format!("warning: {text}")));
     lines.extend(summary.annotations_left.iter().map(|reason| format!("annotations were not copied: {reason}")));
     lines.extend(summary.annotations_partial.iter().map(|what| format!("left out of the copied annotations: {what}")));
     match summary.stopped {

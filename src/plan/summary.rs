@@ -21,13 +21,15 @@ pub struct Outline {
     pub styles: usize,
     /// Estimated time for all jobs, whether they are done already or not; `None` if no frame can be read.
     pub seconds: Option<f64>,
+    /// What a person should know about the dataset.
+    pub warnings: Vec<String>,
     /// Below the output folder.
     pub outputs: Vec<String>,
 }
 
 impl Plan<'_> {
     /// The plan for programs.
-    pub fn outline(&self, estimate: Option<Duration>) -> Outline {
+    pub fn outline(&self, estimate: Option<Duration>, warnings: &[String]) -> Outline {
         let frames: HashSet<usize> = self.jobs.iter().map(|job| job.frame).collect();
         Outline {
             condition: self.condition.into(),
@@ -35,6 +37,7 @@ impl Plan<'_> {
             frames: frames.len(),
             styles: self.styles.len(),
             seconds: estimate.map(|estimate| estimate.as_secs_f64()),
+            warnings: warnings.to_vec(),
             outputs: self.jobs.iter().map(|job| job.output.clone()).collect(),
         }
     }
