@@ -78,7 +78,7 @@ impl Scene {
         let size = self.depth.size();
         let shapes = surface.shapes.resized(size);
         if let Some(sky) = &mut self.sky {
-            sky.data_mut().iter_mut().zip(shapes.data()).for_each(|(sky, shape)| *sky *= 1.0 - shape);
+            sky.data_mut().iter_mut().zip(shapes.data()).for_each(|(sky, &shape)| *sky *= surface::outside(shape));
         }
         if let Some(nearest) = surface.nearest() {
             self.depth = surface.distance.resized(size);

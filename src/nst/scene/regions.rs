@@ -12,17 +12,42 @@ const LEAST_SHARE: f64 = 0.12;
 /// Ground or plants that cover less than this share of a content are left in the rest.
 const LEAST_PART: f64 = 0.03;
 
+/// The place of plants among the parts of [`RegionKind::Scene`].
+const PLANTS: usize = 2;
+
 /// Horizontal bands of [`RegionKind::Bands`].
 const BANDS: usize = 3;
 
 /// The regions of one picture: for each, the share of each pixel that belongs to it, 0..1; `None` where the picture
 /// lacks it.
-pub struct Regions(Vec<Option<Plane>>);
+pub struct Regions {
+    parts: Vec<Option<Plane>>,
+    /// The part that was found by its colour.
+    by_colour: Option<usize>,
+}
 
 impl Regions {
+    fn from_parts(parts: Vec<Option<Plane>>) -> Self {
+        Self { parts, by_colour: None }
+    }
+
+    /// These regions for a transfer of colours. Plants are green because they were found by that; a map that gives them
+    /// a mean of other things would make everything in them red. So they are a part of the rest here.
+    pub fn for_colours(&self) -> Self {
+        let mut parts = self.parts.clone();
+        if let Some(at) = self.by_colour
+            && let Some(found) = parts[at].clone()
+            && let Some(rest) = parts.last_mut().and_then(Option::as_mut)
+        {
+            rest.data_mut().iter_mut().zip(found.data()).for_each(|(rest, found)| *rest = (*rest + found).min(1.0));
+            parts[at] = None;
+        }
+        Self { parts, by_colour: self.by_colour }
+    }
+
     /// One region that is the whole picture.
     pub fn whole(size: Size) -> Self {
-        Self(vec![Some(Plane::filled(size, 1.0))])
+        Self::from_parts(vec![Some(Plane::filled(size, 1.0))])
     }
 
     /// The regions of a content of `size`; their shares of a pixel sum to 1. `masks` are those that
@@ -30,12 +55,13 @@ impl Regions {
     pub fn of(kind: &RegionKind, size: Size, scene: &Scene, masks: &[Option<Plane>]) -> Self {
         match kind {
             RegionKind::None => Self::whole(size),
-            RegionKind::Bands => Self((0..BANDS).map(|n| Some(band(size, n))).collect()),
+            RegionKind::Bands => Self::from_parts((0..BANDS).map(|n| Some(band(size, n))).collect()),
             RegionKind::Scene => {
                 let large_enough = |part: &Option<Plane>| part.clone().filter(|part| part.mean() >= LEAST_PART);
                 let parts = [scene.sky.clone(), large_enough(&scene.ground), large_enough(&scene.plants)];
                 let rest = rest_of(size, &parts);
-                Self(parts.into_iter().chain([Some(rest)]).collect())
+                let parts = parts.into_iter().chain([Some(rest)]).collect();
+                Self { parts, by_colour: Some(PLANTS) }
             }
             RegionKind::Masks(_) => Self::from_masks(size, masks),
         }
@@ -47,13 +73,13 @@ impl Regions {
         let at = |y: usize, x: usize| y * size.width + x;
         let scaled = |mask: &Plane| Plane::from_fn(size, |y, x| mask.at(y, x) / covered(at(y, x)).max(1.0));
         let parts = masks.iter().map(|mask| mask.as_ref().map(scaled)).chain([Some(rest_of(size, &masks))]);
-        Self(parts.map(|part| part.filter(|part| part.mean() > 0.0)).collect())
+        Self::from_parts(parts.map(|part| part.filter(|part| part.mean() > 0.0)).collect())
     }
 
     /// The regions of a style picture. It must have every region: its upper third stands in for a missing sky, all that
     /// is not sky for missing ground or plants, and the whole picture for any other missing region.
     pub fn of_style(kind: &RegionKind, size: Size, scene: &Scene, masks: &[Option<Plane>]) -> Self {
-        let Self(mut parts) = Self::of(kind, size, scene, masks);
+        let Self { mut parts, by_colour } = Self::of(kind, size, scene, masks);
         let whole = Plane::filled(size, 1.0);
         let enough = |part: Option<Plane>| part.filter(|part| part.mean() >= LEAST_SHARE);
         let mut stand_in = whole.clone();
@@ -66,22 +92,24 @@ impl Regions {
             let sky = enough(parts[0].take()).unwrap_or(whole);
             parts[0] = Some(sky);
         }
-        Self(parts.into_iter().map(|part| Some(enough(part).unwrap_or(stand_in.clone()))).collect())
+        let parts = parts.into_iter().map(|part| Some(enough(part).unwrap_or(stand_in.clone()))).collect();
+        Self { parts, by_colour }
     }
 
     /// These regions for the same picture at another size.
     pub fn resized(&self, size: Size) -> Self {
-        Self(self.0.iter().map(|part| part.as_ref().map(|part| part.resized(size))).collect())
+        let parts = self.parts.iter().map(|part| part.as_ref().map(|part| part.resized(size))).collect();
+        Self { parts, by_colour: self.by_colour }
     }
 
     /// The regions in the order of their [`RegionKind`].
     pub fn parts(&self) -> impl Iterator<Item = Option<&Plane>> {
-        self.0.iter().map(Option::as_ref)
+        self.parts.iter().map(Option::as_ref)
     }
 
     /// These regions at the sizes of the layers of `blocks` blocks, each half of the one before.
     pub fn pyramid(&self, blocks: usize) -> Vec<Vec<Option<Plane>>> {
-        let mut levels = vec![self.0.clone()];
+        let mut levels = vec![self.parts.clone()];
         for _ in 1..blocks {
             let above = levels[levels.len() - 1].iter().map(|part| part.as_ref().map(Plane::pooled)).collect();
             levels.push(above);
@@ -136,7 +164,7 @@ mod tests {
         let sky = Plane::from_fn(SIZE, |y, _| (y < 10) as u8 as f32);
         let ground = Plane::from_fn(SIZE, |y, _| (y >= 20) as u8 as f32);
         let scene = Scene { sky: Some(sky), ground: Some(ground.clone()), ..Scene::unknown(SIZE) };
-        let Regions(parts) = Regions::of_style(&RegionKind::Scene, SIZE, &scene, &[]);
+        let Regions { parts, .. } = Regions::of_style(&RegionKind::Scene, SIZE, &scene, &[]);
         let mean = |part: usize| parts[part].as_ref().unwrap().mean();
         assert_eq!(parts[1].as_ref().unwrap(), &ground);
         assert!((mean(2) - 2.0 / 3.0).abs() < 1e-6, "plants take from all that is not sky: {}", mean(2));

@@ -133,8 +133,14 @@ impl Surface {
 
 /// `plane` without the parts that belong to objects: a white truck looks like the sky behind it.
 fn without(mut plane: Plane, shapes: &Plane) -> Plane {
-    plane.data_mut().iter_mut().zip(shapes.data()).for_each(|(v, shape)| *v *= 1.0 - shape);
+    plane.data_mut().iter_mut().zip(shapes.data()).for_each(|(v, &shape)| *v *= outside(shape));
     plane
+}
+
+/// The share of sky and ground that an object's share of a pixel leaves. A soft shape reaches past its object; were
+/// there no sky in its rim, a rim of daylight would be left around objects at night.
+pub fn outside(shape: f32) -> f32 {
+    1.0 - ((shape - 0.45) / 0.4).clamp(0.0, 1.0)
 }
 
 /// How the ground is seen, if there is one.
@@ -202,11 +208,14 @@ fn distance(
         Some(View::Down(_)) | None => return Plane::filled(size, 40.0),
     };
     let of_row = |row: f32| distance_of_row(row / size.height as f32, horizon, size);
-    let standing: Vec<f32> = (0..size.width).map(|x| standing(border, x, size.width)).collect();
+    let seen = unhidden(border, objects, size);
+    let standing: Vec<f32> = (0..size.width).map(|x| standing(&seen, x, size.width)).collect();
     let mut distance = Plane::from_fn(size, |y, x| {
         let aside = ((x as f32 + 0.5) / size.width as f32 * 2.0 - 1.0).abs();
         let farthest = STANDING.1 + (STANDING.0 - STANDING.1) * aside;
-        let solid = if y >= border[x] { of_row(y as f32 + 0.5) } else { of_row(standing[x] + 0.5).min(farthest) };
+        let foot = if y >= border[x] { y as f32 } else { standing[x] };
+        // Nothing is farther than what ends the view, so that no step runs along the horizon.
+        let solid = of_row(foot + 0.5).min(farthest);
         solid + (SKY - solid) * sky.at(y, x)
     });
     let mut standing: Vec<&SceneObject> = objects.iter().filter(|object| object.kind.stands()).collect();
@@ -224,6 +233,32 @@ fn distance(
         }
     }
     distance
+}
+
+/// The border of the ground as it would be without objects in front of it: between the columns that show it, a straight
+/// line. Else what stands behind a vehicle would be as far as the horizon, in a column as wide as the vehicle.
+fn unhidden(border: &[usize], objects: &[SceneObject], size: Size) -> Vec<usize> {
+    let mut hidden = vec![false; border.len()];
+    for object in objects.iter().filter(|object| object.kind.stands()) {
+        let (rows, columns) = object.area.pixels(size);
+        columns.filter(|&x| rows.start <= border[x] + 1 && border[x] <= rows.end + 1).for_each(|x| hidden[x] = true);
+    }
+    let seen: Vec<usize> = (0..border.len()).filter(|&x| !hidden[x]).collect();
+    let (Some(&first), Some(&last)) = (seen.first(), seen.last()) else { return border.to_vec() };
+    let between = |x: usize| {
+        let next = seen.partition_point(|&at| at < x);
+        let (left, right) = (seen[next - 1], seen[next]);
+        let share = (x - left) as f32 / (right - left) as f32;
+        (border[left] as f32 + share * (border[right] as f32 - border[left] as f32)).round() as usize
+    };
+    (0..border.len())
+        .map(|x| match x {
+            x if !hidden[x] => border[x],
+            x if x < first => border[first],
+            x if x > last => border[last],
+            x => between(x),
+        })
+        .collect()
 }
 
 /// The row that upright things around column `x` stand in: that of the nearer ones, which reach over the others.
@@ -315,6 +350,20 @@ mod tests {
         assert!(surface.distance.at(20, 100) > 200.0);
         let car = surface.distance.at(215, 330);
         assert!((car - distance_of_row(0.7, 0.42, size)).abs() < 4.0, "a car is as far as its wheels: {car}");
+    }
+
+    #[test]
+    fn the_border_behind_an_object_is_that_beside_it() {
+        let size = Size { height: 100, width: 50 };
+        let mut border = vec![60; 50];
+        border[10..20].fill(45);
+        border[40..].fill(70);
+        let area = Area { left: 0.2, top: 0.3, right: 0.4, bottom: 0.9 };
+        let truck = SceneObject::new(area, ObjectKind::LargeVehicle);
+        let seen = unhidden(&border, std::slice::from_ref(&truck), size);
+        assert!(seen[..40].iter().all(|&row| row == 60) && seen[40..].iter().all(|&row| row == 70), "{seen:?}");
+        let whole = SceneObject::new(Area { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 }, ObjectKind::Car);
+        assert_eq!(unhidden(&border, &[whole], size), border);
     }
 
     #[test]

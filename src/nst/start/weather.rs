@@ -115,13 +115,17 @@ pub fn render(
 /// Koschmieder's law (1924) in linear light: `J t + A (1 - t)` with `t = exp(-density * depth)`. The air light `A` is
 /// the colour of the reference's sky. The density leaves as much contrast as the reference has.
 fn fog(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Pixels {
+    /// How pale the air is against the reference's sky. Droplets scatter all colours alike; a tinted sky would be dust.
+    const PALE: f32 = 0.6;
     let density = density(scene, own, reference);
     // The air scatters the same light that falls on the scene.
     let light = (luminance(reference.sky) / luminance(own.sky).max(0.3)).clamp(0.15, 1.0);
+    let grey = luminance(reference.sky);
+    let air = reference.sky.map(|v| v + PALE * (grey - v));
     let mut out = pixels.clone();
     for (rgb, &depth) in out.data_mut().chunks_exact_mut(3).zip(scene.depth.data()) {
         let transmission = (-density * depth.max(0.5)).exp();
-        for (v, air) in rgb.iter_mut().zip(reference.sky) {
+        for (v, air) in rgb.iter_mut().zip(air) {
             *v = encoded(linear(v.clamp(0.0, 1.0)) * light * transmission + air * (1.0 - transmission));
         }
     }

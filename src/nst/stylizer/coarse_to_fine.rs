@@ -182,7 +182,7 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
     fn start(&self, view: &View) -> Pixels {
         let View { pixels, scene, regions } = view;
         match self.settings.init {
-            Init::Colour => transfer::transfer(pixels, regions, &self.style.colours),
+            Init::Colour => transfer::transfer(pixels, &regions.for_colours(), &self.style.colours),
             Init::Content => pixels.clone(),
             Init::Noise => network_input(self.settings, &noise(pixels.size(), self.seed)).into_owned(),
             Init::Weather => weather::render(self.settings.weather, pixels, scene, self.weather(), &self.style.weather),

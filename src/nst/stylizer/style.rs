@@ -47,7 +47,10 @@ impl Style {
             evaluator.style_target(pixels.data(), Guides::new(&regions.resized(pixels.size())))
         };
         let targets = (0..schedule::max_count(settings)).map(target).collect::<Result<_, _>>()?;
-        let colours = regions.parts().flatten().map(|part| ColourStatistics::of(&small, part)).collect();
+        let regions = regions.for_colours();
+        let rest = regions.parts().last().flatten();
+        let colours = regions.parts().filter_map(|part| part.or(rest)).map(|part| ColourStatistics::of(&small, part));
+        let colours = colours.collect();
         Ok(Self { targets, colours, weather: WeatherStatistics::of(&small, &scene) })
     }
 
