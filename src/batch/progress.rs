@@ -2,6 +2,7 @@
 
 use crate::batch::stop::Reason;
 use crate::output::row::Row;
+use crate::plan::summary::ConditionCounts;
 use serde::{Serialize, Serializer};
 use std::path::{Path, PathBuf};
 
@@ -77,6 +78,12 @@ pub struct Summary {
     pub annotations: Vec<PathBuf>,
     /// COCO annotation files without a copy that should have one, each with the reason.
     pub annotations_left: Vec<String>,
+    /// What each condition comes to.
+    pub conditions: Vec<ConditionCounts>,
+    /// Frames without a job because the config's `where` does not choose them; of several conditions, their sum.
+    pub not_chosen_by_where: usize,
+    /// What a person should know about the configs, the plan and the output.
+    pub warnings: Vec<String>,
     pub backbone: String,
     pub backbone_digest: String,
     pub device: String,

@@ -57,7 +57,7 @@ mod tests {
         let mut all = Vec::new();
         for (key, property) in schema["properties"].as_object().unwrap() {
             all.push((block.to_string(), key.clone(), property.clone()));
-            if ["output", "stylize"].contains(&key.as_str()) {
+            if ["output", "stylize", "where"].contains(&key.as_str()) {
                 all.extend(properties(property, key));
             }
         }

@@ -22,6 +22,17 @@ pub struct Copies {
     pub left: Vec<String>,
 }
 
+impl Copies {
+    /// Adds what happened to the files for another condition.
+    pub fn add(&mut self, other: Self) {
+        self.written.extend(other.written);
+        // A file that cannot be read is the same trouble for every condition.
+        let is_new = |reason: &String| !self.left.contains(reason);
+        let new: Vec<String> = other.left.into_iter().filter(is_new).collect();
+        self.left.extend(new);
+    }
+}
+
 /// Writes the copies of the dataset's annotation files into the output `folder`: `annotations/x.json` becomes
 /// `annotations/x__fog-1.json`, and so on for each variant.
 ///
