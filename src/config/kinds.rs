@@ -508,7 +508,6 @@ mod tests {
         for text in [
             "fraction: 0\n",
             "fraction: 1.5\n",
-            "fraction: .nan\n",
             "seed: -1\n",
             "seed: 18446744073709551616\n",
             "mix: 0\n",
@@ -563,6 +562,7 @@ mod tests {
                 "fraction: {vol: 0.2}",
                 "fog.yaml:2:11: `fraction` has \"vol\", which is no split\n  help: did you mean `val`?",
             ),
+            ("fraction: .nan", "fog.yaml:2:11: value `.nan` is not a finite number"),
             ("fraction: much", "fog.yaml:2:11: `fraction` must be a number or a mapping"),
             ("fraction: {train: [1]}", "`fraction.train` must be a number"),
         ] {
