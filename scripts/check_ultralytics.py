@@ -37,7 +37,7 @@ from ultralytics import YOLO, __version__, settings
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import check_det_dataset
 
-IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+IMAGES = {".jpg", ".jpeg", ".mpo", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 Counts = collections.namedtuple("Counts", "images backgrounds instances corrupt duplicates")
 
 

@@ -118,6 +118,19 @@ def without(jpeg, wanted):
     return jpeg[:at] + jpeg[at + 2 + length :]
 
 
+def without_late(scans):
+    """The scans of a progressive JPEG without the Huffman tables between them."""
+    while (at := scans.find(b"\xff\xc4")) >= 0:
+        scans = scans[:at] + scans[at + 2 + struct.unpack(">H", scans[at + 2 : at + 4])[0] :]
+    return scans
+
+
+def without_all(jpeg, wanted):
+    while any(code == wanted for _, code in segments(jpeg)):
+        jpeg = without(jpeg, wanted)
+    return jpeg
+
+
 def turned(pixels, orientation):
     """The stored pixels as a viewer shows them under an EXIF orientation."""
     turn = {
@@ -187,6 +200,24 @@ def jpegs(corpus, rgb):
     corpus.picture("jpeg_thumbnail.jpg", after_start(plain, segment(0xE1, b"Exif\0\0" + exif(1) + plain)), rgb)
     corpus.picture("jpeg_fill_bytes.jpg", plain[:2] + b"\xff\xff\xff" + plain[2:], rgb)
     corpus.picture("jpeg_comment.jpg", after_start(plain, segment(0xFE, b"a comment " * 50)), rgb)
+
+    # As the frames of Motion JPEG videos: the tables are those of the standard.
+    corpus.picture("jpeg_without_huffman.jpg", without_all(plain, 0xC4), rgb)
+    bare = without_all(encode(luma(rgb), "JPEG", quality=90), 0xC4)
+    corpus.picture("jpeg_grey_without_huffman.jpg", bare, luma(rgb)[..., None])
+    restarts = encode(rgb, "JPEG", quality=90, restart_marker_blocks=2, subsampling=1)
+    video = segment(0xE0, b"AVI1" + bytes(10))
+    corpus.picture("jpeg_motion.jpg", after_start(without_all(without_all(restarts, 0xC4), 0xE0), video), rgb)
+    corpus.picture("jpeg_half_huffman.jpg", without(plain, 0xC4), rgb)
+    corpus.fails("jpeg_progressive_without_huffman.jpg", without_all(progressive, 0xC4), "Huffman tables")
+    late = progressive[: progressive.index(b"\xff\xda") + 2]
+    rest = progressive[len(late) :]
+    corpus.fails("jpeg_progressive_without_late_huffman.jpg", late + without_late(rest), "Huffman tables")
+    frames = [Image.fromarray(rgb), Image.fromarray(255 - rgb)]
+    stereo = encode(frames[0], "MPO", save_all=True, append_images=frames[1:], quality=90)
+    corpus.picture("mpo_stereo.mpo", stereo, rgb)
+    corpus.picture("mpo_of_one.MPO", plain, rgb)
+    corpus.picture("jpeg_that_is_mpo.jpg", stereo, rgb)
 
     corpus.fails("jpeg_marker_alone.jpg", plain[:2], FOREIGN)
     corpus.fails("jpeg_cut_in_header.jpg", plain[:100], UNREADABLE)
@@ -307,6 +338,26 @@ def pngs(corpus, rgb):
 # TIFF
 
 
+def big_tiff(entries, data, endian="<"):
+    """The same with addresses of 64 bits. The data begin at byte 16."""
+    kinds = {3: "H", 4: "I"}
+    directory = 16 + len(data) + len(data) % 2
+    behind = directory + 8 + 20 * len(entries) + 8
+    table, far = b"", b""
+    for tag, kind, values in sorted(entries):
+        values = [16] if tag == 273 else values
+        packed = struct.pack(endian + kinds[kind] * len(values), *values)
+        if len(packed) > 8:
+            value = struct.pack(endian + "Q", behind + len(far))
+            far += packed
+        else:
+            value = packed.ljust(8, b"\0")
+        table += struct.pack(endian + "HHQ", tag, kind, len(values)) + value
+    order = b"II" if endian == "<" else b"MM"
+    head = order + struct.pack(endian + "HHHQ", 43, 8, 0, directory) + data + b"\0" * (len(data) % 2)
+    return head + struct.pack(endian + "Q", len(entries)) + table + struct.pack(endian + "Q", 0) + far
+
+
 def tiff(entries, data, endian="<", next_directory=0):
     """A file of one directory. The data begin at byte 8, and the directory of (tag, type, values) follows them."""
     kinds = {1: "B", 3: "H", 4: "I"}
@@ -368,8 +419,75 @@ def tiffs(corpus, rgb):
     corpus.picture("tiff_1_bit.tif", encode(Image.fromarray(light), "TIFF"), light.astype(np.uint8) * 255)
     corpus.picture("tiff_1_bit_fax.tif", encode(Image.fromarray(light), "TIFF", compression="group4"),
                    light.astype(np.uint8) * 255)  # fmt: skip
-    rgba = np.dstack([rgb, np.full_like(grey, 9)])
-    corpus.picture("tiff_alpha.tif", encode(rgba, "TIFF"), rgb)
+    # OpenCV multiplies 8-bit colours with alpha that is declared as not multiplied yet, and no others.
+    fade = np.tile(np.linspace(40, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))
+    rgba, faded = np.dstack([rgb, fade]), (rgb * (fade[..., None] / 255)).round().astype(np.uint8)
+    corpus.picture("tiff_alpha.tif", encode(rgba, "TIFF"), faded)
+    for name, kind, shown in [("unspecified", 0, rgb), ("associated", 1, rgb), ("unassociated", 2, faded)]:
+        entries = basic(WIDTH, HEIGHT, 4) + in_one_strip(rgba.tobytes(), HEIGHT) + [(338, 3, [kind])]
+        corpus.picture(f"tiff_alpha_{kind}_{name}.tif", tiff(entries, rgba.tobytes()), shown)
+    deep = rgba.astype("<u2") * 257
+    entries = basic(WIDTH, HEIGHT, 4, 16) + in_one_strip(deep.tobytes(), HEIGHT) + [(338, 3, [2])]
+    corpus.picture("tiff_alpha_16_bit.tif", tiff(entries, deep.tobytes()), rgb)
+    pair = np.dstack([grey, fade]).tobytes()
+    entries = basic(WIDTH, HEIGHT, 2, photometric=1) + in_one_strip(pair, HEIGHT) + [(338, 3, [2])]
+    corpus.picture("tiff_alpha_of_grey.tif", tiff(entries, pair), grey)
+    planes = rgba.transpose(2, 0, 1).tobytes()
+    entries = [(273, 4, [8 + n * size for n in range(4)]), (278, 4, [HEIGHT]), (279, 4, [size] * 4), (284, 3, [2])]
+    corpus.picture("tiff_alpha_planar.tif", tiff(basic(WIDTH, HEIGHT, 4) + entries + [(338, 3, [2])], planes), faded)
+    palettes(corpus, rgb)
+    floats(corpus, rgb)
+    for name, endian in [("tiff_big.tif", "<"), ("tiff_big_big_endian.tif", ">")]:
+        corpus.picture(name, big_tiff(basic(WIDTH, HEIGHT) + in_one_strip(raw, HEIGHT), raw, endian), rgb)
+    entries = basic(WIDTH, HEIGHT) + in_one_strip(raw, HEIGHT) + [(274, 3, [6])]
+    corpus.picture("tiff_big_orientation_6.tif", big_tiff(entries, raw), turned(rgb, 6))
+    corpus.fails("tiff_big_cut.tif", big_tiff(basic(WIDTH, HEIGHT) + in_one_strip(raw, HEIGHT), raw)[:-90], UNREADABLE)
+    ycc = np.array(Image.fromarray(rgb).convert("YCbCr"))
+    entries = basic(WIDTH, HEIGHT, photometric=6) + in_one_strip(ycc.tobytes(), HEIGHT) + [(530, 3, [1, 1])]
+    back = np.array(Image.fromarray(ycc, "YCbCr").convert("RGB"))
+    corpus.picture("tiff_ycbcr.tif", tiff(entries, ycc.tobytes()), back)
+    corpus.picture("tiff_ycbcr_lzw.tif", encode(Image.fromarray(ycc, "YCbCr"), "TIFF", compression="tiff_lzw",
+                                                 tiffinfo={530: (1, 1)}), back)  # fmt: skip
+    corpus.picture("tiff_jpeg.tif", encode(rgb, "TIFF", compression="jpeg", quality=95), rgb)
+    corpus.picture("tiff_jpeg_grey.tif", encode(grey, "TIFF", compression="jpeg", quality=95), grey)
+    inside = encode(rgb, "JPEG", quality=95)
+    entries = basic(WIDTH, HEIGHT, photometric=6, compression=7) + in_one_strip(inside, HEIGHT) + [(530, 3, [2, 2])]
+    corpus.picture("tiff_jpeg_ycbcr.tif", tiff(entries, inside), rgb)
+    coarse = [ycc[y::2, x::2, 0] for y in (0, 1) for x in (0, 1)] + [ycc[::2, ::2, 1], ycc[::2, ::2, 2]]
+    coarse = np.stack(coarse, 2).tobytes()
+    entries = basic(WIDTH, HEIGHT, photometric=6) + in_one_strip(coarse, HEIGHT) + [(530, 3, [2, 2])]
+    corpus.fails("tiff_ycbcr_coarse.tif", tiff(entries, coarse), UNREADABLE)
+    five = np.dstack([rgb, grey, grey]).tobytes()
+    entries = basic(WIDTH, HEIGHT, 5) + in_one_strip(five, HEIGHT) + [(338, 3, [0, 0])]
+    corpus.fails("tiff_5_channels.tif", tiff(entries, five), "5 channels of the kind RGB")
+    for count in [3, 10]:
+        bands = np.dstack([grey] * count).tobytes()
+        entries = basic(WIDTH, HEIGHT, count, photometric=1) + in_one_strip(bands, HEIGHT)
+        corpus.fails(f"tiff_{count}_grey_channels.tif", tiff(entries, bands), f"{count} channels that are no colours")
+    deep_planes = (rgb.astype("<u2") * 257).transpose(2, 0, 1).tobytes()
+    places = [(273, 4, [8 + n * 2 * size for n in range(3)]), (278, 4, [HEIGHT]), (279, 4, [2 * size] * 3)]
+    entries = basic(WIDTH, HEIGHT, bits=16) + places + [(284, 3, [2])]
+    # OpenCV takes the first plane for pixels in colour.
+    corpus.fails("tiff_planar_16_bit.tif", tiff(entries, deep_planes), "separate planes of 16-bit")
+    inks = (np.dstack([255 - rgb, np.full_like(grey, 25)]).astype("<u2") * 257).tobytes()
+    entries = basic(WIDTH, HEIGHT, 4, 16, 5) + in_one_strip(inks, HEIGHT)
+    corpus.fails("tiff_cmyk_16_bit.tif", tiff(entries, inks), "4 channels of the kind CMYK, of 16-bit")
+    entries = basic(WIDTH, HEIGHT, compression=50000) + in_one_strip(raw, HEIGHT)
+    corpus.fails("tiff_zstd.tif", tiff(entries, raw), "without compression or with LZW")
+    raw_picture = basic(WIDTH, HEIGHT) + in_one_strip(raw, HEIGHT) + [(50706, 1, [1, 4, 0, 0])]
+    corpus.fails("tiff_of_raw.tif", tiff(raw_picture, raw), "develop it")
+    nibbles = (grey >> 4)[:, ::2] << 4 | (grey >> 4)[:, 1::2]
+    entries = basic(WIDTH, HEIGHT, 1, 4, 1) + in_one_strip(nibbles.tobytes(), HEIGHT)
+    corpus.fails("tiff_grey_4_bit.tif", tiff(entries, nibbles.tobytes()), "4-bit integer samples")
+    nibbles = (rgb >> 4).reshape(HEIGHT, -1)
+    nibbles = (nibbles[:, ::2] << 4 | nibbles[:, 1::2]).tobytes()
+    entries = basic(WIDTH, HEIGHT, bits=4) + in_one_strip(nibbles, HEIGHT)
+    corpus.fails("tiff_rgb_4_bit.tif", tiff(entries, nibbles), "4-bit integer samples")
+    word = grey.astype("<u4").tobytes()
+    entries = basic(WIDTH, HEIGHT, 1, 32, 1) + in_one_strip(word, HEIGHT)
+    corpus.fails("tiff_grey_32_bit.tif", tiff(entries, word), "32-bit integer samples")
+    word = (rgb.astype("<u4") * 16843009).tobytes()
+    corpus.fails("tiff_32_bit.tif", tiff(basic(WIDTH, HEIGHT, bits=32) + in_one_strip(word, HEIGHT), word), UNREADABLE)
     inks = np.dstack([255 - rgb, np.full_like(grey, 25)])
     corpus.picture("tiff_cmyk.tif", encode(Image.fromarray(inks, "CMYK"), "TIFF"), of_cmyk(255 - inks))
     for orientation in [3, 6, 99]:
@@ -381,10 +499,10 @@ def tiffs(corpus, rgb):
     corpus.picture("tiff_strip_too_long.tif",
                    tiff(basic(WIDTH, HEIGHT) + [(273, 4, [8]), (278, 4, [2**31]), (279, 4, [len(raw)])], raw), rgb)  # fmt: skip
 
-    corpus.fails("tiff_palette.tif", encode(Image.fromarray(rgb).quantize(16), "TIFF"), UNREADABLE)
-    corpus.fails("tiff_float_grey.tif", encode(grey.astype(np.float32), "TIFF"), UNREADABLE)
-    corpus.fails("tiff_signed.tif", tiff(basic(WIDTH, HEIGHT) + in_one_strip(raw, HEIGHT) + [(339, 3, [2] * 3)], raw),
-                 UNREADABLE)  # fmt: skip
+    for name, bits in [("tiff_signed.tif", 8), ("tiff_signed_16_bit.tif", 16)]:
+        data = raw if bits == 8 else rgb.astype("<i2").tobytes()
+        entries = basic(WIDTH, HEIGHT, bits=bits) + in_one_strip(data, HEIGHT) + [(339, 3, [2] * 3)]
+        corpus.fails(name, tiff(entries, data), "samples of this kind")
     corpus.fails("tiff_header_alone.tif", plain[:8], UNREADABLE)
     corpus.fails("tiff_cut_in_directory.tif", plain[:-30], UNREADABLE)
     corpus.fails("tiff_cut_in_data.tif", tiff(
@@ -400,6 +518,68 @@ def tiffs(corpus, rgb):
     many = tiff(basic(WIDTH, HEIGHT) + [(273, 4, [8]), (278, 4, [1]), (279, 4, [9])], raw)
     many = many.replace(struct.pack("<HHI", 273, 4, 1), struct.pack("<HHI", 273, 4, 2**31))
     corpus.fails("tiff_claims_strips_without_end.tif", many, "")
+
+
+def palettes(corpus, rgb):
+    index = quadrants(colours=[(n,) * 3 for n in range(4)], grain=0)[..., 0]
+    palette = np.array([RED, GREEN, BLUE, SAND], int)
+
+    def paletted(bits, indices, scale, compression=1, extra=()):
+        # All reds, then all greens, then all blues.
+        full = np.zeros((2**bits, 3), int)
+        full[: min(4, 2**bits)] = palette[: 2**bits]
+        packed = {1: lambda: np.packbits(indices, axis=1), 8: lambda: indices}
+        packed[2] = lambda: indices[:, ::4] << 6 | indices[:, 1::4] << 4 | indices[:, 2::4] << 2 | indices[:, 3::4]
+        packed[4] = lambda: indices[:, ::2] << 4 | indices[:, 1::2]
+        data = packed[bits]().astype(np.uint8).tobytes()
+        colours = [(320, 3, [int(v) for v in (full * scale).T.ravel()])]
+        entries = basic(WIDTH, HEIGHT, 1, bits, 3, compression) + in_one_strip(data, HEIGHT) + colours + list(extra)
+        return entries, data
+
+    shown = palette[index].astype(np.uint8)
+    for bits in [2, 4, 8]:
+        corpus.picture(f"tiff_palette_{bits}_bit.tif", tiff(*paletted(bits, index, 257)), shown)
+    corpus.picture("tiff_palette_1_bit.tif", tiff(*paletted(1, index % 2, 257)), palette[index % 2].astype(np.uint8))
+    corpus.picture("tiff_palette_big_endian.tif", tiff(*paletted(8, index, 257), ">"), shown)
+    corpus.picture("tiff_palette_of_8_bits.tif", tiff(*paletted(8, index, 1)), shown)
+    corpus.picture("tiff_palette_big.tif", big_tiff(*paletted(4, index, 257)), shown)
+    corpus.picture("tiff_palette_turned.tif", tiff(*paletted(8, index, 257, extra=[(274, 3, [6])])), turned(shown, 6))
+    whole = Image.fromarray(index.astype(np.uint8), "P")
+    whole.putpalette(palette.astype(np.uint8).tobytes())
+    corpus.picture("tiff_palette.tif", encode(whole, "TIFF"), shown)
+    corpus.picture("tiff_palette_lzw.tif", encode(whole, "TIFF", compression="tiff_lzw"), shown)
+    entries, data = paletted(8, index, 257)
+    entries = [entry for entry in entries if entry[0] != 320]
+    corpus.fails("tiff_palette_missing.tif", tiff(entries, data), "palette is missing")
+    corpus.fails("tiff_palette_short.tif", tiff(entries + [(320, 3, [9] * 30)], data), "palette is missing or too short")
+
+
+def floats(corpus, rgb):
+    """Loaders pass floating-point samples on and take them for 0 to 255."""
+
+    def of(pixels, kind="<f4", photometric=2):
+        data = np.ascontiguousarray(pixels.astype(kind)).tobytes()
+        samples = pixels.shape[2] if pixels.ndim == 3 else 1
+        entries = basic(WIDTH, HEIGHT, samples, np.dtype(kind).itemsize * 8, photometric) + in_one_strip(data, HEIGHT)
+        return tiff(entries + [(339, 3, [3] * samples)], data, ">" if kind[0] == ">" else "<")
+
+    corpus.picture("tiff_float.tif", of(rgb), rgb)
+    corpus.picture("tiff_float_64_bit.tif", of(rgb, "<f8"), rgb)
+    corpus.picture("tiff_float_big_endian.tif", of(rgb, ">f4"), rgb)
+    corpus.picture("tiff_float_fractions.tif", of(rgb + 0.25), rgb)
+    dark = rgb // 40
+    corpus.picture("tiff_float_dark.tif", of(dark), dark)
+    corpus.fails("tiff_float_of_one.tif", of(rgb / 255), "reach from 0.")
+    corpus.fails("tiff_float_of_65535.tif", of(rgb * 257.0), "loaders take 0 for black and 255 for white")
+    corpus.fails("tiff_float_below_zero.tif", of(rgb - 100.0), "reach from -")
+    corpus.fails("tiff_float_black.tif", of(rgb * 0), "reach from 0.000 to 0.000")
+    hole = rgb.astype(float)
+    hole[3, 5] = np.nan
+    corpus.fails("tiff_float_nan.tif", of(hole), "no finite numbers")
+    hole[3, 5] = np.inf
+    corpus.fails("tiff_float_infinite.tif", of(hole), "no finite numbers")
+    corpus.fails("tiff_float_half.tif", of(rgb, "<f2"), UNREADABLE)
+    corpus.fails("tiff_float_grey.tif", of(luma(rgb), photometric=1), "32-bit floating-point samples")
 
 
 # BMP
@@ -500,7 +680,10 @@ def strangers(corpus, rgb):
     corpus.fails("document.jpg", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n%%EOF\n", FOREIGN)
     corpus.fails("drawing.jpg", b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>\n', FOREIGN)
     corpus.fails("gif.jpg", encode(Image.fromarray(rgb).quantize(8), "GIF"), UNREADABLE)
-    corpus.fails("avif.jpg", avif, UNREADABLE)
+    corpus.fails("avif.jpg", avif, "content is AVIF")
+    corpus.fails("heic.jpg", avif.replace(b"avif", b"heic", 1), "content is HEIC")
+    corpus.fails("jpeg_2000.jpg", bytes(3) + b"\x0cjP  \r\n\x87\n" + bytes(60), "content is JPEG 2000")
+    corpus.fails("jpeg_2000_stream.png", b"\xff\x4f\xff\x51" + bytes(60), "content is JPEG 2000")
     corpus.fails("zeros.jpg", bytes(4096), FOREIGN)
     corpus.fails("git_lfs_pointer.jpg", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", FOREIGN)
     corpus.picture("a_png_at_heart.jpg", png(WIDTH, HEIGHT, 8, 2, rows_of(rgb)), rgb)

@@ -35,9 +35,9 @@ use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::stop::{Reason, Stop};
 use crate::batch::worker::Worker;
 use crate::config::values::Config;
-use crate::dataset::data_yaml::root_of;
+use crate::dataset::description::root_of;
 use crate::dataset::split::Split;
-use crate::dataset::{Dataset, Layout};
+use crate::dataset::{Dataset, Layout, foreign, scan};
 use crate::error::{Error, Result};
 use crate::files::marker::MANIFEST_NAME;
 use crate::nst::backend::device::Device;
@@ -51,7 +51,7 @@ use crate::plan::shard::Shard;
 use crate::plan::summary::ConditionCounts;
 use crate::plan::{self, Job, Plan};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -179,12 +179,6 @@ impl Batch {
         Ok(all)
     }
 
-    /// What a person should know about the configs and the plans.
-    pub fn warnings(&self, plans: &[Plan]) -> Vec<String> {
-        let keys = self.conditions.iter().flat_map(|condition| condition::unused_keys(&condition.config));
-        keys.chain(plans.iter().flat_map(Plan::warnings)).collect()
-    }
-
     /// The last rows of this run's jobs in the plan's order, as far as there are any. For previews: it reads all rows.
     ///
     /// # Errors
@@ -193,6 +187,19 @@ impl Batch {
         let rows = manifest::last_rows(&self.output)?.into_iter().map(|row| (row.identity.output.clone(), row));
         let mut rows: HashMap<String, Row> = rows.collect();
         Ok(self.plans()?.iter().flat_map(|plan| &plan.jobs).filter_map(|job| rows.remove(&job.output)).collect())
+    }
+
+    /// What a person should know about the files that the batch leaves out, before it begins.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder of styles cannot be listed.
+    pub fn left_out(&self) -> Result<Vec<String>> {
+        let sources = self.conditions.iter().flat_map(|condition| &condition.config.styles);
+        // Several configs may have the same styles.
+        let folders: BTreeSet<&PathBuf> = sources.map(|source| &source.path).filter(|path| path.is_dir()).collect();
+        let styles = folders.into_iter().map(|folder| scan::foreign_files(folder)).collect::<Result<Vec<_>>>()?.concat();
+        let frames = foreign::message(&self.dataset.foreign, "image files");
+        Ok(frames.into_iter().chain(foreign::message(&styles, "style pictures")).collect())
     }
 
     /// How the dataset says what belongs to it.
@@ -204,6 +211,22 @@ impl Batch {
     pub fn is_trained_on(&self) -> bool {
         let mut train = self.dataset.sources.get(&Split::Train).into_iter().flatten();
         train.any(|source| source.holds(&self.output))
+    }
+
+    /// What a person should know about the dataset, the configs and the plans before a run.
+    pub fn warnings(&self, plans: &[Plan]) -> Vec<String> {
+        let keys = self.conditions.iter().flat_map(|condition| condition::unused_keys(&condition.config));
+        let plans = plans.iter().flat_map(Plan::warnings);
+        self.dataset.warnings.iter().cloned().chain(keys).chain(plans).collect()
+    }
+
+    /// Adds what is known about the dataset's labels.
+    fn with_labels(&self, mut summary: Summary) -> Summary {
+        let frames = &self.dataset.frames;
+        summary.labelled = frames.iter().filter(|frame| frame.label.is_some()).count();
+        summary.background = frames.len() - summary.labelled;
+        summary.unused_labels = self.dataset.unused_labels;
+        summary
     }
 
     /// Opens the backbone of each condition; see [`Condition::engine`].
@@ -229,7 +252,8 @@ impl Batch {
             _ => Cow::Owned(self.part(whole.clone())),
         };
         let run = Run { batch: self, engines, whole: &whole, parts: self.parts(engines, &plans) };
-        let warnings = run.warn(&manifest, observer);
+        self.left_out()?.iter().for_each(|text| observer.event(Event::Warning(text)));
+        let mut warnings = run.warn(&manifest, observer);
         let pending = run.pending(&manifest);
         let header = run.header(&pending);
         observer.event(Event::Begin(&header));
@@ -237,8 +261,10 @@ impl Batch {
         let written = run.describe(&mut manifest)?;
         let failures = run.failures(&manifest)?;
         manifest.close()?;
+        let unread = foreign::by_extension(&self.dataset.foreign);
         let summary = summary(header, counts, written, failures, stop.reason(), begun.elapsed());
-        Ok(Summary { warnings, ..run.with_conditions(summary) })
+        warnings.extend(summary.data_yaml_warnings.iter().cloned());
+        Ok(self.with_labels(run.with_conditions(Summary { unread, warnings, ..summary })))
     }
 
     fn parts<'a>(&'a self, engines: &'a [Engine], plans: &'a [Plan<'a>]) -> Vec<Part<'a>> {
@@ -296,7 +322,7 @@ struct Counts {
 
 /// What was written about all pictures together.
 struct Written {
-    data_yaml: Option<PathBuf>,
+    data_yaml: Option<data_yaml::Written>,
     annotations: Copies,
 }
 
@@ -419,7 +445,7 @@ impl Part<'_> {
         let asked = batch.options.frames_at_once;
         let pool = WorkerPool::new(capacity::frames_at_once(plan, todo, &stylizer, asked, threads), threads)?;
         let quality = self.condition.config.quality;
-        let context = JobContext::new(plan, stylizer, &batch.output, quality, batch.dataset.schema());
+        let context = JobContext::new(plan, &batch.dataset, stylizer, &batch.output, quality);
         let new_row = |job: &Job| self.provenance.row(plan, job);
         pool.run(
             todo,
@@ -477,6 +503,7 @@ fn summary(
     time: Duration,
 ) -> Summary {
     let left = header.todo - counts.done - counts.failed;
+    let (data_yaml, data_yaml_warnings) = written.data_yaml.map(|file| (file.path, file.warnings)).unzip();
     let seconds = time.as_secs_f64();
     Summary {
         jobs: header.jobs,
@@ -487,6 +514,7 @@ fn summary(
         left,
         reduced: counts.reduced,
         several: counts.several,
+        unread: BTreeMap::new(),
         // A stop request after the last frame has no effect.
         stopped: stopped.filter(|_| left > 0),
         failures,
@@ -494,12 +522,17 @@ fn summary(
         frames_per_second: counts.done as f64 / seconds,
         manifest: header.output.join(MANIFEST_NAME),
         output: header.output,
-        data_yaml: written.data_yaml,
+        data_yaml,
+        data_yaml_warnings: data_yaml_warnings.unwrap_or_default(),
+        labelled: 0,
+        background: 0,
+        unused_labels: 0,
+        warnings: Vec::new(),
         annotations: written.annotations.written,
         annotations_left: written.annotations.left,
+        annotations_partial: written.annotations.partial,
         conditions: Vec::new(),
         not_chosen_by_where: 0,
-        warnings: Vec::new(),
         backbone: header.backbone,
         backbone_digest: header.backbone_digest,
         device: header.device,

@@ -1,29 +1,53 @@
 //! A YOLO dataset on disk becomes a sorted list of frames with their labels.
 //!
+//! - [`classes`]: names of classes in files beside the labels
 //! - [`coco`]: annotation files of COCO, and which images they name
+//! - [`darknet`]: datasets of Darknet and CVAT
 //! - [`data_yaml`]: reads a `data.yaml`
+//! - [`description`]: finds the file that describes a dataset
+//! - [`foreign`]: image files that only other programs read
 //! - [`frame`]: [`Frame`], one image with its label, and the list of them
+//! - [`label_files`]: where the label of an image is
 //! - [`labels`]: the boxes of a label file, and the names of classes
 //! - [`layout`]: [`Layout`], how a dataset without a `data.yaml` is divided into splits
+//! - [`list`]: lists of images
 //! - [`masks`]: masks and depths beside the images
+//! - [`pyyaml`]: YAML with the types of PyYAML
 //! - [`scan`]: finds the images of a folder or a list
 //! - [`split`]: train, val and test
+//! - [`split_folders`]: folders that are called after splits
+//! - [`split_lists`]: lists that are called after splits
+//! - [`unused`]: labels that no image has
 
+pub mod classes;
 pub mod coco;
+pub mod darknet;
 pub mod data_yaml;
+pub mod description;
+pub mod foreign;
 pub mod frame;
+pub mod label_files;
 pub mod labels;
 pub mod layout;
+pub mod list;
 pub mod masks;
+pub mod pyyaml;
 pub mod scan;
 pub mod split;
+pub mod split_folders;
+pub mod split_lists;
 #[cfg(test)]
 mod testing;
+pub mod unused;
 
 pub use crate::dataset::frame::Frame;
 pub use crate::dataset::layout::Layout;
 
-use crate::dataset::data_yaml::{find_root, read_data_yaml};
+use crate::dataset::darknet::read_darknet_data;
+use crate::dataset::data_yaml::read_data_yaml;
+use crate::dataset::description::{Description, Place};
+use crate::dataset::frame::{LabelCount, Listing};
+use crate::dataset::label_files::{LabelFinder, Reach};
 use crate::dataset::labels::Schema;
 use crate::dataset::scan::{Scan, Source};
 use crate::dataset::split::Split;
@@ -42,42 +66,78 @@ pub struct Dataset {
     pub layout: Layout,
     /// The images of the requested splits, sorted by [`Frame::relative`], without repetition.
     pub frames: Vec<Frame>,
-    /// The content of `data.yaml`, if there is one, with its keys in their order.
+    /// Image files of the requested splits in formats that loaders read and this program does not.
+    pub foreign: Vec<PathBuf>,
+    /// The content of `data.yaml`, if there is one, with its keys in their order. Without names of classes in it, those
+    /// of another file, if there is one.
     pub data: Option<Yaml>,
+    /// Whether the names of classes come from a file that lists nothing else, such as `classes.txt`.
+    pub has_class_file: bool,
     /// Where the images of every split come from, requested or not. Places that do not exist are left out.
     pub sources: BTreeMap<Split, Vec<Source>>,
     /// JSON files where COCO datasets have their annotations; see [`coco::annotation_files`].
     pub annotations: Vec<PathBuf>,
+    /// How many images of each split, requested or not, have a label.
+    pub label_counts: BTreeMap<Split, LabelCount>,
+    /// How many text files that look like labels belong to no image.
+    pub unused_labels: usize,
+    /// What a person should know about the dataset.
+    pub warnings: Vec<String>,
+}
+
+/// What is known about a dataset before its images are listed.
+struct Outline {
+    root: PathBuf,
+    layout: Layout,
+    data: Option<Yaml>,
+    has_class_file: bool,
+    sources: BTreeMap<Split, Vec<Source>>,
+    warnings: Vec<String>,
 }
 
 impl Dataset {
-    /// Reads the dataset at `root`, a folder or its `data.yaml`, and lists the images of `splits`.
+    /// Reads the dataset at `given`, a folder or the file that describes it, and lists the images of `splits`.
     ///
     /// Hidden files and folders are left out, and so are `output` and every other folder that this program has written
     /// to. Symbolic links are followed, except into a circle.
     ///
     /// # Errors
-    /// [`Error::Usage`] if there is no such folder, if it is its own output or if a requested split is missing;
-    /// [`Error::BadFile`] for a `data.yaml` that cannot be understood, for entries that lead to nothing and for a
-    /// dataset without images; [`Error::Io`] if a file or folder cannot be read.
-    pub fn open(root: &Path, splits: &[Split], output: &Path) -> Result<Self> {
-        let (root, data_file) = find_root(root)?;
+    /// [`Error::Usage`] if there is no such dataset, if it is its own output, if a requested split is missing or if
+    /// loaders would not find its labels; [`Error::BadFile`] for a describing file that cannot be understood, for
+    /// entries that lead to nothing, for a dataset whose splits cannot be understood and for one without images;
+    /// [`Error::Io`] if a file or folder cannot be read.
+    pub fn open(given: &Path, splits: &[Split], output: &Path) -> Result<Self> {
+        let place = description::find(given)?;
         let output = absolute(output)?;
-        let (root, layout, data, sources) = match data_file {
-            Some(file) => {
-                let (root, data, sources) = read_data_yaml(&file, &root, splits)?;
-                (root, Layout::DataYaml(file), Some(data), sources)
-            }
-            None => {
-                let (layout, sources) = layout::find_splits(&Scan { root: &root, output: &output })?;
-                (root, layout, None, sources)
-            }
-        };
+        let Outline { root, layout, data, has_class_file, sources, mut warnings } = Outline::of(&place, splits)?;
         check_output(&output, &root, &sources)?;
         let scan = Scan { root: &root, output: &output };
-        let frames = frame::list_frames(&scan, &sources, splits, &layout)?;
+        let Listing { frames, foreign, counts, labels } = frame::list_frames(&scan, &sources, splits, &layout)?;
         let annotations = coco::annotation_files(&root);
-        Ok(Self { root, layout, frames, data, sources, annotations })
+        let mut unused_labels = 0;
+        // Annotation files take the place of labels.
+        if annotations.is_empty() || !labels.is_empty() {
+            let report = unused::report(&scan, &sources, &frames, &counts, &labels)?;
+            warnings.extend(report.warnings);
+            unused_labels = report.unused;
+        }
+        if place.is_below || matches!(layout, Layout::SplitFolders | Layout::Lists(_) | Layout::Flat) {
+            let whole = if place.is_below { absolute(given)? } else { root.clone() };
+            warnings.extend(layout::doubts(&Scan { root: &whole, output: &output }, &layout, &sources)?);
+        }
+        Ok(Self {
+            root,
+            layout,
+            frames,
+            foreign,
+            data,
+            has_class_file,
+            sources,
+            annotations,
+            label_counts: counts,
+            unused_labels,
+            warnings,
+        })
     }
 
     /// The images of one split, requested or not, in the order of its sources.
@@ -85,14 +145,34 @@ impl Dataset {
     /// # Errors
     /// [`Error::Io`] if a folder cannot be listed.
     pub fn images(&self, split: Split) -> Result<Vec<PathBuf>> {
-        let scan = Scan { root: &self.root, output: Path::new("") };
         let sources = self.sources.get(&split).into_iter().flatten();
-        sources.map(|source| scan.images_of(source)).collect::<Result<Vec<_>>>().map(|images| images.concat())
+        sources.map(|source| self.images_of(source)).collect::<Result<Vec<_>>>().map(|images| images.concat())
+    }
+
+    /// The images of one source.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder cannot be listed.
+    pub fn images_of(&self, source: &Source) -> Result<Vec<PathBuf>> {
+        Scan { root: &self.root, output: Path::new("") }.images_of(source)
     }
 
     /// The path below the dataset's folder as text; see [`relative_text`].
     pub fn relative(&self, path: &Path) -> String {
         relative_text(&self.root, path)
+    }
+
+    /// Whether Ultralytics finds the labels of a source's images only if a list names the images; see [`Reach::List`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder cannot be listed.
+    pub fn needs_list(&self, source: &Source) -> Result<bool> {
+        let finder = LabelFinder::new(&self.root, source);
+        if finder.follows_no_link() {
+            return Ok(false);
+        }
+        let images = self.images_of(source)?;
+        Ok(images.iter().any(|image| finder.find(image).is_some_and(|label| label.reach == Reach::List)))
     }
 
     /// What the dataset's `data.yaml` says about its labels.
@@ -106,17 +186,92 @@ impl Dataset {
     /// # Errors
     /// [`Error::Io`] if a folder cannot be listed.
     pub fn class_count(&self) -> Result<usize> {
-        let scan = Scan { root: &self.root, output: Path::new("") };
         let mut count = 0;
         for source in self.sources.values().flatten() {
-            for image in scan.images_of(source)? {
+            let finder = LabelFinder::new(&self.root, source);
+            for image in self.images_of(source)? {
                 // The frame of a label that cannot be read fails with its own message.
-                if let Some(content) = scan.label_of(&image, source).and_then(|label| fs::read(label).ok()) {
+                if let Some(content) = finder.find(&image).and_then(|label| fs::read(label.path).ok()) {
                     count = count.max(labels::class_count(&content));
                 }
             }
         }
         Ok(count)
+    }
+}
+
+/// Refuses a dataset whose pictures have more channels than colours, such as those of satellites: loaders would read
+/// them with all their channels, and the new images have three.
+fn check_channels(data: &Yaml, file: &Path) -> Result<()> {
+    match data.get("channels") {
+        None | Some(Yaml::Null | Yaml::Int(1 | 3)) => Ok(()),
+        Some(channels) => Err(Error::bad_file(
+            file,
+            format!(
+                "`channels: {channels}`: only pictures in colour or grey can be stylized; make a dataset of their three \
+                 colour channels, without this key"
+            ),
+        )),
+    }
+}
+
+impl Outline {
+    /// What the describing file says, or else the folders.
+    fn of(place: &Place, splits: &[Split]) -> Result<Self> {
+        let Place { folder, description, is_below } = place;
+        let mut outline = Self {
+            root: folder.clone(),
+            layout: Layout::Flat,
+            data: None,
+            has_class_file: false,
+            sources: BTreeMap::new(),
+            warnings: Vec::new(),
+        };
+        match description {
+            Some(Description::Yaml(file)) => {
+                let read = read_data_yaml(file, folder, splits)?;
+                check_channels(&read.data, file)?;
+                outline.layout = Layout::DataYaml(file.clone());
+                (outline.root, outline.data) = (read.root, Some(read.data));
+                (outline.sources, outline.warnings) = (read.sources, read.warnings);
+            }
+            Some(Description::Darknet(file)) => {
+                let read = read_darknet_data(file, folder)?;
+                outline.layout = Layout::Lists(file.clone());
+                outline.data = read.names.as_deref().map(classes::read_class_file).transpose()?;
+                outline.has_class_file = outline.data.is_some();
+                (outline.sources, outline.warnings) = (read.sources, read.warnings);
+            }
+            None => {}
+        }
+        if outline.sources.is_empty() {
+            // An output of this program is known without its name, and any other folder may hold originals.
+            let scan = Scan { root: &outline.root, output: Path::new("") };
+            (outline.layout, outline.sources) = layout::find_splits(&scan)?;
+        }
+        if *is_below {
+            outline.warnings.insert(0, format!("the dataset is taken from {}", folder.display()));
+        }
+        outline.find_names()?;
+        Ok(outline)
+    }
+
+    /// Takes the names of classes from another file, if the describing one has none.
+    fn find_names(&mut self) -> Result<()> {
+        let has = |data: &Yaml, key| data.get(key).is_some_and(|value| *value != Yaml::Null);
+        if self.data.as_ref().is_some_and(|data| has(data, "names") || has(data, "nc")) {
+            return Ok(());
+        }
+        let Some(names) = classes::find_classes(&self.root, self.sources.values().flatten())? else { return Ok(()) };
+        self.has_class_file = true;
+        match (&mut self.data, names) {
+            (Some(Yaml::Map(pairs)), Yaml::Map(names)) => {
+                pairs.retain(|(key, _)| key.text() != Some("names"));
+                pairs.extend(names);
+            }
+            (data, names) => *data = Some(names),
+        }
+        Ok(())
     }
 }
 
@@ -169,6 +324,46 @@ mod tests {
         assert!(refusal("images").unwrap().contains("is or holds the originals"));
         assert!(refusal("images/val/new").unwrap().contains("among the images of val"));
         assert_eq!(refusal("images/train/new"), None);
+    }
+
+    #[test]
+    fn a_dataset_of_more_channels_than_colours_is_refused() {
+        for (channels, is_fine) in
+            [("1", true), ("3", true), ("null", true), ("10", false), ("4", false), ("many", false)]
+        {
+            let data = format!("data.yaml=train: images\nchannels: {channels}\n");
+            let opened = open(tree(&["images/a.jpg", &data]).path(), &[Split::Train]);
+            assert_eq!(opened.is_ok(), is_fine, "{channels}");
+            let Err(error) = opened else { continue };
+            assert!(
+                error.to_string().contains("data.yaml: `channels: ") && error.to_string().contains(channels),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn images_that_only_other_programs_read_are_listed_by_split() {
+        let folder = tree(&[
+            "images/train/a.jpg",
+            "images/train/deep/b.HEIC",
+            "images/train/c.avif",
+            "images/train/notes.gif",
+            "images/val/v.dng",
+        ]);
+        let dataset = open(folder.path(), &[Split::Train]).unwrap();
+        let names: Vec<_> = dataset.foreign.iter().map(|path| dataset.relative(path)).collect();
+        assert_eq!(names, ["images/train/c.avif", "images/train/deep/b.HEIC"]);
+        let error = open(tree(&["a.heic", "sub/b.avif"]).path(), &[Split::Train]).unwrap_err().to_string();
+        assert!(
+            error.contains("no images") && error.contains("2 image files") && error.contains("jpg or png"),
+            "{error}"
+        );
+        let list = tree(&["data.yaml=train: train.txt", "train.txt=./a.jpg\n./b.jp2\n", "a.jpg", "b.jp2"]);
+        assert_eq!(open(list.path(), &[Split::Train]).unwrap().foreign.len(), 1);
+        let coco = r#"result.json={"images":[{"file_name":"a.jpg"},{"file_name":"b.heic"}],"annotations":[]}"#;
+        let coco = tree(&["images/a.jpg", "images/b.heic", coco]);
+        assert_eq!(open(coco.path(), &[Split::Train]).unwrap().foreign.len(), 1);
     }
 
     #[test]

@@ -5,9 +5,11 @@
 //! - [`fingerprint`]: whether files still have the content that they had
 //! - [`marker`]: whether a folder is an output of this program
 //! - [`paths`]: paths made absolute, resolved and portable
+//! - [`text`]: text files that must be UTF-8
 
 pub mod atomic;
 pub mod digest;
 pub mod fingerprint;
 pub mod marker;
 pub mod paths;
+pub mod text;

@@ -72,6 +72,11 @@ pub struct Plan<'a> {
     pub not_chosen: usize,
 }
 
+/// The extension of the pictures of frames with this one. An MPO holds several JPEGs, of which one is made.
+fn output_extension(extension: &str) -> &str {
+    if extension.eq_ignore_ascii_case("mpo") { "jpg" } else { extension }
+}
+
 impl<'a> Plan<'a> {
     /// All jobs that the config asks for, before its `where`; see [`Plan::choose`].
     ///
@@ -96,7 +101,7 @@ impl<'a> Plan<'a> {
             }
             for variant in 1..=config.variants {
                 let extension = match config.format {
-                    OutputFormat::Same => NameParts::of(&frame.relative).extension,
+                    OutputFormat::Same => output_extension(NameParts::of(&frame.relative).extension),
                     OutputFormat::Jpg => "jpg",
                     OutputFormat::Png => "png",
                 };

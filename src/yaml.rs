@@ -116,8 +116,7 @@ impl fmt::Display for Yaml {
             Self::Null => f.write_str("null"),
             Self::Bool(value) => write!(f, "{value}"),
             Self::Int(value) => write!(f, "{value}"),
-            // Debug keeps the decimal point: without it, 1.0 would be read back as a whole number.
-            Self::Float(value) => write!(f, "{value:?}"),
+            Self::Float(value) => f.write_str(&float(*value)),
             Self::Text(text) => f.write_str(&quoted(text)),
             Self::List(items) => {
                 f.write_str("[")?;
@@ -137,9 +136,36 @@ impl fmt::Display for Yaml {
     }
 }
 
+/// The number in a form that readers of YAML 1.1 and 1.2 take for a floating-point number.
+fn float(value: f64) -> String {
+    if value.is_nan() {
+        return ".nan".to_string();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { ".inf" } else { "-.inf" }.to_string();
+    }
+    // Debug keeps the decimal point: without it, 1.0 would be read back as a whole number.
+    let text = format!("{value:?}");
+    // YAML 1.1 demands the point and the sign of the exponent.
+    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    let point = if digits.contains('.') { "" } else { ".0" };
+    let sign = if exponent.starts_with('-') { "" } else { "+" };
+    format!("{digits}{point}e{sign}{exponent}")
+}
+
 /// The text as a double-quoted YAML scalar: JSON's escapes are a subset of YAML's.
 pub fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let json = serde_json::Value::from(text).to_string();
+    // JSON leaves these as they are, and YAML does not allow them or takes them for line breaks.
+    let is_special =
+        |c: char| matches!(c, '\u{7f}'..='\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+    if !json.contains(is_special) {
+        return json;
+    }
+    json.chars().fold(String::new(), |text, c| match is_special(c) {
+        true => format!("{text}\\u{:04x}", c as u32),
+        false => format!("{text}{c}"),
+    })
 }
 
 impl<'de> Deserialize<'de> for Yaml {

@@ -2,6 +2,7 @@
 
 use crate::batch::remedy;
 use crate::batch::styles::StyleCache;
+use crate::dataset::Dataset;
 use crate::dataset::labels::Schema;
 use crate::dataset::masks::{MapFile, Maps};
 use crate::error::{Error, Result};
@@ -37,12 +38,16 @@ pub struct JobContext<'a> {
     pub quality: Range,
     /// What the dataset says about its labels.
     pub schema: Schema,
+    /// Whether a turned frame is stored as turned as its file is, with the tag that says so. Boxes of COCO are meant in
+    /// the stored picture or in the upright one, depending on the program; so they fit the copy as they fit the frame.
+    pub keeps_orientation: bool,
     /// By stylizer, then by style of the plan.
     styles: StyleCache<Style>,
 }
 
 impl<'a> JobContext<'a> {
-    pub fn new(plan: &'a Plan<'a>, stylizer: Stylizer, output: &'a Path, quality: Range, schema: Schema) -> Self {
+    /// For the frames of `dataset` that `plan` chooses.
+    pub fn new(plan: &'a Plan<'a>, dataset: &Dataset, stylizer: Stylizer, output: &'a Path, quality: Range) -> Self {
         let halves = std::iter::successors(Some(stylizer.settings().size / 2), |size| Some(size / 2));
         let smaller: Vec<Stylizer> = halves
             .take_while(|&size| size >= LEAST_SIZE)
@@ -50,7 +55,8 @@ impl<'a> JobContext<'a> {
             .collect();
         let stylizers: Vec<Stylizer> = std::iter::once(stylizer).chain(smaller).collect();
         let styles = StyleCache::new(plan.styles.len() * stylizers.len(), STYLE_BYTES);
-        Self { plan, stylizers, output, quality, schema, styles }
+        let keeps_orientation = !dataset.annotations.is_empty();
+        Self { plan, stylizers, output, quality, schema: dataset.schema(), keeps_orientation, styles }
     }
 
     /// The config's settings. Those of the other stylizers differ in the size alone.

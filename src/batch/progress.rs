@@ -4,6 +4,7 @@ use crate::batch::stop::Reason;
 use crate::output::row::Row;
 use crate::plan::summary::ConditionCounts;
 use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Something happened in a run.
@@ -59,6 +60,9 @@ pub struct Summary {
     pub reduced: usize,
     /// Frames of this run whose files hold several pictures, of which the first was taken.
     pub several: usize,
+    /// Image files of the dataset that were left out, since loaders read their formats and this program does not, by
+    /// extension.
+    pub unread: BTreeMap<String, usize>,
     /// Why the run ended before all was tried.
     pub stopped: Option<Reason>,
     /// The first hundred failures, of this run and earlier ones.
@@ -73,17 +77,28 @@ pub struct Summary {
     /// The new dataset for training, where the source was a labelled one.
     #[serde(serialize_with = "lossy_if_any")]
     pub data_yaml: Option<PathBuf>,
+    /// What a person should know about that file; also in `warnings`.
+    #[serde(skip)]
+    pub data_yaml_warnings: Vec<String>,
+    /// Frames of the requested splits with a label, in this run's plan or not.
+    pub labelled: usize,
+    /// Frames of the requested splits without a label.
+    pub background: usize,
+    /// Text files that look like labels and that belong to no image.
+    pub unused_labels: usize,
+    /// What a person should know about the dataset and the new one.
+    pub warnings: Vec<String>,
     /// Copies of COCO annotation files for the new images, where the source has such files.
     #[serde(serialize_with = "lossy_list")]
     pub annotations: Vec<PathBuf>,
     /// COCO annotation files without a copy that should have one, each with the reason.
     pub annotations_left: Vec<String>,
+    /// What the copies lack of their COCO annotation files although no run will make it, one text for each file.
+    pub annotations_partial: Vec<String>,
     /// What each condition comes to.
     pub conditions: Vec<ConditionCounts>,
     /// Frames without a job because the config's `where` does not choose them; of several conditions, their sum.
     pub not_chosen_by_where: usize,
-    /// What a person should know about the configs, the plan and the output.
-    pub warnings: Vec<String>,
     pub backbone: String,
     pub backbone_digest: String,
     pub device: String,

@@ -9,7 +9,7 @@ use crate::dataset::labels::{Labelled, Labels};
 use crate::error::{Error, Result};
 use crate::files::fingerprint::Fingerprint;
 use crate::imageio::decode::{self, Decoded};
-use crate::imageio::encode::encode_image;
+use crate::imageio::encode::{Metadata, encode_image};
 use crate::nst::SceneObject;
 use crate::nst::failure::StylizeError;
 use crate::nst::loss::Loss;
@@ -17,12 +17,13 @@ use crate::nst::picture::geometry::{Area, Crop, Size};
 use crate::nst::random::{FrameSeed, Random};
 use crate::nst::render::guard::Easing;
 use crate::nst::schedule;
-use crate::nst::settings::{self, Init, Optimizer, Settings};
+use crate::nst::settings::{self, Init, Optimizer, RegionKind, Settings};
 use crate::nst::stylizer::{Evaluators, Picture, Style, Stylized};
 use crate::output::folder;
 use crate::output::row::{BoxRow, GuardRow, Outcome, Row};
 use crate::plan::Job;
 use crate::{memory, units};
+use image::metadata::Orientation;
 use std::ops::{ControlFlow, Range};
 
 /// The most objects of one frame that are guarded: no picture shows more, and a damaged label may list any number.
@@ -56,7 +57,7 @@ impl FrameWorker for Worker<'_> {
             Err(_) => Fingerprint::of(&sources::paths(frame, context.settings())),
         });
         let Sources { image, label, maps } = sources?;
-        let Decoded { image, profile, first_of_several } = decode::decode_bytes(&frame.path, &image)?;
+        let Decoded { image, profile, first_of_several, orientation } = decode::decode_bytes(&frame.path, &image)?;
         row.outcome.first_of_several = first_of_several;
         let (mut picture, mut whole, part) = context.picture(image, &maps, |whole| context.stylized_part(whole))?;
         drop(maps);
@@ -68,7 +69,10 @@ impl FrameWorker for Worker<'_> {
         record(&made, &mut row.outcome);
         whole.paste(&made.pixels, part);
         let quality = drawn_quality(context.quality, job.seed);
-        let encoded = encode_image(&context.output.join(&job.output), &whole.to_rgb8(), profile.as_deref(), quality)?;
+        let orientation = if context.keeps_orientation { orientation } else { Orientation::NoTransforms };
+        let metadata = Metadata { profile: profile.as_deref(), orientation };
+        let image = decode::turned_back(whole.to_rgb8(), orientation);
+        let encoded = encode_image(&context.output.join(&job.output), &image, metadata, quality)?;
         let label = job.label_output.as_deref().zip(label.as_deref());
         row.outcome.made_files = Some(folder::write_files(context.output, &job.output, &encoded, label)?);
         Ok(true)
@@ -188,16 +192,20 @@ impl<'a> Worker<'a> {
     /// The labelled objects, their sides as shares of the stylized part; none where nothing asks for them.
     fn objects(&self, label: Option<&[u8]>, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<SceneObject> {
         let settings = self.context.settings();
-        let is_asked = settings.guard || !settings.effects.is_off();
+        let is_asked = settings.guard
+            || !settings.effects.is_off()
+            || settings.residual.high > 0.0
+            || settings.regions == RegionKind::Scene;
         let Some(label) = label.filter(|_| is_asked) else { return Vec::new() };
         let schema = &self.context.schema;
         let labels = Labels::from_bytes(label, schema.keypoints);
         outcome.malformed_labels = (labels.malformed > 0).then_some(labels.malformed as u32);
         let x = |v: f64| ((v * whole.width as f64 - part.left as f64) / part.width as f64).clamp(0.0, 1.0);
         let y = |v: f64| ((v * whole.height as f64 - part.top as f64) / part.height as f64).clamp(0.0, 1.0);
-        let objects = labels.boxes.iter().map(|Labelled { class, area }| {
+        let objects = labels.boxes.iter().map(|Labelled { class, area, outline }| {
             let area = Area { left: x(area.left), top: y(area.top), right: x(area.right), bottom: y(area.bottom) };
-            SceneObject { area, kind: schema.kind(class) }
+            let outline = outline.iter().map(|&[across, down]| [x(across), y(down)]).collect();
+            SceneObject { area, kind: schema.kind(class), outline }
         });
         objects
             .filter(|SceneObject { area, .. }| area.left < area.right && area.top < area.bottom)

@@ -41,8 +41,8 @@ Examples:
   augment doctor                                                   what would make a run faster here
   augment weights pull                                             ImageNet's VGG19, for the best pictures
 
-Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 finished but some frames failed,
-130 interrupted.";
+Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 finished but some frames failed or
+annotations could not be carried over, 130 interrupted.";
 
 /// The verbs of `augment`.
 #[derive(Debug, Subcommand)]

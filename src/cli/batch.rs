@@ -14,7 +14,7 @@ use crate::plan::summary;
 use crate::view::sheet;
 use std::path::Path;
 
-/// Exit code of a run that finished while some frames failed.
+/// Exit code of a run that finished while some frames failed or annotations could not be carried over.
 const SOME_FAILED: u8 = 3;
 
 /// Runs `augment --config … DATASET` and returns the exit code.
@@ -62,7 +62,7 @@ fn dry_run(batch: &Batch, engines: &[Engine], json: bool) -> Result<u8> {
     let plans = batch.plans()?;
     let estimate = batch.estimate(&plans, engines)?;
     let warnings = batch.warnings(&plans);
-    warnings.iter().for_each(|text| terminal::print_err(&format!("warning: {text}")));
+    batch.left_out()?.iter().chain(&warnings).for_each(|text| terminal::print_err(&format!("warning: {text}")));
     match json {
         true => print_json(&summary::outline(&plans, estimate, warnings)),
         false => terminal::print_out(&summary::summary(&plans, estimate)),
@@ -74,7 +74,7 @@ fn dry_run(batch: &Batch, engines: &[Engine], json: bool) -> Result<u8> {
 pub fn exit_code(summary: &Summary) -> u8 {
     match summary.stopped {
         Some(Reason::Interrupted) => INTERRUPTED,
-        _ if summary.failed + summary.failed_before > 0 => SOME_FAILED,
+        _ if summary.failed + summary.failed_before > 0 || !summary.annotations_left.is_empty() => SOME_FAILED,
         _ => 0,
     }
 }

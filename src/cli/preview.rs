@@ -8,7 +8,7 @@ use crate::cli::report::{name_of, show};
 use crate::cli::setup::{print_json, set_up};
 use crate::cli::signals::stop_on_signals;
 use crate::cli::{args, measure, terminal};
-use crate::dataset::data_yaml;
+use crate::dataset::description;
 use crate::error::Result;
 use crate::output::folder;
 use crate::output::row::{Row, Status};
@@ -31,9 +31,9 @@ pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     let (device, config) = set_up(&path, &compute, seed)?;
     let folder = match output {
         Some(folder) => folder,
-        None => folder::default_folder(&data_yaml::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
+        None => folder::default_folder(&description::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
     };
-    let title = format!("{} over {}", config.condition, name_of(&data_yaml::root_of(&dataset)?));
+    let title = format!("{} over {}", config.condition, name_of(&description::root_of(&dataset)?));
     let batch = Batch::open(
         vec![config],
         &dataset,

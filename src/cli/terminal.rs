@@ -70,6 +70,11 @@ pub fn summary_lines(summary: &Summary) -> String {
             summary.several
         ));
     }
+    if !summary.unread.is_empty() {
+        let formats: Vec<&str> = summary.unread.keys().map(String::as_str).collect();
+        let count: usize = summary.unread.values().sum();
+        lines.push(format!("{count} image files were left out, because {} cannot be read", formats.join(", ")));
+    }
     if summary.reduced > 0 {
         lines.push(format!("{} frames were stylized at a smaller size because memory was short", summary.reduced));
     }
@@ -77,7 +82,13 @@ pub fn summary_lines(summary: &Summary) -> String {
     if summary.not_chosen_by_where > 0 {
         lines.push(format!("{} frames not chosen by `where`", summary.not_chosen_by_where));
     }
+    if summary.labelled + summary.background > 0 {
+        let (labelled, background) = (summary.labelled, summary.background);
+        lines.push(format!("labels: {labelled} frames have one, {background} have none (background)"));
+    }
+    lines.extend(summary.data_yaml_warnings.iter().map(|text| format!("warning: {text}")));
     lines.extend(summary.annotations_left.iter().map(|reason| format!("annotations were not copied: {reason}")));
+    lines.extend(summary.annotations_partial.iter().map(|what| format!("left out of the copied annotations: {what}")));
     match summary.stopped {
         Some(Reason::TooManyFailures) => {
             lines.push(format!("stopped after {} failures; {} frames are left", summary.failed, summary.left));

@@ -53,7 +53,7 @@ fn style(Placed { value: StyleSource { path, .. }, place }: &Placed<StyleSource>
     } else if !path.exists() {
         return error("does not exist", "paths start at the config's own folder, those of --set at the current one");
     } else if !is_image(path) {
-        return error("is no image by its extension", "jpg, jpeg, png, webp, bmp, tif and tiff are read");
+        return error("is no image by its extension", "jpg, jpeg, mpo, png, webp, bmp, tif and tiff are read");
     }
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! The frames of a dataset: its images with their labels.
 
+use crate::dataset::foreign;
+use crate::dataset::label_files::{LabelFinder, Reach};
 use crate::dataset::layout::Layout;
-use crate::dataset::scan::{EXTENSIONS, Scan, Source};
+use crate::dataset::scan::{EXTENSIONS, ImageFiles, Scan, Source};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
-use crate::files::paths::relative_text;
+use crate::files::paths::{label_path, relative_text};
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,36 +24,89 @@ pub struct Frame {
     pub label: Option<PathBuf>,
 }
 
-/// The frames of the splits, sorted by [`Frame::relative`].
+/// How many images of a split have a label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LabelCount {
+    pub labelled: usize,
+    /// Images without a label.
+    pub background: usize,
+}
+
+/// The images of a dataset, requested or not.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Those of the requested splits, sorted by [`Frame::relative`], without repetition.
+    pub frames: Vec<Frame>,
+    /// Image files of the requested splits that only other programs read.
+    pub foreign: Vec<PathBuf>,
+    /// Of all splits.
+    pub counts: BTreeMap<Split, LabelCount>,
+    /// The labels of all splits.
+    pub labels: HashSet<PathBuf>,
+}
+
+/// The images of all splits, with the frames of the requested ones.
 ///
 /// # Errors
-/// [`Error::Usage`] for a split that `sources` lack, [`Error::BadFile`] if there are no frames, [`Error::Io`] if a
-/// folder cannot be listed.
+/// [`Error::Usage`] for a split that `sources` lack, and for labels that Ultralytics cannot find; [`Error::BadFile`] if
+/// there are no frames, [`Error::Io`] if a folder cannot be listed.
 pub fn list_frames(
     scan: &Scan,
     sources: &BTreeMap<Split, Vec<Source>>,
-    splits: &[Split],
+    requested: &[Split],
     layout: &Layout,
-) -> Result<Vec<Frame>> {
-    let mut frames = Vec::new();
+) -> Result<Listing> {
+    let mut listing = Listing::default();
+    if let Some(split) = requested.iter().find(|split| !sources.contains_key(split)) {
+        return Err(missing_split(scan.root, *split, sources));
+    }
     let mut seen = HashSet::new();
-    for &split in splits {
-        let of_split = sources.get(&split).ok_or_else(|| missing_split(scan.root, split, sources))?;
-        for source in of_split {
-            for path in scan.images_of(source)? {
-                // Two folders of the dataset may be links to the same one.
-                if seen.insert(fs::canonicalize(&path).unwrap_or_else(|_| path.clone())) {
-                    let label = scan.label_of(&path, source);
-                    frames.push(Frame { relative: relative_text(scan.root, &path), path, split, label });
+    let others = Split::ALL.iter().filter(|split| !requested.contains(split));
+    for &split in requested.iter().chain(others) {
+        let is_requested = requested.contains(&split);
+        for source in sources.get(&split).into_iter().flatten() {
+            let finder = LabelFinder::new(scan.root, source);
+            let ImageFiles { images, foreign } = scan.files_of(source)?;
+            // Two folders of the dataset may be links to the same one.
+            let mut is_new = |path: &PathBuf| seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone()));
+            if is_requested {
+                listing.foreign.extend(foreign.into_iter().filter(&mut is_new));
+            }
+            for path in images {
+                if is_requested && !is_new(&path) {
+                    continue;
+                }
+                let label = finder.find(&path);
+                if label.as_ref().is_some_and(|label| label.reach == Reach::None) {
+                    return Err(out_of_reach(scan.root, &path));
+                }
+                let label = label.map(|label| label.path);
+                let count = listing.counts.entry(split).or_default();
+                *if label.is_some() { &mut count.labelled } else { &mut count.background } += 1;
+                listing.labels.extend(label.clone());
+                if is_requested {
+                    let relative = relative_text(scan.root, &path);
+                    listing.frames.push(Frame { relative, path, split, label });
                 }
             }
         }
     }
-    if frames.is_empty() {
-        return Err(no_images(scan.root, layout));
+    if listing.frames.is_empty() {
+        return Err(no_images(scan.root, layout, &listing.foreign));
     }
-    frames.sort_by(|a, b| a.relative.cmp(&b.relative));
-    Ok(frames)
+    listing.frames.sort_by(|a, b| a.relative.cmp(&b.relative));
+    Ok(listing)
+}
+
+/// The labels lie beside the images, and a folder above is called `images`.
+fn out_of_reach(root: &Path, image: &Path) -> Error {
+    Error::Usage(format!(
+        "{} lies below a folder called `images`, so that YOLO loaders look for the label of {} at {}, not beside it: \
+         they would train on every original as background; rename that folder, or move the labels there",
+        root.display(),
+        relative_text(root, image),
+        label_path(image).display()
+    ))
 }
 
 fn missing_split(root: &Path, split: Split, sources: &BTreeMap<Split, Vec<Source>>) -> Error {
@@ -60,14 +115,16 @@ fn missing_split(root: &Path, split: Split, sources: &BTreeMap<Split, Vec<Source
     Error::Usage(format!("{} has no split `{split}`; splits found: {found}", root.display()))
 }
 
-fn no_images(root: &Path, layout: &Layout) -> Error {
+fn no_images(root: &Path, layout: &Layout, foreign: &[PathBuf]) -> Error {
     let looked = match layout {
         Layout::DataYaml(file) => format!("the requested splits of {} lead to none", file.display()),
         Layout::SplitFolders => "its folders of the requested splits hold none".to_string(),
+        Layout::Lists(file) => format!("the lists of the requested splits that {} names lead to none", file.display()),
         Layout::Annotations => "its annotation files name none of the requested splits".to_string(),
         Layout::Flat => "there is no data.yaml, no images/train and no image anywhere below".to_string(),
     };
-    Error::bad_file(root, format!("no images ({}): {looked}", EXTENSIONS.join(", ")))
+    let foreign = foreign::message(foreign, "image files").map_or_else(String::new, |message| format!("; {message}"));
+    Error::bad_file(root, format!("no images ({}): {looked}{foreign}", EXTENSIONS.join(", ")))
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub struct Labelled {
     pub class: String,
     /// The upright box around it, as shares of the picture.
     pub area: Area,
+    /// The corners of a polygon or an oriented box, as shares of the picture; none for an upright box.
+    pub outline: Vec<[f64; 2]>,
 }
 
 impl Labels {
@@ -60,7 +62,7 @@ impl Labels {
             let mut tokens = line.split_whitespace();
             let Some(class) = tokens.next() else { continue };
             match area(tokens, keypoints, &mut numbers) {
-                Some(area) => labels.boxes.push(Labelled { class: class.to_string(), area }),
+                Some((area, outline)) => labels.boxes.push(Labelled { class: class.to_string(), area, outline }),
                 None => {
                     labels.malformed += 1;
                     labels.first_malformed.get_or_insert(at + 1);
@@ -160,8 +162,13 @@ pub fn class_count(content: &[u8]) -> usize {
     (highest + 1.0) as usize
 }
 
-/// The box that the words after the class describe. `numbers` is scratch space that all lines share.
-fn area<'a>(tokens: impl Iterator<Item = &'a str>, keypoints: Option<usize>, numbers: &mut Vec<f64>) -> Option<Area> {
+/// The box that the words after the class describe, and the corners of a polygon. `numbers` is scratch space that all
+/// lines share.
+fn area<'a>(
+    tokens: impl Iterator<Item = &'a str>,
+    keypoints: Option<usize>,
+    numbers: &mut Vec<f64>,
+) -> Option<(Area, Vec<[f64; 2]>)> {
     numbers.clear();
     for token in tokens {
         numbers.push(token.parse().ok().filter(|number: &f64| number.is_finite())?);
@@ -170,10 +177,11 @@ fn area<'a>(tokens: impl Iterator<Item = &'a str>, keypoints: Option<usize>, num
     match (numbers.as_slice(), numbers.len()) {
         (&[x, y, width, height, ..], count) if pose || count == 4 || count == 5 => {
             // A negative width would pass as a box where the picture's border cuts one side off.
-            (width > 0.0 && height > 0.0)
-                .then(|| cut(x - width / 2.0, y - height / 2.0, x + width / 2.0, y + height / 2.0))?
+            let area = (width > 0.0 && height > 0.0)
+                .then(|| cut(x - width / 2.0, y - height / 2.0, x + width / 2.0, y + height / 2.0))?;
+            Some((area?, Vec::new()))
         }
-        (points, count) if count >= 6 && count % 2 == 0 => hull(points),
+        (points, count) if count >= 6 && count % 2 == 0 => Some((hull(points)?, points.as_chunks::<2>().0.to_vec())),
         _ => None,
     }
 }
@@ -277,6 +285,14 @@ mod tests {
         assert_one("0 0.5 0.5 0.2 0.4", Some(6), [0.4, 0.3, 0.6, 0.7]);
         // Without `kpt_shape` the same line is read as a polygon of five points.
         assert_one(pose, None, [0.1, 0.1, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn polygons_and_oriented_boxes_keep_their_corners_and_upright_boxes_have_none() {
+        let outline = |line: &str| parse(line).boxes.remove(0).outline;
+        assert_eq!(outline("0 0.1 0.2 0.4 0.2 0.3 0.5"), [[0.1, 0.2], [0.4, 0.2], [0.3, 0.5]]);
+        assert_eq!(outline("0 0.1 0.1 0.5 0.1 0.5 0.3 0.1 0.3").len(), 4);
+        assert!(outline("0 0.5 0.5 0.2 0.2").is_empty() && outline("0 0.5 0.5 0.2 0.2 0.9").is_empty());
     }
 
     #[test]

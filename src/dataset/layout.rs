@@ -1,15 +1,18 @@
-//! How a dataset without a `data.yaml` is divided into splits.
+//! How a dataset without a file that describes it is divided into splits.
 //!
-//! `images/<split>` or `<split>/images` are the splits, or the folders of a COCO dataset, such as `train2017`. Without
-//! these, annotation files of COCO divide the images. Without those, every image belongs to the split `train`.
+//! Folders that are called after splits are the splits, wherever they are: `images/<split>`, `<split>/images`,
+//! `train2017`, `obj_train_data`, `VisDrone2019-DET-train/images`. Without these, annotation files of COCO divide the
+//! images, or lists such as `train.txt`. Without those, every image belongs to the split `train`, unless something says
+//! that there are splits which cannot be understood: that ends in a question.
 
 use crate::dataset::coco;
 use crate::dataset::scan::{Scan, Source};
 use crate::dataset::split::Split;
+use crate::dataset::split_folders::{self, Named};
+use crate::dataset::split_lists::{ListedSplits, files_named_after_splits, read_split_lists};
 use crate::error::Result;
 use crate::files::paths::relative_text;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,51 +25,110 @@ pub enum Layout {
     SplitFolders,
     /// Annotation files of COCO, one or more for each split.
     Annotations,
+    /// Lists of images, one for each split: this file of Darknet names them, or it is the list of `train`.
+    Lists(PathBuf),
     /// Nothing: every image in the folder belongs to it.
     Flat,
 }
 
-/// The layout of a dataset without a `data.yaml`, and where the images of its splits come from.
+/// The layout of a dataset without a describing file, and where the images of its splits come from.
 ///
 /// # Errors
+/// [`crate::error::Error::BadFile`] with a question if something says that the images are divided, but not how;
 /// [`crate::error::Error::Io`] if a folder cannot be listed.
 pub fn find_splits(scan: &Scan) -> Result<(Layout, BTreeMap<Split, Vec<Source>>)> {
     let root = scan.root;
     let annotations = coco::annotation_files(root);
-    let mut sources = BTreeMap::new();
-    for split in Split::ALL {
-        let candidates = split.names().iter().flat_map(|name| [format!("images/{name}"), format!("{name}/images")]);
-        let folders = match candidates.map(|folder| root.join(folder)).find(|folder| folder.is_dir()) {
-            Some(folder) => vec![folder],
-            None => coco_folders(root, split, !annotations.is_empty()),
-        };
-        if !folders.is_empty() {
-            sources.insert(split, folders.into_iter().map(Source::Folder).collect());
-        }
-    }
-    if !sources.is_empty() {
+    let folders = scan.image_folders()?;
+    let named = Named::of(root, &folders, !annotations.is_empty());
+    if let Some(sources) = named.sources(root)? {
         return Ok((Layout::SplitFolders, sources));
     }
-    let sources = divide(scan, &annotations)?;
-    if sources.contains_key(&Split::Train) {
-        return Ok((Layout::Annotations, sources));
+    let divided = divide(scan, &annotations)?;
+    if divided.contains_key(&Split::Train) {
+        return Ok((Layout::Annotations, divided));
+    }
+    let images = scan.images_below(root)?;
+    let files = files_named_after_splits(scan, &images)?;
+    if let Some(ListedSplits { train, sources }) = read_split_lists(scan, &files, &images)? {
+        return Ok((Layout::Lists(train), sources));
+    }
+    // Lists of train images alone leave no doubt about the others.
+    let divides = |file: &PathBuf| {
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        Split::of_name(&stem) != Some(Split::Train)
+    };
+    if !images.is_empty() && (named.is_vague() || files.iter().any(divides)) {
+        return Err(split_folders::question(root, &folders, &files));
     }
     Ok((Layout::Flat, BTreeMap::from([(Split::Train, vec![Source::Folder(root.to_path_buf())])])))
 }
 
-/// The folders of a split in a COCO dataset, such as `train2017` or `images/train2017`. Without a year, such as
-/// `train`, they count only if there are annotation files; otherwise they may be any folders of a flat dataset.
-fn coco_folders(root: &Path, split: Split, annotated: bool) -> Vec<PathBuf> {
-    let is_split = |name: &str| {
-        let years = split.names().iter().filter_map(|split| name.strip_prefix(split));
-        years.into_iter().any(|year| year.chars().all(|c| c.is_ascii_digit()) && (annotated || !year.is_empty()))
+/// Whether `root` has folders `images/<split>` or `<split>/images`.
+pub fn has_standard_folders(root: &Path) -> bool {
+    let splits = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let named = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(Split::is_plain_name);
+        entries.filter(named).filter(|path| path.is_dir()).collect::<Vec<_>>()
     };
-    let folders = [root.join("images"), root.to_path_buf()].into_iter().flat_map(fs::read_dir).flatten();
-    let folders = folders.filter_map(|entry| Some(entry.ok()?.path()));
-    let named = folders.filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(is_split));
-    let mut folders: Vec<PathBuf> = named.filter(|path| path.is_dir()).collect();
-    folders.sort();
-    folders
+    !splits(&root.join("images")).is_empty() || splits(root).iter().any(|split| split.join("images").is_dir())
+}
+
+/// Warnings about images below the dataset's folder that belong to no split, about masks that are taken for frames, and
+/// about a flat dataset of several folders.
+///
+/// # Errors
+/// [`crate::error::Error::Io`] if a folder cannot be listed.
+pub fn doubts(scan: &Scan, layout: &Layout, sources: &BTreeMap<Split, Vec<Source>>) -> Result<Vec<String>> {
+    let all: Vec<&Source> = sources.values().flatten().collect();
+    let mut listed: BTreeMap<&Path, usize> = BTreeMap::new();
+    for source in &all {
+        let Source::List { images, .. } = source else { continue };
+        images.iter().filter_map(|image| image.parent()).for_each(|folder| *listed.entry(folder).or_default() += 1);
+    }
+    let (mut left, mut masks, mut flat) = (Vec::new(), Vec::new(), Vec::new());
+    for (folder, count) in scan.image_folders()? {
+        let text = (relative_text(scan.root, &folder), count);
+        let is_auxiliary = split_folders::is_auxiliary(scan.root, &folder);
+        if all.iter().any(|source| matches!(source, Source::Folder(path) if folder.starts_with(path))) {
+            if is_auxiliary { &mut masks } else { &mut flat }.push(text);
+            continue;
+        }
+        let rest = count.saturating_sub(listed.get(&*folder).copied().unwrap_or_default());
+        if rest > 0 && !is_auxiliary {
+            left.push((text.0, rest));
+        }
+    }
+    let mut warnings = Vec::new();
+    if let Some((count, folders)) = counted(&left) {
+        warnings.push(format!(
+            "{count} images are in no split and are left out: {folders}; name them in a data.yaml if they belong to one"
+        ));
+    }
+    if let Some((count, folders)) = counted(&masks) {
+        warnings.push(format!(
+            "{count} images look like masks and are taken for frames: {folders}; move them, or name the folders of the \
+             frames in a data.yaml"
+        ));
+    }
+    if *layout == Layout::Flat
+        && flat.len() > 1
+        && let Some((count, folders)) = counted(&flat)
+    {
+        warnings
+            .push(format!("nothing says that the {count} images are divided into splits, so all are train: {folders}"));
+    }
+    Ok(warnings)
+}
+
+/// The number of images in folders, and these in one text; `None` if there are none.
+fn counted(folders: &[(String, usize)]) -> Option<(usize, String)> {
+    let text = |(folder, count): &(String, usize)| match folder.as_str() {
+        "" => format!("{count} in the folder itself"),
+        folder => format!("{count} in {folder}/"),
+    };
+    let count = folders.iter().map(|(_, count)| count).sum();
+    (!folders.is_empty()).then(|| (count, split_folders::some_of(folders.iter().map(text))))
 }
 
 /// Divides the images of one folder by annotation files.
@@ -110,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn folders_of_coco_are_splits_by_their_year_or_beside_annotations() {
+    fn folders_of_coco_are_splits_with_and_without_a_year() {
         let folder = tree(&["train2017/a.jpg", "train2014/b.jpg", "val2017/c.jpg", "trainers/d.jpg"]);
         assert_eq!(listing(folder.path()), ["train2014/b.jpg -", "train2017/a.jpg -"]);
         let folder = tree(&["images/train2017/a.jpg", "labels/train2017/a.txt", "images/test2017/b.jpg"]);
         assert_eq!(listing(folder.path()), ["images/train2017/a.jpg labels/train2017/a.txt"]);
         let files = ["train/a.jpg", "valid/b.jpg"];
-        assert_eq!(listing(tree(&files).path()).len(), 2, "folders of a flat dataset");
+        assert_eq!(listing(tree(&files).path()), ["train/a.jpg -"]);
         let annotated = [&files[..], &["annotations/instances_train.json={}"]].concat();
         assert_eq!(listing(tree(&annotated).path()), ["train/a.jpg -"]);
     }

@@ -1,14 +1,16 @@
-//! Finds the images of a folder or a list, and their labels.
+//! Finds the images of a folder or a list.
 
+use crate::dataset::foreign::{self, is_foreign};
 use crate::error::{Error, Result};
 use crate::files::marker;
-use crate::files::paths::{label_path, resolve_links};
+use crate::files::paths::resolve_links;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 /// Extensions of the image formats that are read.
-pub const EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
+pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "mpo", "png", "webp", "bmp", "tif", "tiff"];
 
 /// Where the images of a split come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,14 @@ impl Source {
         let Self::Folder(folder) = self else { return false };
         resolve_links(path).starts_with(resolve_links(folder))
     }
+
+    /// The file of a list.
+    pub fn list(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(_) => None,
+            Self::List { path, .. } => Some(path),
+        }
+    }
 }
 
 /// Whether the extension, in any letter case, is one of [`EXTENSIONS`].
@@ -47,7 +57,28 @@ pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Scan { root: folder, output: Path::new("") }.images_below(folder)
 }
 
-/// A search for images and labels.
+/// Whether the list of images comes from annotation files of COCO.
+fn is_annotations(list: &Path) -> bool {
+    list.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+}
+
+/// The image files of a source.
+#[derive(Debug, Default)]
+pub struct ImageFiles {
+    pub images: Vec<PathBuf>,
+    /// Those of formats that loaders read and this program does not.
+    pub foreign: Vec<PathBuf>,
+}
+
+/// The image files below `folder` that this program cannot read, sorted by path.
+///
+/// # Errors
+/// [`Error::Io`] if a folder cannot be listed.
+pub fn foreign_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    Scan { root: folder, output: Path::new("") }.files_below(folder, usize::MAX, is_foreign)
+}
+
+/// A search for images.
 pub struct Scan<'a> {
     /// The dataset's folder.
     pub root: &'a Path,
@@ -61,24 +92,25 @@ impl Scan<'_> {
     /// # Errors
     /// [`Error::Io`] if a folder cannot be listed.
     pub fn images_of(&self, source: &Source) -> Result<Vec<PathBuf>> {
-        match source {
-            Source::Folder(folder) => self.images_below(folder),
-            Source::List { images, .. } => Ok(images.clone()),
-        }
+        self.files_of(source).map(|files| files.images)
     }
 
-    /// The label file of an image of `source`, if there is one.
-    pub fn label_of(&self, image: &Path, source: &Source) -> Option<PathBuf> {
-        // The dataset itself may lie below a folder `images`, which is not the one to replace.
-        let below = image.strip_prefix(self.root).ok().map(|relative| self.root.join(label_path(relative)));
-        // Ultralytics resolves links in the path of a split first, so labels may also lie beside the link's target.
-        let behind_link = || {
-            let Source::Folder(folder) = source else { return None };
-            let target = fs::canonicalize(folder).ok()?;
-            Some(label_path(&target.join(image.strip_prefix(folder).ok()?)))
-        };
-        let labels = [Some(label_path(image)), below].into_iter().flatten();
-        labels.chain(std::iter::once_with(behind_link).flatten()).find(|label| label.is_file())
+    /// The images of a source, and the image files that only other programs read.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder cannot be listed.
+    pub fn files_of(&self, source: &Source) -> Result<ImageFiles> {
+        match source {
+            Source::Folder(folder) => self.image_files_below(folder),
+            Source::List { path, images, .. } => {
+                // Annotation files do not say which of the files that cannot be read belong to a split.
+                let foreign = match is_annotations(path) {
+                    true => self.files_below(self.root, usize::MAX, is_foreign)?,
+                    false => foreign::of_list(path),
+                };
+                Ok(ImageFiles { images: images.clone(), foreign })
+            }
+        }
     }
 
     /// All images below `folder`, sorted by path, without hidden ones and those in output folders.
@@ -86,6 +118,37 @@ impl Scan<'_> {
     /// # Errors
     /// [`Error::Io`] if a folder cannot be listed.
     pub fn images_below(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        self.files_below(folder, usize::MAX, is_image)
+    }
+
+    fn image_files_below(&self, folder: &Path) -> Result<ImageFiles> {
+        let files = self.files_below(folder, usize::MAX, |path| is_image(path) || is_foreign(path))?;
+        let (images, foreign) = files.into_iter().partition(|path| is_image(path));
+        Ok(ImageFiles { images, foreign })
+    }
+
+    /// The folders below `root`, or that one itself, that hold images directly, each with their number. Sorted.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder cannot be listed.
+    pub fn image_folders(&self) -> Result<BTreeMap<PathBuf, usize>> {
+        let mut folders = BTreeMap::new();
+        for image in self.images_below(self.root)? {
+            if let Some(folder) = image.parent() {
+                match folders.get_mut(folder) {
+                    Some(count) => *count += 1,
+                    None => drop(folders.insert(folder.to_path_buf(), 1)),
+                }
+            }
+        }
+        Ok(folders)
+    }
+
+    /// The files below `folder`, at most `depth` steps, that are wanted; as [`images_below`](Self::images_below).
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder cannot be listed.
+    pub fn files_below(&self, folder: &Path, depth: usize, is_wanted: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
         // `WalkDir` would go around once in a circle through a link that leads above its start.
         let resolved = fs::canonicalize(folder).map_err(Error::io(folder, "find where it lies"))?;
         let leads_up = |link: &Path| fs::canonicalize(link).is_ok_and(|target| resolved.starts_with(target));
@@ -95,8 +158,8 @@ impl Scan<'_> {
                 || entry.path_is_symlink() && leads_up(entry.path())
                 || entry.file_type().is_dir() && marker::is_output_folder(entry.path())
         };
-        let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
-        let mut images = Vec::new();
+        let walk = WalkDir::new(folder).max_depth(depth).follow_links(true).sort_by_file_name().into_iter();
+        let mut files = Vec::new();
         for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_excluded(entry)) {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -107,11 +170,11 @@ impl Scan<'_> {
                     return Err(Error::io(&path, "list it")(error.into()));
                 }
             };
-            if entry.file_type().is_file() && is_image(entry.path()) {
-                images.push(entry.into_path());
+            if entry.file_type().is_file() && is_wanted(entry.path()) {
+                files.push(entry.into_path());
             }
         }
-        Ok(images)
+        Ok(files)
     }
 }
 

@@ -4,9 +4,12 @@
 //! are refused before decoding.
 
 use crate::error::{Error, Result};
-use crate::imageio::container::{has_more_pictures, missing_end, tiff_profile};
+use crate::imageio::container::{foreign_name, has_more_pictures, is_tiff, missing_end, tiff_page};
+use crate::imageio::jpeg::with_standard_tables;
+use crate::imageio::tiff;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Luma, RgbImage};
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
@@ -37,6 +40,8 @@ pub struct Decoded {
     pub profile: Option<Vec<u8>>,
     /// Whether the file holds more pictures, such as those of an animation; this is the first.
     pub first_of_several: bool,
+    /// How the stored picture was turned to be upright.
+    pub orientation: Orientation,
 }
 
 /// Decodes an image file as the loader of a detector does.
@@ -56,9 +61,10 @@ pub fn decode(path: &Path) -> Result<Decoded> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded> {
-    let (image, profile, format) = upright(path, bytes)?;
+    let Stored { image, profile, format, orientation } = upright(path, bytes)?;
+    let profile = profile.filter(|profile| is_of_rgb(profile));
     let first_of_several = has_more_pictures(format, bytes);
-    Ok(Decoded { image: image.into_rgb8(), profile: profile.filter(|profile| is_of_rgb(profile)), first_of_several })
+    Ok(Decoded { image: image.into_rgb8(), profile, first_of_several, orientation })
 }
 
 /// Decodes an image file to grey of 16 bits, for masks and depths.
@@ -74,7 +80,7 @@ pub fn decode_grey(path: &Path) -> Result<ImageBuffer<Luma<u16>, Vec<u16>>> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_grey_bytes(path: &Path, bytes: &[u8]) -> Result<ImageBuffer<Luma<u16>, Vec<u16>>> {
-    upright(path, bytes).map(|(image, ..)| image.into_luma16())
+    upright(path, bytes).map(|picture| picture.image.into_luma16())
 }
 
 /// Width and height of the upright image in pixels, from its header alone.
@@ -97,9 +103,15 @@ pub fn dimensions_of_bytes(path: &Path, bytes: &[u8]) -> Result<(u32, u32)> {
     upright_dimensions(path, Cursor::new(bytes), bytes.len() as u64)
 }
 
-fn upright_dimensions(path: &Path, content: impl BufRead + Seek, length: u64) -> Result<(u32, u32)> {
-    let (decoder, _, orientation) = open(path, content, length)?;
-    let (width, height) = decoder.dimensions();
+fn upright_dimensions(path: &Path, mut content: impl BufRead + Seek, length: u64) -> Result<(u32, u32)> {
+    let start = content.fill_buf().map_err(Error::io(path, "read it"))?;
+    let ((width, height), orientation) = if is_tiff(start) {
+        let header = open_tiff(path, content)?;
+        ((header.width, header.height), header.orientation)
+    } else {
+        let (decoder, _, orientation) = open(path, content, length)?;
+        (decoder.dimensions(), orientation)
+    };
     Ok(if turns(orientation) { (height, width) } else { (width, height) })
 }
 
@@ -125,30 +137,72 @@ fn length_of(path: &Path) -> Result<u64> {
     Ok(file.len())
 }
 
-/// The upright picture, its ICC profile and its format.
-fn upright(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, Option<Vec<u8>>, ImageFormat)> {
+/// A picture with what its file says about it.
+struct Stored {
+    image: DynamicImage,
+    profile: Option<Vec<u8>>,
+    format: ImageFormat,
+    orientation: Orientation,
+}
+
+/// The picture turned as its file says.
+fn upright(path: &Path, bytes: &[u8]) -> Result<Stored> {
+    let mut stored = stored(path, bytes)?;
+    stored.image.apply_orientation(stored.orientation);
+    Ok(stored)
+}
+
+/// The picture as it is stored.
+fn stored(path: &Path, bytes: &[u8]) -> Result<Stored> {
+    if is_tiff(bytes) {
+        let orientation = open_tiff(path, Cursor::new(bytes))?.orientation;
+        let image = tiff::decode(bytes, MOST_BYTES).map_err(|reason| undecodable(path, &reason))?;
+        let profile = tiff_page(bytes).and_then(|page| page.profile).map(<[u8]>::to_vec);
+        return Ok(Stored { image, profile, format: ImageFormat::Tiff, orientation });
+    }
     let (mut decoder, format, orientation) = open(path, Cursor::new(bytes), bytes.len() as u64)?;
     if let Some(complaint) = missing_end(format, bytes) {
         return Err(Error::bad_file(path, complaint));
     }
     // The picture can be used without a damaged profile.
-    let profile = match format {
-        ImageFormat::Tiff => tiff_profile(bytes).map(<[u8]>::to_vec),
-        _ => decoder.icc_profile().unwrap_or_default(),
+    let profile = decoder.icc_profile().unwrap_or_default();
+    let whole = match format {
+        ImageFormat::Jpeg => with_standard_tables(bytes).map_err(|reason| undecodable(path, reason))?,
+        _ => Cow::Borrowed(bytes),
     };
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| bad_image(path, error))?;
-    image.apply_orientation(orientation);
-    Ok((image, profile, format))
+    let decoded = match &whole {
+        Cow::Borrowed(_) => DynamicImage::from_decoder(decoder),
+        Cow::Owned(whole) => DynamicImage::from_decoder(open(path, Cursor::new(whole), whole.len() as u64)?.0),
+    };
+    let image = decoded.map_err(|error| bad_image(path, error))?;
+    Ok(Stored { image, profile, format, orientation })
 }
 
-/// Opens the decoder for `content` of `length` bytes, and checks the header against the limits.
+/// Reads the directory of a TIFF, and checks it against the limits.
+fn open_tiff(path: &Path, content: impl BufRead + Seek) -> Result<tiff::Header> {
+    let header = tiff::header(content).map_err(|reason| undecodable(path, &reason))?;
+    let (width, height) = (header.width, header.height);
+    if width > LONGEST_SIDE || height > LONGEST_SIDE {
+        return Err(too_large(path));
+    }
+    match too_many(width, height, header.bytes()) {
+        Some(complaint) => Err(Error::bad_file(path, format!("at {width}x{height} {complaint}"))),
+        None => Ok(header),
+    }
+}
+
+/// Opens the decoder for `content` of `length` bytes, which is no TIFF, and checks the header against the limits.
 fn open<'a>(
     path: &Path,
-    content: impl BufRead + Seek + 'a,
+    mut content: impl BufRead + Seek + 'a,
     length: u64,
 ) -> Result<(impl ImageDecoder + 'a, ImageFormat, Orientation)> {
     if length == 0 {
         return Err(Error::bad_file(path, "the file is empty"));
+    }
+    if let Some(name) = foreign_name(content.fill_buf().map_err(Error::io(path, "read it"))?) {
+        let reason = format!("its content is {name}, which this program cannot read; convert it to jpg or png");
+        return Err(undecodable(path, &reason));
     }
     let mut reader = ImageReader::new(content).with_guessed_format().map_err(Error::io(path, "read it"))?;
     let format =
@@ -171,15 +225,20 @@ fn open<'a>(
 /// What is wrong with the size of a picture whose file has `length` bytes.
 fn beyond_limits(decoder: &impl ImageDecoder, format: ImageFormat, length: u64) -> Option<&'static str> {
     let (width, height) = decoder.dimensions();
+    let is_too_short = || u64::from(width) * u64::from(height) / MOST_PIXELS_PER_JPEG_BYTE > length;
+    too_many(width, height, decoder.total_bytes())
+        .or_else(|| (format == ImageFormat::Jpeg && is_too_short()).then_some("the JPEG is too short for its size"))
+}
+
+/// What is wrong with the size of a picture of so many bytes.
+fn too_many(width: u32, height: u32, bytes: u64) -> Option<&'static str> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
         Some("it has no pixels")
     } else if pixels > MOST_PIXELS {
         Some("it is larger than 134 megapixels")
-    } else if decoder.total_bytes() > MOST_BYTES {
+    } else if bytes > MOST_BYTES {
         Some("it is larger than 1 GiB in memory")
-    } else if format == ImageFormat::Jpeg && pixels / MOST_PIXELS_PER_JPEG_BYTE > length {
-        Some("the JPEG is too short for its size")
     } else {
         None
     }
@@ -187,11 +246,29 @@ fn beyond_limits(decoder: &impl ImageDecoder, format: ImageFormat, length: u64) 
 
 fn bad_image(path: &Path, error: ImageError) -> Error {
     match error {
-        ImageError::Limits(_) => {
-            Error::bad_file(path, format!("it is larger than {LONGEST_SIDE} pixels a side or 1 GiB in memory"))
-        }
-        other => Error::bad_file(path, format!("the image cannot be decoded: {other}")),
+        ImageError::Limits(_) => too_large(path),
+        other => undecodable(path, &other.to_string()),
     }
+}
+
+fn too_large(path: &Path) -> Error {
+    Error::bad_file(path, format!("it is larger than {LONGEST_SIDE} pixels a side or 1 GiB in memory"))
+}
+
+fn undecodable(path: &Path, reason: &str) -> Error {
+    Error::bad_file(path, format!("the image cannot be decoded: {reason}"))
+}
+
+/// Turns an upright picture so that loaders, which apply `orientation`, show it upright again.
+pub fn turned_back(image: RgbImage, orientation: Orientation) -> RgbImage {
+    let inverse = match orientation {
+        Orientation::Rotate90 => Orientation::Rotate270,
+        Orientation::Rotate270 => Orientation::Rotate90,
+        own_inverse => own_inverse,
+    };
+    let mut image = DynamicImage::from(image);
+    image.apply_orientation(inverse);
+    image.into_rgb8()
 }
 
 fn turns(orientation: Orientation) -> bool {
@@ -277,6 +354,8 @@ mod tests {
             let (_folder, path) = file("a.jpg", &oriented(orientation));
             assert_eq!(decode(&path).unwrap().image, expected, "{orientation}");
             assert_eq!(dimensions(&path).unwrap(), expected.dimensions(), "{orientation}");
+            let tag = Orientation::from_exif(orientation).unwrap();
+            assert_eq!(turned_back(expected.clone(), tag), upright, "{orientation}");
             let bytes = oriented(orientation);
             assert_eq!(dimensions_of_bytes(&path, &bytes).unwrap(), expected.dimensions(), "{orientation}");
         }

@@ -124,7 +124,7 @@ mod tests {
             }
         });
         let area = Area { left: 0.55, top: 0.45, right: 0.72, bottom: 0.7 };
-        (Pixels::new(size, data.collect()), vec![SceneObject { area, kind: ObjectKind::Car }])
+        (Pixels::new(size, data.collect()), vec![SceneObject::new(area, ObjectKind::Car)])
     }
 
     fn made(frame: &Pixels, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) -> Pixels {

@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn a_residual_adds_texture_outside_of_objects_alone() {
         let area = Area { left: 0.3, top: 0.3, right: 0.7, bottom: 0.8 };
-        let objects = vec![SceneObject { area, kind: ObjectKind::Other }];
+        let objects = vec![SceneObject::new(area, ObjectKind::Other)];
         let content = Picture { objects, ..Picture::from(picture(60, 80, 4)) };
         let at = |residual: f64| {
             let stylizer = stylizer(Settings { residual: residual.into(), guard: false, ..settings() });
@@ -479,8 +479,7 @@ mod tests {
     fn the_report_is_about_the_picture_with_the_snow_in_it() {
         let content = street(90, 160, [0.85, 0.9, 0.95], 6);
         let area = Area { left: 0.2, top: 0.5, right: 0.8, bottom: 0.9 };
-        let picture =
-            Picture { objects: vec![SceneObject { area, kind: ObjectKind::Other }], ..content.clone().into() };
+        let picture = Picture { objects: vec![SceneObject::new(area, ObjectKind::Other)], ..content.clone().into() };
         let falling = PrecipitationRange {
             kind: Some(PrecipitationKind::Snow),
             density: 1.0.into(),
@@ -503,8 +502,7 @@ mod tests {
             pixels.data().iter().zip(grey.data()).map(|(v, luma)| v - luma).collect()
         };
         let area = Area { left: 0.2, top: 0.5, right: 0.6, bottom: 0.9 };
-        let picture =
-            Picture { objects: vec![SceneObject { area, kind: ObjectKind::Other }], ..content.clone().into() };
+        let picture = Picture { objects: vec![SceneObject::new(area, ObjectKind::Other)], ..content.clone().into() };
         for (render, init, chroma_of) in [
             (Render::Pixels, Init::Noise, Chroma::Style),
             (Render::Photoreal, Init::Weather, Chroma::Start),

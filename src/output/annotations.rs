@@ -1,8 +1,8 @@
 //! Copies of COCO annotations for the new images.
 
 use crate::dataset::Dataset;
-use crate::dataset::coco::document::Coco;
-use crate::dataset::coco::index::Index;
+use crate::dataset::coco::document::{self, Coco};
+use crate::dataset::coco::index::{Found, Index};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::atomic;
@@ -20,16 +20,22 @@ pub struct Copies {
     pub written: Vec<PathBuf>,
     /// Why files that should have a copy have none, one message per file.
     pub left: Vec<String>,
+    /// What copies lack although no run will make it, one message per file.
+    pub partial: Vec<String>,
 }
 
 impl Copies {
     /// Adds what happened to the files for another condition.
     pub fn add(&mut self, other: Self) {
         self.written.extend(other.written);
-        // A file that cannot be read is the same trouble for every condition.
-        let is_new = |reason: &String| !self.left.contains(reason);
-        let new: Vec<String> = other.left.into_iter().filter(is_new).collect();
-        self.left.extend(new);
+        // What is wrong with a file is wrong for every condition.
+        for (all, more) in [(&mut self.left, other.left), (&mut self.partial, other.partial)] {
+            for text in more {
+                if !all.contains(&text) {
+                    all.push(text);
+                }
+            }
+        }
     }
 }
 
@@ -52,6 +58,7 @@ pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl
             outputs.insert(job.frame, &job.output);
         }
     }
+    let others = other_images(dataset, plan);
     for path in &dataset.annotations {
         let name = dataset.relative(path);
         let split = Split::named_in(&name);
@@ -61,52 +68,142 @@ pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl
             continue; // Another split's than those asked for.
         }
         let text = fs::read_to_string(path).map_err(Error::io(path, "read it"));
-        match text.as_ref().map_err(Error::to_string).and_then(|text| frames_in(text, path, &name, &index)) {
-            Err(reason) => copies.left.push(reason),
-            Ok(None) => {}
-            Ok(Some((coco, frames))) => {
-                let place = |variant| folder.join(copy_name(&name, plan.condition, variant));
-                copies.written.append(&mut write_variants(&coco, &frames, &variants, place)?);
+        let coco = match text.as_ref().map_err(Error::to_string).and_then(|text| parsed(text, path)) {
+            Err(reason) => {
+                copies.left.push(reason);
+                continue;
             }
+            Ok(None) => continue,
+            Ok(Some(coco)) => coco,
+        };
+        let (frames, others) = told_apart(index.find(&coco.images, &name), others.find(&coco.images, &name));
+        let lost = Lost::of(&coco, &frames, &others);
+        if frames.iter().any(Option::is_some) || lost.is_nothing() {
+            let place = |variant| folder.join(copy_name(&name, plan.condition, variant));
+            copies.written.append(&mut write_variants(&coco, &frames, &variants, place)?);
+            copies.partial.extend(lost.message(path));
+        } else {
+            let message = "none of its `file_name`s leads to a frame, from no folder of the dataset";
+            copies.left.push(format!("{}: {message}", path.display()));
         }
     }
     Ok(copies)
 }
 
-/// For each variant, the outputs that are done, by the number of the frame.
-type Variants<'p> = BTreeMap<u32, HashMap<usize, &'p str>>;
-
-/// An annotation file and, for each of its images, the number of its frame in the plan; `None` for an image that is no
-/// frame.
-type Matched<'t> = (Coco<'t>, Vec<Option<usize>>);
-
-/// Parses an annotation file and finds its frames; `None` for JSON that is not COCO.
+/// Parses an annotation file; `None` for JSON that is not COCO.
 ///
 /// # Errors
 /// The reason why a file that should have a copy cannot have one.
-fn frames_in<'t>(text: &'t str, path: &Path, name: &str, index: &Index) -> Result<Option<Matched<'t>>, String> {
-    let parsed = Coco::parse(text).map_err(|error| format!("{}: it is no JSON: {error}", path.display()))?;
-    let Some(coco) = parsed else { return Ok(None) };
-    let frames = index.find(&coco.images, name);
-    if frames.iter().all(Option::is_none) && !frames.is_empty() {
-        return Err(format!(
-            "{}: none of its `file_name`s leads to a frame, from no folder of the dataset",
-            path.display()
-        ));
-    }
-    Ok(Some((coco, frames)))
+fn parsed<'t>(text: &'t str, path: &Path) -> Result<Option<Coco<'t>>, String> {
+    Coco::parse(text).map_err(|reason| format!("{}: {reason}", path.display()))
 }
+
+/// The images of the splits that are not asked for, by their paths below the dataset's folder.
+struct OtherImages(Vec<String>);
+
+fn other_images(dataset: &Dataset, plan: &Plan) -> OtherImages {
+    let mut others = Vec::new();
+    for &split in dataset.sources.keys() {
+        if !plan.frames.iter().any(|frame| frame.split == split) {
+            // Nothing was asked of this split, so a folder of it that cannot be listed ends no run.
+            let images = dataset.images(split).unwrap_or_default();
+            others.extend(images.iter().map(|image| dataset.relative(image)));
+        }
+    }
+    OtherImages(others)
+}
+
+impl OtherImages {
+    fn find(&self, entries: &[document::Image], file: &str) -> Vec<Option<Found>> {
+        Index::new(self.0.iter().map(String::as_str).enumerate()).find(entries, file)
+    }
+}
+
+/// The entries that mean frames and those that mean images of other splits. A name that can be read as either means the
+/// image that it leads to directly, or nothing.
+fn told_apart(frames: Matches, others: Matches) -> (Matches, Matches) {
+    let tell = |(frame, other): (Option<Found>, Option<Found>)| match (frame, other) {
+        (Some(frame), Some(other)) if !frame.is_direct => (None, Some(other).filter(|other| other.is_direct)),
+        found => found,
+    };
+    frames.into_iter().zip(others).map(tell).unzip()
+}
+
+/// The image that each entry means.
+type Matches = Vec<Option<Found>>;
+
+/// Entries of an annotation file that no copy will ever hold.
+struct Lost<'c> {
+    /// The images that are neither a frame nor an image of another split, by their names.
+    images: Vec<&'c str>,
+    annotations: usize,
+    /// Entries that are no objects, of images and annotations.
+    invalid: usize,
+    all_images: usize,
+    all_annotations: usize,
+}
+
+impl<'c> Lost<'c> {
+    fn of(coco: &'c Coco, frames: &[Option<Found>], others: &[Option<Found>]) -> Self {
+        let is_known = frames.iter().zip(others).map(|(frame, other)| frame.is_some() || other.is_some());
+        let images: Vec<_> = coco.images.iter().zip(is_known).filter(|(image, _)| image.is_object).collect();
+        let known: HashSet<&str> =
+            images.iter().filter(|(_, is_known)| *is_known).filter_map(|(image, _)| image.id).collect();
+        let annotations = coco.annotations.iter().filter(|one| one.is_object);
+        let is_lost = |one: &&document::Annotation| one.image.is_some_and(|image| !known.contains(image));
+        let name = |image: &'c document::Image| image.name.as_ref().map_or("no `file_name`", |name| &*name.text);
+        Self {
+            images: images.iter().filter(|(_, is_known)| !is_known).map(|&(image, _)| name(image)).collect(),
+            annotations: annotations.clone().filter(is_lost).count(),
+            invalid: coco.images.iter().filter(|image| !image.is_object).count()
+                + coco.annotations.iter().filter(|one| !one.is_object).count(),
+            all_images: images.len(),
+            all_annotations: annotations.count(),
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.images.is_empty()
+    }
+
+    /// What the copies of the file at `path` lack; `None` if that is nothing.
+    fn message(&self, path: &Path) -> Option<String> {
+        let mut parts = Vec::new();
+        if let Some(first) = self.images.first() {
+            let (lost, all) = (self.images.len(), self.all_images);
+            parts.push(format!("{lost} of {all} images, which lead to no image file (first `{first}`)"));
+        }
+        if self.annotations > 0 {
+            parts.push(format!(
+                "{} of {} annotations, whose image is none of these",
+                self.annotations, self.all_annotations
+            ));
+        }
+        if self.invalid > 0 {
+            parts.push(format!("{} entries that are no objects", self.invalid));
+        }
+        (!parts.is_empty()).then(|| format!("{}: {}", path.display(), parts.join("; ")))
+    }
+}
+
+/// For each variant, the outputs that are done, by the number of the frame.
+type Variants<'p> = BTreeMap<u32, HashMap<usize, &'p str>>;
 
 /// Writes a copy for each variant with at least one finished image, and removes the copies of all other variants.
 fn write_variants(
     coco: &Coco,
-    frames: &[Option<usize>],
+    frames: &[Option<Found>],
     variants: &Variants,
     place: impl Fn(u32) -> PathBuf,
 ) -> Result<Vec<PathBuf>> {
     let mut written = Vec::new();
     for (&variant, outputs) in variants {
-        let new: Vec<Option<&str>> = frames.iter().map(|frame| outputs.get(&(*frame)?).copied()).collect();
+        let new_name = |frame: &Option<Found>| {
+            let Found { number, folder, .. } = frame.as_ref()?;
+            let name = outputs.get(number)?.rsplit('/').next()?;
+            Some(format!("{folder}{name}"))
+        };
+        let new: Vec<Option<String>> = frames.iter().map(new_name).collect();
         let place = place(variant);
         if new.iter().any(Option::is_some) {
             atomic::write_file_with(&place, |writer| coco.write(&new, writer))?;
@@ -119,22 +216,21 @@ fn write_variants(
 }
 
 fn copy_name(name: &str, condition: &str, variant: u32) -> String {
-    format!("{}__{condition}-{variant}.json", name.strip_suffix(".json").unwrap_or(name))
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    format!("{stem}__{condition}-{variant}.json")
 }
 
 impl<'t> Coco<'t> {
-    /// Writes the text with the images that have a new path, under that path's name, and with their annotations.
-    pub(crate) fn write(&self, new: &[Option<&str>], writer: &mut dyn Write) -> io::Result<()> {
-        let images = || self.images.iter().zip(new).filter_map(|(image, &new)| Some((image, new?)));
+    /// Writes the text with the images that have a new name, under that name, and with their annotations.
+    pub(crate) fn write(&self, new: &[Option<String>], writer: &mut dyn Write) -> io::Result<()> {
+        let images = || self.images.iter().zip(new).filter_map(|(image, new)| Some((image, new.as_ref()?)));
         let kept: HashSet<&str> = images().filter_map(|(image, _)| image.id).collect();
+        let is_kept = |one: &document::Annotation| one.is_object && one.image.is_none_or(|image| kept.contains(image));
         let image_positions = self.images.iter().zip(new).map(|(image, new)| (&image.position, new.is_some()));
-        let annotation_positions = self
-            .annotations
-            .iter()
-            .map(|annotation| (&annotation.position, annotation.image.is_none_or(|image| kept.contains(image))));
+        let annotation_positions = self.annotations.iter().map(|one| (&one.position, is_kept(one)));
         let mut edits = [cuts(image_positions), cuts(annotation_positions)].concat();
-        let names = images().filter_map(|(image, new)| Some((image.name.as_ref()?, new)));
-        edits.extend(names.map(|(name, new)| (name.position.clone(), renamed(&name.text, new))));
+        let json = |name: &str| serde_json::Value::from(name).to_string();
+        edits.extend(images().filter_map(|(image, new)| Some((image.name.as_ref()?.position.clone(), json(new)))));
         edits.sort_unstable_by_key(|(position, _)| position.start);
         let mut at = 0;
         for (position, text) in edits {
@@ -170,9 +266,23 @@ fn cuts<'p>(elements: impl Iterator<Item = (&'p Range<usize>, bool)>) -> Vec<Edi
     cuts.into_iter().map(|position| (position, String::new())).collect()
 }
 
-/// The new `file_name` in JSON: the folders of `old` and the last part of the path `new`.
-fn renamed(old: &str, new: &str) -> String {
-    let folder = &old[..old.rfind(['/', '\\']).map_or(0, |slash| slash + 1)];
-    let name = new.rsplit('/').next().unwrap_or(new);
-    serde_json::Value::from(format!("{folder}{name}")).to_string()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_may_mean_a_frame_or_an_image_of_another_split_means_what_it_leads_to() {
+        let found = |number, is_direct| Some(Found { number, folder: String::new(), is_direct });
+        let frames = vec![found(1, true), found(2, false), found(3, false), found(4, false), None];
+        let others = vec![found(5, true), found(6, true), found(7, false), None, found(8, false)];
+        let (frames, others) = told_apart(frames, others);
+        assert_eq!(frames, [found(1, true), None, None, found(4, false), None]);
+        assert_eq!(others, [found(5, true), found(6, true), None, None, found(8, false)]);
+    }
+
+    #[test]
+    fn a_copy_is_called_after_its_file_condition_and_variant() {
+        assert_eq!(copy_name("a.b/instances.json", "fog", 2), "a.b/instances__fog-2.json");
+        assert_eq!(copy_name("coco.JSON", "fog", 1), "coco__fog-1.json");
+    }
 }

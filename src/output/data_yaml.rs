@@ -18,18 +18,27 @@ pub const DATA_YAML: &str = "data.yaml";
 /// true of the copy.
 const OWN_KEYS: [&str; 8] = ["path", "train", "val", "valid", "validation", "test", "minival", "download"];
 
+/// A `data.yaml` that was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    pub path: PathBuf,
+    /// What a person should know about it.
+    pub warnings: Vec<String>,
+}
+
 /// Writes a `data.yaml` that Ultralytics can train on: `train` has the original train images and the new ones, `val`
 /// and `test` have the originals, and every other key is copied from the dataset's own file.
 ///
 /// Entries are relative to `folder`, and there is no `path`; Ultralytics then resolves them from the file's own folder.
 /// A list of images is named as it is, unless Ultralytics would read its lines relative to the folder that it is
-/// started in; then `original-<split>.txt` with absolute paths takes its place. New images that share their folder with
-/// other splits are listed in `augmented-train.txt`. New images of other splits are in no entry. Ultralytics demands a
-/// `val`, so a dataset without validation images gets its own train images there.
+/// started in; then `original-<split>.txt` with absolute paths takes its place. It also takes the place of a linked
+/// folder, behind which Ultralytics would look for the labels elsewhere. New images that share their folder with other
+/// splits are listed in `augmented-train.txt`. New images of other splits are in no entry. Ultralytics demands a `val`,
+/// so a dataset without validation images gets its own train images there, and a warning.
 ///
-/// `done` has the source (absolute) and the output (below `folder`, with `/`) of every finished picture. If the dataset
-/// has no `data.yaml`, its classes are called `class0`, `class1` and so on up to the highest class id in its labels. If
-/// it has no labels either, there is nothing to train on: no file is written, and the result is `None`.
+/// `done` has the source (absolute) and the output (below `folder`, with `/`) of every finished picture. If no file
+/// names the classes, they are called `class0`, `class1` and so on up to the highest class id in the labels. If there
+/// are no labels either, there is nothing to train on: no file is written, and the result is `None`.
 ///
 /// # Errors
 /// [`Error::Io`] if the system refuses.
@@ -37,8 +46,9 @@ pub fn write_data_yaml<'a>(
     folder: &Path,
     dataset: &Dataset,
     done: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<Option<PathBuf>> {
-    let classes = classes(dataset)?;
+) -> Result<Option<Written>> {
+    let mut warnings = Vec::new();
+    let classes = classes(dataset, &mut warnings)?;
     if dataset.data.is_none() && classes.is_empty() {
         return Ok(None);
     }
@@ -50,6 +60,10 @@ pub fn write_data_yaml<'a>(
     match originals(folder, dataset, Split::Val)? {
         val if val.is_empty() => {
             let _ = writeln!(text, "val: {}  # the dataset has no validation images of its own", list(&train));
+            warnings.push(format!(
+                "the dataset has no `val`: in {DATA_YAML} its train images stand in, so validation is on images that \
+                 were trained on"
+            ));
         }
         val => {
             let _ = writeln!(text, "val: {}", list(&val));
@@ -60,7 +74,9 @@ pub fn write_data_yaml<'a>(
         let _ = writeln!(text, "test: {}", list(&test));
     }
     if let Some(Yaml::Map(pairs)) = &dataset.data {
-        for (key, value) in pairs.iter().filter(|(key, _)| !OWN_KEYS.iter().any(|&own| key.text() == Some(own))) {
+        let is_own = |key: &Yaml| OWN_KEYS.iter().any(|&own| key.text() == Some(own));
+        let is_replaced = |key: &Yaml| !classes.is_empty() && key.text() == Some("names");
+        for (key, value) in pairs.iter().filter(|(key, _)| !is_own(key) && !is_replaced(key)) {
             let _ = writeln!(text, "{}: {value}", bare(key));
         }
     }
@@ -69,15 +85,34 @@ pub fn write_data_yaml<'a>(
     }
     let path = folder.join(DATA_YAML);
     write_file(&path, text.as_bytes())?;
-    Ok(Some(path))
+    Ok(Some(Written { path, warnings }))
 }
 
-/// Names for a dataset that has none of its own.
-fn classes(dataset: &Dataset) -> Result<Vec<(Yaml, Yaml)>> {
-    if dataset.data.as_ref().is_some_and(|data| data.get("names").or(data.get("nc")).is_some()) {
+/// Names for classes that no file names.
+fn classes(dataset: &Dataset, warnings: &mut Vec<String>) -> Result<Vec<(Yaml, Yaml)>> {
+    let known = match dataset.data.as_ref().and_then(|data| data.get("names")) {
+        Some(Yaml::Map(names)) if dataset.has_class_file => names.clone(),
+        Some(names) if *names != Yaml::Null => return Ok(Vec::new()),
+        _ if dataset.data.as_ref().is_some_and(|data| data.get("nc").is_some()) => return Ok(Vec::new()),
+        _ => Vec::new(),
+    };
+    let count = dataset.class_count()?;
+    if count <= known.len() {
         return Ok(Vec::new());
     }
-    Ok((0..dataset.class_count()?).map(|id| (Yaml::Int(id as i128), Yaml::Text(format!("class{id}")))).collect())
+    let first = known.len();
+    warnings.push(match first {
+        0 => {
+            format!("no file names the {count} classes of the labels; {DATA_YAML} calls them class0, class1 and so on")
+        }
+        _ => format!(
+            "the labels have class ids up to {}, and only {first} classes have names; {DATA_YAML} calls the others \
+             class{first} and so on",
+            count - 1
+        ),
+    });
+    let new = (first..count).map(|id| (Yaml::Int(id as i128), Yaml::Text(format!("class{id}"))));
+    Ok(known.into_iter().chain(new).collect())
 }
 
 /// The key without quotes, if that is safe.
@@ -102,12 +137,15 @@ fn originals(folder: &Path, dataset: &Dataset, split: Split) -> Result<Vec<Strin
     let mut entries = Vec::new();
     let mut lines = Vec::new();
     for source in dataset.sources.get(&split).into_iter().flatten() {
-        match source {
-            Source::Folder(path) | Source::List { path, portable: true, .. } => entries.extend(relative(folder, path)?),
-            Source::List { images, .. } => {
-                lines.extend(images.iter().filter_map(|image| image.to_str()).map(str::to_string));
+        let images = match source {
+            Source::Folder(_) if dataset.needs_list(source)? => dataset.images_of(source)?,
+            Source::Folder(path) | Source::List { path, portable: true, .. } => {
+                entries.extend(relative(folder, path)?);
+                continue;
             }
-        }
+            Source::List { images, .. } => images.clone(),
+        };
+        lines.extend(images.iter().filter_map(|image| image.to_str()).map(str::to_string));
     }
     if !lines.is_empty() {
         entries.push(write_list(folder, &format!("original-{split}.txt"), &lines)?);
@@ -132,7 +170,7 @@ fn new_entries<'a>(
     for source in dataset.sources.get(&Split::Train).into_iter().flatten() {
         let Source::Folder(original) = source else { continue };
         // If the output lies inside an original folder, that folder's entry covers the new images.
-        if canonical(folder)?.starts_with(canonical(original)?) {
+        if canonical(folder)?.starts_with(canonical(original)?) && !dataset.needs_list(source)? {
             return Ok(Vec::new());
         }
         let mirror = dataset.relative(original);
@@ -207,7 +245,7 @@ mod tests {
             write_file(&out.join(output), b"x").unwrap();
         }
         let done = done.iter().map(|(source, output)| (source.as_str(), output.as_str()));
-        let path = write_data_yaml(out, &dataset, done).unwrap().unwrap();
+        let path = write_data_yaml(out, &dataset, done).unwrap().unwrap().path;
         let text = fs::read_to_string(path).unwrap();
         text.split_once('\n').unwrap().1.to_string()
     }
@@ -284,6 +322,50 @@ kpt_shape: [17, 3]
         let inside = ds.join("out");
         let text = data_yaml(&ds, &inside, &[Split::Train], &[("a.jpg", "a__fog-1.jpg")]);
         assert!(text.starts_with("train: [\"..\"]\n"), "the copies are below the originals: {text}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn originals_behind_a_link_are_listed_where_their_labels_are_only_found_by_their_own_paths() {
+        let (folder, ds, out) = tree(&["labels/train/a.txt=0 .5 .5 .1 .1", "labels/val/v.txt=0 .5 .5 .1 .1"]);
+        for (pool, name) in [("pool_train", "a.jpg"), ("pool_val", "v.jpg")] {
+            write_file(&folder.path().join(pool).join(name), b"x").unwrap();
+        }
+        fs::create_dir(ds.join("images")).unwrap();
+        std::os::unix::fs::symlink("../../pool_train", ds.join("images/train")).unwrap();
+        std::os::unix::fs::symlink("../../pool_val", ds.join("images/val")).unwrap();
+        let text = data_yaml(&ds, &out, &[Split::Train], &MADE);
+        assert!(
+            text.starts_with("train: [\"original-train.txt\", \"images/train\"]\nval: [\"original-val.txt\"]\n"),
+            "{text}"
+        );
+        let line = format!("{}\n", ds.join("images/train/a.jpg").display());
+        assert_eq!(fs::read_to_string(out.join("original-train.txt")).unwrap(), line);
+        // A label behind the link is found by the folder.
+        for (label, name) in [("pool_train/a.txt", "labels/train/a.txt"), ("pool_val/v.txt", "labels/val/v.txt")] {
+            fs::rename(ds.join(name), folder.path().join(label)).unwrap();
+        }
+        let text = data_yaml(&ds, &out, &[Split::Train], &MADE);
+        assert!(text.starts_with("train: [\"../pool_train\", \"images/train\"]\nval: [\"../pool_val\"]\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_guessed_is_told() {
+        let warnings = |files: &[&str]| {
+            let (_folder, ds, out) = tree(files);
+            let dataset = Dataset::open(&ds, &[Split::Train], &out).unwrap();
+            write_data_yaml(&out, &dataset, []).unwrap().unwrap().warnings.join("\n")
+        };
+        let text = warnings(&["images/train/a.jpg", "labels/train/a.txt=2 .5 .5 .1 .1"]);
+        assert!(text.contains("has no `val`") && text.contains("no file names the 3 classes"), "{text}");
+        assert!(warnings(&YOLO).contains("no file names the 3 classes") && !warnings(&YOLO).contains("`val`"));
+        let named = [&YOLO[..], &["classes.txt=car\nbus\nvan\n"]].concat();
+        assert_eq!(warnings(&named), "");
+        let short = [&YOLO[..], &["classes.txt=car\n"]].concat();
+        assert!(warnings(&short).contains("ids up to 2, and only 1 classes have names"), "{}", warnings(&short));
+        let (_folder, ds, out) = tree(&short);
+        let text = data_yaml(&ds, &out, &[Split::Train], &MADE);
+        assert!(text.ends_with("names: {0: \"car\", 1: \"class1\", 2: \"class2\"}\n"), "{text}");
     }
 
     #[test]

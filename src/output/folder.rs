@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::files::atomic::{remove_file, write_file};
 use crate::files::fingerprint::Fingerprint;
 use crate::files::paths::{absolute, label_path, resolve_links};
-use crate::imageio::encode::encode_image;
+use crate::imageio::encode::{Metadata, encode_image};
 use crate::plan::Job;
 use image::RgbImage;
 use std::path::{Path, PathBuf};
@@ -53,8 +53,8 @@ pub fn check_folder(folder: &Path, jobs: &[Job]) -> Result<()> {
 /// # Errors
 /// [`Error::BadFile`] for another extension or a picture that the format cannot hold, [`Error::Io`] if the system
 /// refuses.
-pub fn write_image(path: &Path, image: &RgbImage, profile: Option<&[u8]>, quality: u8) -> Result<()> {
-    write_file(path, &encode_image(path, image, profile, quality)?)
+pub fn write_image(path: &Path, image: &RgbImage, metadata: Metadata, quality: u8) -> Result<()> {
+    write_file(path, &encode_image(path, image, metadata, quality)?)
 }
 
 /// Writes a finished picture and its label (path and content) into the output `folder`, in place of the files of an
@@ -99,7 +99,7 @@ mod tests {
         let image = RgbImage::from_fn(33, 17, |x, y| image::Rgb([x as u8 * 7, y as u8 * 15, 128]));
         for name in ["a.JPG", "a.jpeg", "a.png", "a.webp", "a.bmp", "a.tif", "a.TIFF"] {
             let path = folder.path().join("deep/er").join(name);
-            write_image(&path, &image, None, 95).unwrap();
+            write_image(&path, &image, Metadata::default(), 95).unwrap();
             let back = crate::imageio::decode::decode(&path).unwrap().image;
             assert_eq!(back.dimensions(), (33, 17));
             if !name.to_lowercase().starts_with("a.j") {
@@ -108,7 +108,7 @@ mod tests {
             assert_eq!(image::guess_format(&fs::read(&path).unwrap()).unwrap(), ImageFormat::from_path(&path).unwrap());
         }
         assert_eq!(fs::read_dir(folder.path().join("deep/er")).unwrap().count(), 7);
-        assert!(write_image(&folder.path().join("a.gif"), &image, None, 95).is_err());
+        assert!(write_image(&folder.path().join("a.gif"), &image, Metadata::default(), 95).is_err());
     }
 
     #[test]
@@ -119,9 +119,10 @@ mod tests {
         profile[..4].copy_from_slice(&70_000_u32.to_be_bytes());
         profile[16..20].copy_from_slice(b"RGB ");
         profile[36..40].copy_from_slice(b"acsp");
+        let metadata = Metadata { profile: Some(&profile), ..Metadata::default() };
         for (name, kept) in [("a.jpg", true), ("a.png", true), ("a.webp", true), ("a.tif", true), ("a.bmp", false)] {
             let path = folder.path().join(name);
-            write_image(&path, &RgbImage::new(9, 5), Some(&profile), 95).unwrap();
+            write_image(&path, &RgbImage::new(9, 5), metadata, 95).unwrap();
             let back = crate::imageio::decode::decode(&path).unwrap();
             assert_eq!(back.profile.as_ref() == Some(&profile), kept, "{name}");
             assert!(back.profile.is_none() || kept && !back.first_of_several, "{name}");

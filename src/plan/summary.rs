@@ -24,10 +24,10 @@ pub struct Outline {
     pub conditions: Vec<ConditionCounts>,
     /// Frames without a job because the config's `where` does not choose them; of several conditions, their sum.
     pub not_chosen_by_where: usize,
-    /// What a person should know about the configs and the plan.
-    pub warnings: Vec<String>,
     /// Estimated time for all jobs, whether they are done already or not; `None` if no frame can be read.
     pub seconds: Option<f64>,
+    /// What a person should know about the dataset, the configs and the plan.
+    pub warnings: Vec<String>,
     /// Below the output folder.
     pub outputs: Vec<String>,
 }
@@ -70,8 +70,8 @@ pub fn outline(plans: &[Plan], estimate: Option<Duration>, warnings: Vec<String>
         styles: plans.iter().map(|plan| plan.styles.len()).sum(),
         not_chosen_by_where: conditions.iter().map(|counts| counts.not_chosen_by_where).sum(),
         conditions,
-        warnings,
         seconds: estimate.map(|estimate| estimate.as_secs_f64()),
+        warnings,
         outputs: plans.iter().flat_map(|plan| &plan.jobs).map(|job| job.output.clone()).collect(),
     }
 }
@@ -93,7 +93,7 @@ impl Plan<'_> {
         let mut text = format!("{}: {} jobs on {}", self.condition, self.jobs.len(), self.frames_by_split());
         // Writing to a String cannot fail.
         if let Some(sequences) = self.sequences() {
-            let _ = write!(text, " in {sequences} sequences");
+            let _ = write!(text, " in {sequences} sequence{}", if sequences == 1 { "" } else { "s" });
         }
         if let Some(estimate) = estimate {
             let _ = write!(text, ", about {}", Rough(estimate));
@@ -174,11 +174,11 @@ mod tests {
         plans[1].choose(&std::array::from_fn::<bool, 8, _>(|n| n < 3));
         let text = summary(&plans, Some(Duration::from_secs(600)));
         assert!(
-            text.starts_with("11 jobs on 8 frames, about 10 min\nfog: 8 jobs on 8 of train in 1 sequences\n"),
+            text.starts_with("11 jobs on 8 frames, about 10 min\nfog: 8 jobs on 8 of train in 1 sequence\n"),
             "{text}"
         );
         assert!(
-            text.contains("\nnight: 3 jobs on 3 of train in 1 sequences; 5 frames not chosen by `where`\n"),
+            text.contains("\nnight: 3 jobs on 3 of train in 1 sequence; 5 frames not chosen by `where`\n"),
             "{text}"
         );
         let outline = outline(&plans, None, Vec::new());

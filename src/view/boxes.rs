@@ -51,7 +51,7 @@ fn read(label: &Path, figures: Option<&[BoxRow]>, schema: &Schema) -> Vec<Labell
     let boxes = Labels::read(label, schema.keypoints).map(|labels| labels.boxes).unwrap_or_default();
     // The guard has no figures for objects outside the stylized part. If some are missing, it is unknown which ones.
     let mut figures = figures.filter(|figures| figures.len() == boxes.len()).into_iter().flatten();
-    let measured = |Labelled { class, area }: Labelled| {
+    let measured = |Labelled { class, area, .. }: Labelled| {
         let figures = figures.next();
         LabelledBox {
             left: area.left,

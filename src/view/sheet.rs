@@ -3,6 +3,7 @@
 use crate::dataset::labels::Schema;
 use crate::error::Result;
 use crate::imageio::decode;
+use crate::imageio::encode::Metadata;
 use crate::output::row::{Identity, Row, Status};
 use crate::output::{data_yaml, folder};
 use crate::units::duration;
@@ -73,7 +74,7 @@ pub fn write(folder: &Path, title: &str, facts: &[(String, String)], rows: &[Row
     let mut strips = vec![heading(title, facts)];
     strips.par_extend(rows.par_iter().map(|row| strip(row, folder, &schema)));
     let path = folder.join(FILE_NAME);
-    folder::write_image(&path, &stacked(&strips), None, 100)?;
+    folder::write_image(&path, &stacked(&strips), Metadata::default(), 100)?;
     Ok(path)
 }
 

@@ -19,7 +19,7 @@ const FOLDER: &str = ".report";
 /// The picture at `path`, scaled down into `cell` (width, height), as a JPEG; `None` if it cannot be read.
 pub fn jpeg(path: &Path, cell: (u32, u32)) -> Option<Vec<u8>> {
     let small = scaled_down(&decode::decode(path).ok()?.image, cell);
-    encode::encode_image(Path::new("thumbnail.jpg"), &small, None, QUALITY).ok()
+    encode::encode_image(Path::new("thumbnail.jpg"), &small, encode::Metadata::default(), QUALITY).ok()
 }
 
 /// A JPEG as a `data:` URL, which contains the picture itself.

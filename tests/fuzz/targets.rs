@@ -81,8 +81,9 @@ pub fn image(bytes: &[u8]) {
     if image.width().saturating_mul(image.height()) > MOST_PIXELS {
         return;
     }
+    let metadata = encode::Metadata { profile: decoded.profile.as_deref(), ..encode::Metadata::default() };
     for name in ["a.jpg", "a.png", "a.webp", "a.bmp", "a.tif"] {
-        let bytes = encode::encode_image(Path::new(name), image, decoded.profile.as_deref(), 90).unwrap();
+        let bytes = encode::encode_image(Path::new(name), image, metadata, 90).unwrap();
         let again = decode::decode_bytes(Path::new(name), &bytes).unwrap();
         assert_eq!(again.image.dimensions(), image.dimensions());
         assert!(name == "a.jpg" || again.image == *image, "{name} is lossless");

@@ -1,6 +1,10 @@
 //! Datasets with COCO annotations: which frames they divide into splits, and what their copies say.
 
 use crate::place::{Place, expect};
+use augment::imageio::decode::decode;
+use augment::imageio::encode::{Metadata, encode_image};
+use image::metadata::Orientation;
+use image::{ImageReader, RgbImage};
 use serde_json::Value;
 use std::fs;
 
@@ -78,6 +82,9 @@ fn a_plain_coco_dataset_comes_out_as_one() {
         .replace(other, "");
     assert_eq!(copy(&place, "coco-fog/annotations/instances_train2017__fog-1.json"), expected);
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let partial = summary["annotations_partial"][0].as_str().unwrap();
+    assert!(partial.contains("1 of 3 images") && partial.contains("`gone.jpg`"), "{partial}");
+    assert!(partial.contains("1 of 4 annotations"), "{partial}");
     assert!(summary["annotations"][0].as_str().unwrap().ends_with("instances_train2017__fog-1.json"));
     assert_eq!(summary["annotations_left"], Value::Array(Vec::new()));
 }
@@ -160,7 +167,8 @@ fn json_that_cannot_be_read_stops_nothing_and_is_named() {
     let output = place.augment(RUN);
     let said =
         ["captions_train2017.json: it is no JSON", "person_keypoints_train2017.json", "stuff_train2017.json: no"];
-    expect(&output, 0, &said);
+    // The frames are done, but a run that could not carry over what belongs to them is not.
+    expect(&output, 3, &said);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(error.matches("annotations were not copied").count(), 3, "{error}");
     assert!(place.path("coco-fog/annotations/instances_train2017__fog-1.json").is_file());
@@ -210,9 +218,10 @@ fn annotations_divide_images_that_lie_in_one_folder() {
     place.text("coco/annotations/val.json", json("b"));
     expect(&place.augment(RUN), 0, &["1 frames"]);
     assert_eq!(outputs(&place, "coco-fog"), ["annotations/train__fog-1.json", "images/a__fog-1.png"]);
-    // Where one cannot be read there is no telling, and all images are one split.
+    // Where one cannot be read there is no telling, and images of val must not become train.
     place.text("coco/annotations/train.json", "{");
-    expect(&place.augment(&format!("{RUN} --output all")), 0, &["4 frames", "train.json: it is no JSON"]);
+    let asked = ["which images are for training?", "annotations/train.json", "annotations/val.json"];
+    expect(&place.augment(&format!("{RUN} --output all")), 1, &asked);
 }
 
 #[test]
@@ -238,4 +247,162 @@ fn a_preview_copies_no_annotations() {
     let place = coco();
     expect(&place.augment(&format!("preview {RUN}")), 0, &["preview.html"]);
     assert!(!place.path("coco-fog-preview/annotations").exists());
+}
+
+/// Two images below `folder` and a file with their annotations, of other images too.
+fn beside(folder: &str, json: &str) -> Place {
+    let place = Place::new();
+    place.image(&format!("coco/{folder}a.png"), 1, 50, 50);
+    place.image(&format!("coco/{folder}b.png"), 1, 50, 50);
+    place.text(&format!("coco/{json}"), list(&["a.png", "b.png"]));
+    place
+}
+
+/// An annotation file with these images, and one annotation for each.
+fn list(names: &[&str]) -> String {
+    let images = names.iter().enumerate().map(|(id, name)| format!(r#"{{"id":{id},"file_name":{name:?}}}"#));
+    let annotations = (0..names.len()).map(|id| format!(r#"{{"id":{id},"image_id":{id},"bbox":[1,2,3,4]}}"#));
+    let (images, annotations): (Vec<_>, Vec<_>) = (images.collect(), annotations.collect());
+    format!(r#"{{"images":[{}],"annotations":[{}]}}"#, images.join(","), annotations.join(","))
+}
+
+#[test]
+fn annotation_files_are_found_by_their_content_beside_the_images() {
+    for (folder, json) in [
+        ("", "result.json"),
+        ("images/", "result.json"),
+        ("data/", "labels.json"),
+        ("images/", "images/labels.json"),
+        ("train/", "train.json"),
+        ("train/", "train/anything at all.json"),
+        ("images/train/", "images/train/coco.JSON"),
+        ("images/train/", "images/train.json"),
+    ] {
+        let place = beside(folder, json);
+        // Neither a settings file nor another program's annotations of one image are COCO.
+        place.text(&format!("coco/{folder}a.json"), r#"{"images": [{"file_name": "a.png"}], "annotations": []}"#);
+        place.text("coco/classes.json", r#"{"images": 2, "annotations": []}"#);
+        expect(&place.augment(RUN), 0, &["2 frames"]);
+        let name = format!("coco-fog/{}__fog-1.json", json.rsplit_once('.').unwrap().0);
+        let (names, _, annotations) = content(&copy(&place, &name));
+        assert_eq!((&names[..], &annotations[..]), (&["a__fog-1.png".into(), "b__fog-1.png".into()][..], &[0, 1][..]));
+        assert_eq!(outputs(&place, "coco-fog").len(), 3, "{json}");
+    }
+}
+
+#[test]
+fn images_that_a_file_for_all_does_not_name_are_frames_too() {
+    let place = beside("images/", "result.json");
+    place.image("coco/images/background.png", 1, 50, 50);
+    expect(&place.augment(RUN), 0, &["3 frames"]);
+    assert_eq!(content(&copy(&place, "coco-fog/result__fog-1.json")).1.len(), 2);
+}
+
+#[test]
+fn entries_that_are_no_objects_or_lead_nowhere_cost_no_other_entry_and_are_counted() {
+    let place = beside("images/", "result.json");
+    for (bad, said) in [
+        (
+            list(&["a.png", "b.png"]).replace(r#""annotations":["#, r#""annotations":[null,"#),
+            "1 entries that are no objects",
+        ),
+        (list(&["a.png", "b.png"]).replace(r#""images":["#, r#""images":[7,null,"#), "2 entries that are no objects"),
+        (list(&["a.png", "b.png"]).replace("]}]}", r#"]},{"id":9,"image_id":9}]}"#), "1 of 3 annotations"),
+        (list(&["a.png", "b.png", "gone.png"]), "1 of 3 images, which lead to no image file (first `gone.png`)"),
+        (list(&["a.png", "b.png"]).replace(r#""images":["#, r#""images":[{"id":5},"#), "(first `no `file_name``)"),
+    ] {
+        place.text("coco/result.json", &bad);
+        expect(&place.augment(RUN), 0, &["left out of the copied annotations", said]);
+        let (names, _, annotations) = content(&copy(&place, "coco-fog/result__fog-1.json"));
+        assert_eq!((names.len(), annotations), (2, vec![0, 1]), "{bad}");
+    }
+    place.text("coco/result.json", list(&["a.png", "b.png"]));
+    let output = place.augment(RUN);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("left out"));
+}
+
+#[test]
+fn file_names_of_other_places_lead_to_their_images() {
+    for other in [
+        "images\\b.png",
+        "images/b.png",
+        "1a2b3c4d-b.png",
+        "/data/upload/3/1a2b3c4d-b.png",
+        "https://host.example/x/b.png?sign=1",
+        "/data/local-files/?d=x/b.png",
+    ] {
+        let place = beside("images/", "result.json");
+        place.text("coco/result.json", list(&["a.png", other]));
+        let output = place.augment(RUN);
+        expect(&output, 0, &["2 frames"]);
+        let (names, _, annotations) = content(&copy(&place, "coco-fog/result__fog-1.json"));
+        assert_eq!(names, ["a__fog-1.png", "b__fog-1.png"], "{other}: names of a copy lead to its images");
+        assert_eq!(annotations, [0, 1]);
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("left out"), "{other}");
+    }
+}
+
+#[test]
+fn a_run_that_cannot_carry_over_its_annotations_says_so_with_its_exit_code() {
+    let place = beside("images/", "result.json");
+    for (bad, said) in [
+        (list(&["c.png", "d.png"]), "leads to a frame"),
+        (list(&["a.png", "b.png"]).replace(r#""annotations":["#, r#""annotations":"#), "no JSON"),
+        (r#"{"images":[{"file_name":"a.png","id":1}],"annotations":{"1":2}}"#.into(), "no list"),
+    ] {
+        place.text("coco/result.json", &bad);
+        let output = place.augment(&format!("{RUN} --json"));
+        expect(&output, 3, &["annotations were not copied", said]);
+        let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&summary["failed"], summary["annotations_left"].as_array().unwrap().len()), (&0.into(), 1));
+    }
+    // A file about other splits has nothing to carry over.
+    let place = coco();
+    place.image("coco/val2017/only.png", 1, 30, 30);
+    place.text("coco/annotations/everything.json", list(&["only.png"]));
+    expect(&place.augment(RUN), 0, &["2 frames"]);
+}
+
+/// The picture as its file stores it, as the tools of COCO read it.
+fn stored(place: &Place, name: &str) -> RgbImage {
+    ImageReader::open(place.path(name)).unwrap().with_guessed_format().unwrap().decode().unwrap().to_rgb8()
+}
+
+/// The sum of the differences of two pictures over all pixels, as a share of the largest possible.
+fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
+    assert_eq!(a.dimensions(), b.dimensions());
+    let sum: u64 = a.iter().zip(b.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    sum as f64 / a.len() as f64 / 255.0
+}
+
+#[test]
+fn turned_frames_stay_as_they_are_stored_so_that_boxes_fit_as_before() {
+    // At strength 0 every picture is its frame again.
+    let run = format!("{RUN} --set stylize.strength=0 --set output.quality=100");
+    let picture = RgbImage::from_fn(60, 40, |x, y| image::Rgb([(x * 4) as u8, (y * 6) as u8, 90]));
+    for (name, tag) in [("a.jpg", 6), ("a.png", 6), ("a.webp", 8), ("a.tif", 5), ("a.jpg", 3), ("a.jpg", 2)] {
+        let place = Place::new();
+        let metadata = Metadata { orientation: Orientation::from_exif(tag).unwrap(), ..Metadata::default() };
+        let frame = format!("coco/images/train/{name}");
+        place.text(&frame, encode_image(&place.path(&frame), &picture, metadata, 100).unwrap());
+        // The size and the box of the stored picture.
+        let json = format!(
+            r#"{{"images":[{{"id":1,"file_name":{name:?},"width":60,"height":40}}],"annotations":[{{"id":1,"image_id":1,"bbox":[50,30,9,9]}}]}}"#
+        );
+        place.text("coco/annotations/instances_train.json", &json);
+        expect(&place.augment(&run), 0, &["1 frames"]);
+        let made = format!("coco-fog/images/train/{}", name.replace("a.", "a__fog-1."));
+        let expected = json.replace(name, &name.replace("a.", "a__fog-1."));
+        assert_eq!(copy(&place, "coco-fog/annotations/instances_train__fog-1.json"), expected);
+        assert!(difference(&stored(&place, &made), &stored(&place, &frame)) < 0.02, "{name} {tag}: as it is stored");
+        // And upright for programs that read the tag, as Ultralytics does.
+        let (upright, of_frame) = (decode(&place.path(&made)).unwrap(), decode(&place.path(&frame)).unwrap());
+        assert_eq!(upright.orientation, of_frame.orientation, "{name} {tag}");
+        assert!(difference(&upright.image, &of_frame.image) < 0.02, "{name} {tag}: upright");
+        // Without annotations of COCO, new images are upright for every program.
+        fs::remove_file(place.path("coco/annotations/instances_train.json")).unwrap();
+        expect(&place.augment(&format!("{run} --output plain")), 0, &["1 frames"]);
+        let plain = made.replace("coco-fog", "plain");
+        assert!(difference(&stored(&place, &plain), &of_frame.image) < 0.02, "{name} {tag}: upright pixels");
+    }
 }

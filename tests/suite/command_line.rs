@@ -336,3 +336,41 @@ fn devices_and_numbers_that_cannot_be_are_refused_with_the_reason() {
     }
     assert!(!place.path("data-fog").exists());
 }
+
+#[test]
+fn image_files_that_cannot_be_read_are_counted_and_said_once() {
+    let place = Place::new();
+    for name in ["images/train/c.avif", "images/train/d.HEIC", "images/train/e.avif", "images/val/f.dng"] {
+        place.text(&format!("data/{name}"), "of another program");
+    }
+    place.text("styles/three.heic", "of another program");
+    let output = place.augment(&format!("{RUN} --json"));
+    let frames = "3 image files are left out, because this program cannot read their format (2 avif, 1 heic; first ";
+    expect(&output, 0, &[frames, "c.avif", "convert them to jpg or png", "1 style pictures are left out"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.matches("image files are left out").count(), 1, "{said}");
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["unread"], serde_json::json!({"avif": 2, "heic": 1}));
+    assert_eq!(summary["done"], 2);
+    expect(&place.augment(&format!("{RUN} --dry-run")), 0, &[frames]);
+    // The end says it, too, where nothing else is said.
+    expect(&place.augment(&format!("{RUN} --quiet")), 0, &["3 image files were left out"]);
+}
+
+#[test]
+fn an_mpo_becomes_a_jpg_and_keeps_its_label() {
+    let place = Place::new();
+    fs::rename(place.path("data/images/train/b.jpg"), place.path("data/images/train/b.MPO")).unwrap();
+    place.text("data/labels/train/b.txt", "0 .5 .5 .1 .1\n");
+    expect(&place.augment(RUN), 0, &["2 frames"]);
+    assert!(place.path("data-fog/images/train/b__fog-1.jpg").is_file());
+    assert!(place.path("data-fog/labels/train/b__fog-1.txt").is_file());
+}
+
+#[test]
+fn a_dataset_of_ten_channels_is_refused() {
+    let place = Place::new();
+    place.text("data/data.yaml", "path: .\ntrain: images/train\nval: images/val\nchannels: 10\nnames: [car, person]\n");
+    expect(&place.augment(RUN), 1, &["data.yaml: `channels: 10`", "three colour channels"]);
+    assert!(!place.path("data-fog").exists());
+}

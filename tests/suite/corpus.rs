@@ -21,7 +21,10 @@ stylize: {size: 32, steps: 1, strength: 0, guard: false, style: {layers: {relu1_
 ";
 /// What JPEG takes from the mean of a quadrant twice, by its quantization and at the seams of coarser colour.
 const TOLERANCE: f64 = 8.0;
-const MORE_PICTURES: [&str; 3] = ["png_animated.png", "webp_animated.webp", "tiff_12_pages.tif"];
+/// What a picture may differ from the file where nothing is lost: OpenCV's conversions round in other places.
+const LOSSLESS_TOLERANCE: f64 = 2.0;
+const MORE_PICTURES: [&str; 5] =
+    ["png_animated.png", "webp_animated.webp", "tiff_12_pages.tif", "mpo_stereo.mpo", "jpeg_that_is_mpo.jpg"];
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
@@ -93,8 +96,10 @@ fn complaint(output: &Path, row: &Value, name: &str, wanted: &str, more: &str) -
     }
     let image = image::open(output.join(row["output"].as_str().unwrap())).unwrap().into_rgb8();
     let size = format!("picture {} {}", image.width(), image.height());
+    let is_lossless = name.ends_with(".tif") && !name.contains("jpeg");
+    let tolerance = if is_lossless { LOSSLESS_TOLERANCE } else { TOLERANCE };
     let close = |(a, b): (&Option<[f64; 3]>, &Option<[f64; 3]>)| match (a, b) {
-        (Some(a), Some(b)) => a.iter().zip(b).all(|(a, b)| (a - b).abs() <= TOLERANCE),
+        (Some(a), Some(b)) => a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance),
         (a, b) => a.is_none() && b.is_none(),
     };
     let (found, expected) = (quadrants(&image), read_quadrants(more));

@@ -10,6 +10,7 @@ mod command_line;
 mod corpus;
 mod fuzz_seeds;
 mod kills;
+mod layouts;
 mod look;
 mod old_outputs;
 mod place;

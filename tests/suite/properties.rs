@@ -30,6 +30,8 @@ enum Layout {
     Flat,
     ImagesSplit,
     SplitImages,
+    /// `train` with images and labels together.
+    SplitAlone,
     /// `train` is a folder, or a list of folders.
     DataYaml {
         several: bool,
@@ -84,6 +86,7 @@ fn tree(frames: std::ops::Range<usize>) -> impl Strategy<Value = Tree> {
         Just(Layout::Flat),
         Just(Layout::ImagesSplit),
         Just(Layout::SplitImages),
+        Just(Layout::SplitAlone),
         any::<bool>().prop_map(|several| Layout::DataYaml { several }),
         (select(vec!["", "lists/"]), any::<bool>(), 0..3_usize).prop_map(|(folder, crlf, dangling)| Layout::List {
             folder,
@@ -105,12 +108,15 @@ impl Tree {
         match self.layout {
             Layout::Flat => String::new(),
             Layout::SplitImages => format!("{split}/images/"),
+            Layout::SplitAlone => format!("{split}/"),
             _ => format!("images/{split}/"),
         }
     }
 
     /// Where a frame lies below the dataset's folder.
     fn path(&self, name: &str) -> String {
+        // In `train/images`, those images would be the split.
+        let name = if matches!(self.layout, Layout::SplitAlone) { &name.replace("images/", "pics/") } else { name };
         self.images("train") + name
     }
 
@@ -169,7 +175,7 @@ impl Tree {
                 (0..*dangling).for_each(|n| lines += &format!("./{up}images/train/gone/{n}.jpg{end}"));
                 put(&format!("{folder}train.txt"), lines.as_bytes());
             }
-            Layout::Flat | Layout::ImagesSplit | Layout::SplitImages => {}
+            Layout::Flat | Layout::ImagesSplit | Layout::SplitImages | Layout::SplitAlone => {}
         }
     }
 

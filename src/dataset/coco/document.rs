@@ -17,6 +17,8 @@ pub struct Coco<'t> {
 /// An entry of `images`.
 pub struct Image<'t> {
     pub position: Range<usize>,
+    /// Whether the entry is an object; a `null` or a number means no image.
+    pub is_object: bool,
     pub id: Option<&'t str>,
     pub name: Option<FileName>,
 }
@@ -31,39 +33,57 @@ pub struct FileName {
 /// An entry of `annotations`.
 pub struct Annotation<'t> {
     pub position: Range<usize>,
+    /// Whether the entry is an object; a `null` or a number annotates nothing.
+    pub is_object: bool,
     /// The id of its image.
     pub image: Option<&'t str>,
 }
 
 impl<'t> Coco<'t> {
-    /// Parses an annotation file; `None` for JSON that is not COCO.
+    /// Parses an annotation file; `None` for JSON that is not COCO: it has no list `images` with a `file_name`.
     ///
     /// # Errors
-    /// If the text is not JSON.
-    pub fn parse(text: &'t str) -> serde_json::Result<Option<Self>> {
-        match Self::read(text) {
-            Err(error) if error.is_data() => Ok(None),
-            read => read,
-        }
-    }
-
-    fn read(text: &'t str) -> serde_json::Result<Option<Self>> {
+    /// The reason if the text is no JSON, or COCO whose annotations cannot be told apart.
+    pub fn parse(text: &'t str) -> Result<Option<Self>, String> {
         #[derive(Deserialize)]
         struct Top<'t> {
             #[serde(borrow)]
-            images: Option<Vec<&'t RawValue>>,
+            images: Option<&'t RawValue>,
             #[serde(borrow)]
-            annotations: Option<Vec<&'t RawValue>>,
+            annotations: Option<&'t RawValue>,
         }
-        let Top { images: Some(images), annotations } = serde_json::from_str(text)? else { return Ok(None) };
-        let images = images.into_iter().map(|item| Image::read(text, item)).collect::<serde_json::Result<_>>()?;
-        let annotations = annotations.unwrap_or_default().into_iter().map(|item| Annotation::read(text, item));
-        Ok(Some(Self { text, images, annotations: annotations.collect::<serde_json::Result<_>>()? }))
+        let Top { images, annotations } = match serde_json::from_str(text) {
+            Ok(top) => top,
+            Err(error) if error.to_string().starts_with("duplicate field") => return Err(error.to_string()),
+            Err(error) if error.is_data() => return Ok(None),
+            Err(error) => return Err(format!("it is no JSON: {error}")),
+        };
+        let Some(images) = images.and_then(list) else { return Ok(None) };
+        let images: Vec<Image> = images.into_iter().map(|item| Image::read(text, item)).collect();
+        if !images.is_empty() && images.iter().all(|image| image.name.is_none()) {
+            return Ok(None);
+        }
+        let annotations = match annotations {
+            None => Vec::new(),
+            Some(value) => list(value).ok_or("its `annotations` are no list")?,
+        };
+        let annotations = annotations.into_iter().map(|item| Annotation::read(text, item)).collect();
+        Ok(Some(Self { text, images, annotations }))
     }
 }
 
+/// The items of a list; `None` for any other value.
+fn list(value: &RawValue) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// The fields of an object; `None` for any other value, also for lists, whose items would pass for the fields.
+fn object<'t, T: Deserialize<'t>>(item: &'t RawValue) -> Option<T> {
+    serde_json::from_str(item.get()).ok().filter(|_| item.get().starts_with('{'))
+}
+
 impl<'t> Image<'t> {
-    fn read(text: &str, item: &'t RawValue) -> serde_json::Result<Self> {
+    fn read(text: &str, item: &'t RawValue) -> Self {
         #[derive(Deserialize)]
         struct Raw<'t> {
             #[serde(borrow)]
@@ -71,23 +91,27 @@ impl<'t> Image<'t> {
             #[serde(borrow)]
             file_name: Option<&'t RawValue>,
         }
-        let Raw { id, file_name } = serde_json::from_str(item.get())?;
-        let name = |raw: &RawValue| {
-            Some(FileName { position: position(text, raw), text: serde_json::from_str(raw.get()).ok()? })
+        let position = position(text, item);
+        let Some(Raw { id, file_name }) = object(item) else {
+            return Self { position, is_object: false, id: None, name: None };
         };
-        Ok(Self { position: position(text, item), id: id.map(key), name: file_name.and_then(name) })
+        let name = file_name.and_then(|raw| {
+            Some(FileName { position: self::position(text, raw), text: serde_json::from_str(raw.get()).ok()? })
+        });
+        Self { position, is_object: true, id: id.map(key), name }
     }
 }
 
 impl<'t> Annotation<'t> {
-    fn read(text: &str, item: &'t RawValue) -> serde_json::Result<Self> {
+    fn read(text: &str, item: &'t RawValue) -> Self {
         #[derive(Deserialize)]
         struct Raw<'t> {
             #[serde(borrow)]
             image_id: Option<&'t RawValue>,
         }
-        let Raw { image_id } = serde_json::from_str(item.get())?;
-        Ok(Self { position: position(text, item), image: image_id.map(key) })
+        let raw: Option<Raw> = object(item);
+        let position = position(text, item);
+        Self { position, is_object: raw.is_some(), image: raw.and_then(|raw| raw.image_id).map(key) }
     }
 }
 
@@ -108,11 +132,43 @@ mod tests {
 
     #[test]
     fn other_json_is_none_and_broken_json_is_an_error() {
-        for other in ["[]", "3", "{}", r#"{"images": {"a": 1}}"#, r#"{"images": [1]}"#, r#"{"annotations": []}"#] {
+        for other in [
+            "[]",
+            "3",
+            "{}",
+            r#"{"images": {"a": 1}}"#,
+            r#"{"images": [1]}"#,
+            r#"{"images": ["a.jpg"], "annotations": []}"#,
+            r#"{"images": null}"#,
+            r#"{"annotations": []}"#,
+        ] {
             assert!(Coco::parse(other).unwrap().is_none(), "{other}");
         }
         for broken in ["", "{", r#"{"images": [{"id": 1}"#, r#"{"images": []} {"#, r#"{"images": [], "area": NaN}"#] {
-            assert!(Coco::parse(broken).is_err(), "{broken}");
+            assert!(Coco::parse(broken).is_err_and(|reason| reason.starts_with("it is no JSON")), "{broken}");
         }
+        let image = r#""images": [{"file_name": "a.jpg"}]"#;
+        for (bad, reason) in [
+            (format!(r#"{{{image}, "annotations": {{"1": {{}}}}}}"#), "no list"),
+            (format!("{{{image}, {image}}}"), "duplicate field"),
+        ] {
+            assert!(Coco::parse(&bad).is_err_and(|said| said.contains(reason)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn entries_that_are_no_objects_are_marked_and_the_others_read() {
+        let text = r#"{"images": [null, {"file_name": "a.jpg", "id": 1}, 7, {"file_name": null, "id": "x"}],
+            "annotations": [{"image_id": 1.0}, null, [1], {"id": 3}, "words"]}"#;
+        let coco = Coco::parse(text).unwrap().unwrap();
+        let images: Vec<_> =
+            coco.images.iter().map(|image| (image.is_object, image.id, image.name.is_some())).collect();
+        let nothing = (false, None, false);
+        assert_eq!(images, [nothing, (true, Some("1"), true), nothing, (true, Some("\"x\""), false)]);
+        let annotations: Vec<_> = coco.annotations.iter().map(|one| (one.is_object, one.image)).collect();
+        assert_eq!(annotations[0], (true, Some("1")));
+        assert_eq!(annotations[1..], [(false, None), (false, None), (true, None), (false, None)]);
+        let only_null = Coco::parse(r#"{"images": [{"file_name": "a"}], "annotations": null}"#).unwrap().unwrap();
+        assert!(only_null.annotations.is_empty());
     }
 }

@@ -320,7 +320,7 @@ mod tests {
 
     fn car(left: f64, wide: f64) -> SceneObject {
         let area = Area { left, top: 0.5, right: left + wide, bottom: 0.5 + wide * 1.2 };
-        SceneObject { area, kind: ObjectKind::Car }
+        SceneObject::new(area, ObjectKind::Car)
     }
 
     /// A grey street with red spots in the left and in the right third of `rear`.

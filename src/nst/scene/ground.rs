@@ -189,7 +189,7 @@ mod tests {
             }
         }
         let found =
-            border(&pixels, None, &Plane::filled(SIZE, 0.0), HORIZON, &[SceneObject { area, kind: ObjectKind::Car }]);
+            border(&pixels, None, &Plane::filled(SIZE, 0.0), HORIZON, &[SceneObject::new(area, ObjectKind::Car)]);
         assert!(found.iter().all(|&row| row < 60), "{found:?}");
     }
 }

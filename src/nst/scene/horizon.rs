@@ -153,7 +153,7 @@ mod tests {
 
     /// A car of this height whose wheels stand in this row, both shares of the picture's height.
     fn car(bottom: f64, height: f64) -> SceneObject {
-        SceneObject { area: Area { left: 0.4, top: bottom - height, right: 0.5, bottom }, kind: ObjectKind::Car }
+        SceneObject::new(Area { left: 0.4, top: bottom - height, right: 0.5, bottom }, ObjectKind::Car)
     }
 
     #[test]

@@ -3,10 +3,19 @@
 use crate::nst::picture::geometry::Area;
 
 /// A labelled object of a picture.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SceneObject {
     pub area: Area,
     pub kind: ObjectKind,
+    /// The corners of its outline, as shares of the picture; without any, its shape has to be found.
+    pub outline: Vec<[f64; 2]>,
+}
+
+impl SceneObject {
+    /// An object of which only the box is known.
+    pub fn new(area: Area, kind: ObjectKind) -> Self {
+        Self { area, kind, outline: Vec::new() }
+    }
 }
 
 /// What an object is, as far as weather and light depend on it.

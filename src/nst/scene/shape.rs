@@ -23,7 +23,10 @@ const TRUST: f32 = 1.5;
 pub fn of_objects(pixels: &Pixels, luma: &Plane, objects: &[SceneObject]) -> Plane {
     let mut shapes = Plane::filled(pixels.size(), 0.0);
     for object in objects {
-        draw(pixels, object, &mut shapes);
+        match object.outline.as_slice() {
+            [] => draw(pixels, object, &mut shapes),
+            outline => fill(outline, &mut shapes),
+        }
     }
     shapes.guided(luma, 2, 1e-3)
 }
@@ -91,6 +94,22 @@ fn draw(pixels: &Pixels, object: &SceneObject, shapes: &mut Plane) {
     for (&(y, x), share) in places.iter().zip(shares) {
         let shape = &mut shapes.data_mut()[y * width + x];
         *shape = shape.max(share);
+    }
+}
+
+/// Sets the pixels inside an outline to 1 (the even-odd rule, at the middles of pixels).
+fn fill(outline: &[[f64; 2]], shapes: &mut Plane) {
+    let Size { height, width } = shapes.size();
+    for y in 0..height {
+        let row = (y as f64 + 0.5) / height as f64;
+        let sides = outline.iter().zip(outline.iter().cycle().skip(1));
+        let crossed = sides.filter(|(a, b)| (a[1] <= row) != (b[1] <= row));
+        let mut columns: Vec<f64> = crossed.map(|(a, b)| a[0] + (row - a[1]) / (b[1] - a[1]) * (b[0] - a[0])).collect();
+        columns.sort_unstable_by(f64::total_cmp);
+        for pair in columns.chunks_exact(2) {
+            let column = |at: f64| ((at * width as f64 - 0.5).ceil().max(0.0) as usize).min(width);
+            shapes.data_mut()[y * width..][column(pair[0])..column(pair[1])].fill(1.0);
+        }
     }
 }
 
@@ -170,10 +189,25 @@ mod tests {
         let pixels = Pixels::new(SIZE, data.collect());
         let area = Area { left: 36.0 / 120.0, top: 16.0 / 80.0, right: 84.0 / 120.0, bottom: 64.0 / 80.0 };
         let luma = Plane::luma(&pixels);
-        let shape = of_objects(&pixels, &luma, &[SceneObject { area, kind: ObjectKind::Car }]);
+        let shape = of_objects(&pixels, &luma, &[SceneObject::new(area, ObjectKind::Car)]);
         assert!(shape.at(40, 60) > 0.85 && shape.at(30, 66) > 0.8, "{} {}", shape.at(40, 60), shape.at(30, 66));
         assert!(shape.at(20, 40) < 0.35 && shape.at(62, 82) < 0.35, "corners of the box");
         assert!(shape.at(5, 5) < 0.01 && shape.at(75, 110) < 0.01);
+    }
+
+    #[test]
+    fn an_outline_is_the_shape_whatever_the_colours() {
+        let pixels = Pixels::new(SIZE, vec![0.5; SIZE.pixels() * 3]);
+        let triangle = vec![[0.2, 0.2], [0.8, 0.8], [0.2, 0.8]];
+        let area = Area { left: 0.2, top: 0.2, right: 0.8, bottom: 0.8 };
+        let object = SceneObject { outline: triangle, ..SceneObject::new(area, ObjectKind::Car) };
+        let shape = of_objects(&pixels, &Plane::luma(&pixels), &[object]);
+        assert!(shape.at(56, 36) > 0.99 && shape.at(24, 84) < 0.01, "{} {}", shape.at(56, 36), shape.at(24, 84));
+        // Half of the box.
+        assert!((shape.mean() - 0.18).abs() < 0.01, "{}", shape.mean());
+        let beyond = vec![[-1.0, -1.0], [2.0, -1.0], [2.0, 2.0], [-1.0, 2.0]];
+        let object = SceneObject { outline: beyond, ..SceneObject::new(area, ObjectKind::Car) };
+        assert!(of_objects(&pixels, &Plane::luma(&pixels), &[object]).mean() > 0.999);
     }
 
     #[test]
@@ -183,7 +217,7 @@ mod tests {
         for (left, top, right, bottom) in
             [(0.5, 0.5, 0.5001, 0.5001), (-0.2, -0.3, 1.4, 1.2), (0.99, 0.99, 1.0, 1.0), (0.0, 0.4, 0.02, 1.0)]
         {
-            let object = SceneObject { area: Area { left, top, right, bottom }, kind: ObjectKind::Other };
+            let object = SceneObject::new(Area { left, top, right, bottom }, ObjectKind::Other);
             assert!(of_objects(&pixels, &luma, &[object]).data().iter().all(|v| (-0.01..=1.01).contains(v)));
         }
     }

@@ -291,7 +291,7 @@ mod tests {
 
     fn car(left: f64, bottom: f64, height: f64) -> SceneObject {
         let area = Area { left, top: bottom - height, right: left + 1.2 * height, bottom };
-        SceneObject { area, kind: ObjectKind::Car }
+        SceneObject::new(area, ObjectKind::Car)
     }
 
     /// A noisy road below a plain sky.

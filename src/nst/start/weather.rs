@@ -148,7 +148,7 @@ pub fn density(scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatis
 /// sky. The brightest parts of the ground lose less light, as if a lamp shone on them.
 fn night(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Pixels {
     /// The range of the exposure: a lower one would be black in 8 bits, a higher one no night.
-    const GAIN: RangeInclusive<f32> = 0.02..=0.2;
+    const GAIN: RangeInclusive<f32> = 0.02..=0.12;
     /// The range of a channel's light over its grey light.
     const TINT: RangeInclusive<f32> = 0.6..=1.6;
     /// The gain of the brightest parts.
