@@ -197,7 +197,8 @@ impl Batch {
         let sources = self.conditions.iter().flat_map(|condition| &condition.config.styles);
         // Several configs may have the same styles.
         let folders: BTreeSet<&PathBuf> = sources.map(|source| &source.path).filter(|path| path.is_dir()).collect();
-        let styles = folders.into_iter().map(|folder| scan::foreign_files(folder)).collect::<Result<Vec<_>>>()?.concat();
+        let styles =
+            folders.into_iter().map(|folder| scan::foreign_files(folder)).collect::<Result<Vec<_>>>()?.concat();
         let frames = foreign::message(&self.dataset.foreign, "image files");
         Ok(frames.into_iter().chain(foreign::message(&styles, "style pictures")).collect())
     }
