@@ -10,8 +10,9 @@
 //! - [`styles`]: finds the style pictures of a config; with `classes`, the only file here that reads from the disk
 //! - [`summary`]: the plan as it is printed
 //!
-//! Every choice is a draw from a hash; see [`draws`]. It depends on the seed, the frame's path below the dataset, or the
-//! name of its sequence, and the variant. Only the balance of conditions also depends on which other frames there are. It does not depend on the order of folders, on threads, on shards or on what is done already.
+//! Every choice is a draw from a hash; see [`draws`]. It depends on the seed, the frame's path below the dataset, or
+//! the name of its sequence, and the variant. It does not depend on the order of folders, on threads, on shards or on
+//! what is done already. Only the balance of several conditions also depends on which other frames there are.
 
 pub mod balance;
 pub mod classes;

@@ -66,8 +66,8 @@ fn is_of_condition(output: &str, condition: &str) -> bool {
     before.and_then(|before| before.strip_suffix(condition)).is_some_and(|name| name.ends_with("__"))
 }
 
-/// A warning if the output `folder` has pictures of this dataset and these conditions that are not in `whole`, the plans
-/// of all jobs: they would be trained on too.
+/// A warning if the output `folder` has pictures of this dataset and these conditions that are not in `whole`, the
+/// plans of all jobs: they would be trained on too.
 pub fn unplanned_outputs(whole: &[Plan], root: &Path, folder: &Path, manifest: &Manifest) -> Option<String> {
     let planned: HashSet<&str> = whole.iter().flat_map(|plan| &plan.jobs).map(|job| &*job.output).collect();
     let is_unplanned = |&(source, output): &(&str, &str)| {

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 impl Config {
     /// Sixteen hex digits that change with every value that can change a pixel or a file name of one job.
     ///
-    /// Left out are the keys that only decide which jobs there are (`variants`, `fraction`, `where`, `splits`) and where files
-    /// lie (`styles`, `backbone`). A job's style and backbone are known by the digests of their contents. `sequence` only
-    /// decides style, seed and place of a job, which rows hold and which are compared by themselves.
+    /// Left out are the keys that only decide which jobs there are (`variants`, `fraction`, `where`, `splits`) and
+    /// where files lie (`styles`, `backbone`). A job's style and backbone are known by the digests of their contents.
+    /// `sequence` only decides style, seed and place of a job, which rows hold and which are compared by themselves.
     pub fn digest(&self) -> String {
         // Without `..`: a new field does not compile until it is put in or left out here.
         let Self {

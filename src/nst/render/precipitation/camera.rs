@@ -125,7 +125,7 @@ impl Camera {
     }
 }
 
-/// The coordinate `at` after a way of `by`, in a field of the length `field` around the middle of a side of the picture.
+/// The coordinate `at` after a way of `by`, in a field of the length `field` around the middle of the picture's `side`.
 fn moved(at: f64, by: f64, side: f64, field: f64) -> f64 {
     if by == 0.0 {
         return at;
