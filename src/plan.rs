@@ -71,6 +71,8 @@ pub struct Plan<'a> {
     pub positions: Positions<'a>,
     /// How many frames have no job because the config's `where` does not choose them.
     pub not_chosen: usize,
+    /// Whether it chooses none at all.
+    chooses_none: bool,
 }
 
 /// The extension of the pictures of frames with this one. An MPO holds several JPEGs, of which one is made.
@@ -114,7 +116,7 @@ impl<'a> Plan<'a> {
                 jobs.push(Job { frame: index, variant, styles, seed, output, label_output });
             }
         }
-        Ok(Self { condition: &config.condition, frames, styles, jobs, positions, not_chosen: 0 })
+        Ok(Self { condition: &config.condition, frames, styles, jobs, positions, not_chosen: 0, chooses_none: false })
     }
 
     /// Drops the jobs of frames that are not chosen, which `chosen` says by frame, and counts these frames.
@@ -122,6 +124,7 @@ impl<'a> Plan<'a> {
         let dropped: HashSet<usize> = self.jobs.iter().map(|job| job.frame).filter(|&frame| !chosen[frame]).collect();
         self.jobs.retain(|job| chosen[job.frame]);
         self.not_chosen += dropped.len();
+        self.chooses_none = self.jobs.is_empty() && !dropped.is_empty();
     }
 
     /// What a person should know about the plan.
@@ -136,7 +139,7 @@ impl<'a> Plan<'a> {
                 self.frames[*first].relative
             ));
         }
-        if self.jobs.is_empty() && self.not_chosen > 0 {
+        if self.chooses_none {
             warnings.push(format!(
                 "{}: `where` chooses none of {} frames; no label has as many boxes of its classes",
                 self.condition, self.not_chosen
