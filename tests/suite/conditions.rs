@@ -252,7 +252,7 @@ fn only_frames_with_the_objects_asked_for_are_stylized_and_the_others_are_counte
     expect(
         &place.augment("--config fog.yaml data"),
         2,
-        &["fog.yaml:11:13: the dataset has no class `persom`", "`person`?"],
+        &["fog.yaml:13:13: the dataset has no class `persom`", "`person`?"],
     );
     place.text("fog.yaml", format!("{}where: {{classes: [7]}}\n", config("fog")));
     expect(&place.augment("--config fog.yaml data"), 2, &["no class `7`", "`car` (0)"]);
