@@ -1,6 +1,7 @@
-//! A batch: a dataset and a config, checked before any work, and the run that makes the pictures.
+//! A batch: a dataset and one or several configs, checked before any work, and the run that makes the pictures.
 //!
 //! - [`capacity`]: how many frames at once, and how long a plan takes
+//! - [`condition`]: one config with its styles
 //! - [`context`]: what all workers share
 //! - [`pending`]: which jobs are still to be done
 //! - [`pool`]: several workers at once
@@ -13,6 +14,7 @@
 //! - [`worker`]: one frame
 
 pub mod capacity;
+pub mod condition;
 pub mod context;
 pub mod pending;
 pub mod pool;
@@ -24,6 +26,7 @@ pub mod stop;
 pub mod styles;
 pub mod worker;
 
+use crate::batch::condition::Condition;
 use crate::batch::context::JobContext;
 use crate::batch::pending::{Again, Pending};
 use crate::batch::pool::{Step, WorkerEvent, WorkerPool};
@@ -31,24 +34,24 @@ use crate::batch::progress::{Event, FailedFrame, Header, Observer, Summary};
 use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::stop::{Reason, Stop};
 use crate::batch::worker::Worker;
-use crate::config::values::{Config, Pairing};
+use crate::config::values::Config;
 use crate::dataset::description::root_of;
 use crate::dataset::split::Split;
 use crate::dataset::{Dataset, Layout, foreign, scan};
 use crate::error::{Error, Result};
 use crate::files::marker::MANIFEST_NAME;
 use crate::nst::backend::device::Device;
-use crate::nst::stylizer::Stylizer;
 use crate::output::annotations::Copies;
 use crate::output::manifest::{self, Manifest};
+use crate::output::resume::Change;
 use crate::output::row::{Row, Status};
 use crate::output::{annotations, data_yaml, folder};
+use crate::plan::balance::balance;
 use crate::plan::shard::Shard;
-use crate::plan::styles::{Style, find_styles};
+use crate::plan::summary::ConditionCounts;
 use crate::plan::{self, Job, Plan};
-use crate::weights::locate;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -60,6 +63,8 @@ const MOST_FAILURES: usize = 100;
 pub struct RunOptions {
     /// The output folder; `None` for one beside the dataset.
     pub output: Option<PathBuf>,
+    /// Of several conditions, how many each frame gets; `None` for one.
+    pub per_frame: Option<usize>,
     /// The most jobs to plan.
     pub limit: Option<usize>,
     pub shard: Option<Shard>,
@@ -71,76 +76,107 @@ pub struct RunOptions {
     pub retry_failed: bool,
 }
 
-/// A dataset, a config and options, read and checked, before any work.
+/// A dataset, one or several configs and options, read and checked, before any work.
 pub struct Batch {
-    config: Config,
+    /// At least one, sorted by name.
+    conditions: Vec<Condition>,
     dataset: Dataset,
-    styles: Vec<Style>,
     /// Absolute.
     output: PathBuf,
     options: RunOptions,
+    /// For a look at the result: whether each frame is shown.
+    shown: Option<Vec<bool>>,
 }
 
 impl Batch {
     /// # Errors
-    /// When the dataset or the styles cannot be read; see [`Dataset::open`] and [`find_styles`].
-    pub fn open(config: Config, dataset: &Path, options: RunOptions) -> Result<Self> {
+    /// When the configs do not go together, or the dataset or the styles cannot be read; see [`condition::sorted`],
+    /// [`Dataset::open`] and [`Condition::open`].
+    ///
+    /// # Panics
+    /// Without a config.
+    pub fn open(configs: Vec<Config>, dataset: &Path, options: RunOptions) -> Result<Self> {
+        assert!(!configs.is_empty(), "a batch has a config");
+        check_per_frame(options.per_frame, configs.len())?;
+        let configs = condition::sorted(configs)?;
+        let names: Vec<&str> = configs.iter().map(|config| &*config.condition).collect();
         let output = match &options.output {
             Some(output) => output.clone(),
-            None => folder::default_folder(&root_of(dataset)?, &config.condition)?,
+            None => folder::default_folder(&root_of(dataset)?, &names.join("-"))?,
         };
         let output = std::path::absolute(&output).map_err(Error::io(&output, "find it"))?;
-        let dataset = Dataset::open(dataset, &config.splits, &output)?;
-        let styles = find_styles(&config.styles, &config.stylize)?;
-        Ok(Self { config, dataset, styles, output, options })
+        let dataset = Dataset::open(dataset, &condition::splits(&configs), &output)?;
+        let conditions = configs.into_iter().map(|config| Condition::open(config, &dataset)).collect::<Result<_>>()?;
+        Ok(Self { conditions, dataset, output, options, shown: None })
     }
 
     /// The same for a look at the result: `count` frames, drawn by the seed from all parts of the dataset, each under
     /// every style in turn, or, where styles are blended, once.
     pub fn preview(mut self, count: usize) -> Self {
-        let frames = std::mem::take(&mut self.dataset.frames);
-        let chosen = plan::sample_frames(&frames, count, self.config.seed);
-        self.dataset.frames = chosen.into_iter().map(|index| frames[index].clone()).collect();
+        let frames = &self.dataset.frames;
+        let possible: Vec<usize> = (0..frames.len())
+            .filter(|&frame| self.conditions.iter().any(|condition| condition.chooses(frame)))
+            .collect();
+        let candidates: Vec<_> = possible.iter().map(|&frame| frames[frame].clone()).collect();
+        let mut shown = vec![false; frames.len()];
+        for index in plan::sample_frames(&candidates, count, self.conditions[0].config.seed) {
+            shown[possible[index]] = true;
+        }
+        self.shown = Some(shown);
         // Nobody trains on a preview.
         self.dataset.annotations.clear();
-        self.config.fraction = 1.0;
-        self.config.variants = 1;
-        if self.config.pairing != Pairing::Blend {
-            (self.config.pairing, self.config.variants) = (Pairing::Cycle, self.styles.len() as u32);
-        }
+        self.conditions.iter_mut().for_each(Condition::show_every_style);
         self
     }
 
-    /// The jobs of this run, whether done before or not.
+    /// The names of the conditions, joined by commas.
+    pub fn title(&self) -> String {
+        let names: Vec<&str> = self.conditions.iter().map(|condition| &*condition.config.condition).collect();
+        names.join(", ")
+    }
+
+    /// The jobs of this run, whether done before or not, by condition.
     ///
     /// # Errors
     /// See [`Plan::new`].
-    pub fn plan(&self) -> Result<Plan<'_>> {
-        self.whole_plan().map(|whole| self.part(whole))
+    pub fn plans(&self) -> Result<Vec<Plan<'_>>> {
+        self.whole_plans().map(|whole| self.part(whole))
     }
 
-    /// The jobs of the whole dataset.
-    fn whole_plan(&self) -> Result<Plan<'_>> {
-        Plan::new(&self.config, &self.dataset.frames, &self.styles)
+    /// The jobs of the whole dataset, by condition.
+    fn whole_plans(&self) -> Result<Vec<Plan<'_>>> {
+        let plans = self.conditions.iter().map(|condition| condition.plan(&self.dataset.frames));
+        let mut plans = plans.collect::<Result<Vec<Plan>>>()?;
+        if let Some(shown) = &self.shown {
+            plans.iter_mut().for_each(|plan| plan.jobs.retain(|job| shown[job.frame]));
+        }
+        balance(&mut plans, self.options.per_frame.unwrap_or(1), self.conditions[0].config.seed);
+        Ok(plans)
     }
 
-    /// The part of a whole plan that this run is asked for.
-    fn part<'p>(&self, mut plan: Plan<'p>) -> Plan<'p> {
+    /// The part of whole plans that this run is asked for.
+    fn part<'p>(&self, mut plans: Vec<Plan<'p>>) -> Vec<Plan<'p>> {
         if let Some(limit) = self.options.limit {
-            plan = plan.limit(limit);
+            Plan::limit(&mut plans, limit);
         }
-        if let Some(shard) = self.options.shard {
-            plan = plan.shard(shard);
+        match self.options.shard {
+            Some(shard) => plans.into_iter().map(|plan| plan.shard(shard)).collect(),
+            None => plans,
         }
-        plan
     }
 
-    /// How long `plan` would take here; see [`capacity::estimate`].
+    /// How long `plans` would take here; see [`capacity::estimate`].
     ///
     /// # Errors
     /// When the engine cannot be set up.
-    pub fn estimate(&self, plan: &Plan, engine: &Engine) -> Result<Option<Duration>> {
-        capacity::estimate(plan, &self.stylizer(engine)?)
+    pub fn estimate(&self, plans: &[Plan], engines: &[Engine]) -> Result<Option<Duration>> {
+        let mut all = None;
+        for ((condition, plan), engine) in self.conditions.iter().zip(plans).zip(engines) {
+            if let Some(time) = capacity::estimate(plan, &condition.stylizer(engine)?)? {
+                all = Some(all.unwrap_or_default() + time);
+            }
+        }
+        Ok(all)
     }
 
     /// The last rows of this run's jobs in the plan's order, as far as there are any. For previews: it reads all rows.
@@ -150,7 +186,7 @@ impl Batch {
     pub fn rows(&self) -> Result<Vec<Row>> {
         let rows = manifest::last_rows(&self.output)?.into_iter().map(|row| (row.identity.output.clone(), row));
         let mut rows: HashMap<String, Row> = rows.collect();
-        Ok(self.plan()?.jobs.iter().filter_map(|job| rows.remove(&job.output)).collect())
+        Ok(self.plans()?.iter().flat_map(|plan| &plan.jobs).filter_map(|job| rows.remove(&job.output)).collect())
     }
 
     /// What a person should know about the files that the batch leaves out, before it begins.
@@ -158,8 +194,11 @@ impl Batch {
     /// # Errors
     /// [`Error::Io`] if a folder of styles cannot be listed.
     pub fn left_out(&self) -> Result<Vec<String>> {
-        let folders = self.config.styles.iter().map(|source| &source.path).filter(|path| path.is_dir());
-        let styles = folders.map(|folder| scan::foreign_files(folder)).collect::<Result<Vec<_>>>()?.concat();
+        let sources = self.conditions.iter().flat_map(|condition| &condition.config.styles);
+        // Several configs may have the same styles.
+        let folders: BTreeSet<&PathBuf> = sources.map(|source| &source.path).filter(|path| path.is_dir()).collect();
+        let styles =
+            folders.into_iter().map(|folder| scan::foreign_files(folder)).collect::<Result<Vec<_>>>()?.concat();
         let frames = foreign::message(&self.dataset.foreign, "image files");
         Ok(frames.into_iter().chain(foreign::message(&styles, "style pictures")).collect())
     }
@@ -175,9 +214,11 @@ impl Batch {
         train.any(|source| source.holds(&self.output))
     }
 
-    /// What a person should know about the dataset before a run.
-    pub fn warnings(&self) -> &[String] {
-        &self.dataset.warnings
+    /// What a person should know about the dataset, the configs and the plans before a run.
+    pub fn warnings(&self, plans: &[Plan]) -> Vec<String> {
+        let keys = self.conditions.iter().flat_map(|condition| condition::unused_keys(&condition.config));
+        let plans = plans.iter().flat_map(Plan::warnings);
+        self.dataset.warnings.iter().cloned().chain(keys).chain(plans).collect()
     }
 
     /// Adds what is known about the dataset's labels.
@@ -186,61 +227,86 @@ impl Batch {
         summary.labelled = frames.iter().filter(|frame| frame.label.is_some()).count();
         summary.background = frames.len() - summary.labelled;
         summary.unused_labels = self.dataset.unused_labels;
-        summary.warnings = self.dataset.warnings.iter().chain(&summary.data_yaml_warnings).cloned().collect();
         summary
     }
 
-    /// Opens the backbone as far as the config's layers need it.
+    /// Opens the backbone of each condition; see [`Condition::engine`].
     ///
     /// # Errors
-    /// See [`locate::open`].
-    pub fn engine(&self, weights: Option<&str>, device: Device) -> Result<Engine> {
-        Ok(Engine { backbone: locate::open(weights, &self.config.backbone, &self.config.stylize)?, device })
+    /// See [`Condition::engine`].
+    pub fn engines(&self, weights: Option<&str>, device: &Device) -> Result<Vec<Engine>> {
+        self.conditions.iter().map(|condition| condition.engine(weights, device.clone())).collect()
     }
 
-    fn stylizer(&self, engine: &Engine) -> Result<Stylizer> {
-        Stylizer::new(&engine.backbone, self.config.stylize.clone(), engine.device.clone()).map_err(Error::Run)
-    }
-
-    /// Does what is not done yet of the plan, until `stop` is asked for. A frame that fails becomes a failed row, and
-    /// the run goes on with the next.
+    /// Does what is not done yet of the plans, one condition after the other, until `stop` is asked for. A frame that
+    /// fails becomes a failed row, and the run goes on with the next. `engines` are those of the conditions.
     ///
     /// # Errors
     /// When the run as a whole cannot go on: the output cannot be written, another run holds it, or the device is lost.
-    pub fn run(&self, engine: &Engine, stop: &Stop, observer: &mut dyn Observer) -> Result<Summary> {
+    pub fn run(&self, engines: &[Engine], stop: &Stop, observer: &mut dyn Observer) -> Result<Summary> {
         let begun = Instant::now();
-        let whole = self.whole_plan()?;
-        folder::check_folder(&self.output, &whole.jobs)?;
+        let whole = self.whole_plans()?;
+        whole.iter().try_for_each(|plan| folder::check_folder(&self.output, &plan.jobs))?;
         let mut manifest = Manifest::open(&self.output, self.options.shard)?;
-        let plan = match (self.options.limit, self.options.shard) {
+        let plans = match (self.options.limit, self.options.shard) {
             (None, None) => Cow::Borrowed(&whole),
             _ => Cow::Owned(self.part(whole.clone())),
         };
-        let run =
-            Run { batch: self, engine, provenance: Provenance::new(&self.config, engine), whole: &whole, plan: &plan };
+        let run = Run { batch: self, engines, whole: &whole, parts: self.parts(engines, &plans) };
         self.left_out()?.iter().for_each(|text| observer.event(Event::Warning(text)));
-        run.warn(&manifest, observer);
+        let mut warnings = run.warn(&manifest, observer);
         let pending = run.pending(&manifest);
         let header = run.header(&pending);
         observer.event(Event::Begin(&header));
-        let counts = run.work(&pending.todo, &mut manifest, stop, observer)?;
+        let counts = run.work(&pending, &mut manifest, stop, observer)?;
         let written = run.describe(&mut manifest)?;
         let failures = run.failures(&manifest)?;
         manifest.close()?;
         let unread = foreign::by_extension(&self.dataset.foreign);
         let summary = summary(header, counts, written, failures, stop.reason(), begun.elapsed());
-        Ok(self.with_labels(Summary { unread, ..summary }))
+        warnings.extend(summary.data_yaml_warnings.iter().cloned());
+        Ok(self.with_labels(run.with_conditions(Summary { unread, warnings, ..summary })))
+    }
+
+    fn parts<'a>(&'a self, engines: &'a [Engine], plans: &'a [Plan<'a>]) -> Vec<Part<'a>> {
+        let parts = self.conditions.iter().zip(engines).zip(plans);
+        let part = |((condition, engine), plan)| Part {
+            condition,
+            engine,
+            provenance: Provenance::new(&condition.config, engine),
+            plan,
+        };
+        parts.map(part).collect()
+    }
+}
+
+/// # Errors
+/// [`Error::Usage`] for a frame that shall get no condition, or more than there are.
+fn check_per_frame(per_frame: Option<usize>, conditions: usize) -> Result<()> {
+    match per_frame {
+        Some(count) if !(1..=conditions).contains(&count) => Err(Error::Usage(format!(
+            "--per-frame {count}: with {conditions} configs, each frame can get 1 to {conditions} conditions"
+        ))),
+        _ => Ok(()),
     }
 }
 
 /// One run of a batch.
 struct Run<'a> {
     batch: &'a Batch,
+    engines: &'a [Engine],
+    /// The jobs of the whole dataset, by condition.
+    whole: &'a [Plan<'a>],
+    /// By condition.
+    parts: Vec<Part<'a>>,
+}
+
+/// What a run does for one condition.
+struct Part<'a> {
+    condition: &'a Condition,
     engine: &'a Engine,
     provenance: Provenance<'a>,
-    /// The jobs of the whole dataset.
-    whole: &'a Plan<'a>,
-    /// Those of them that the run is asked for.
+    /// The jobs that the run is asked for.
     plan: &'a Plan<'a>,
 }
 
@@ -262,55 +328,125 @@ struct Written {
 }
 
 impl Run<'_> {
-    /// Says what a person should know about the output before the run begins.
-    fn warn(&self, manifest: &Manifest, observer: &mut dyn Observer) {
+    /// Says what a person should know before the run begins, and returns it.
+    fn warn(&self, manifest: &Manifest, observer: &mut dyn Observer) -> Vec<String> {
         let Batch { dataset, output, .. } = self.batch;
-        dataset.warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
-        if let Some(text) = pending::unplanned_outputs(self.whole, &dataset.root, output, manifest) {
-            observer.event(Event::Warning(&text));
-        }
+        let mut warnings = self.batch.warnings(self.whole);
+        warnings.extend(pending::unplanned_outputs(self.whole, &dataset.root, output, manifest));
         if manifest.damaged() > 0 {
-            let text =
-                format!("{} rows of the manifest cannot be read; their frames are done again", manifest.damaged());
-            observer.event(Event::Warning(&text));
+            warnings.push(format!(
+                "{} rows of the manifest cannot be read; their frames are done again",
+                manifest.damaged()
+            ));
         }
+        warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
+        warnings
     }
 
-    fn pending(&self, manifest: &Manifest) -> Pending<'_> {
+    /// By condition.
+    fn pending(&self, manifest: &Manifest) -> Vec<Pending<'_>> {
         let RunOptions { force, retry_failed, .. } = self.batch.options;
         let again = Again { done: force, failed: force || retry_failed };
-        Pending::of(self.plan, &self.provenance, manifest, again)
+        self.parts.iter().map(|part| Pending::of(part.plan, &part.provenance, manifest, again)).collect()
     }
 
-    fn header(&self, pending: &Pending) -> Header {
-        let Engine { backbone, device } = self.engine;
-        let stale = pending.stale.iter().map(|(change, count)| format!("{count} for {change}"));
+    fn header(&self, pending: &[Pending]) -> Header {
+        let mut stale: BTreeMap<Change, usize> = BTreeMap::new();
+        for (&change, count) in pending.iter().flat_map(|pending| &pending.stale) {
+            *stale.entry(change).or_default() += count;
+        }
+        let device = &self.engines[0].device;
         Header {
-            backbone: backbone.name().into(),
-            backbone_digest: backbone.digest().into(),
+            backbone: distinct(self.engines.iter().map(|engine| engine.backbone.name())),
+            backbone_digest: distinct(self.engines.iter().map(|engine| engine.backbone.digest())),
             device: format!("{device}, {} threads", rayon::current_num_threads()),
             output: self.batch.output.clone(),
-            jobs: self.plan.jobs.len(),
-            todo: pending.todo.len(),
-            skipped: pending.done,
-            failed_before: pending.failed,
-            done_again: stale.collect(),
-            styles: self.batch.styles.len(),
+            jobs: self.parts.iter().map(|part| part.plan.jobs.len()).sum(),
+            todo: pending.iter().map(|pending| pending.todo.len()).sum(),
+            skipped: pending.iter().map(|pending| pending.done).sum(),
+            failed_before: pending.iter().map(|pending| pending.failed).sum(),
+            done_again: stale.iter().map(|(change, count)| format!("{count} for {change}")).collect(),
+            styles: self.parts.iter().map(|part| part.condition.styles.len()).sum(),
         }
     }
 
-    /// Does the jobs `todo` and appends their rows.
-    fn work(&self, todo: &[&Job], manifest: &mut Manifest, stop: &Stop, observer: &mut dyn Observer) -> Result<Counts> {
+    /// Does the jobs that are left to do, condition by condition, and appends their rows.
+    fn work(
+        &self,
+        pending: &[Pending],
+        manifest: &mut Manifest,
+        stop: &Stop,
+        observer: &mut dyn Observer,
+    ) -> Result<Counts> {
         let mut counts = Counts::default();
-        if todo.is_empty() {
-            return Ok(counts);
+        for (part, pending) in self.parts.iter().zip(pending) {
+            if !pending.todo.is_empty() && !stop.asked() {
+                part.work(self.batch, &pending.todo, manifest, stop, observer, &mut counts)?;
+            }
         }
-        let (batch, plan) = (self.batch, self.plan);
-        let stylizer = batch.stylizer(self.engine)?;
+        Ok(counts)
+    }
+
+    /// Writes `data.yaml` and the COCO annotations of all that the manifest knows to be done, whichever run did it.
+    fn describe(&self, manifest: &mut Manifest) -> Result<Written> {
+        let Batch { dataset, output, options, .. } = self.batch;
+        // Shards that end at the same moment write one after the other, so the last one knows all rows.
+        let gate = options.shard.is_some().then(|| manifest.pass_gate()).transpose()?;
+        if gate.is_some() {
+            manifest.read_back()?;
+        }
+        let moved = pending::moved_sources(self.whole, &dataset.root, manifest);
+        let done = manifest.done().map(|(source, output)| (moved.get(output).map_or(source, |now| now), output));
+        let data_yaml = data_yaml::write_data_yaml(output, dataset, done)?;
+        let mut annotations = Copies::default();
+        if !dataset.annotations.is_empty() {
+            let is_done = |name: &str| manifest.status(name) == Some(Status::Done) && output.join(name).is_file();
+            for plan in self.whole {
+                annotations.add(annotations::write_copies(output, dataset, plan, is_done)?);
+            }
+        }
+        Ok(Written { data_yaml, annotations })
+    }
+
+    /// The first of the plans' jobs that have failed, in this run or before, with their reasons.
+    fn failures(&self, manifest: &Manifest) -> Result<Vec<FailedFrame>> {
+        let outputs = self.parts.iter().flat_map(|part| &part.plan.jobs).map(|job| &*job.output);
+        let failed = outputs.filter(|output| manifest.status(output) == Some(Status::Failed));
+        let failed: Vec<&str> = failed.take(MOST_FAILURES).collect();
+        if failed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let frame =
+            |row: Row| FailedFrame { source: row.identity.source, error: row.outcome.error.unwrap_or_default() };
+        Ok(manifest.rows(&failed)?.into_iter().map(frame).collect())
+    }
+
+    /// Adds what each condition comes to.
+    fn with_conditions(&self, mut summary: Summary) -> Summary {
+        summary.conditions = self.parts.iter().map(|part| ConditionCounts::of(part.plan)).collect();
+        summary.not_chosen_by_where = summary.conditions.iter().map(|counts| counts.not_chosen_by_where).sum();
+        summary
+    }
+}
+
+impl Part<'_> {
+    /// Does the jobs `todo` and appends their rows.
+    fn work(
+        &self,
+        batch: &Batch,
+        todo: &[&Job],
+        manifest: &mut Manifest,
+        stop: &Stop,
+        observer: &mut dyn Observer,
+        counts: &mut Counts,
+    ) -> Result<()> {
+        let plan = self.plan;
+        let stylizer = self.condition.stylizer(self.engine)?;
         let threads = rayon::current_num_threads();
         let asked = batch.options.frames_at_once;
         let pool = WorkerPool::new(capacity::frames_at_once(plan, todo, &stylizer, asked, threads), threads)?;
-        let context = JobContext::new(plan, &batch.dataset, stylizer, &batch.output, batch.config.quality);
+        let quality = self.condition.config.quality;
+        let context = JobContext::new(plan, &batch.dataset, stylizer, &batch.output, quality);
         let new_row = |job: &Job| self.provenance.row(plan, job);
         pool.run(
             todo,
@@ -333,41 +469,19 @@ impl Run<'_> {
                 }
                 Ok(())
             },
-        )?;
-        Ok(counts)
+        )
     }
+}
 
-    /// Writes `data.yaml` and the COCO annotations of all that the manifest knows to be done, whichever run did it.
-    fn describe(&self, manifest: &mut Manifest) -> Result<Written> {
-        let Batch { dataset, output, options, .. } = self.batch;
-        // Shards that end at the same moment write one after the other, so the last one knows all rows.
-        let gate = options.shard.is_some().then(|| manifest.pass_gate()).transpose()?;
-        if gate.is_some() {
-            manifest.read_back()?;
+/// The different ones of `texts`, joined by commas.
+fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    let mut distinct: Vec<&str> = Vec::new();
+    texts.for_each(|text| {
+        if !distinct.contains(&text) {
+            distinct.push(text);
         }
-        let moved = pending::moved_sources(self.whole, &dataset.root, manifest);
-        let done = manifest.done().map(|(source, output)| (moved.get(output).map_or(source, |now| now), output));
-        let data_yaml = data_yaml::write_data_yaml(output, dataset, done)?;
-        let mut annotations = Copies::default();
-        if !dataset.annotations.is_empty() {
-            let is_done = |name: &str| manifest.status(name) == Some(Status::Done) && output.join(name).is_file();
-            annotations = annotations::write_copies(output, dataset, self.whole, is_done)?;
-        }
-        Ok(Written { data_yaml, annotations })
-    }
-
-    /// The first of the plan's jobs that have failed, in this run or before, with their reasons.
-    fn failures(&self, manifest: &Manifest) -> Result<Vec<FailedFrame>> {
-        let outputs = self.plan.jobs.iter().map(|job| &*job.output);
-        let failed = outputs.filter(|output| manifest.status(output) == Some(Status::Failed));
-        let failed: Vec<&str> = failed.take(MOST_FAILURES).collect();
-        if failed.is_empty() {
-            return Ok(Vec::new());
-        }
-        let frame =
-            |row: Row| FailedFrame { source: row.identity.source, error: row.outcome.error.unwrap_or_default() };
-        Ok(manifest.rows(&failed)?.into_iter().map(frame).collect())
-    }
+    });
+    distinct.join(", ")
 }
 
 impl Counts {
@@ -418,6 +532,8 @@ fn summary(
         annotations: written.annotations.written,
         annotations_left: written.annotations.left,
         annotations_partial: written.annotations.partial,
+        conditions: Vec::new(),
+        not_chosen_by_where: 0,
         backbone: header.backbone,
         backbone_digest: header.backbone_digest,
         device: header.device,

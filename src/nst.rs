@@ -98,6 +98,7 @@ pub use crate::nst::network::tensors::Precision;
 pub use crate::nst::picture::geometry::{Area, Crop, Size};
 pub use crate::nst::picture::pixels::Pixels;
 pub use crate::nst::picture::plane::Plane;
+pub use crate::nst::random::FrameSeed;
 pub use crate::nst::render::guard::{Easing, GuardReport};
 pub use crate::nst::scene::object::{ObjectKind, SceneObject};
 pub use crate::nst::settings::Settings;

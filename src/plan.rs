@@ -1,18 +1,25 @@
 //! Which frame becomes which picture: config, frames and styles become a list of jobs.
 //!
+//! - [`balance`]: divides frames among several conditions
+//! - [`classes`]: which frames hold the objects that a config asks for; reads labels
 //! - [`draws`]: numbers drawn from a hash
 //! - [`names`]: names of outputs that do not collide
 //! - [`pairing`]: which styles a picture gets, with which shares
+//! - [`sequence`]: which frames share what is drawn
 //! - [`shard`]: one of several runs over a dataset
-//! - [`styles`]: finds the style pictures of a config; the only file here that reads from the disk
+//! - [`styles`]: finds the style pictures of a config; with `classes`, the only file here that reads from the disk
 //! - [`summary`]: the plan as it is printed
 //!
-//! Every choice is a draw from a hash; see [`draws`]. It depends on the seed, the frame's path below the dataset and
-//! the variant. It does not depend on the order of folders, on threads, on shards or on what is done already.
+//! Every choice is a draw from a hash; see [`draws`]. It depends on the seed, the frame's path below the dataset, or
+//! the name of its sequence, and the variant. It does not depend on the order of folders, on threads, on shards or on
+//! what is done already. Only the balance of several conditions also depends on which other frames there are.
 
+pub mod balance;
+pub mod classes;
 pub mod draws;
 pub mod names;
 pub mod pairing;
+pub mod sequence;
 pub mod shard;
 pub mod styles;
 pub mod summary;
@@ -27,6 +34,7 @@ use crate::files::paths::{label_path, with_slashes};
 use crate::plan::draws::Draws;
 use crate::plan::names::{NameParts, distinct_names};
 use crate::plan::pairing::{StyleShare, pick_styles};
+use crate::plan::sequence::Positions;
 use crate::plan::shard::Shard;
 use crate::plan::styles::Style;
 use std::collections::HashSet;
@@ -44,7 +52,7 @@ pub struct Job {
     pub variant: u32,
     /// The styles of this picture, at least one. The first is the main one; it has the largest share.
     pub styles: Vec<StyleShare>,
-    /// For all that is random while this picture is made; below 2^53.
+    /// For all that is random while this picture is made; below 2^53. The jobs of a sequence share it, by variant.
     pub seed: u64,
     /// Path of the image below the output folder, with `/`.
     pub output: String,
@@ -59,6 +67,12 @@ pub struct Plan<'a> {
     pub frames: &'a [Frame],
     pub styles: &'a [Style],
     pub jobs: Vec<Job>,
+    /// The sequences of the frames.
+    pub positions: Positions<'a>,
+    /// How many frames have no job because the config's `where` does not choose them.
+    pub not_chosen: usize,
+    /// Whether it chooses none at all.
+    chooses_none: bool,
 }
 
 /// The extension of the pictures of frames with this one. An MPO holds several JPEGs, of which one is made.
@@ -67,7 +81,7 @@ fn output_extension(extension: &str) -> &str {
 }
 
 impl<'a> Plan<'a> {
-    /// All jobs that the config asks for.
+    /// All jobs that the config asks for, before its `where`; see [`Plan::choose`].
     ///
     /// Outputs of two frames may collide: `a.jpg` and `a.png` share the label `a.txt`, and some file systems do not
     /// distinguish `A.jpg` from `a.jpg`. Such frames get their extension into the name, `a_jpg__fog-1` and
@@ -75,15 +89,17 @@ impl<'a> Plan<'a> {
     /// with a digest.
     ///
     /// # Errors
-    /// [`Error::Run`] if there are no styles or fewer than `mix` asks for, or if two frames would still collide.
+    /// [`Error::Run`] if there are no styles or fewer than `mix` asks for, or if two frames would still collide;
+    /// [`Error::Config`] if an expression for sequences matches no frame.
     pub fn new(config: &'a Config, frames: &'a [Frame], styles: &'a [Style]) -> Result<Self> {
         check_styles(config, styles)?;
         let suffix = format!("__{}-{}.jpeg", config.condition, config.variants).len();
         let names = distinct_names(frames, LONGEST_NAME.saturating_sub(suffix))?;
+        let positions = Positions::of(&config.sequence, frames, &config.splits)?;
         let mut jobs = Vec::new();
         for (index, (frame, name)) in frames.iter().zip(&names).enumerate() {
-            let draws = Draws { seed: config.seed, path: &frame.relative };
-            if draws.share("fraction", 0) >= config.fraction {
+            let draws = Draws { seed: config.seed, path: positions.at(index).name };
+            if !config.splits.contains(&frame.split) || draws.share("fraction", 0) >= config.fraction.of(frame.split) {
                 continue;
             }
             for variant in 1..=config.variants {
@@ -100,7 +116,36 @@ impl<'a> Plan<'a> {
                 jobs.push(Job { frame: index, variant, styles, seed, output, label_output });
             }
         }
-        Ok(Self { condition: &config.condition, frames, styles, jobs })
+        Ok(Self { condition: &config.condition, frames, styles, jobs, positions, not_chosen: 0, chooses_none: false })
+    }
+
+    /// Drops the jobs of frames that are not chosen, which `chosen` says by frame, and counts these frames.
+    pub fn choose(&mut self, chosen: &[bool]) {
+        let dropped: HashSet<usize> = self.jobs.iter().map(|job| job.frame).filter(|&frame| !chosen[frame]).collect();
+        self.jobs.retain(|job| chosen[job.frame]);
+        self.not_chosen += dropped.len();
+        self.chooses_none = self.jobs.is_empty() && !dropped.is_empty();
+    }
+
+    /// What a person should know about the plan.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let [first, ..] = self.positions.unmatched() {
+            warnings.push(format!(
+                "{}: `sequence` does not match {} of {} frames, such as {}; each of them is a sequence of its own",
+                self.condition,
+                self.positions.unmatched().len(),
+                self.frames.len(),
+                self.frames[*first].relative
+            ));
+        }
+        if self.chooses_none {
+            warnings.push(format!(
+                "{}: `where` chooses none of {} frames; no label has as many boxes of its classes",
+                self.condition, self.not_chosen
+            ));
+        }
+        warnings
     }
 
     /// Only the jobs of this shard's frames.
@@ -109,10 +154,19 @@ impl<'a> Plan<'a> {
         self
     }
 
-    /// Only the first `count` jobs.
-    pub fn limit(mut self, count: usize) -> Self {
-        self.jobs.truncate(count);
-        self
+    /// Only the first `count` jobs of several plans for the same frames: frame by frame, in the order of the plans.
+    pub fn limit(plans: &mut [Self], count: usize) {
+        let mut frames: Vec<usize> = plans.iter().flat_map(|plan| plan.jobs.iter().map(|job| job.frame)).collect();
+        frames.sort_unstable();
+        // All jobs of the frames before this one, and the first ones of its own.
+        let Some(&last) = frames.get(count) else { return };
+        let mut left = count - frames.partition_point(|&frame| frame < last);
+        for plan in plans {
+            let before = plan.jobs.partition_point(|job| job.frame < last);
+            let own = plan.jobs[before..].iter().take_while(|job| job.frame == last).count().min(left);
+            left -= own;
+            plan.jobs.truncate(before + own);
+        }
     }
 
     /// The frame of a job of this plan.
@@ -168,6 +222,8 @@ pub fn sample_frames(frames: &[Frame], count: usize, seed: u64) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::values::Fractions;
+    use crate::dataset::split::Split;
     use crate::plan::testing::{config, frames, main, many, styles};
     use std::collections::HashMap;
 
@@ -218,13 +274,54 @@ mod tests {
     fn a_fraction_takes_its_share_and_a_larger_fraction_takes_the_same_frames_and_more() {
         let (frames, styles) = (many(2000), styles(&[1.0]));
         let taken = |fraction| -> HashSet<String> {
-            let config = Config { fraction, ..config() };
+            let config = Config { fraction: f64::into(fraction), ..config() };
             Plan::new(&config, &frames, &styles).unwrap().jobs.into_iter().map(|job| job.output).collect()
         };
         let (tenth, half) = (taken(0.1), taken(0.5));
         assert!((150..250).contains(&tenth.len()) && (900..1100).contains(&half.len()));
         assert!(tenth.is_subset(&half));
         assert_eq!(taken(1.0).len(), 2000);
+    }
+
+    #[test]
+    fn each_split_has_its_own_fraction_and_splits_that_are_not_asked_for_have_no_jobs() {
+        let (mut frames, styles) = (many(3000), styles(&[1.0]));
+        for (n, split) in Split::ALL.into_iter().enumerate() {
+            frames[n * 1000..(n + 1) * 1000].iter_mut().for_each(|frame| frame.split = split);
+        }
+        let fraction = Fractions { other: 1.0, splits: vec![(Split::Val, 0.2)] };
+        let config = Config { fraction, splits: vec![Split::Train, Split::Val], ..config() };
+        let plan = Plan::new(&config, &frames, &styles).unwrap();
+        let of = |split| plan.jobs.iter().filter(|job| plan.frame(job).split == split).count();
+        assert_eq!((of(Split::Train), of(Split::Test)), (1000, 0));
+        assert!((150..250).contains(&of(Split::Val)), "{}", of(Split::Val));
+    }
+
+    #[test]
+    fn frames_that_are_not_chosen_have_no_jobs_and_are_counted() {
+        let (frames, styles) = (many(10), styles(&[1.0]));
+        let config = Config { variants: 2, ..config() };
+        let mut plan = Plan::new(&config, &frames, &styles).unwrap();
+        plan.choose(&std::array::from_fn::<bool, 10, _>(|n| n < 3));
+        assert_eq!((plan.jobs.len(), plan.not_chosen, plan.warnings().len()), (6, 7, 0));
+        plan.choose(&[false; 10]);
+        assert_eq!((plan.jobs.len(), plan.not_chosen, plan.warnings().len()), (0, 10, 1));
+    }
+
+    #[test]
+    fn a_limit_takes_the_first_frames_of_all_plans() {
+        let (frames, styles) = (many(6), styles(&[1.0]));
+        let configs = ["fog", "night"].map(|name| Config { condition: name.into(), variants: 2, ..config() });
+        let mut whole = configs.each_ref().map(|config| Plan::new(config, &frames, &styles).unwrap());
+        whole[1].jobs.retain(|job| job.frame != 1);
+        for (count, expected) in [(0, [0, 0]), (1, [1, 0]), (3, [2, 1]), (5, [3, 2]), (6, [4, 2]), (7, [5, 2])] {
+            let mut plans = whole.clone();
+            Plan::limit(&mut plans, count);
+            assert_eq!(plans.map(|plan| plan.jobs.len()), expected, "{count}");
+        }
+        let mut plans = whole.clone();
+        Plan::limit(&mut plans, 99);
+        assert_eq!(plans, whole);
     }
 
     #[test]

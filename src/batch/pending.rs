@@ -50,23 +50,29 @@ impl<'p> Pending<'p> {
 }
 
 /// The frames that lie elsewhere now than their rows say, by output: the dataset in `root` was moved, or was elsewhere
-/// on the machine that did them. `whole` has all jobs of the dataset.
-pub fn moved_sources(whole: &Plan, root: &Path, manifest: &Manifest) -> HashMap<String, String> {
+/// on the machine that did them. `whole` has all jobs of the dataset, by condition.
+pub fn moved_sources(whole: &[Plan], root: &Path, manifest: &Manifest) -> HashMap<String, String> {
     if manifest.done().all(|(source, _)| Path::new(source).starts_with(root)) {
         return HashMap::new();
     }
-    let source = |job: &Job| (job.output.clone(), whole.frame(job).path.to_string_lossy().into_owned());
-    whole.jobs.iter().map(source).collect()
+    let source = |plan: &Plan, job: &Job| (job.output.clone(), plan.frame(job).path.to_string_lossy().into_owned());
+    whole.iter().flat_map(|plan| plan.jobs.iter().map(move |job| source(plan, job))).collect()
 }
 
-/// A warning if the output `folder` has pictures of this dataset and condition that are not in `whole`, the plan of all
-/// jobs: they would be trained on too.
-pub fn unplanned_outputs(whole: &Plan, root: &Path, folder: &Path, manifest: &Manifest) -> Option<String> {
-    let planned: HashSet<&str> = whole.jobs.iter().map(|job| &*job.output).collect();
-    let of_condition = format!("__{}-", whole.condition);
+/// Whether an output's name ends with this condition, and a variant.
+fn is_of_condition(output: &str, condition: &str) -> bool {
+    let stem = output.rsplit_once('.').map_or(output, |(stem, _)| stem);
+    let before = stem.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix('-');
+    before.and_then(|before| before.strip_suffix(condition)).is_some_and(|name| name.ends_with("__"))
+}
+
+/// A warning if the output `folder` has pictures of this dataset and these conditions that are not in `whole`, the
+/// plans of all jobs: they would be trained on too.
+pub fn unplanned_outputs(whole: &[Plan], root: &Path, folder: &Path, manifest: &Manifest) -> Option<String> {
+    let planned: HashSet<&str> = whole.iter().flat_map(|plan| &plan.jobs).map(|job| &*job.output).collect();
     let is_unplanned = |&(source, output): &(&str, &str)| {
         !planned.contains(output)
-            && output.contains(&of_condition)
+            && whole.iter().any(|plan| is_of_condition(output, plan.condition))
             && Path::new(source).starts_with(root)
             && folder.join(output).exists()
     };
@@ -78,4 +84,17 @@ pub fn unplanned_outputs(whole: &Plan, root: &Path, folder: &Path, manifest: &Ma
          remove them and their labels, or choose another --output",
         unplanned.len()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_is_told_from_one_whose_name_begins_alike() {
+        assert!(is_of_condition("images/a.b__fog-12.jpg", "fog") && is_of_condition("a__fog-rare-1.jpg", "fog-rare"));
+        for (output, condition) in [("a__fog-rare-1.jpg", "fog"), ("a__fog-1.jpg", "fog-rare"), ("afog-1.jpg", "fog")] {
+            assert!(!is_of_condition(output, condition), "{output} {condition}");
+        }
+    }
 }

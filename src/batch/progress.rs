@@ -2,6 +2,7 @@
 
 use crate::batch::stop::Reason;
 use crate::output::row::Row;
+use crate::plan::summary::ConditionCounts;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -94,6 +95,10 @@ pub struct Summary {
     pub annotations_left: Vec<String>,
     /// What the copies lack of their COCO annotation files although no run will make it, one text for each file.
     pub annotations_partial: Vec<String>,
+    /// What each condition comes to.
+    pub conditions: Vec<ConditionCounts>,
+    /// Frames without a job because the config's `where` does not choose them; of several conditions, their sum.
+    pub not_chosen_by_where: usize,
     pub backbone: String,
     pub backbone_digest: String,
     pub device: String,

@@ -41,6 +41,7 @@ impl<'a> Provenance<'a> {
             output: &job.output,
             label: job.label_output.as_deref(),
             seed: job.seed,
+            place: plan.positions.at(job.frame).place,
             style_digest,
             config_digest: &self.maker.config_digest,
             backbone_digest: &self.maker.backbone.digest,
@@ -53,6 +54,7 @@ impl<'a> Provenance<'a> {
         let frame = plan.frame(job);
         let path = |style: &Style| style.path.to_string_lossy().into_owned();
         let style_row = |(style, weight): (&Style, f64)| row::StyleRow { path: path(style), weight };
+        let position = plan.positions.in_sequence(job.frame);
         let identity = Identity {
             source: frame.path.to_string_lossy().into_owned(),
             // Known once the files are read.
@@ -65,6 +67,8 @@ impl<'a> Provenance<'a> {
             condition: plan.condition.into(),
             variant: job.variant,
             seed: job.seed,
+            sequence: position.map(|position| position.name.into()),
+            place: position.map(|position| position.place),
         };
         Row::new(identity, self.maker.clone())
     }

@@ -14,7 +14,7 @@ use crate::nst::SceneObject;
 use crate::nst::failure::StylizeError;
 use crate::nst::loss::Loss;
 use crate::nst::picture::geometry::{Area, Crop, Size};
-use crate::nst::random::Random;
+use crate::nst::random::{FrameSeed, Random};
 use crate::nst::render::guard::Easing;
 use crate::nst::schedule;
 use crate::nst::settings::{self, Init, Optimizer, RegionKind, Settings};
@@ -104,6 +104,7 @@ impl<'a> Worker<'a> {
         on_step: &mut dyn FnMut(Step) -> ControlFlow<()>,
     ) -> Result<Option<Stylized>> {
         let context = self.context;
+        let seed = FrameSeed { seed: job.seed, place: context.plan.positions.at(job.frame).place };
         let part = picture.pixels.size();
         let first = self.prepare(frame, full, part)?;
         let (stylizer, made) = first_that_fits(first..context.stylizers.len(), |stylizer| {
@@ -111,7 +112,7 @@ impl<'a> Worker<'a> {
                 self.allocate(stylizer, context.stylizers[stylizer].working_size(part));
             }
             let style = context.style_of(stylizer, job)?;
-            Ok(self.try_stylize(picture, &style, job.seed, outcome, on_step))
+            Ok(self.try_stylize(picture, &style, seed, outcome, on_step))
         })?;
         outcome.reduced_size = (stylizer > 0).then_some(context.stylizers[stylizer].settings().size as u32);
         made.map_err(|failure| error_of(&frame.path, &failure))
@@ -157,7 +158,7 @@ impl<'a> Worker<'a> {
         &mut self,
         picture: &Picture,
         style: &Style,
-        seed: u64,
+        seed: FrameSeed,
         outcome: &mut Outcome,
         on_step: &mut dyn FnMut(Step) -> ControlFlow<()>,
     ) -> Result<Option<Stylized>, StylizeError> {

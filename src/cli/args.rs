@@ -32,6 +32,7 @@ Examples:
   augment init fog                                                 writes fog.yaml and its style pictures
   augment --config fog.yaml datasets/drive                         writes datasets/drive-fog
   augment --config night.yaml datasets/drive --dry-run             shows the whole plan, and how long it takes
+  augment --config fog.yaml --config night.yaml datasets/drive     half of the frames in fog, the others at night
   augment --config snow.yaml datasets/drive --limit 20 --set stylize.steps=60
   augment preview --config fog.yaml datasets/drive                 a few frames under every style, as a page
   augment report datasets/drive-fog                                a page with the results of a run, worst boxes first
@@ -95,14 +96,17 @@ pub struct ComputeArgs {
 /// Arguments of a run over a dataset, which has no verb.
 #[derive(Debug, Args)]
 pub struct BatchArgs {
-    /// The YAML config
-    #[arg(short, long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The YAML config; may be given several times, for conditions that share the frames among them
+    #[arg(short, long = "config", value_name = "FILE", required = true)]
+    pub configs: Vec<PathBuf>,
     /// The dataset: a folder in YOLO layout, its data.yaml, or a flat folder of images
     pub dataset: PathBuf,
     /// The output folder; by default DATASET-CONDITION beside the dataset
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+    /// With several configs: how many of their conditions each frame gets, 1 to all; by default 1
+    #[arg(long, value_name = "K")]
+    pub per_frame: Option<usize>,
     /// Do only the first N jobs of the plan
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,

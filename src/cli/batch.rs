@@ -1,14 +1,16 @@
 //! `augment --config … DATASET` and `augment merge`
 
 use crate::batch::progress::{Event, Summary};
+use crate::batch::provenance::Engine;
 use crate::batch::stop::{Reason, Stop};
 use crate::batch::{self, Batch};
-use crate::cli::setup::{print_json, set_up};
+use crate::cli::setup::{print_json, set_up_all};
 use crate::cli::signals::{INTERRUPTED, stop_on_signals};
 use crate::cli::{args, terminal};
 use crate::dataset::Layout;
 use crate::error::Result;
 use crate::output::{manifest, merge};
+use crate::plan::summary;
 use crate::view::sheet;
 use std::path::Path;
 
@@ -21,36 +23,28 @@ const SOME_FAILED: u8 = 3;
 /// When the config, the dataset, the styles, the weights or the device cannot be used, or the run as a whole cannot go
 /// on. A frame that fails is no error; it changes the exit code.
 pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
-    let (device, config) = set_up(&args.config, &compute, args.seed)?;
+    let (device, configs) = set_up_all(&args.configs, &compute, args.seed)?;
     let options = batch::RunOptions {
         output: args.output,
+        per_frame: args.per_frame,
         limit: args.limit,
         shard: args.shard,
         frames_at_once: args.jobs.map(usize::from),
         force: args.force,
         retry_failed: args.retry_failed,
     };
-    let condition = config.condition.clone();
-    let batch = Batch::open(config, &args.dataset, options)?;
-    let engine = batch.engine(compute.weights.as_deref(), device)?;
+    let batch = Batch::open(configs, &args.dataset, options)?;
+    let engines = batch.engines(compute.weights.as_deref(), &device)?;
     if args.dry_run {
-        batch.left_out()?.iter().for_each(|text| terminal::print_err(&format!("warning: {text}")));
-        let plan = batch.plan()?;
-        let estimate = batch.estimate(&plan, &engine)?;
-        batch.warnings().iter().for_each(|text| terminal::print_err(&format!("warning: {text}")));
-        match compute.json {
-            true => print_json(&plan.outline(estimate, batch.warnings())),
-            false => terminal::print_out(&plan.summary(estimate)),
-        }
-        return Ok(0);
+        return dry_run(&batch, &engines, compute.json);
     }
     let stop = Stop::after_failures(args.max_failures.map(|count| count as usize));
     stop_on_signals(&stop)?;
     let mut observer = terminal::observer(args.quiet);
-    let summary = batch.run(&engine, &stop, observer.as_mut())?;
+    let summary = batch.run(&engines, &stop, observer.as_mut())?;
     if summary.done > 0
         && may_have_sheet(&batch)
-        && let Err(error) = write_sheet(&condition, &summary)
+        && let Err(error) = write_sheet(&batch.title(), &summary)
     {
         // The frames are written, so a missing sheet does not fail the run.
         observer.event(Event::Warning(&format!("{} was not written: {error}", sheet::FILE_NAME)));
@@ -61,6 +55,19 @@ pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
         print_json(&summary);
     }
     Ok(exit_code(&summary))
+}
+
+/// Prints the plan and the time that it would take.
+fn dry_run(batch: &Batch, engines: &[Engine], json: bool) -> Result<u8> {
+    let plans = batch.plans()?;
+    let estimate = batch.estimate(&plans, engines)?;
+    let warnings = batch.warnings(&plans);
+    batch.left_out()?.iter().chain(&warnings).for_each(|text| terminal::print_err(&format!("warning: {text}")));
+    match json {
+        true => print_json(&summary::outline(&plans, estimate, warnings)),
+        false => terminal::print_out(&summary::summary(&plans, estimate)),
+    }
+    Ok(0)
 }
 
 /// The exit code for how a run ended.
@@ -102,13 +109,13 @@ fn may_have_sheet(batch: &Batch) -> bool {
 }
 
 /// Writes a sheet of up to [`SHEET_ROWS`] frames, evenly spaced among all finished frames of the output.
-fn write_sheet(condition: &str, summary: &Summary) -> Result<()> {
+fn write_sheet(conditions: &str, summary: &Summary) -> Result<()> {
     let done = manifest::done_outputs(&summary.output)?;
     let done: Vec<&str> = done.iter().map(String::as_str).collect();
     let mut rows = manifest::rows_of(&summary.output, &sheet::evenly_spaced(&done, SHEET_ROWS))?;
     // A row stores its path as UTF-8 text. If the path is not UTF-8, the text names no file.
     rows.retain(|row| Path::new(&row.identity.source).exists());
-    let title = format!("{condition}: {} of {} pictures", rows.len(), done.len());
+    let title = format!("{conditions}: {} of {} pictures", rows.len(), done.len());
     let facts = [("backbone".to_string(), format!("{} {}", summary.backbone, summary.backbone_digest))];
     sheet::write(&summary.output, &title, &facts, &rows).map(drop)
 }

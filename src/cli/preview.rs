@@ -35,17 +35,19 @@ pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     };
     let title = format!("{} over {}", config.condition, name_of(&description::root_of(&dataset)?));
     let batch = Batch::open(
-        config,
+        vec![config],
         &dataset,
         batch::RunOptions { output: Some(folder.clone()), ..batch::RunOptions::default() },
     )?;
-    let engine = batch.engine(compute.weights.as_deref(), device)?;
-    let whole = batch.plan()?;
-    let (jobs, estimate) = (whole.jobs.len(), batch.estimate(&whole, &engine)?);
+    let engines = batch.engines(compute.weights.as_deref(), &device)?;
+    let whole = batch.plans()?;
+    let jobs = whole.iter().map(|plan| plan.jobs.len()).sum();
+    let estimate = batch.estimate(&whole, &engines)?;
+    drop(whole);
     let batch = batch.preview(frames.into());
     let stop = Stop::after_failures(None);
     stop_on_signals(&stop)?;
-    let summary = batch.run(&engine, &stop, terminal::observer(quiet).as_mut())?;
+    let summary = batch.run(&engines, &stop, terminal::observer(quiet).as_mut())?;
     terminal::print_err(&terminal::summary_lines(&summary));
     let rows = batch.rows()?;
     let mut facts = vec![

@@ -6,18 +6,35 @@ use crate::config::values::Config;
 use crate::error::{Error, Result};
 use crate::nst::Device;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Starts the threads, opens the device and loads the config at `path`. A `seed` replaces the config's.
 ///
 /// # Errors
 /// See [`use_threads`], [`choose_device`] and [`Config::load`].
 pub fn set_up(path: &Path, compute: &args::ComputeArgs, seed: Option<u64>) -> Result<(Device, Config)> {
+    let device = start(compute)?;
+    Ok((device, load(path, compute, seed)?))
+}
+
+/// [`set_up`] with the configs at all of `paths`.
+///
+/// # Errors
+/// As [`set_up`].
+pub fn set_up_all(paths: &[PathBuf], compute: &args::ComputeArgs, seed: Option<u64>) -> Result<(Device, Vec<Config>)> {
+    let device = start(compute)?;
+    Ok((device, paths.iter().map(|path| load(path, compute, seed)).collect::<Result<_>>()?))
+}
+
+fn start(compute: &args::ComputeArgs) -> Result<Device> {
     use_threads(compute.threads)?;
-    let device = choose_device(compute)?;
+    choose_device(compute)
+}
+
+fn load(path: &Path, compute: &args::ComputeArgs, seed: Option<u64>) -> Result<Config> {
     let mut config = Config::load(path, &compute.sets)?;
     config.seed = seed.unwrap_or(config.seed);
-    Ok((device, config))
+    Ok(config)
 }
 
 /// The device that `--device` and `--precision` ask for. If `auto` finds no GPU in a build for GPUs, prints a warning

@@ -78,6 +78,10 @@ pub fn summary_lines(summary: &Summary) -> String {
     if summary.reduced > 0 {
         lines.push(format!("{} frames were stylized at a smaller size because memory was short", summary.reduced));
     }
+    lines.extend(conditions_line(summary));
+    if summary.not_chosen_by_where > 0 {
+        lines.push(format!("{} frames not chosen by `where`", summary.not_chosen_by_where));
+    }
     if summary.labelled + summary.background > 0 {
         let (labelled, background) = (summary.labelled, summary.background);
         lines.push(format!("labels: {labelled} frames have one, {background} have none (background)"));
@@ -101,11 +105,18 @@ pub fn summary_lines(summary: &Summary) -> String {
     lines.join("\n")
 }
 
+/// How the frames are divided among several conditions.
+fn conditions_line(summary: &Summary) -> Option<String> {
+    let counts = summary.conditions.iter().map(|counts| format!("{} {}", counts.condition, counts.frames));
+    (summary.conditions.len() > 1).then(|| format!("frames by condition: {}", counts.collect::<Vec<_>>().join(", ")))
+}
+
 /// The last line of the summary: how many frames, in what time, and where they are.
 fn figures(summary: &Summary) -> String {
     let Summary { jobs, done, failed, failed_before, skipped, seconds, .. } = summary;
     if *jobs == 0 {
-        return "nothing to do: the plan has no frame (see --limit, --shard and the config's fraction)".into();
+        return "nothing to do: the plan has no frame (see --limit, --shard and the config's fraction and where)"
+            .into();
     }
     if *skipped == *jobs {
         return format!("nothing to do: all {jobs} frames were done before, in {}", summary.output.display());

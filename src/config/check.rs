@@ -86,6 +86,17 @@ pub(super) fn mix(config: &Config, place: Option<String>, path: &Path) -> Result
     Err(Error::config(place.unwrap_or(first_line(path)), message, help))
 }
 
+/// A number of boxes needs classes to count.
+pub(super) fn selection(config: &Config, place: Option<String>, path: &Path) -> Result<()> {
+    let at_least = config.selection.at_least;
+    if at_least == 1 || !config.selection.classes.is_empty() {
+        return Ok(());
+    }
+    let message = format!("`at_least: {at_least}` counts boxes of no class");
+    let help = Some("name classes, such as `where: {classes: [person]}`".to_string());
+    Err(Error::config(place.unwrap_or(first_line(path)), message, help))
+}
+
 /// A term with a weight needs a layer with a weight.
 pub(super) fn term(term: &Term, key: &str, place: Option<String>, path: &Path) -> Result<()> {
     if term.weight == 0.0 || term.layers.iter().any(|&(_, weight)| weight > 0.0) {

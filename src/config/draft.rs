@@ -3,7 +3,9 @@
 use crate::config::check;
 use crate::config::origin::{Origin, Placed};
 use crate::config::values::{Config, StyleSource};
-use crate::config::wire::{WireConfig, WireEffects, WireOutput, WirePrecipitation, WireStyle, WireStylize, WireTerm};
+use crate::config::wire::{
+    WireConfig, WireEffects, WireOutput, WirePrecipitation, WireSelection, WireStyle, WireStylize, WireTerm,
+};
 use crate::error::Result;
 use crate::nst::effects::amounts::Effects;
 use crate::nst::settings::{PrecipitationRange, Range, Term};
@@ -23,6 +25,7 @@ pub(super) struct Draft {
 #[derive(Default)]
 struct Places {
     mix: Option<String>,
+    at_least: Option<String>,
     content: Option<String>,
     style: Option<String>,
 }
@@ -44,14 +47,31 @@ impl Draft {
 
     /// Lays a text over what is there.
     pub(super) fn apply(&mut self, wire: WireConfig, origin: &Origin) -> Result<()> {
-        let WireConfig { condition, styles, pairing, mix, variants, fraction, splits, seed, output, stylize } = wire;
+        let WireConfig {
+            condition,
+            styles,
+            pairing,
+            mix,
+            variants,
+            fraction,
+            selection,
+            sequence,
+            splits,
+            seed,
+            output,
+            stylize,
+        } = wire;
         let config = &mut self.config;
         set!(config, origin; condition);
         if let Some(styles) = styles {
             self.styles = Some(read_styles(styles, origin)?);
         }
         self.places.mix = mix.place(origin).or(self.places.mix.take());
-        set!(config, origin; pairing, mix, variants, fraction, splits, seed);
+        set!(config, origin; pairing, mix, variants, fraction, sequence, splits, seed);
+        if let Some(WireSelection { classes, at_least }) = selection {
+            self.places.at_least = at_least.place(origin).or(self.places.at_least.take());
+            set!(config.selection, origin; classes, at_least);
+        }
         if let Some(WireOutput { format, quality }) = output {
             set!(config, origin; format, quality);
         }
@@ -131,6 +151,7 @@ impl Draft {
         config.styles = check::styles(styles, path)?;
         config.backbone = check::backbone(backbone)?;
         check::mix(&config, places.mix, path)?;
+        check::selection(&config, places.at_least, path)?;
         check::term(&config.stylize.content, "content", places.content, path)?;
         check::term(&config.stylize.style, "style", places.style, path)?;
         Ok(config)

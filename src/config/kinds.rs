@@ -3,6 +3,7 @@
 
 use crate::config::keys::{Bounds, Named, Weight, names};
 use crate::config::origin::Origin;
+use crate::config::values::{ClassChoice, ClassName, Fractions, Pattern, Sequence};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::nst::Tap;
@@ -133,24 +134,99 @@ impl<B: Bounds> Kind for Number<B> {
     }
 }
 
-/// A share of something that must not be empty.
+/// A share of something that must not be empty, for all splits or for each.
 pub(super) struct Fraction;
 
 impl Kind for Fraction {
-    type Written = f64;
-    type Value = f64;
+    type Written = Yaml;
+    type Value = Fractions;
 
-    fn check(written: Spanned<f64>, key: &str, origin: &Origin) -> Result<f64> {
-        let value = written.value;
-        if value > 0.0 && value <= 1.0 {
-            return Ok(value);
+    fn check(written: Spanned<Yaml>, key: &str, origin: &Origin) -> Result<Fractions> {
+        let error = |message: String, help| origin.error(written.referenced, message, help);
+        let share = |key: &str, value: &Yaml| match number(value) {
+            Some(share) if share > 0.0 && share <= 1.0 => Ok(share),
+            Some(share) => Err(error(format!("`{key}` must lie above 0 and at most at 1, not at {share}"), None)),
+            None => Err(error(
+                format!("`{key}` must be a number or a mapping from splits to numbers, not {value}"),
+                Some(format!("write, for example, `{key}: 0.5` or `{key}: {{train: 1, val: 0.2}}`")),
+            )),
+        };
+        let Yaml::Map(pairs) = &written.value else { return Ok(share(key, &written.value)?.into()) };
+        let mut splits = Vec::new();
+        for (name, value) in pairs {
+            let split = Split::NAMES.iter().find(|(known, _)| name.text() == Some(known)).ok_or_else(|| {
+                let help = yaml::suggest(name.text().unwrap_or_default(), names::<Split>());
+                error(format!("`{key}` has {name}, which is no split"), Some(help))
+            })?;
+            splits.push((split.1, share(&format!("{key}.{}", split.0), value)?));
         }
-        let message = format!("`{key}` must lie above 0 and at most at 1, not at {value}");
-        Err(origin.error(written.referenced, message, None))
+        splits.sort_by_key(|&(split, _)| split);
+        Ok(Fractions { other: 1.0, splits })
     }
 
     fn schema() -> Schema {
-        json_schema!({ "type": "number", "maximum": 1, "description": null, "default": null, "exclusiveMinimum": 0 })
+        let share = json!({ "type": "number", "maximum": 1, "exclusiveMinimum": 0 });
+        let splits: Map<String, Value> = names::<Split>().map(|name| (name.into(), share.clone())).collect();
+        json_schema!({ "anyOf": [
+            share,
+            { "type": "object", "properties": splits, "additionalProperties": false },
+        ] })
+    }
+}
+
+/// `none`, `folder`, or a regular expression with one group.
+pub(super) struct SequenceRule;
+
+impl Kind for SequenceRule {
+    type Written = String;
+    type Value = Sequence;
+
+    fn check(written: Spanned<String>, key: &str, origin: &Origin) -> Result<Sequence> {
+        let Spanned { value, referenced, .. } = written;
+        match value.as_str() {
+            "none" => Ok(Sequence::None),
+            "folder" => Ok(Sequence::Folder),
+            text => Pattern::new(text, origin.place(referenced)).map(Sequence::Pattern).map_err(|why| {
+                let help = yaml::nearest(text, ["none", "folder"]).map(|near| format!("did you mean `{near}`?"));
+                let example = || "write `none`, `folder`, or an expression such as `(drive_[0-9]+)/`".to_string();
+                origin.error(referenced, format!("`{key}: {text}` {why}"), help.or_else(|| Some(example())))
+            }),
+        }
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
+/// Classes by their names or ids.
+pub(super) struct Classes;
+
+impl Kind for Classes {
+    type Written = Vec<Spanned<Yaml>>;
+    type Value = Vec<ClassChoice>;
+
+    fn check(written: Spanned<Self::Written>, key: &str, origin: &Origin) -> Result<Vec<ClassChoice>> {
+        let class = |Spanned { value, referenced, .. }: Spanned<Yaml>| {
+            let class = match &value {
+                Yaml::Int(id) => u32::try_from(*id).ok().map(ClassName::Id),
+                Yaml::Text(name) => Some(ClassName::Name(name.clone())),
+                _ => None,
+            };
+            let help = || Some(format!("write, for example, `{key}: [person, 3]`"));
+            let class = class.ok_or_else(|| {
+                origin.error(referenced, format!("`{key}` has {value}, which is neither a name nor an id"), help())
+            })?;
+            Ok(ClassChoice { class, place: origin.place(referenced) })
+        };
+        written.value.into_iter().map(class).collect()
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "array", "items": { "anyOf": [
+            { "type": "string" },
+            { "type": "integer", "minimum": 0, "maximum": u32::MAX },
+        ] } })
     }
 }
 
@@ -182,12 +258,15 @@ impl<B: Bounds> Kind for Span<B> {
     }
 }
 
-fn range(value: &Yaml) -> Option<Range> {
-    let number = |value: &Yaml| match *value {
+fn number(value: &Yaml) -> Option<f64> {
+    match *value {
         Yaml::Int(v) => Some(v as f64),
         Yaml::Float(v) => Some(v),
         _ => None,
-    };
+    }
+}
+
+fn range(value: &Yaml) -> Option<Range> {
     match value {
         Yaml::List(bounds) => match &bounds[..] {
             [low, high] => number(low).zip(number(high)).map(|(low, high)| Range { low, high }),
@@ -418,6 +497,8 @@ fn out_of_range<T: Display>(written: &Spanned<T>, range: &RangeInclusive<T>, key
 #[cfg(test)]
 mod tests {
     use crate::config::testing::{FULL, complaint, load};
+    use crate::config::values::{ClassName, Sequence};
+    use crate::dataset::split::Split;
     use crate::nst::render::precipitation::PrecipitationKind;
     use crate::nst::settings::{Range, RegionKind};
 
@@ -427,7 +508,6 @@ mod tests {
         for text in [
             "fraction: 0\n",
             "fraction: 1.5\n",
-            "fraction: .nan\n",
             "seed: -1\n",
             "seed: 18446744073709551616\n",
             "mix: 0\n",
@@ -464,6 +544,65 @@ mod tests {
             ("stylize: {regions: []}", "`regions` must be a name or a list of names"),
             ("stylize: {regions: [a/b]}", "cannot be the name of a mask"),
             ("stylize: {falling: {kind: hail}}", "`kind` cannot be `hail`"),
+        ] {
+            let complaint = complaint(text, &[]);
+            assert!(complaint.contains(what), "{text}: {complaint}");
+        }
+    }
+
+    #[test]
+    fn a_fraction_is_a_number_or_one_for_each_split() {
+        let config = load(FULL, &["fraction={val: 0.2, train: 1}"]).unwrap();
+        let of = |split: Split| config.fraction.of(split);
+        assert_eq!((of(Split::Train), of(Split::Val), of(Split::Test)), (1.0, 0.2, 1.0));
+        assert_eq!(load(FULL, &["fraction=0.3"]).unwrap().fraction.of(Split::Test), 0.3);
+        for (text, what) in [
+            ("fraction: {val: 2}", "fog.yaml:2:11: `fraction.val` must lie above 0 and at most at 1, not at 2"),
+            (
+                "fraction: {vol: 0.2}",
+                "fog.yaml:2:11: `fraction` has \"vol\", which is no split\n  help: did you mean `val`?",
+            ),
+            ("fraction: .nan", "fog.yaml:2:11: value `.nan` is not a finite number"),
+            ("fraction: much", "fog.yaml:2:11: `fraction` must be a number or a mapping"),
+            ("fraction: {train: [1]}", "`fraction.train` must be a number"),
+        ] {
+            let complaint = complaint(text, &[]);
+            assert!(complaint.contains(what), "{text}: {complaint}");
+        }
+    }
+
+    #[test]
+    fn a_sequence_is_a_word_or_an_expression_with_one_group() {
+        assert_eq!(load(FULL, &["sequence=folder"]).unwrap().sequence, Sequence::Folder);
+        let text = "styles: [{path: styles/fog}]\nsequence: '(drive_\\d+)(?:_cam)?/'\n";
+        let Sequence::Pattern(pattern) = load(text, &[]).unwrap().sequence else { panic!("no expression") };
+        assert_eq!(pattern.name("images/drive_12_cam/7.jpg"), Some("drive_12"));
+        assert_eq!((pattern.name("images/other/7.jpg"), pattern.name("drive_1")), (None, None));
+        for (text, what) in [
+            ("sequence: foldr", "fog.yaml:2:11: `sequence: foldr` has no group; put parentheses"),
+            ("sequence: foldr", "did you mean `folder`?"),
+            ("sequence: (a)(b)", "`sequence: (a)(b)` has 2 groups where one was expected"),
+            ("sequence: '(a'", "`sequence: (a` is no regular expression: unclosed group"),
+            ("sequence: [a]", "fog.yaml:2:11: "),
+        ] {
+            let complaint = complaint(text, &[]);
+            assert!(complaint.contains(what), "{text}: {complaint}");
+        }
+    }
+
+    #[test]
+    fn classes_are_named_or_numbered_and_remember_their_places() {
+        let text = "styles: [{path: styles/fog}]\nwhere: {classes: [person, 3], at_least: 2}\n";
+        let selection = load(text, &[]).unwrap().selection;
+        let classes: Vec<_> = selection.classes.into_iter().map(|choice| choice.class).collect();
+        assert_eq!(classes, [ClassName::Name("person".into()), ClassName::Id(3)]);
+        assert_eq!(selection.at_least, 2);
+        for (text, what) in [
+            ("where: {classes: [1.5]}", "fog.yaml:2:19: `classes` has 1.5, which is neither a name nor an id"),
+            ("where: {classes: [-1]}", "neither a name nor an id"),
+            ("where: {classes: person}", "a list was expected"),
+            ("where: {classes: [a], at_least: 0}", "`at_least` must lie between 1 and"),
+            ("where: {at_least: 2}", "fog.yaml:2:19: `at_least: 2` counts boxes of no class"),
         ] {
             let complaint = complaint(text, &[]);
             assert!(complaint.contains(what), "{text}: {complaint}");

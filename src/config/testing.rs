@@ -14,6 +14,8 @@ pairing: random
 mix: 1
 variants: 1
 fraction: 1.0
+where: {classes: [], at_least: 1}
+sequence: none
 splits: [train]
 seed: 0
 output: {format: same, quality: 95}

@@ -5,7 +5,8 @@
 
 use crate::config::keys::{Amount, Exposure, Named, Quality, Share, Weight, Wind, name_of};
 use crate::config::kinds::{
-    Choice, Condition, CountOrAuto, Flag, Fraction, Key, Layers, Number, Regions, Seed, Span, Splits, Text, Whole,
+    Choice, Classes, Condition, CountOrAuto, Flag, Fraction, Key, Layers, Number, Regions, Seed, SequenceRule, Span,
+    Splits, Text, Whole,
 };
 use crate::config::values::{Config, OutputFormat, Pairing};
 use crate::nst::Settings;
@@ -37,9 +38,17 @@ pub(super) struct WireConfig {
     /// Stylized copies per frame.
     #[schemars(extend("default" = Config::defaults().variants))]
     pub variants: Key<Whole<u32, 1, 1000>>,
-    /// Share of the frames that is stylized, above 0.
-    #[schemars(extend("default" = Config::defaults().fraction))]
+    /// Share of the frames that is stylized, above 0; or a share for each split, such as {train: 1, val: 0.2}.
+    #[schemars(extend("default" = Config::defaults().fraction.other))]
     pub fraction: Key<Fraction>,
+    /// Only frames whose labels hold objects of these classes are stylized.
+    #[serde(rename = "where")]
+    #[schemars(with = "WireSelection", transform = default_of_keys)]
+    pub selection: Option<WireSelection>,
+    /// Frames that share style, strength and all that is drawn. none: each is on its own. folder: those of one folder.
+    /// Or a regular expression whose one group takes the sequence's name from the frame's path below the dataset.
+    #[schemars(extend("default" = "none", "examples" = ["none", "folder", "(drive_[0-9]+)/"]))]
+    pub sequence: Key<SequenceRule>,
     /// Splits that are stylized.
     #[schemars(extend("default" = names_of(&Config::defaults().splits)))]
     pub splits: Key<Splits>,
@@ -64,6 +73,18 @@ pub(super) struct WireStyle {
     /// Share of the random pairing and of the blend; a folder's pictures divide it.
     #[schemars(extend("default" = 1.0))]
     pub weight: Key<Number<Weight>>,
+}
+
+/// What the labels of a frame must hold, so that it is stylized.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct WireSelection {
+    /// Names or ids of classes; without any, every frame is stylized.
+    #[schemars(extend("default" = Vec::<u32>::new()))]
+    pub classes: Key<Classes>,
+    /// The least number of boxes of these classes, all together.
+    #[schemars(extend("default" = Config::defaults().selection.at_least))]
+    pub at_least: Key<Whole<u32, 1, 100_000>>,
 }
 
 /// The files that are written.

@@ -124,6 +124,11 @@ impl Schema {
         }
     }
 
+    /// All classes with names, each with its id, in no order.
+    pub fn names(&self) -> impl Iterator<Item = (i128, &str)> {
+        self.names.iter().map(|(&id, name)| (id, &**name))
+    }
+
     /// The name of a class, which is given as labels write it; without a name, what labels write.
     pub fn name<'a>(&'a self, class: &'a str) -> &'a str {
         // Ultralytics reads ids as numbers, so that `0` and `0.0` are the same class.

@@ -23,6 +23,7 @@ mod windows;
 
 use crate::nst::effects::amounts::Effects;
 use crate::nst::picture::pixels::Pixels;
+use crate::nst::random::FrameSeed;
 use crate::nst::scene::object::SceneObject;
 use crate::nst::scene::surface::{Surface, View};
 
@@ -48,7 +49,8 @@ pub fn on_surfaces(
 }
 
 /// Adds light, the lens and the sensor to the stylized picture. `frame` is the frame with the effects on its surfaces,
-/// as far as it is known what light would fall back from them; `haze` is the extinction of the air per metre.
+/// as far as it is known what light would fall back from them; `haze` is the extinction of the air per metre. The noise
+/// of the sensor is another one at each place of a sequence.
 pub fn in_the_camera(
     pixels: &mut Pixels,
     frame: &Pixels,
@@ -56,8 +58,9 @@ pub fn in_the_camera(
     objects: &[SceneObject],
     effects: &Effects<f32>,
     haze: f32,
-    seed: u64,
+    frame_seed: FrameSeed,
 ) {
+    let seed = frame_seed.seed;
     if let Some(surface) = surface {
         light::shine(pixels, frame, surface, objects, effects, haze, seed);
         if effects.spray > 0.0 {
@@ -76,7 +79,7 @@ pub fn in_the_camera(
         sensor::blur(pixels, effects.blur);
     }
     if effects.noise > 0.0 {
-        sensor::noise(pixels, effects.noise, seed);
+        sensor::noise(pixels, effects.noise, frame_seed.of_frame());
     }
 }
 
@@ -128,7 +131,7 @@ mod tests {
         let surface = Surface::of(frame, objects, SceneKind::Road, None);
         let mut pixels = on_surfaces(frame, &surface, objects, effects, seed);
         let laid = pixels.clone();
-        in_the_camera(&mut pixels, &laid, Some(&surface), objects, effects, effects.air / 100.0, seed);
+        in_the_camera(&mut pixels, &laid, Some(&surface), objects, effects, effects.air / 100.0, seed.into());
         pixels
     }
 
@@ -197,6 +200,23 @@ mod tests {
     }
 
     #[test]
+    fn the_noise_is_new_in_each_frame_of_a_sequence_and_nothing_else_is() {
+        let (frame, objects) = street(SIZE);
+        let surface = Surface::of(&frame, &objects, SceneKind::Road, None);
+        let at = |effects: &Effects<f32>, place| {
+            let mut pixels = frame.clone();
+            in_the_camera(&mut pixels, &frame, Some(&surface), &objects, effects, 0.01, FrameSeed { seed: 3, place });
+            pixels
+        };
+        let quiet = Effects { noise: 0.0, ..EVERYTHING };
+        assert!(at(&quiet, 1) == at(&quiet, 0));
+        let noisy = [0, 1, 2].map(|place| at(&EVERYTHING, place));
+        assert!(noisy[0] != noisy[1] && noisy[1] != noisy[2]);
+        let off: f32 = noisy[0].data().iter().zip(noisy[1].data()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 0.3, "{off}");
+    }
+
+    #[test]
     fn snow_lies_on_the_ground_and_not_on_the_car_or_in_the_sky() {
         let (frame, objects) = street(SIZE);
         let snow = made(&frame, &objects, &Effects { snow: 1.0, ..Effects::default() }, 2);
@@ -243,7 +263,7 @@ mod tests {
             let mut pixels = frame.clone();
             pixels.data_mut().iter_mut().for_each(|v| *v *= 0.1);
             let effects = Effects { lamps: 1.0, ..Effects::default() };
-            in_the_camera(&mut pixels, &frame, Some(&surface), &objects, &effects, haze, 2);
+            in_the_camera(&mut pixels, &frame, Some(&surface), &objects, &effects, haze, 2.into());
             pixels
         };
         let (clear, hazy) = (lit(0.0), lit(0.15));

@@ -1,5 +1,29 @@
 //! Seeded random numbers.
 
+/// What decides all that is left to chance in one picture. The frames of a sequence share the seed and differ in their
+/// places, so that what belongs to the scene stays and what is new in every frame changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameSeed {
+    pub seed: u64,
+    /// The frame's place in its sequence, from 0; 0 for a picture that is in none.
+    pub place: u64,
+}
+
+impl FrameSeed {
+    /// The seed of what is new in every frame. At place 0 it is the seed itself.
+    pub fn of_frame(self) -> u64 {
+        // Not a plain product: the generators of effects differ by products already.
+        self.seed ^ scrambled(self.place)
+    }
+}
+
+/// A picture that is in no sequence.
+impl From<u64> for FrameSeed {
+    fn from(seed: u64) -> Self {
+        Self { seed, place: 0 }
+    }
+}
+
 /// SplitMix64 (Steele, Lea and Flood 2014). Any seed gives a good sequence, small and consecutive ones too.
 pub struct Random(u64);
 
@@ -11,10 +35,7 @@ impl Random {
     /// Uniform in 0..1, 1 excluded.
     pub fn uniform(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        (scrambled(self.0) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Normal, mean 0 and variance 1 (Box and Muller 1958).
@@ -23,4 +44,12 @@ impl Random {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
+}
+
+/// SplitMix64's scrambling of its state: one to one, and 0 for 0.
+fn scrambled(state: u64) -> u64 {
+    let mut z = state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }

@@ -23,7 +23,7 @@ use crate::nst::network::backbone::Backbone;
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::luma;
 use crate::nst::picture::pixels::Pixels;
-use crate::nst::random::Random;
+use crate::nst::random::{FrameSeed, Random};
 use crate::nst::render::guard::{self, GuardReport};
 use crate::nst::render::precipitation;
 use crate::nst::scene::regions::Regions;
@@ -125,7 +125,8 @@ impl Stylizer {
     ///
     /// The result depends on the arguments alone. `seed` decides what the settings leave to chance: the noise of
     /// [`Init::Noise`](crate::nst::settings::Init::Noise), the values of drawn settings within their ranges, and where
-    /// particles of rain and snow are.
+    /// particles of rain and snow are. A plain number is the seed of a picture that is in no sequence. With a place in
+    /// a sequence, particles have moved on and the noise of the sensor is another; all else is as at place 0.
     ///
     /// # Errors
     /// See [`StylizeError`].
@@ -137,9 +138,11 @@ impl Stylizer {
         evaluators: &mut Evaluators,
         content: &Picture,
         style: &Style,
-        seed: u64,
+        seed: impl Into<FrameSeed>,
         on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
     ) -> Result<Stylized, StylizeError> {
+        let frame_seed: FrameSeed = seed.into();
+        let seed = frame_seed.seed;
         let Prepared { frame, surface, effects } = self.prepare(content, seed);
         let frame = &*frame;
         let view = self.view(content, frame, surface.as_ref());
@@ -173,9 +176,9 @@ impl Stylizer {
         }
         let fog = surface.as_ref().and_then(Surface::nearest).map_or(0.0, |nearest| fog / nearest);
         let haze = fog + effects.air / 100.0;
-        effects::in_the_camera(&mut pixels, frame, surface.as_ref(), &content.objects, &effects, haze, seed);
+        effects::in_the_camera(&mut pixels, frame, surface.as_ref(), &content.objects, &effects, haze, frame_seed);
         if let Some(precipitation) = precipitation {
-            precipitation::add(&mut pixels, &precipitation, seed);
+            precipitation::add(&mut pixels, &precipitation, frame_seed);
         }
         if precipitation.is_some() || !effects.is_off() {
             // The report is about the final picture, with what falls in front of an object.
@@ -345,6 +348,25 @@ mod tests {
         assert!(made(1) == made(1) && made(1) != made(2));
         let colour = stylizer(settings());
         assert!(run(&colour, &content, 1).unwrap().pixels == run(&colour, &content, 2).unwrap().pixels);
+    }
+
+    #[test]
+    fn at_place_0_of_a_sequence_a_picture_is_as_without_one_and_later_only_what_falls_has_moved() {
+        let content = picture(60, 80, 3);
+        let falling = PrecipitationRange { kind: Some(PrecipitationKind::Snow), ..PrecipitationRange::default() };
+        let strength = Range { low: 0.2, high: 0.9 };
+        let snow = stylizer(Settings { falling, strength, ..settings() });
+        let clear = stylizer(Settings { strength, ..settings() });
+        let at = |stylizer: &Stylizer, seed: FrameSeed| {
+            let style = stylizer.style(&picture(40, 60, 9).into()).unwrap();
+            let mut evaluators = stylizer.evaluators(stylizer.working_size(content.size()));
+            stylizer.stylize(&mut evaluators, &content.clone().into(), &style, seed, |_, _| ControlFlow::Continue(()))
+        };
+        let place = |place| FrameSeed { seed: 7, place };
+        let [first, second] = [0, 1].map(|n| at(&snow, place(n)).unwrap());
+        assert!(first.pixels == run(&snow, &content, 7).unwrap().pixels);
+        assert!(first.pixels != second.pixels && first.strength == second.strength);
+        assert!(at(&clear, place(0)).unwrap().pixels == at(&clear, place(1)).unwrap().pixels);
     }
 
     #[test]

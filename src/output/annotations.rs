@@ -24,6 +24,21 @@ pub struct Copies {
     pub partial: Vec<String>,
 }
 
+impl Copies {
+    /// Adds what happened to the files for another condition.
+    pub fn add(&mut self, other: Self) {
+        self.written.extend(other.written);
+        // What is wrong with a file is wrong for every condition.
+        for (all, more) in [(&mut self.left, other.left), (&mut self.partial, other.partial)] {
+            for text in more {
+                if !all.contains(&text) {
+                    all.push(text);
+                }
+            }
+        }
+    }
+}
+
 /// Writes the copies of the dataset's annotation files into the output `folder`: `annotations/x.json` becomes
 /// `annotations/x__fog-1.json`, and so on for each variant.
 ///

@@ -342,6 +342,7 @@ mod tests {
             output: "a__fog-1.jpg",
             label: Some("a__fog-1.txt"),
             seed: u64::MAX,
+            place: 0,
             style_digest: "5717",
             config_digest: "cc",
             backbone_digest: "bb",

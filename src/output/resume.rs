@@ -20,6 +20,8 @@ pub struct Work<'a> {
     pub output: &'a str,
     pub label: Option<&'a str>,
     pub seed: u64,
+    /// The frame's place in its sequence; 0 where there is none.
+    pub place: u64,
     pub style_digest: &'a str,
     pub config_digest: &'a str,
     pub backbone_digest: &'a str,
@@ -43,6 +45,7 @@ pub enum Change {
     Engine,
     Backbone,
     Seed,
+    Place,
     Config,
     Style,
     Source,
@@ -55,6 +58,7 @@ impl fmt::Display for Change {
             Self::Engine => "another version of augment",
             Self::Backbone => "another backbone",
             Self::Seed => "another seed",
+            Self::Place => "another place in a sequence",
             Self::Config => "another config",
             Self::Style => "another style",
             Self::Source => "a changed image, label, mask or depth",
@@ -71,6 +75,7 @@ pub struct Record {
     source_files: Option<Fingerprint>,
     made_files: Option<Fingerprint>,
     seed: u64,
+    place: u64,
     label: Option<u64>,
     style: u64,
     config: u64,
@@ -85,6 +90,7 @@ impl Record {
             (self.engine != hash64(work.engine), Change::Engine),
             (self.backbone != hash64(work.backbone_digest), Change::Backbone),
             (self.seed != work.seed, Change::Seed),
+            (self.place != work.place, Change::Place),
             (self.config != hash64(work.config_digest), Change::Config),
             (self.style != hash64(work.style_digest), Change::Style),
             (self.label != work.label.map(hash64), Change::Source),
@@ -129,6 +135,8 @@ pub struct RowHead<'a> {
     #[serde(borrow)]
     label: Option<Cow<'a, str>>,
     seed: u64,
+    #[serde(default)]
+    place: Option<u64>,
     #[serde(borrow)]
     style_digest: Cow<'a, str>,
     #[serde(borrow)]
@@ -146,6 +154,7 @@ impl From<RowHead<'_>> for Record {
             source_files: row.source_files,
             made_files: row.made_files,
             seed: row.seed,
+            place: row.place.unwrap_or(0),
             label: row.label.map(|label| hash64(&label)),
             style: hash64(&row.style_digest),
             config: hash64(&row.config_digest),

@@ -68,6 +68,12 @@ pub struct Identity {
     /// Which copy of the frame this is, from 1.
     pub variant: u32,
     pub seed: u64,
+    /// The name of the frame's sequence, whose frames share the seed; `null` where the config asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<String>,
+    /// The frame's place in it, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<u64>,
 }
 
 /// Who made a picture: machine, network, config and program. All rows of a run share it.

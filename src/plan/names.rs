@@ -91,8 +91,9 @@ mod tests {
         {
             assert_eq!(plan.jobs.iter().map(pick).collect::<HashSet<_>>().len(), 5);
         }
-        let limited = Plan::new(&config, &frames, &styles).unwrap().limit(1);
-        assert_eq!(limited.jobs, plan.jobs[..1], "a limit changes no name");
+        let mut limited = [Plan::new(&config, &frames, &styles).unwrap()];
+        Plan::limit(&mut limited, 1);
+        assert_eq!(limited[0].jobs, plan.jobs[..1], "a limit changes no name");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The plan as `--dry-run` prints it, for people and for programs.
+//! The plans as `--dry-run` prints them, for people and for programs.
 
 use crate::dataset::split::Split;
 use crate::plan::styles::Style;
@@ -15,39 +15,91 @@ const ROWS_SHOWN: usize = 10;
 /// What a run would do; `--dry-run --json` prints it.
 #[derive(Debug, Serialize)]
 pub struct Outline {
+    /// Of several conditions, their names joined by commas.
     pub condition: String,
     pub jobs: usize,
     pub frames: usize,
     pub styles: usize,
+    /// What each condition comes to.
+    pub conditions: Vec<ConditionCounts>,
+    /// Frames without a job because the config's `where` does not choose them; of several conditions, their sum.
+    pub not_chosen_by_where: usize,
     /// Estimated time for all jobs, whether they are done already or not; `None` if no frame can be read.
     pub seconds: Option<f64>,
-    /// What a person should know about the dataset.
+    /// What a person should know about the dataset, the configs and the plan.
     pub warnings: Vec<String>,
     /// Below the output folder.
     pub outputs: Vec<String>,
 }
 
-impl Plan<'_> {
-    /// The plan for programs.
-    pub fn outline(&self, estimate: Option<Duration>, warnings: &[String]) -> Outline {
-        let frames: HashSet<usize> = self.jobs.iter().map(|job| job.frame).collect();
-        Outline {
-            condition: self.condition.into(),
-            jobs: self.jobs.len(),
-            frames: frames.len(),
-            styles: self.styles.len(),
-            seconds: estimate.map(|estimate| estimate.as_secs_f64()),
-            warnings: warnings.to_vec(),
-            outputs: self.jobs.iter().map(|job| job.output.clone()).collect(),
+/// The part of one condition in a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConditionCounts {
+    pub condition: String,
+    pub jobs: usize,
+    pub frames: usize,
+    pub not_chosen_by_where: usize,
+    /// Frames that the expression of `sequence` does not match.
+    pub not_matched_by_sequence: usize,
+}
+
+impl ConditionCounts {
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            condition: plan.condition.into(),
+            jobs: plan.jobs.len(),
+            frames: frames(std::slice::from_ref(plan)),
+            not_chosen_by_where: plan.not_chosen,
+            not_matched_by_sequence: plan.positions.unmatched().len(),
         }
     }
+}
 
+/// How many frames have jobs in any of the plans, which are of the same frames.
+fn frames(plans: &[Plan]) -> usize {
+    plans.iter().flat_map(|plan| &plan.jobs).map(|job| job.frame).collect::<HashSet<_>>().len()
+}
+
+/// The plans of all conditions for programs.
+pub fn outline(plans: &[Plan], estimate: Option<Duration>, warnings: Vec<String>) -> Outline {
+    let conditions: Vec<ConditionCounts> = plans.iter().map(ConditionCounts::of).collect();
+    Outline {
+        condition: plans.iter().map(|plan| plan.condition).collect::<Vec<_>>().join(", "),
+        jobs: plans.iter().map(|plan| plan.jobs.len()).sum(),
+        frames: frames(plans),
+        styles: plans.iter().map(|plan| plan.styles.len()).sum(),
+        not_chosen_by_where: conditions.iter().map(|counts| counts.not_chosen_by_where).sum(),
+        conditions,
+        seconds: estimate.map(|estimate| estimate.as_secs_f64()),
+        warnings,
+        outputs: plans.iter().flat_map(|plan| &plan.jobs).map(|job| job.output.clone()).collect(),
+    }
+}
+
+/// The plans of all conditions for people; of several conditions, with a line for all.
+pub fn summary(plans: &[Plan], estimate: Option<Duration>) -> String {
+    if let [plan] = plans {
+        return plan.summary(estimate);
+    }
+    let jobs: usize = plans.iter().map(|plan| plan.jobs.len()).sum();
+    let about = estimate.map(|estimate| format!(", about {}", Rough(estimate))).unwrap_or_default();
+    let each: Vec<String> = plans.iter().map(|plan| plan.summary(None)).collect();
+    format!("{jobs} jobs on {} frames{about}\n{}", frames(plans), each.join("\n"))
+}
+
+impl Plan<'_> {
     /// The plan for people: counts, styles and the first jobs.
     pub fn summary(&self, estimate: Option<Duration>) -> String {
         let mut text = format!("{}: {} jobs on {}", self.condition, self.jobs.len(), self.frames_by_split());
+        // Writing to a String cannot fail.
+        if let Some(sequences) = self.sequences() {
+            let _ = write!(text, " in {sequences} sequence{}", if sequences == 1 { "" } else { "s" });
+        }
         if let Some(estimate) = estimate {
-            // Writing to a String cannot fail.
             let _ = write!(text, ", about {}", Rough(estimate));
+        }
+        if self.not_chosen > 0 {
+            let _ = write!(text, "; {} frames not chosen by `where`", self.not_chosen);
         }
         let mut uses = vec![0; self.styles.len()];
         self.jobs.iter().flat_map(|job| &job.styles).for_each(|share| uses[share.style] += 1);
@@ -61,6 +113,12 @@ impl Plan<'_> {
             let _ = write!(text, "\n  and {} more", self.jobs.len() - ROWS_SHOWN);
         }
         text
+    }
+
+    /// How many sequences the frames with jobs are in; `None` if the config asks for none.
+    fn sequences(&self) -> Option<usize> {
+        let names = self.jobs.iter().map(|job| Some(self.positions.in_sequence(job.frame)?.name));
+        Some(names.collect::<Option<HashSet<_>>>()?.len()).filter(|&count| count > 0)
     }
 
     fn frames_by_split(&self) -> String {
@@ -90,7 +148,7 @@ impl Plan<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::values::{Config, Pairing};
+    use crate::config::values::{Config, Pairing, Sequence};
     use crate::plan::testing::{config, many, styles};
 
     #[test]
@@ -105,6 +163,27 @@ mod tests {
         );
         assert!(summary.contains("images/train/00000.jpg + 0.png -> images/train/00000__fog-1.jpg"), "{summary}");
         assert!(summary.ends_with("and 6 more"), "{summary}");
+    }
+
+    #[test]
+    fn sequences_frames_that_are_not_chosen_and_all_conditions_are_counted() {
+        let (frames, styles) = (many(8), styles(&[1.0]));
+        let configs =
+            ["fog", "night"].map(|name| Config { condition: name.into(), sequence: Sequence::Folder, ..config() });
+        let mut plans = configs.each_ref().map(|config| Plan::new(config, &frames, &styles).unwrap());
+        plans[1].choose(&std::array::from_fn::<bool, 8, _>(|n| n < 3));
+        let text = summary(&plans, Some(Duration::from_secs(600)));
+        assert!(
+            text.starts_with("11 jobs on 8 frames, about 10 min\nfog: 8 jobs on 8 of train in 1 sequence\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nnight: 3 jobs on 3 of train in 1 sequence; 5 frames not chosen by `where`\n"),
+            "{text}"
+        );
+        let outline = outline(&plans, None, Vec::new());
+        assert_eq!((outline.condition.as_str(), outline.jobs, outline.frames), ("fog, night", 11, 8));
+        assert_eq!((outline.not_chosen_by_where, outline.conditions[1].jobs), (5, 3));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod architecture;
 mod coco;
 mod command_line;
+mod conditions;
 mod corpus;
 mod fuzz_seeds;
 mod kills;

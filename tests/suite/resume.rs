@@ -1,6 +1,6 @@
 //! Starting again, stopping, failing and sharing: what is on disk is right, and nothing is done twice.
 
-use crate::place::{Place, RUN, expect, skipped, wait_until};
+use crate::place::{CONFIG, Place, RUN, expect, skipped, wait_until};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -135,6 +135,22 @@ fn too_many_failures_end_the_run() {
     assert_eq!((&told["failed"], &told["stopped"]), (&2.into(), &"too_many_failures".into()));
     assert_eq!(told["done"], 2, "a and b come before c");
     expect(&place.augment(&format!("{RUN} --jobs 1 --max-failures 3")), 3, &["5 FAILED"].map(|_| "2 FAILED before"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_over_several_conditions_begins_no_other_one_and_goes_on_later() {
+    let place = endless();
+    place.text("night.yaml", CONFIG.replace("condition: fog", "condition: night"));
+    let run = "--config fog.yaml --config night.yaml data --output out --jobs 1 --set stylize.steps=60";
+    let mut child = start(&place, run);
+    place.wait_for_rows(&mut child, "out", 1);
+    signal(&child, &["INT"]);
+    expect(&child.wait_with_output().unwrap(), 130, &["stopping", "frames are left"]);
+    let rows = place.rows("out");
+    assert!(rows.len() < 501 && rows.iter().all(|row| row["condition"] == "fog"), "{} rows", rows.len());
+    expect(&place.augment(&format!("{run} --limit 12")), 0, &["done before"]);
+    assert!(place.rows("out").iter().any(|row| row["condition"] == "night"));
 }
 
 #[cfg(unix)]

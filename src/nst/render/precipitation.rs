@@ -21,6 +21,7 @@ mod testing;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::light::luminance;
 use crate::nst::picture::pixels::Pixels;
+use crate::nst::random::FrameSeed;
 use crate::nst::render::precipitation::camera::Camera;
 use rayon::prelude::*;
 
@@ -32,13 +33,13 @@ const BAND: usize = 32;
 /// Adds rain or snow to `pixels`, in place; values in 0..1 stay there.
 ///
 /// Pictures of any size get the same particles, if the ratio of their sides is the same. The result depends on the
-/// arguments alone.
-pub fn add(pixels: &mut Pixels, precipitation: &Precipitation, seed: u64) {
+/// arguments alone. At a later place of a sequence, the same particles have fallen and drifted on.
+pub fn add(pixels: &mut Pixels, precipitation: &Precipitation, seed: impl Into<FrameSeed>) {
     let Size { height, width } = pixels.size();
     if pixels.data().is_empty() || precipitation.density <= 0.0 {
         return;
     }
-    let streaks = Camera::of(pixels.size()).streaks(precipitation, seed);
+    let streaks = Camera::of(pixels.size()).streaks(precipitation, seed.into());
     let light = environment(pixels, precipitation.kind.sky());
     let deepest = precipitation.kind.deepest();
     pixels.data_mut().par_chunks_mut(BAND * width * 3).enumerate().for_each(|(band, rows)| {

@@ -1,7 +1,7 @@
 //! A pinhole camera with a small aperture that looks level from a car: which particles it sees, and where.
 
 use crate::nst::picture::geometry::Size;
-use crate::nst::random::Random;
+use crate::nst::random::{FrameSeed, Random};
 use crate::nst::render::precipitation::particles::{Body, Precipitation, PrecipitationKind};
 use crate::nst::render::precipitation::streaks::{DENSEST, POINT_RADIUS, Streak, kernel_integral};
 use std::f64::consts::TAU;
@@ -30,6 +30,11 @@ const LUMPY_RADIUS: f64 = 0.003;
 /// The short side, in pixels, of the picture for which visibility is decided, so that all sizes get the same particles.
 const JUDGED_SIDE: f64 = 720.0;
 
+/// Seconds from one frame of a sequence to the next. The datasets of driving and drone videos are mostly annotated at 2
+/// to 30 frames per second; the exact number does not matter, since drops are gone from one frame to the next at any of
+/// them, and flakes drift.
+const FRAME_INTERVAL: f64 = 0.1;
+
 /// Lengths on the picture are in short sides.
 pub struct Camera {
     /// The short side in pixels.
@@ -49,13 +54,14 @@ impl Camera {
     }
 
     /// The images of all particles that are visible.
-    pub fn streaks(&self, precipitation: &Precipitation, seed: u64) -> Vec<Streak> {
+    pub fn streaks(&self, precipitation: &Precipitation, seed: FrameSeed) -> Vec<Streak> {
         /// Width of a class of diameters, in the spectrum's millimetres.
         const CLASS: f64 = 0.1;
         let kind = precipitation.kind;
         let (concentration, slope) = kind.spectrum(precipitation.density);
         let (smallest, largest) = kind.diameters();
-        let mut random = Random::new(seed);
+        let seconds = seed.place as f64 * FRAME_INTERVAL;
+        let mut random = Random::new(seed.seed);
         let mut streaks = Vec::new();
         for class in 0..((largest - smallest) / CLASS).round() as usize {
             let least = smallest + CLASS * class as f64;
@@ -67,18 +73,20 @@ impl Camera {
             for _ in 0..(count + random.uniform()) as usize {
                 let body = kind.body(least + CLASS * random.uniform());
                 let z = NEAREST.powi(3) + random.uniform() * (farthest.powi(3) - NEAREST.powi(3));
-                self.place(&body, z.cbrt(), precipitation, &mut random, &mut streaks);
+                self.place(&body, z.cbrt(), precipitation, seconds, &mut random, &mut streaks);
             }
         }
         streaks
     }
 
-    /// Adds a particle at a depth of `z` metres and at a random position.
+    /// Adds a particle at a depth of `z` metres, `seconds` after it was at a random position. What leaves the field on
+    /// one side comes back on the other, so the density stays.
     fn place(
         &self,
         body: &Body,
         z: f64,
         precipitation: &Precipitation,
+        seconds: f64,
         random: &mut Random,
         streaks: &mut Vec<Streak>,
     ) {
@@ -93,9 +101,14 @@ impl Camera {
         for _ in 0..(times + random.uniform()) as usize {
             let x = 0.5 * self.width + (random.uniform() - 0.5) * width;
             let y = 0.5 * self.height + (random.uniform() - 0.5) * height;
-            if (y - 0.5 * self.height) / scale > MOUNTED {
-                continue;
-            }
+            let is_below_road = |y: f64| (y - 0.5 * self.height) / scale > MOUNTED;
+            // At place 0 nothing is drawn for what is below the road. So at no place it may take numbers from the
+            // generator of all others, which would become other particles.
+            let mut own = Random::new(x.to_bits() ^ y.to_bits());
+            let random = if is_below_road(y) { &mut own } else { &mut *random };
+            let x = moved(x, sideways * seconds * scale, self.width, width);
+            let y = moved(y, down * seconds * scale, self.height, height);
+            let is_seen = !is_below_road(y);
             // A flake that is too large is drawn as if it were farther away.
             let scale = scale.min(LARGEST_RADIUS / body.kernel_radius());
             let (radius, hidden) = (body.kernel_radius() * scale, body.hidden_area() * scale.powi(2));
@@ -103,12 +116,22 @@ impl Camera {
             let particle = Particle { middle: [x, y], way, radius, hidden, glow: 0.7 + 0.6 * random.uniform() };
             // A streak longer than the flake hides its shape.
             if kind == PrecipitationKind::Snow && radius > LUMPY_RADIUS && way[0].hypot(way[1]) < radius {
-                streaks.extend(particle.lumps(random).map(|lump| lump.streak(self.short)));
-            } else {
+                let lumps = particle.lumps(random).map(|lump| lump.streak(self.short));
+                streaks.extend(lumps.into_iter().filter(|_| is_seen));
+            } else if is_seen {
                 streaks.push(particle.streak(self.short));
             }
         }
     }
+}
+
+/// The coordinate `at` after a way of `by`, in a field of the length `field` around the middle of the picture's `side`.
+fn moved(at: f64, by: f64, side: f64, field: f64) -> f64 {
+    if by == 0.0 {
+        return at;
+    }
+    let low = 0.5 * (side - field);
+    low + (at - low + by).rem_euclid(field)
 }
 
 /// Metres to the farthest visible particle of this kind, in a picture of the judged size.
@@ -191,7 +214,7 @@ mod tests {
     fn nothing_is_large_enough_to_be_an_object() {
         let size = Size { height: 720, width: 1280 };
         for precipitation in [RAIN, SNOW] {
-            let streaks = Camera::of(size).streaks(&Precipitation { density: 1.0, ..precipitation }, 1);
+            let streaks = Camera::of(size).streaks(&Precipitation { density: 1.0, ..precipitation }, 1.into());
             assert!(!streaks.is_empty() && streaks.iter().all(|streak| streak.radius <= 0.0125 * 720.0 + 1.3));
         }
     }
@@ -209,10 +232,46 @@ mod tests {
     }
 
     #[test]
+    fn from_frame_to_frame_the_same_particles_move_on_and_their_number_stays() {
+        let size = Size { height: 720, width: 1280 };
+        let at = |kind: Precipitation, place| Camera::of(size).streaks(&kind, FrameSeed { seed: 1, place });
+        for kind in [Precipitation { wind: 1.0, ..RAIN }, Precipitation { wind: 1.0, ..SNOW }] {
+            let first = at(kind, 0);
+            for place in [1, 2, 50, 100_000] {
+                let later = at(kind, place);
+                // Some are below the road at one place and not at another.
+                assert!(later.len().abs_diff(first.len()) * 20 < first.len(), "{} {}", first.len(), later.len());
+                let height = |streaks: &[Streak], low: f32, high: f32| {
+                    streaks.iter().filter(|s| (low..high).contains(&(s.start[1] + 0.5 * s.way[1]))).count()
+                };
+                let (before, after) = (height(&first, 0.0, 240.0), height(&later, 0.0, 240.0));
+                assert!(before.abs_diff(after) * 4 < before, "{place}: {before} {after}");
+                let same = |streak: &&Streak| first.iter().any(|other| other.start == streak.start);
+                assert!(later.iter().filter(same).count() * 20 < later.len(), "{place}: they stand still");
+                // They are the same ones: radius, opacity and light come from the same draws.
+                let looks = |streaks: &[Streak]| -> std::collections::HashSet<[u32; 3]> {
+                    streaks.iter().map(|s| [s.radius, s.peak, s.glow].map(f32::to_bits)).collect()
+                };
+                let (before, after) = (looks(&first), looks(&later));
+                assert!(2 * before.intersection(&after).count() > before.len(), "{place}: other particles");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flake_drifts_by_its_speed_times_the_time_between_frames() {
+        assert_eq!(moved(0.3, 0.0, 1.0, 1.1), 0.3);
+        assert!((moved(0.3, 0.2, 1.0, 1.1) - 0.5).abs() < 1e-12);
+        // The field reaches from -0.05 to 1.05.
+        assert!((moved(1.0, 0.2, 1.0, 1.1) - 0.1).abs() < 1e-12);
+        assert!((moved(0.0, -0.2, 1.0, 1.1) - 0.9).abs() < 1e-12);
+    }
+
+    #[test]
     fn nothing_falls_below_the_road() {
         // At the lower edge the road is 4.3 m away, and what is farther would be under it.
         let size = Size { height: 720, width: 1280 };
-        let streaks = Camera::of(size).streaks(&SNOW, 1);
+        let streaks = Camera::of(size).streaks(&SNOW, 1.into());
         let between = |low: f32, high: f32| streaks.iter().filter(|s| (low..high).contains(&s.start[1])).count();
         assert!(2 * between(540.0, 720.0) < between(0.0, 180.0));
     }
