@@ -24,7 +24,7 @@ const REACH: (f32, f32) = (60.0, 0.22);
 
 /// The light that a lamp sends into the camera past its rim: the glow of the air around it, as a share of the lamp's
 /// where all of its light is scattered, and the radius of that glow in metres (after Narasimhan and Nayar 2003).
-const GLOW: (f32, f32) = (0.2, 0.9);
+const GLOW: (f32, f32) = (0.06, 0.9);
 
 /// Adds the light of lamps and of windows to `pixels`, in place. `frame` is what they light, by day; `haze` is the
 /// extinction of the air per metre.
