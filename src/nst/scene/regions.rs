@@ -12,9 +12,6 @@ const LEAST_SHARE: f64 = 0.12;
 /// Ground or plants that cover less than this share of a content are left in the rest.
 const LEAST_PART: f64 = 0.03;
 
-/// The place of plants among the parts of [`RegionKind::Scene`].
-const PLANTS: usize = 2;
-
 /// Horizontal bands of [`RegionKind::Bands`].
 const BANDS: usize = 3;
 
@@ -22,27 +19,26 @@ const BANDS: usize = 3;
 /// lacks it.
 pub struct Regions {
     parts: Vec<Option<Plane>>,
-    /// The part that was found by its colour.
-    by_colour: Option<usize>,
+    /// Whether these are the parts of [`RegionKind::Scene`].
+    of_scene: bool,
 }
 
 impl Regions {
     fn from_parts(parts: Vec<Option<Plane>>) -> Self {
-        Self { parts, by_colour: None }
+        Self { parts, of_scene: false }
     }
 
-    /// These regions for a transfer of colours. Plants are green because they were found by that; a map that gives them
-    /// a mean of other things would make everything in them red. So they are a part of the rest here.
+    /// These regions for a transfer of colours, in which ground and plants are a part of the rest. Both are found by
+    /// guesses. Textures hide a wrong guess; a map of colours would show it as a blot. And plants are found by their
+    /// green: a map that gives them the mean of other things would make the brown in them red.
     pub fn for_colours(&self) -> Self {
         let mut parts = self.parts.clone();
-        if let Some(at) = self.by_colour
-            && let Some(found) = parts[at].clone()
-            && let Some(rest) = parts.last_mut().and_then(Option::as_mut)
-        {
-            rest.data_mut().iter_mut().zip(found.data()).for_each(|(rest, found)| *rest = (*rest + found).min(1.0));
-            parts[at] = None;
+        if let (true, [_, guessed @ .., Some(rest)]) = (self.of_scene, &mut parts[..]) {
+            for part in guessed.iter_mut().filter_map(Option::take) {
+                rest.data_mut().iter_mut().zip(part.data()).for_each(|(rest, part)| *rest = (*rest + part).min(1.0));
+            }
         }
-        Self { parts, by_colour: self.by_colour }
+        Self { parts, of_scene: self.of_scene }
     }
 
     /// One region that is the whole picture.
@@ -61,7 +57,7 @@ impl Regions {
                 let parts = [scene.sky.clone(), large_enough(&scene.ground), large_enough(&scene.plants)];
                 let rest = rest_of(size, &parts);
                 let parts = parts.into_iter().chain([Some(rest)]).collect();
-                Self { parts, by_colour: Some(PLANTS) }
+                Self { parts, of_scene: true }
             }
             RegionKind::Masks(_) => Self::from_masks(size, masks),
         }
@@ -79,7 +75,7 @@ impl Regions {
     /// The regions of a style picture. It must have every region: its upper third stands in for a missing sky, all that
     /// is not sky for missing ground or plants, and the whole picture for any other missing region.
     pub fn of_style(kind: &RegionKind, size: Size, scene: &Scene, masks: &[Option<Plane>]) -> Self {
-        let Self { mut parts, by_colour } = Self::of(kind, size, scene, masks);
+        let Self { mut parts, of_scene } = Self::of(kind, size, scene, masks);
         let whole = Plane::filled(size, 1.0);
         let enough = |part: Option<Plane>| part.filter(|part| part.mean() >= LEAST_SHARE);
         let mut stand_in = whole.clone();
@@ -93,13 +89,13 @@ impl Regions {
             parts[0] = Some(sky);
         }
         let parts = parts.into_iter().map(|part| Some(enough(part).unwrap_or(stand_in.clone()))).collect();
-        Self { parts, by_colour }
+        Self { parts, of_scene }
     }
 
     /// These regions for the same picture at another size.
     pub fn resized(&self, size: Size) -> Self {
         let parts = self.parts.iter().map(|part| part.as_ref().map(|part| part.resized(size))).collect();
-        Self { parts, by_colour: self.by_colour }
+        Self { parts, of_scene: self.of_scene }
     }
 
     /// The regions in the order of their [`RegionKind`].
@@ -169,6 +165,18 @@ mod tests {
         assert_eq!(parts[1].as_ref().unwrap(), &ground);
         assert!((mean(2) - 2.0 / 3.0).abs() < 1e-6, "plants take from all that is not sky: {}", mean(2));
         assert!((mean(3) - 1.0 / 3.0).abs() < 1e-6, "the rest is found: {}", mean(3));
+    }
+
+    #[test]
+    fn colours_know_sky_and_the_rest_alone() {
+        let part = |from: usize| Some(Plane::from_fn(SIZE, |y, _| (from..from + 10).contains(&y) as u8 as f32));
+        let scene = Scene { sky: part(0), ground: part(20), plants: part(15), ..Scene::unknown(SIZE) };
+        let colours = Regions::of(&RegionKind::Scene, SIZE, &scene, &[]).for_colours();
+        let parts: Vec<_> = colours.parts().map(|part| part.map(Plane::mean)).collect();
+        assert!(matches!(parts[..], [Some(_), None, None, Some(rest)] if (rest - 2.0 / 3.0).abs() < 1e-6), "{parts:?}");
+        let masks = RegionKind::Masks(vec!["road".into()]);
+        let regions = Regions::of(&masks, SIZE, &scene, &[part(0)]);
+        assert_eq!(regions.for_colours().parts().flatten().count(), 2);
     }
 
     #[test]
