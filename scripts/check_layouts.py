@@ -14,9 +14,8 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 
-from check_ultralytics import ROOT, WORK, Scanned, check_det_dataset, no_network, socket
+from check_ultralytics import ROOT, WORK, Scanned, check_det_dataset, no_network, run, socket
 import numpy
 from PIL import Image
 
@@ -201,7 +200,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except AssertionError as fault:
-        sys.exit(f"\nFAILED: {fault}")
+    run(main)

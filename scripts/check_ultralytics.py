@@ -169,8 +169,13 @@ def main():
     print("OK")
 
 
-if __name__ == "__main__":
+def run(main):
+    """Calls `main` and ends with the first check that failed."""
     try:
         main()
     except AssertionError as fault:
         sys.exit(f"\nFAILED: {fault}")
+
+
+if __name__ == "__main__":
+    run(main)

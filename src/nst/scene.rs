@@ -99,11 +99,7 @@ impl Scene {
 
 /// A known depth in the unit of [`Scene::depth`].
 fn rescaled(depth: &Plane) -> Plane {
-    let Size { height, width } = depth.size();
-    let bottom = &depth.data()[(height - height.div_ceil(20)) * width..];
-    let mut near: Vec<f32> = bottom.iter().copied().filter(|&v| v > 0.0).collect();
-    near.sort_unstable_by(f32::total_cmp);
-    let unit = near.get(near.len() / 2).copied().unwrap_or(1.0);
+    let unit = surface::nearest_of(depth);
     Plane::from_fn(depth.size(), |y, x| match depth.at(y, x) / unit {
         v if v > 0.0 => v.clamp(0.5, FAR),
         _ => FAR,

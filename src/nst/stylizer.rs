@@ -237,7 +237,7 @@ impl Stylizer {
         let residual = resized(&self.settings, &residual, pixels.size());
         let texture = residual.data().chunks_exact(3);
         for (n, (rgb, texture)) in pixels.data_mut().chunks_exact_mut(3).zip(texture).enumerate() {
-            let share = share * outside(surface, n);
+            let share = share * surface.map_or(1.0, |surface| 1.0 - surface.shapes.data()[n]);
             rgb.iter_mut().zip(texture).for_each(|(v, texture)| *v += share * texture);
         }
         Ok(())
@@ -261,11 +261,6 @@ impl Stylizer {
         }
         Ok(out)
     }
-}
-
-/// How much of a picture's texture is left where labelled objects stand: none.
-fn outside(surface: Option<&Surface>, pixel: usize) -> f32 {
-    surface.map_or(1.0, |surface| 1.0 - surface.shapes.data()[pixel])
 }
 
 /// Blends `result` with `content`: at a strength of 1 it stays as it is, at 0 it becomes `content`.

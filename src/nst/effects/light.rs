@@ -6,6 +6,7 @@ use crate::nst::effects::noise::{Ground, random};
 use crate::nst::effects::windows;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::statistics::quantile;
 use crate::nst::scene::object::SceneObject;
 use crate::nst::scene::surface::{FOCAL, Surface, View};
 use rayon::prelude::*;
@@ -96,9 +97,8 @@ pub fn shine(
 /// What makes the light of the ground by day, in its median, that of a usual road, 0.16.
 fn ground_light(frame: &Pixels, surface: &Surface) -> f32 {
     let lights = frame.data().chunks_exact(3).zip(surface.ground.data()).step_by(29);
-    let mut lights: Vec<f32> = lights.filter(|(_, ground)| **ground > 0.5).map(|(rgb, _)| rgb[1] * rgb[1]).collect();
-    lights.sort_unstable_by(f32::total_cmp);
-    (0.16 / lights.get(lights.len() / 2).copied().unwrap_or(0.16).max(1e-3)).clamp(0.4, 2.5)
+    let lights = lights.filter(|(_, ground)| **ground > 0.5).map(|(rgb, _)| rgb[1] * rgb[1]).collect();
+    (0.16 / quantile(lights, 1, 2).unwrap_or(0.16).max(1e-3)).clamp(0.4, 2.5)
 }
 
 fn add(light: &mut [f32; 3], colour: [f32; 3], share: f32) {

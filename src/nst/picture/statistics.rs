@@ -1,4 +1,4 @@
-//! Mean and covariance of colours.
+//! Mean and covariance of colours, and quantiles.
 
 use crate::nst::picture::matrix::Matrix;
 use crate::nst::picture::pixels::Pixels;
@@ -6,6 +6,12 @@ use crate::nst::picture::plane::Plane;
 
 /// Added to the diagonal of covariances, so that grey and flat pictures have an inverse: half a grey level squared.
 const FLOOR: f64 = (0.5 / 255.0) * (0.5 / 255.0);
+
+/// The value above `part` of `whole` parts of `values`; `None` without values. Half of them is the median.
+pub fn quantile(mut values: Vec<f32>, part: usize, whole: usize) -> Option<f32> {
+    values.sort_unstable_by(f32::total_cmp);
+    values.get(values.len() * part / whole).copied()
+}
 
 /// Mean and covariance of a picture's RGB, in units of 0..1.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +68,14 @@ mod tests {
 
     fn of(pixels: &Pixels) -> ColourStatistics {
         ColourStatistics::of(pixels, &Plane::filled(pixels.size(), 1.0))
+    }
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        let values = vec![0.9, 0.1, 0.5, 0.3];
+        assert_eq!(quantile(values.clone(), 1, 2), Some(0.5));
+        assert_eq!((quantile(values.clone(), 0, 4), quantile(values, 19, 20)), (Some(0.1), Some(0.9)));
+        assert_eq!(quantile(Vec::new(), 1, 2), None);
     }
 
     #[test]

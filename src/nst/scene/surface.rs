@@ -5,6 +5,7 @@ use crate::nst::picture::filter::bilinear;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
+use crate::nst::picture::statistics::quantile;
 use crate::nst::scene::horizon::{self, Horizon};
 use crate::nst::scene::object::{ObjectKind, SceneObject};
 use crate::nst::scene::{ground, shape, sky};
@@ -271,15 +272,18 @@ fn standing(border: &[usize], x: usize, width: usize) -> f32 {
 
 /// A known depth in metres, if its median ground is as far as usual.
 fn in_metres(depth: &Plane) -> Plane {
-    let Size { height, width } = depth.size();
-    let bottom = &depth.data()[(height - height.div_ceil(20)) * width..];
-    let mut near: Vec<f32> = bottom.iter().copied().filter(|&v| v > 0.0).collect();
-    near.sort_unstable_by(f32::total_cmp);
-    let unit = near.get(near.len() / 2).copied().unwrap_or(1.0) / 3.0;
+    let unit = nearest_of(depth) / 3.0;
     Plane::from_fn(depth.size(), |y, x| match depth.at(y, x) / unit {
         v if v > 0.0 => v.clamp(1.0, SKY),
         _ => SKY,
     })
+}
+
+/// The median of a known depth, in its own unit, along the bottom of the picture.
+pub fn nearest_of(depth: &Plane) -> f32 {
+    let Size { height, width } = depth.size();
+    let bottom = &depth.data()[(height - height.div_ceil(20)) * width..];
+    quantile(bottom.iter().copied().filter(|&v| v > 0.0).collect(), 1, 2).unwrap_or(1.0)
 }
 
 /// The share of plants by their green.

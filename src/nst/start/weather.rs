@@ -3,6 +3,7 @@
 use crate::nst::picture::light::{encoded, linear, luminance};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
+use crate::nst::picture::statistics::quantile;
 use crate::nst::scene::{self, Scene};
 use crate::nst::settings::Weather;
 use std::ops::RangeInclusive;
@@ -191,10 +192,8 @@ fn night(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &We
 /// The median depth of what is not sky.
 fn usual_depth(scene: &Scene) -> f32 {
     let solid = |n: &usize| scene.sky.as_ref().is_none_or(|sky| sky.data()[*n] < 0.5);
-    let mut depths: Vec<f32> =
-        (0..scene.depth.data().len()).step_by(7).filter(solid).map(|n| scene.depth.data()[n]).collect();
-    depths.sort_unstable_by(f32::total_cmp);
-    depths.get(depths.len() / 2).copied().unwrap_or(1.0)
+    let depths = (0..scene.depth.data().len()).step_by(7).filter(solid).map(|n| scene.depth.data()[n]);
+    quantile(depths.collect(), 1, 2).unwrap_or(1.0)
 }
 
 /// The sky, extended into the gaps between twigs and along roofs, which are too fine for its border. By day the sky
