@@ -74,6 +74,8 @@ pub struct RunOptions {
     pub force: bool,
     /// Do again what failed.
     pub retry_failed: bool,
+    /// Weights were asked for, which configs without steps do not read.
+    pub weights_given: bool,
 }
 
 /// A dataset, one or several configs and options, read and checked, before any work.
@@ -218,7 +220,10 @@ impl Batch {
     pub fn warnings(&self, plans: &[Plan]) -> Vec<String> {
         let keys = self.conditions.iter().flat_map(|condition| condition::unused_keys(&condition.config));
         let plans = plans.iter().flat_map(Plan::warnings);
-        self.dataset.warnings.iter().cloned().chain(keys).chain(plans).collect()
+        let read = self.conditions.iter().any(|condition| condition.config.stylize.steps > 0);
+        let unread = (self.options.weights_given && !read)
+            .then(|| "--weights has no effect: with `steps: 0`, no network is opened".to_string());
+        self.dataset.warnings.iter().cloned().chain(keys).chain(plans).chain(unread).collect()
     }
 
     /// Adds what is known about the dataset's labels.
@@ -357,8 +362,8 @@ impl Run<'_> {
         }
         let device = &self.engines[0].device;
         Header {
-            backbone: distinct(self.engines.iter().map(|engine| engine.backbone.name())),
-            backbone_digest: distinct(self.engines.iter().map(|engine| engine.backbone.digest())),
+            backbone: distinct(self.engines.iter().map(|engine| engine.backbone().0)),
+            backbone_digest: distinct(self.engines.iter().map(|engine| engine.backbone().1)),
             device: format!("{device}, {} threads", rayon::current_num_threads()),
             output: self.batch.output.clone(),
             jobs: self.parts.iter().map(|part| part.plan.jobs.len()).sum(),

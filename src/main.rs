@@ -2,10 +2,12 @@
 
 use augment::cli::args::{Cli, Verb};
 use augment::cli::{batch, bench, doctor, init, manuals, preview, report, terminal, weights};
+use augment::memory;
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    memory::keep_freed();
     let Cli { verb, batch: args, compute } = Cli::parse();
     let done = match (verb, args) {
         (Some(Verb::Preview(args)), _) => preview::preview(args),

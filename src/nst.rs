@@ -42,7 +42,8 @@
 //! })?;
 //!
 //! assert_eq!((made.pixels.size(), made.evals), (size, 3));
-//! assert!(made.last.total < made.first.total);
+//! let losses = made.losses.ok_or("three steps have losses")?;
+//! assert!(losses.last.total < losses.first.total);
 //! let warmth = |pixels: &Pixels| pixels.data().chunks(3).map(|rgb| rgb[0] - rgb[2]).sum::<f32>();
 //! assert!(warmth(&made.pixels) > warmth(&content), "the style is red and the content blue");
 //! # Ok(())

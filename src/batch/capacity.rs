@@ -3,14 +3,22 @@
 use crate::batch::remedy;
 use crate::error::{Error, Result};
 use crate::imageio::decode;
+use crate::imageio::encode::{self, Metadata};
 use crate::memory;
+use crate::nst::failure::StylizeError;
 use crate::nst::schedule::Scale;
-use crate::nst::{Size, Stylizer, schedule};
+use crate::nst::settings::{Init, Settings};
+use crate::nst::{Pixels, Size, Stylizer, schedule};
 use crate::plan::{Job, Plan};
-use std::time::Duration;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Frames whose size is read for an estimate.
 const SAMPLE: usize = 16;
+
+/// The quality of a JPEG in an estimate.
+const QUALITY: u8 = 95;
 
 /// Approximate bytes that one more frame of the size `full` in progress needs, besides the network, which all share.
 /// `scales` are those that it is optimized at.
@@ -46,21 +54,72 @@ pub fn frames_at_once(plan: &Plan, todo: &[&Job], stylizer: &Stylizer, asked: Op
     frames.min(most).min(todo.len())
 }
 
-/// How long `plan` would take here, by measuring two evaluations at the size of its first readable frame. `None` if no
-/// frame can be read.
+/// How long `plan` would take here, by measuring two evaluations at the size of its first readable frame, and all other
+/// work on that frame. `None` if no frame can be read.
 ///
 /// # Errors
 /// [`Error::Run`] when the device refuses.
 pub fn estimate(plan: &Plan, stylizer: &Stylizer) -> Result<Option<Duration>> {
-    let sizes: Vec<Size> =
-        sample_sizes(plan, plan.jobs.iter()).into_iter().map(|full| stylizer.working_size(full)).collect();
-    let Some(&first) = sizes.first() else { return Ok(None) };
-    let work = |size: &Size| size.pixels() as f64 * schedule::cost(&stylizer.scales(*size));
-    let mean = sizes.iter().map(work).sum::<f64>() / sizes.len() as f64;
-    let evaluation =
-        stylizer.evaluators(first).seconds_per_evaluation(2).map_err(|why| Error::Run(remedy::message(&why)))?;
-    let seconds = evaluation * mean / first.pixels() as f64 * plan.jobs.len() as f64;
-    Ok(Some(Duration::from_secs_f64(seconds)))
+    let sizes = sample_sizes(plan, plan.jobs.iter());
+    let Some((read, besides)) = besides_evaluations(plan, stylizer)? else { return Ok(None) };
+    let mut seconds = besides * mean(&sizes, |size| size.pixels() as f64) / read.pixels() as f64;
+    if stylizer.settings().steps > 0 {
+        let working = stylizer.working_size(read);
+        let work = |full: &Size| {
+            let size = stylizer.working_size(*full);
+            size.pixels() as f64 * schedule::cost(&stylizer.scales(size))
+        };
+        let mut evaluators = stylizer.evaluators(working);
+        let evaluation = evaluators.seconds_per_evaluation(2).map_err(|why| Error::Run(remedy::message(&why)))?;
+        seconds += evaluation * mean(&sizes, work) / working.pixels() as f64;
+    }
+    Ok(Some(Duration::from_secs_f64(seconds * plan.jobs.len() as f64)))
+}
+
+fn mean(sizes: &[Size], of: impl Fn(&Size) -> f64) -> f64 {
+    sizes.iter().map(of).sum::<f64>() / sizes.len().max(1) as f64
+}
+
+/// The size of the plan's first readable frame, and the seconds that it takes besides its evaluations: to be read,
+/// stylized and compressed.
+///
+/// # Errors
+/// [`Error::Run`] when the frame cannot be stylized.
+fn besides_evaluations(plan: &Plan, stylizer: &Stylizer) -> Result<Option<(Size, f64)>> {
+    for job in plan.jobs.iter().take(SAMPLE) {
+        let begun = Instant::now();
+        let Ok(decoded) = decode::decode(&plan.frame(job).path) else { continue };
+        let encoded = encode::encode_image(Path::new(&job.output), &decoded.image, Metadata::default(), QUALITY);
+        // One frame is read and written on one thread while the others have theirs.
+        let files = begun.elapsed().as_secs_f64() / rayon::current_num_threads() as f64;
+        if encoded.is_err() {
+            continue;
+        }
+        let pixels = Pixels::from_rgb8(&decoded.image);
+        let size = pixels.size();
+        return Ok(Some((size, files + seconds_without_evaluations(stylizer, pixels)?)));
+    }
+    Ok(None)
+}
+
+/// The seconds, on all threads, that a frame of these pixels takes besides its evaluations and its files.
+///
+/// # Errors
+/// [`Error::Run`] when it cannot be stylized.
+pub fn seconds_without_evaluations(stylizer: &Stylizer, pixels: Pixels) -> Result<f64> {
+    let asked = stylizer.settings().clone();
+    let init = if asked.init == Init::Noise { Init::Content } else { asked.init };
+    let drawn = Stylizer::without_network(Settings { steps: 0, init, ..asked });
+    let picture = pixels.into();
+    let seconds = || -> Result<f64, StylizeError> {
+        let style = drawn.style(&picture)?;
+        let begun = Instant::now();
+        let mut evaluators = drawn.evaluators(drawn.working_size(picture.pixels.size()));
+        drawn.stylize(&mut evaluators, &picture, &style, 0, |_, _| ControlFlow::Continue(()))?;
+        Ok(begun.elapsed().as_secs_f64())
+    };
+    // The first one warms up memory, caches and tables.
+    seconds().and_then(|_| seconds()).map_err(|why| Error::Run(remedy::message(&why)))
 }
 
 /// The sizes of some frames, spread over all `jobs`, as far as they can be read.

@@ -56,18 +56,24 @@ impl Condition {
         }
     }
 
-    /// Opens the backbone as far as the config's layers need it.
+    /// Opens the backbone as far as the config's layers need it; none where it asks for no steps.
     ///
     /// # Errors
     /// See [`locate::open`].
     pub fn engine(&self, weights: Option<&str>, device: Device) -> Result<Engine> {
-        Ok(Engine { backbone: locate::open(weights, &self.config.backbone, &self.config.stylize)?, device })
+        let Config { backbone, stylize, .. } = &self.config;
+        let backbone = (stylize.steps > 0).then(|| locate::open(weights, backbone, stylize)).transpose()?;
+        Ok(Engine { backbone, device })
     }
 
     /// # Errors
     /// When the settings do not fit to the backbone, or the device refuses.
     pub fn stylizer(&self, engine: &Engine) -> Result<Stylizer> {
-        Stylizer::new(&engine.backbone, self.config.stylize.clone(), engine.device.clone()).map_err(Error::Run)
+        let settings = self.config.stylize.clone();
+        match &engine.backbone {
+            Some(backbone) => Stylizer::new(backbone, settings, engine.device.clone()).map_err(Error::Run),
+            None => Ok(Stylizer::without_network(settings)),
+        }
     }
 }
 
@@ -114,7 +120,9 @@ pub fn unused_keys(config: &Config) -> Vec<String> {
             config.condition
         )
     };
-    unused.map(text).collect()
+    let residual = (config.stylize.steps == 0 && config.stylize.residual.high > 0.0)
+        .then(|| format!("{}: `residual` has no effect with `steps: 0`", config.condition));
+    unused.map(text).chain(residual).collect()
 }
 
 #[cfg(test)]

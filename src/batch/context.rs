@@ -82,7 +82,7 @@ impl<'a> JobContext<'a> {
         self.styles.get(stylizer * self.plan.styles.len() + style, Style::bytes, || {
             let path = &self.plan.styles[style].path;
             let maps = Maps::read(path, self.settings())?;
-            let (picture, _, _) = self.picture(decode::decode(path)?.image, &maps, letterbox::find)?;
+            let (picture, _) = self.picture(&decode::decode(path)?.image, &maps, letterbox::find)?;
             self.stylizers[stylizer].style(&picture).map_err(|failure| error_of(path, &failure))
         })
     }
@@ -96,22 +96,23 @@ impl<'a> JobContext<'a> {
         }
     }
 
-    /// The part of a picture that `part` chooses, with its masks and depth; the whole picture; and the part's place.
+    /// The part of a picture that `part` chooses, with its masks and depth, and its place.
     ///
     /// # Errors
     /// [`Error::BadFile`] for a mask or a depth that cannot be used.
     pub fn picture(
         &self,
-        image: RgbImage,
+        image: &RgbImage,
         maps: &Maps,
         part: impl FnOnce(&Pixels) -> Crop,
-    ) -> Result<(Picture, Pixels, Crop)> {
-        let whole = Pixels::from_rgb8(&image);
+    ) -> Result<(Picture, Crop)> {
+        let whole = Pixels::from_rgb8(image);
         let part = part(&whole);
         let decode = |map: &MapFile| Ok(map.decode(whole.size())?.map(|map| map.cropped(part)));
         let masks = maps.masks.iter().map(decode).collect::<Result<_>>()?;
         let depth = maps.depth.as_ref().map(decode).transpose()?.flatten();
-        Ok((Picture { pixels: whole.cropped(part), objects: Vec::new(), depth, masks }, whole, part))
+        let pixels = if part == Crop::whole(whole.size()) { whole } else { whole.cropped(part) };
+        Ok((Picture { pixels, objects: Vec::new(), depth, masks }, part))
     }
 }
 

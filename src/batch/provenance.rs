@@ -10,8 +10,16 @@ use crate::plan::{Job, Plan};
 
 /// The network and the device that a batch runs on.
 pub struct Engine {
-    pub backbone: Backbone,
+    /// `None` where nothing is optimized.
+    pub backbone: Option<Backbone>,
     pub device: Device,
+}
+
+impl Engine {
+    /// The name and the digest of the backbone. Without one, both are `none`.
+    pub fn backbone(&self) -> (&str, &str) {
+        self.backbone.as_ref().map_or(("none", "none"), |backbone| (backbone.name(), backbone.digest()))
+    }
 }
 
 /// What all rows of a run share.
@@ -22,7 +30,8 @@ pub struct Provenance<'a> {
 
 impl<'a> Provenance<'a> {
     pub fn new(config: &'a Config, engine: &Engine) -> Self {
-        let backbone = row::Backbone { name: engine.backbone.name().into(), digest: engine.backbone.digest().into() };
+        let (name, digest) = engine.backbone();
+        let backbone = row::Backbone { name: name.into(), digest: digest.into() };
         let maker = Maker {
             device: engine.device.to_string(),
             backbone,

@@ -18,11 +18,12 @@ use crate::nst::random::{FrameSeed, Random};
 use crate::nst::render::guard::Easing;
 use crate::nst::schedule;
 use crate::nst::settings::{self, Init, Optimizer, RegionKind, Settings};
-use crate::nst::stylizer::{Evaluators, Picture, Style, Stylized};
+use crate::nst::stylizer::{Evaluators, Losses, Picture, Style, Stylized};
 use crate::output::folder;
 use crate::output::row::{BoxRow, GuardRow, Outcome, Row};
 use crate::plan::Job;
 use crate::{memory, units};
+use image::imageops;
 use image::metadata::Orientation;
 use std::ops::{ControlFlow, Range};
 
@@ -57,21 +58,23 @@ impl FrameWorker for Worker<'_> {
             Err(_) => Fingerprint::of(&sources::paths(frame, context.settings())),
         });
         let Sources { image, label, maps } = sources?;
-        let Decoded { image, profile, first_of_several, orientation } = decode::decode_bytes(&frame.path, &image)?;
+        let Decoded { mut image, profile, first_of_several, orientation } = decode::decode_bytes(&frame.path, &image)?;
         row.outcome.first_of_several = first_of_several;
-        let (mut picture, mut whole, part) = context.picture(image, &maps, |whole| context.stylized_part(whole))?;
+        let (mut picture, part) = context.picture(&image, &maps, |whole| context.stylized_part(whole))?;
         drop(maps);
-        (row.width, row.height) = (Some(whole.size().width as u32), Some(whole.size().height as u32));
-        picture.objects = self.objects(label.as_deref(), &mut row.outcome, whole.size(), part);
-        let Some(made) = self.stylize(frame, job, whole.size(), &picture, &mut row.outcome, on_step)? else {
+        let size = Size { height: image.height() as usize, width: image.width() as usize };
+        (row.width, row.height) = (Some(image.width()), Some(image.height()));
+        picture.objects = self.objects(label.as_deref(), &mut row.outcome, size, part);
+        let Some(made) = self.stylize(frame, job, size, &picture, &mut row.outcome, on_step)? else {
             return Ok(false);
         };
         record(&made, &mut row.outcome);
-        whole.paste(&made.pixels, part);
+        // Letterbox bars stay as they are.
+        imageops::replace(&mut image, &made.pixels.to_rgb8(), part.left as i64, part.top as i64);
         let quality = drawn_quality(context.quality, job.seed);
         let orientation = if context.keeps_orientation { orientation } else { Orientation::NoTransforms };
         let metadata = Metadata { profile: profile.as_deref(), orientation };
-        let image = decode::turned_back(whole.to_rgb8(), orientation);
+        let image = decode::turned_back(image, orientation);
         let encoded = encode_image(&context.output.join(&job.output), &image, metadata, quality)?;
         let label = job.label_output.as_deref().zip(label.as_deref());
         row.outcome.made_files = Some(folder::write_files(context.output, &job.output, &encoded, label)?);
@@ -245,8 +248,10 @@ fn five_digits(value: f64) -> f64 {
 fn record(made: &Stylized, outcome: &mut Outcome) {
     let rounded = |v: f64| (v * 1e4).round() / 1e4;
     outcome.evals = Some(made.evals as u32);
-    (outcome.first_content_loss, outcome.first_style_loss) = (Some(made.first.content), Some(made.first.style));
-    (outcome.content_loss, outcome.style_loss) = (Some(made.last.content), Some(made.last.style));
+    if let Some(Losses { first, last }) = made.losses {
+        (outcome.first_content_loss, outcome.first_style_loss) = (Some(first.content), Some(first.style));
+        (outcome.content_loss, outcome.style_loss) = (Some(last.content), Some(last.style));
+    }
     outcome.strength = Some(made.strength);
     outcome.scene = made.scene;
     let Some(report) = &made.guard else { return };

@@ -32,6 +32,7 @@ pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
         frames_at_once: args.jobs.map(usize::from),
         force: args.force,
         retry_failed: args.retry_failed,
+        weights_given: compute.weights.is_some(),
     };
     let batch = Batch::open(configs, &args.dataset, options)?;
     let engines = batch.engines(compute.weights.as_deref(), &device)?;

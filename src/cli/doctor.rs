@@ -2,12 +2,12 @@
 
 use crate::batch::{capacity, remedy};
 use crate::cli::setup::{choose_device, print_json, use_threads};
-use crate::cli::{args, terminal};
+use crate::cli::{args, measure, terminal};
 use crate::config::values::{BackboneChoice, Config};
 use crate::error::{Error, Result};
 use crate::memory;
-use crate::nst::settings::Render;
-use crate::nst::{Device, Isa, Settings, Size, Stylizer, schedule};
+use crate::nst::settings::{Init, Render};
+use crate::nst::{Backbone, Device, Isa, Settings, Size, Stylizer, schedule};
 use crate::plan::styles;
 use crate::units::gigabytes;
 use crate::weights::locate;
@@ -39,9 +39,6 @@ pub fn doctor(args: args::DoctorArgs) -> Result<u8> {
 /// Evaluations to time, after a warm-up.
 const EVALUATIONS: usize = 3;
 
-/// A photoreal picture hardly changes after this many evaluations (scripts/README.md, Evaluations).
-const PHOTOREAL_STEPS: usize = 15;
-
 /// The findings of `augment doctor`; `--json` prints them.
 #[derive(Debug, Serialize)]
 pub struct Diagnosis {
@@ -67,7 +64,8 @@ pub struct Diagnosis {
     working_height: usize,
     /// Evaluations per frame, at all scales.
     evaluations: usize,
-    seconds_per_evaluation: f64,
+    /// `None` where a frame has no evaluations.
+    seconds_per_evaluation: Option<f64>,
     seconds_per_frame: f64,
     /// What would make a run faster, one sentence each.
     advice: Vec<String>,
@@ -82,15 +80,16 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, device: &Device, 
     let settings = config.map_or_else(Settings::default, |config| config.stylize.clone());
     let choice = config.map_or(&BackboneChoice::Auto, |config| &config.backbone);
     let styles = config.map(|config| styles::find_styles(&config.styles, &settings)).transpose()?;
-    let backbone = locate::open(weights, choice, &settings)?;
-    let stylizer = Stylizer::new(&backbone, settings, device.clone()).map_err(Error::Run)?;
+    let backbone = (settings.steps > 0).then(|| locate::open(weights, choice, &settings)).transpose()?;
+    let stylizer = match &backbone {
+        Some(backbone) => Stylizer::new(backbone, settings, device.clone()).map_err(Error::Run)?,
+        None => Stylizer::without_network(settings),
+    };
     let size = stylizer.working_size(full);
     let scales = stylizer.scales(size);
     let (threads, free) = (rayon::current_num_threads(), memory::free());
-    let seconds_per_evaluation = stylizer
-        .evaluators(size)
-        .seconds_per_evaluation(EVALUATIONS)
-        .map_err(|why| Error::Run(remedy::message(&why)))?;
+    let seconds_per_evaluation = backbone.as_ref().map(|_| seconds_per_evaluation(&stylizer, size)).transpose()?;
+    let besides = capacity::seconds_without_evaluations(&stylizer, measure::drawn(full, 5.0))?;
     let mut found = Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
         device: device.to_string(),
@@ -102,8 +101,8 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, device: &Device, 
             capacity::most_frames(stylizer.batch(size), threads),
             capacity::bytes_per_frame(full, &scales),
         ),
-        backbone: backbone.name().into(),
-        backbone_digest: backbone.digest().into(),
+        backbone: backbone.as_ref().map_or("none", Backbone::name).into(),
+        backbone_digest: backbone.as_ref().map_or("none", Backbone::digest).into(),
         styles: styles.map(|styles| styles.len()),
         width: full.width,
         height: full.height,
@@ -111,11 +110,16 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, device: &Device, 
         working_height: size.height,
         evaluations: schedule::evaluations(&scales),
         seconds_per_evaluation,
-        seconds_per_frame: seconds_per_evaluation * schedule::cost(&scales),
+        seconds_per_frame: besides + seconds_per_evaluation.unwrap_or(0.0) * schedule::cost(&scales),
         advice: Vec::new(),
     };
     found.advice = found.advise(&stylizer, device)?;
     Ok(found)
+}
+
+fn seconds_per_evaluation(stylizer: &Stylizer, size: Size) -> Result<f64> {
+    let seconds = stylizer.evaluators(size).seconds_per_evaluation(EVALUATIONS);
+    seconds.map_err(|why| Error::Run(remedy::message(&why)))
 }
 
 impl Diagnosis {
@@ -151,36 +155,37 @@ impl Diagnosis {
             ));
         }
         let settings = stylizer.settings();
-        if settings.render == Render::Photoreal && settings.steps > PHOTOREAL_STEPS {
-            let share = PHOTOREAL_STEPS as f64 / settings.steps as f64;
+        let Some(seconds) = self.seconds_per_evaluation else { return Ok(advice) };
+        if settings.render == Render::Photoreal && matches!(settings.init, Init::Colour | Init::Weather) {
+            let share = 1.0 - seconds * schedule::cost(&stylizer.scales(self.working_size())) / self.seconds_per_frame;
             advice.push(format!(
-                "`stylize.steps: {PHOTOREAL_STEPS}` takes {:.0} % of the time; photoreal pictures hardly change \
-                 after that",
+                "`stylize.steps: 0` takes {:.0} % of the time; pictures are then what the optimizer starts from, which \
+                 for weather is all they need",
                 share * 100.0
             ));
         }
         if self.backbone != "builtin" {
-            advice.extend(self.builtin_advice(stylizer, device)?);
+            advice.extend(self.builtin_advice(seconds, stylizer, device)?);
         }
-        let (smaller, now) = (settings.size * 2 / 3, Size { height: self.working_height, width: self.working_width });
+        let (smaller, now) = (settings.size * 2 / 3, self.working_size());
         if smaller >= 128 && now.height.max(now.width) > smaller {
             advice.push(format!("`stylize.size: {smaller}` takes less than half of the time, but loses small texture"));
         }
         Ok(advice)
     }
 
+    fn working_size(&self) -> Size {
+        Size { height: self.working_height, width: self.working_width }
+    }
+
     /// Advice to use the built-in backbone, with the time that it needs. `None` if the config needs a deeper layer.
-    fn builtin_advice(&self, stylizer: &Stylizer, device: &Device) -> Result<Option<String>> {
+    fn builtin_advice(&self, now: f64, stylizer: &Stylizer, device: &Device) -> Result<Option<String>> {
         let settings = stylizer.settings().clone();
         // It ends at relu5_1, and a config may need a deeper layer.
         let Ok(builtin) = locate::open(Some("builtin"), &BackboneChoice::Auto, &settings) else { return Ok(None) };
-        let size = Size { height: self.working_height, width: self.working_width };
+        let size = self.working_size();
         let narrow = Stylizer::new(&builtin, settings, device.clone()).map_err(Error::Run)?;
-        let seconds = narrow
-            .evaluators(size)
-            .seconds_per_evaluation(EVALUATIONS)
-            .map_err(|why| Error::Run(remedy::message(&why)))?;
-        let share = seconds / self.seconds_per_evaluation * 100.0;
+        let share = seconds_per_evaluation(&narrow, size)? / now * 100.0;
         Ok(Some(format!(
             "`--weights builtin` takes {share:.0} % of the time, but pictures move less toward their style"
         )))
@@ -201,7 +206,9 @@ impl Diagnosis {
             (Some(path), Some(styles)) => line("config", format_args!("{}, {styles} styles", path.display())),
             _ => line("config", format_args!("none given; these are the defaults")),
         }
-        line("evaluation", format_args!("{:.3} s at {working_width}x{working_height}", self.seconds_per_evaluation));
+        if let Some(seconds) = self.seconds_per_evaluation {
+            line("evaluation", format_args!("{seconds:.3} s at {working_width}x{working_height}"));
+        }
         line(
             "frame",
             format_args!("{:.2} s, {evaluations} evaluations, without reading and writing", self.seconds_per_frame),

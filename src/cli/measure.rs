@@ -78,7 +78,7 @@ pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), Strin
 }
 
 /// A picture with edges and gradients at several scales.
-fn drawn(size: Size, waves: f32) -> Pixels {
+pub fn drawn(size: Size, waves: f32) -> Pixels {
     let value = |y: usize, x: usize, colour: usize| {
         let (v, u) = (y as f32 / size.height as f32, x as f32 / size.width as f32);
         let phase = colour as f32 * 0.7;

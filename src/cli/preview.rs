@@ -37,7 +37,11 @@ pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     let batch = Batch::open(
         vec![config],
         &dataset,
-        batch::RunOptions { output: Some(folder.clone()), ..batch::RunOptions::default() },
+        batch::RunOptions {
+            output: Some(folder.clone()),
+            weights_given: compute.weights.is_some(),
+            ..batch::RunOptions::default()
+        },
     )?;
     let engines = batch.engines(compute.weights.as_deref(), &device)?;
     let whole = batch.plans()?;

@@ -5,7 +5,7 @@ use crate::config::origin::{Placed, first_line};
 use crate::config::values::{BackboneChoice, Config, Pairing, StyleSource};
 use crate::dataset::scan::{image_files, is_image};
 use crate::error::{Error, Result};
-use crate::nst::settings::Term;
+use crate::nst::settings::{Init, Term};
 use crate::yaml;
 use std::path::{Path, PathBuf};
 
@@ -97,6 +97,16 @@ pub(super) fn selection(config: &Config, place: Option<String>, path: &Path) -> 
     Err(Error::config(place.unwrap_or(first_line(path)), message, help))
 }
 
+/// Without an optimizer, a picture that starts from noise stays noise.
+pub(super) fn steps(config: &Config, place: Option<String>, path: &Path) -> Result<()> {
+    if config.stylize.steps > 0 || config.stylize.init != Init::Noise {
+        return Ok(());
+    }
+    let message = "`steps: 0` leaves nothing of a frame under `init: noise`".to_string();
+    let help = Some("set another `init`, or steps".to_string());
+    Err(Error::config(place.unwrap_or(first_line(path)), message, help))
+}
+
 /// A term with a weight needs a layer with a weight.
 pub(super) fn term(term: &Term, key: &str, place: Option<String>, path: &Path) -> Result<()> {
     if term.weight == 0.0 || term.layers.iter().any(|&(_, weight)| weight > 0.0) {
@@ -138,6 +148,13 @@ mod tests {
 
         let weightless = load("styles: [{path: styles/fog, weight: 0}]", &[]).unwrap_err().to_string();
         assert!(weightless.contains("fog.yaml:1:9: every style has the weight 0"), "{weightless}");
+    }
+
+    #[test]
+    fn noise_needs_steps() {
+        let complaint = complaint("stylize: {init: noise, steps: 0}\n", &[]);
+        assert!(complaint.contains("`steps: 0` leaves nothing of a frame"), "{complaint}");
+        assert!(load(FULL, &["stylize.init=colour", "stylize.steps=0"]).is_ok());
     }
 
     #[test]

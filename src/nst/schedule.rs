@@ -32,7 +32,7 @@ pub fn working_size(full: Size, long: usize, least: usize) -> Size {
     full.map(|side| ((side as f64 * scale).round() as usize).max(least))
 }
 
-/// The scales of a picture of the working size `size`: the coarsest first, `size` itself last.
+/// The scales of a picture of the working size `size`: the coarsest first, `size` itself last; none with 0 steps.
 pub fn scales(settings: &Settings, size: Size) -> Vec<Scale> {
     let coarse = (settings.steps as f64 * COARSE_SHARE).ceil() as usize;
     (0..count(settings, size))
@@ -50,13 +50,13 @@ pub fn count(settings: &Settings, size: Size) -> usize {
     let (long, short) = (size.long(), size.short());
     let large_enough = |level: &usize| short >> level >= MIN_SIDE;
     let most = match (settings.scales, settings.render) {
-        // The only evaluation judges the start.
-        _ if settings.steps == 1 => 1,
+        // Nothing is optimized, or the only evaluation judges the start.
+        _ if settings.steps <= 1 => settings.steps,
         (Some(count), _) => count,
         (None, Render::Photoreal) => 1,
         (None, Render::Pixels) => 1 + (1..).take_while(|level| long >> level >= LEAST_LONG).count(),
     };
-    1 + (1..most).take_while(large_enough).count()
+    most.min(1) + (1..most).take_while(large_enough).count()
 }
 
 /// The largest number of scales of any picture.

@@ -23,17 +23,19 @@ use crate::nst::network::backbone::Backbone;
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::luma;
 use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::plane::Plane;
 use crate::nst::random::{FrameSeed, Random};
 use crate::nst::render::guard::{self, GuardReport};
 use crate::nst::render::precipitation;
 use crate::nst::scene::regions::Regions;
 use crate::nst::scene::surface::Surface;
+use crate::nst::scene::{Layers, Scene};
 use crate::nst::schedule::{self, Scale};
-use crate::nst::settings::{Chroma, RegionKind, Render, SceneKind, Settings};
-use crate::nst::stylizer::coarse_to_fine::{CoarseToFine, Optimized, View};
-use crate::nst::stylizer::input::{network_input, resized, scene};
+use crate::nst::settings::{Chroma, Render, SceneKind, Settings};
+use crate::nst::start::Start;
+use crate::nst::stylizer::coarse_to_fine::{CoarseToFine, Optimized};
+use crate::nst::stylizer::input::{needs_scene, network_input, resampled, resized};
 use std::borrow::Cow;
-use std::cell::LazyCell;
 use std::ops::ControlFlow;
 
 pub use crate::nst::stylizer::evaluators::Evaluators;
@@ -42,7 +44,8 @@ pub use crate::nst::stylizer::style::Style;
 
 /// Stylizes pictures with one backbone and one group of settings.
 pub struct Stylizer {
-    network: Network,
+    /// `None` where nothing is optimized.
+    network: Option<Network>,
     settings: Settings,
 }
 
@@ -52,10 +55,8 @@ pub struct Stylized {
     pub pixels: Pixels,
     /// Evaluations of loss and gradient that were used, at all scales.
     pub evals: usize,
-    /// The loss of the start, at the working size.
-    pub first: Loss,
-    /// The loss of the optimized picture, before it was cut to 0..1, rendered and blended.
-    pub last: Loss,
+    /// How the loss fell; `None` where nothing was optimized.
+    pub losses: Option<Losses>,
     /// The blend that was drawn; see [`Settings::strength`].
     pub strength: f64,
     /// What became of the labelled objects; `None` where the guard is off or there are no objects.
@@ -64,12 +65,30 @@ pub struct Stylized {
     pub scene: Option<SceneKind>,
 }
 
+/// The losses of one picture at the working size.
+#[derive(Clone, Copy, Debug)]
+pub struct Losses {
+    /// That of the start.
+    pub first: Loss,
+    /// That of the optimized picture, before it was cut to 0..1, rendered and blended.
+    pub last: Loss,
+}
+
 /// A content with effects on its surfaces.
 struct Prepared<'p> {
     frame: Cow<'p, Pixels>,
-    /// `None` if no effect needs it.
+    /// `None` if nothing needs it.
     surface: Option<Surface>,
     effects: Effects<f32>,
+}
+
+/// A picture in the style, at full size, before strength, guard and camera.
+struct Rendered {
+    pixels: Pixels,
+    /// What the optimizer started from, at the working size; `None` where nothing was optimized.
+    start: Option<Pixels>,
+    evals: usize,
+    losses: Option<Losses>,
 }
 
 impl Stylizer {
@@ -79,7 +98,16 @@ impl Stylizer {
     /// When the settings name a tap that the backbone does not reach, or no tap at all, or when the device refuses.
     pub fn new(backbone: &Backbone, settings: Settings, device: impl Into<Device>) -> Result<Self, String> {
         let network = Network::new(backbone, &settings, &device.into())?;
-        Ok(Self { network, settings })
+        Ok(Self { network: Some(network), settings })
+    }
+
+    /// For settings with 0 steps: pictures are their starts, and no network is needed.
+    ///
+    /// # Panics
+    /// When the settings ask for steps.
+    pub fn without_network(settings: Settings) -> Self {
+        assert_eq!(settings.steps, 0, "steps need a network");
+        Self { network: None, settings }
     }
 
     /// The same network under other settings, which must name the same taps and pool.
@@ -94,7 +122,7 @@ impl Stylizer {
     /// The number of pictures, optimized at `size`, that the device works on at once; `None` where it does not work in
     /// batches, and each picture has the threads that ask for it.
     pub fn batch(&self, size: Size) -> Option<usize> {
-        self.network.batch(size)
+        self.network.as_ref()?.batch(size)
     }
 
     /// The size that a picture of `full` is optimized at.
@@ -109,7 +137,7 @@ impl Stylizer {
 
     /// Allocates evaluators for pictures of the working size `size`.
     pub fn evaluators(&self, size: Size) -> Evaluators<'_> {
-        Evaluators::new(&self.network, &self.settings, size)
+        Evaluators::new(self.network.as_ref(), &self.settings, size)
     }
 
     /// Measures a style picture, at the sizes that contents are optimized at.
@@ -117,7 +145,7 @@ impl Stylizer {
     /// # Errors
     /// When the device refuses; see [`StylizeError`].
     pub fn style(&self, picture: &Picture) -> Result<Style, StylizeError> {
-        Style::measure(&self.network, &self.settings, picture)
+        Style::measure(self.network.as_ref(), &self.settings, picture)
     }
 
     /// Stylizes `content` with `evaluators` for its working size. `on_step(evaluation, loss)` is called after each
@@ -145,36 +173,38 @@ impl Stylizer {
         let seed = frame_seed.seed;
         let Prepared { frame, surface, effects } = self.prepare(content, seed);
         let frame = &*frame;
-        let view = self.view(content, frame, surface.as_ref());
-        assert_eq!(view.pixels.size(), evaluators.size(), "evaluators are for one working size");
-        let Optimized { start, pixels: mut optimized, evals, first, last, fog } =
-            CoarseToFine::new(&self.settings, &view, style, seed, on_step).run(evaluators)?;
-        optimized.data_mut().iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        let small = self.layers(content, frame, surface.as_ref(), self.working_size(frame.size()));
+        assert_eq!(small.pixels.size(), evaluators.size(), "evaluators are for one working size");
+        let start = Start::of(&self.settings, &small, &style.reference, seed);
         let mut random = Random::new(seed);
         let strength = self.settings.strength.at(random.uniform());
         let precipitation = self.settings.falling.draw(|| random.uniform());
         let residual = self.settings.residual.at(random.uniform()) as f32;
-        // A second render at full size, which most pictures do not need.
-        let plain = LazyCell::new(|| self.render(frame, &view.pixels, &start));
-        let plain = || (*plain).as_ref().map_err(StylizeError::clone);
-        let mut pixels = self.render(frame, &view.pixels, &optimized)?;
-        if (self.settings.render, self.settings.chroma) == (Render::Photoreal, Chroma::Start) {
-            luma::take_chroma(&mut pixels, plain()?);
-        }
-        if residual > 0.0 && self.settings.render == Render::Photoreal {
-            self.add_residual(&mut pixels, &view.pixels, &optimized, surface.as_ref(), residual)?;
-        }
+        let rendered = match self.settings.steps {
+            0 => self.drawn(content, frame, surface.as_ref(), &start),
+            _ => {
+                let optimized = CoarseToFine::new(&self.settings, &small, style, &start, on_step).run(evaluators)?;
+                self.rendered(frame, &small.pixels, optimized, surface.as_ref(), residual)?
+            }
+        };
+        let Rendered { mut pixels, start: started_from, evals, losses } = rendered;
         blend(&mut pixels, frame, strength as f32);
         if !pixels.is_finite() {
             return Err(StylizeError::PixelsNotFinite);
         }
         let mut guard = None;
         if self.settings.guard && !content.objects.is_empty() {
-            let stages = |result: &Pixels| -> Result<_, StylizeError> { Ok(guard::relight([plain()?, frame], result)) };
+            let stages = |result: &Pixels| -> Result<_, StylizeError> {
+                let plain = match &started_from {
+                    Some(start) => guard::relight(&self.render(frame, &small.pixels, start)?, result),
+                    None => result.clone(),
+                };
+                Ok([plain, guard::relight(frame, result)])
+            };
             let boxes: Vec<Area> = content.objects.iter().map(|object| object.area).collect();
             guard = Some(guard::protect(frame, stages, &mut pixels, &boxes)?);
         }
-        let fog = surface.as_ref().and_then(Surface::nearest).map_or(0.0, |nearest| fog / nearest);
+        let fog = surface.as_ref().map_or(0.0, |surface| start.extinction() / surface.nearest);
         let haze = fog + effects.air / 100.0;
         effects::in_the_camera(&mut pixels, frame, surface.as_ref(), &content.objects, &effects, haze, frame_seed);
         if let Some(precipitation) = precipitation {
@@ -185,7 +215,7 @@ impl Stylizer {
             guard.iter_mut().for_each(|report| report.measure(&content.pixels, &pixels));
         }
         let scene = surface.map(|surface| surface.kind());
-        Ok(Stylized { pixels, evals, first, last, strength, guard, scene })
+        Ok(Stylized { pixels, evals, losses, strength, guard, scene })
     }
 
     /// Draws the effects of one picture, and puts those on surfaces onto it.
@@ -193,7 +223,7 @@ impl Stylizer {
         let mut random = noise::random(seed, 0);
         let effects = self.settings.effects.map(|range| range.at(random.uniform()) as f32);
         let residual = self.settings.residual.high > 0.0 && !content.objects.is_empty();
-        if !effects.needs_surface() && !residual && self.settings.regions != RegionKind::Scene {
+        if !effects.needs_surface() && !residual && !needs_scene(&self.settings) {
             return Prepared { frame: Cow::Borrowed(&content.pixels), surface: None, effects };
         }
         let surface = Surface::of(&content.pixels, &content.objects, self.settings.scene, content.depth.as_ref());
@@ -204,16 +234,51 @@ impl Stylizer {
         Prepared { frame, surface: Some(surface), effects }
     }
 
-    /// `frame`, which is `content` with effects on its surfaces, at its working size.
-    fn view(&self, content: &Picture, frame: &Pixels, surface: Option<&Surface>) -> View {
-        let small = resized(&self.settings, frame, self.working_size(frame.size()));
-        // A sky is found by its colours, even where colours are kept and the network gets grey.
-        let mut scene = scene(&self.settings, &small, content);
-        if let Some(surface) = surface {
-            scene = scene.with_surface(surface);
+    /// `frame`, which is `content` with effects on its surfaces, at `size`.
+    fn layers(&self, content: &Picture, frame: &Pixels, surface: Option<&Surface>, size: Size) -> Layers {
+        let pixels = network_input(&self.settings, &resized(&self.settings, frame, size)).into_owned();
+        let scene = match surface {
+            Some(surface) if needs_scene(&self.settings) => Scene::of(surface, size),
+            _ => Scene::unknown(size),
+        };
+        let regions = Regions::of(&self.settings.regions, size, &scene, &content.masks);
+        Layers { pixels, scene, regions }
+    }
+
+    /// The start at full size.
+    fn drawn(&self, content: &Picture, frame: &Pixels, surface: Option<&Surface>, start: &Start) -> Rendered {
+        let size = frame.size();
+        let regions = |sky: Option<&Plane>| Regions::for_colours_of(&self.settings.regions, size, sky, &content.masks);
+        let mut pixels = start.draw_on(&network_input(&self.settings, frame), surface, regions);
+        if self.settings.keep_colours {
+            luma::take_chroma(&mut pixels, frame);
         }
-        let regions = Regions::of(&self.settings.regions, small.size(), &scene, &content.masks);
-        View { pixels: network_input(&self.settings, &small).into_owned(), scene, regions }
+        Rendered { pixels, start: None, evals: 0, losses: None }
+    }
+
+    /// The optimized picture at full size. `small` is the network's input from the content, and `residual` the share of
+    /// its texture.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    fn rendered(
+        &self,
+        frame: &Pixels,
+        small: &Pixels,
+        optimized: Optimized,
+        surface: Option<&Surface>,
+        residual: f32,
+    ) -> Result<Rendered, StylizeError> {
+        let Optimized { start, pixels: mut optimized, evals, first, last } = optimized;
+        optimized.data_mut().iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        let mut pixels = self.render(frame, small, &optimized)?;
+        if (self.settings.render, self.settings.chroma) == (Render::Photoreal, Chroma::Start) {
+            luma::take_chroma(&mut pixels, &self.render(frame, small, &start)?);
+        }
+        if residual > 0.0 && self.settings.render == Render::Photoreal {
+            self.add_residual(&mut pixels, small, &optimized, surface, residual)?;
+        }
+        Ok(Rendered { pixels, start: Some(start), evals, losses: Some(Losses { first, last }) })
     }
 
     /// Adds `share` of what the maps of the render leave out of the optimized picture: its texture. None of it falls on
@@ -229,12 +294,12 @@ impl Stylizer {
         surface: Option<&Surface>,
         share: f32,
     ) -> Result<(), StylizeError> {
-        let mut residual = self.network.photoreal(small, optimized, small.clone(), self.settings.padding)?;
+        let mut residual = self.photoreal(small, optimized, small.clone())?;
         residual.data_mut().iter_mut().zip(optimized.data()).for_each(|(v, optimized)| *v = optimized - *v);
         if self.settings.chroma == Chroma::Start || self.settings.keep_colours {
             residual = luma::grey(&residual);
         }
-        let residual = resized(&self.settings, &residual, pixels.size());
+        let residual = resampled(&self.settings, &residual, pixels.size());
         let texture = residual.data().chunks_exact(3);
         for (n, (rgb, texture)) in pixels.data_mut().chunks_exact_mut(3).zip(texture).enumerate() {
             let share = share * surface.map_or(1.0, |surface| 1.0 - surface.shapes.data()[n]);
@@ -252,7 +317,7 @@ impl Stylizer {
         let mut out = match self.settings.render {
             Render::Photoreal => {
                 let full = network_input(&self.settings, content).into_owned();
-                self.network.photoreal(small, optimized, full, self.settings.padding)?
+                self.photoreal(small, optimized, full)?
             }
             Render::Pixels => resized(&self.settings, optimized, content.size()),
         };
@@ -260,6 +325,15 @@ impl Stylizer {
             luma::take_chroma(&mut out, content);
         }
         Ok(out)
+    }
+
+    /// Applies the maps that take `small` to `optimized` to `original`.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    fn photoreal(&self, small: &Pixels, optimized: &Pixels, original: Pixels) -> Result<Pixels, StylizeError> {
+        let Some(network) = &self.network else { unreachable!("what was optimized has a network") };
+        network.photoreal(small, optimized, original, self.settings.padding)
     }
 }
 
@@ -309,6 +383,47 @@ mod tests {
             assert!((half - (all + content) / 2.0).abs() < 1e-5);
         }
         assert!(all != content);
+    }
+
+    #[test]
+    fn without_steps_the_start_is_the_result_and_no_network_is_needed() {
+        let content: Picture = street(60, 90, [0.6, 0.8, 1.0], 3).into();
+        for init in [Init::Content, Init::Colour, Init::Weather] {
+            let settings = Settings { init, steps: 0, regions: RegionKind::Scene, ..settings() };
+            let stylizer = Stylizer::without_network(settings);
+            let style = stylizer.style(&street(50, 70, [0.9, 0.7, 0.5], 8).into()).unwrap();
+            let mut evaluators = stylizer.evaluators(stylizer.working_size(content.pixels.size()));
+            let mut made = || {
+                let stop = |_, _| panic!("nothing is evaluated");
+                stylizer.stylize(&mut evaluators, &content, &style, 5, stop).unwrap()
+            };
+            let one = made();
+            assert_eq!((one.pixels.size(), one.evals, one.losses.is_none()), (content.pixels.size(), 0, true));
+            assert_eq!(one.pixels == content.pixels, init == Init::Content);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+            assert!(pool.install(&mut made).pixels == one.pixels, "threads");
+        }
+    }
+
+    #[test]
+    fn without_steps_the_result_is_close_to_that_of_one_evaluation() {
+        let content = street(120, 180, [0.6, 0.8, 1.0], 3);
+        for init in [Init::Colour, Init::Weather] {
+            let settings = Settings { size: 180, ..settings() };
+            let at = |steps| Settings { init, steps, regions: RegionKind::Scene, guard: false, ..settings.clone() };
+            let style_picture = street(80, 120, [0.9, 0.7, 0.5], 8).into();
+            let drawn = Stylizer::without_network(at(0));
+            let mut evaluators = drawn.evaluators(drawn.working_size(content.size()));
+            let style = drawn.style(&style_picture).unwrap();
+            let stop = |_, _| ControlFlow::Continue(());
+            let start = drawn.stylize(&mut evaluators, &content.clone().into(), &style, 0, stop).unwrap().pixels;
+            let one = stylizer(at(1));
+            let mut evaluators = one.evaluators(one.working_size(content.size()));
+            let style = one.style(&style_picture).unwrap();
+            let fitted = one.stylize(&mut evaluators, &content.clone().into(), &style, 0, stop).unwrap().pixels;
+            let off = start.data().iter().zip(fitted.data()).map(|(a, b)| (a - b).abs()).sum::<f32>();
+            assert!(off / (start.data().len() as f32) < 0.03, "{init:?}: {}", off / start.data().len() as f32);
+        }
     }
 
     #[test]
@@ -378,7 +493,7 @@ mod tests {
                 testing::assert_close(&chroma(&made.pixels), &chroma(&content), 1e-5, "chroma");
                 let (luma, own) = (luma::grey(&made.pixels), luma::grey(&content));
                 assert!(luma.data().iter().zip(own.data()).any(|(a, b)| (a - b).abs() > 0.01));
-                assert!(made.last.total < made.first.total, "{render:?} {init:?}");
+                assert!(made.losses.unwrap().last.total < made.losses.unwrap().first.total, "{render:?} {init:?}");
             }
         }
     }
@@ -457,15 +572,23 @@ mod tests {
                 });
                 let [a, b] = style.each_ref().map(|style| stylizer.style(style).unwrap());
                 let both = Style::blend(&[(&a, 0.6), (&b, 0.4)]);
-                assert_eq!(both.colours.len(), a.colours.len());
+                assert_eq!(both.reference.colours.len(), a.reference.colours.len());
                 let mut evaluators = stylizer.evaluators(stylizer.working_size(content.pixels.size()));
                 let mut made = |style: &Style| {
                     stylizer.stylize(&mut evaluators, &content, style, 0, |_, _| ControlFlow::Continue(())).unwrap()
                 };
                 let (one, two) = (made(&a), made(&both));
                 assert_eq!((one.evals, one.pixels.size()), (24, content.pixels.size()));
-                assert!(one.last.total < one.first.total, "{padding:?} {init:?} {:?} {:?}", one.first, one.last);
-                assert!(two.last.total < two.first.total && two.pixels != one.pixels, "{padding:?} {init:?}");
+                assert!(
+                    one.losses.unwrap().last.total < one.losses.unwrap().first.total,
+                    "{padding:?} {init:?} {:?} {:?}",
+                    one.losses.unwrap().first,
+                    one.losses.unwrap().last
+                );
+                assert!(
+                    two.losses.unwrap().last.total < two.losses.unwrap().first.total && two.pixels != one.pixels,
+                    "{padding:?} {init:?}"
+                );
             }
         }
     }
@@ -521,7 +644,12 @@ mod tests {
         for optimizer in [Optimizer::Lbfgs, Optimizer::Adam] {
             let stylizer = stylizer(Settings { optimizer, steps: 15, ..settings() });
             let made = run(&stylizer, &picture(40, 50, 4), 0).unwrap();
-            assert!(made.last.total < 0.9 * made.first.total, "{optimizer:?}: {:?} {:?}", made.first, made.last);
+            assert!(
+                made.losses.unwrap().last.total < 0.9 * made.losses.unwrap().first.total,
+                "{optimizer:?}: {:?} {:?}",
+                made.losses.unwrap().first,
+                made.losses.unwrap().last
+            );
             assert_eq!(made.evals, 15);
         }
     }
@@ -573,10 +701,10 @@ mod tests {
                         let mean = off.sum::<f64>() / one.pixels.data().len() as f64;
                         assert!(mean < 2.0 / 255.0, "{mean}");
                         assert!(
-                            (one.last.total / other.last.total - 1.0).abs() < 0.01,
+                            (one.losses.unwrap().last.total / other.losses.unwrap().last.total - 1.0).abs() < 0.01,
                             "{:?} {:?}",
-                            one.last,
-                            other.last
+                            one.losses.unwrap().last,
+                            other.losses.unwrap().last
                         );
                         assert_eq!(one.evals, other.evals);
                     });

@@ -52,6 +52,29 @@ fn the_manifest_tells_everything_about_each_frame() {
 }
 
 #[test]
+fn without_steps_no_network_is_opened_and_frames_are_made_and_kept_all_the_same() {
+    let place = Place::new();
+    let run = format!("{RUN} --set stylize.steps=0 --set stylize.residual=0.5");
+    let notes = ["backbone none", "`residual` has no effect with `steps: 0`", "--weights has no effect"];
+    expect(&place.augment(&run), 0, &notes);
+    let rows = place.rows("data-fog");
+    assert_eq!(rows.len(), 2);
+    for row in &rows {
+        assert_eq!(
+            (&row["status"], &row["backbone"]["name"], &row["evals"]),
+            (&"done".into(), &"none".into(), &0.into())
+        );
+        assert!(row["content_loss"].is_null() && row["first_style_loss"].is_null(), "{row}");
+        assert!(place.path("data-fog").join(row["output"].as_str().unwrap()).is_file());
+    }
+    let before = place.files("data-fog");
+    expect(&place.augment(&run), 0, &["nothing to do"]);
+    assert_eq!(place.files("data-fog"), before);
+    expect(&place.augment("report data-fog"), 0, &[]);
+    expect(&place.augment(RUN), 0, &["done again: 2"]);
+}
+
+#[test]
 fn a_second_run_does_nothing_and_says_so() {
     let place = Place::new();
     expect(&place.augment(RUN), 0, &[]);

@@ -70,7 +70,7 @@ fn the_doctor_says_what_there_is_and_what_would_be_faster() {
     assert!(found["seconds_per_frame"].as_f64().unwrap() > 0.0 && found["free_memory_mb"].is_number());
     // There may be other advice before, such as to free memory.
     let advice = found["advice"].as_array().unwrap();
-    assert!(advice.iter().any(|one| one.as_str().unwrap().contains("`stylize.steps: 15`")), "{found}");
+    assert!(advice.iter().any(|one| one.as_str().unwrap().contains("`stylize.steps: 0`")), "{found}");
 
     let output =
         place.command("doctor --config fog.yaml --weights builtin").env("AUGMENT_ISA", "portable").output().unwrap();
@@ -79,6 +79,21 @@ fn the_doctor_says_what_there_is_and_what_would_be_faster() {
     // The advice is given only if the processor has better kernels.
     let has_better = augment::nst::kernels::simd::Isa::available().len() > 1;
     assert_eq!(text.contains("AUGMENT_ISA limits kernels to portable"), has_better, "{text}");
+}
+
+#[test]
+fn the_doctor_and_the_plan_know_a_config_without_evaluations() {
+    let place = Place::new();
+    let output = place.augment("doctor --config fog.yaml --set stylize.steps=0 --json");
+    expect(&output, 0, &[]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found["backbone"], &found["evaluations"]), (&"none".into(), &0.into()));
+    assert!(found["seconds_per_evaluation"].is_null() && found["seconds_per_frame"].as_f64().unwrap() > 0.0, "{found}");
+    let output = place.augment("--config fog.yaml data --set stylize.steps=0 --dry-run --json");
+    expect(&output, 0, &[]);
+    let planned: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(planned["seconds"].as_f64().unwrap() > 0.0, "{planned}");
+    expect(&place.augment("bench --config fog.yaml --set stylize.steps=0 --size 64 --evals 2"), 0, &["0 evaluations"]);
 }
 
 #[test]

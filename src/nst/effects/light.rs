@@ -46,6 +46,12 @@ pub fn shine(
     let mut seen = lamps::of_vehicles(frame, surface, horizon, objects, effects, seed);
     let (street, lighting) = lamps::of_the_street(surface, horizon, objects, effects, seed);
     seen.extend(street);
+    let with_glare = |lamp: Lamp| {
+        let clear = (-haze * lamp.distance).exp();
+        let glare = Glare::of(&lamp, clear, surface.size().width);
+        (lamp, clear, glare)
+    };
+    let seen: Vec<_> = seen.into_iter().map(with_glare).collect();
     let beam = Beam::new(headlamps, seed);
     let windows = windows::lit(frame, surface, windows, seed);
     let usual = ground_light(frame, surface);
@@ -76,7 +82,7 @@ pub fn shine(
                 }
             }
         }
-        seen.iter().for_each(|lamp| draw(lamp, surface, effects.wet, haze, &mut added, top..bottom));
+        seen.iter().for_each(|lamp| draw(lamp, surface, effects.wet, &mut added, top..bottom));
         if let Some(windows) = &windows {
             let windows = windows.data()[top * width * 3..bottom * width * 3].as_chunks::<3>().0;
             added.iter_mut().zip(windows).for_each(|(added, light)| add(added, *light, 1.0));
@@ -121,6 +127,9 @@ impl Beam {
     /// The light on something `distance` metres ahead and `right` metres aside, `below` the horizon by this share of
     /// the height: low beams have a border just under the horizon.
     fn at(&self, right: f32, distance: f32, below: f32) -> [f32; 3] {
+        if below < -0.2 {
+            return [0.0; 3];
+        }
         let width = 1.6 + 0.33 * distance;
         let aside = (right - self.aim) / width;
         let falloff = 1.0 / (1.0 + (distance / 13.0).powi(2));
@@ -137,16 +146,56 @@ fn pool(lamp: &StreetLamp, right: f32, ahead: f32) -> [f32; 3] {
     let (dx, dz) = (right - lamp.right, ahead - lamp.ahead);
     let distance2 = dx * dx + dz * dz + lamp.height * lamp.height;
     // Lambert's cosine and the square of the distance, 1 right below the lamp.
-    let strength = (lamp.height * lamp.height / distance2).powf(1.5) * 0.28;
+    let cosine = lamp.height / distance2.sqrt();
+    let strength = cosine * cosine * cosine * 0.28;
     lamp.light.map(|v| v * strength)
 }
 
+/// The light of a lamp around it, by the distance from its middle in the picture.
+struct Glare {
+    /// In pixels. Beyond it there is no light.
+    reach: f32,
+    /// The share of the lamp's light at each quarter of a pixel.
+    light: Vec<f32>,
+}
+
+impl Glare {
+    /// Places of the table in a pixel.
+    const FINE: f32 = 4.0;
+
+    /// Of a lamp in air that lets through the share `clear` of its light, in a frame of this width.
+    fn of(lamp: &Lamp, clear: f32, width: usize) -> Self {
+        let glow = GLOW.1 * FOCAL * width as f32 / lamp.distance.max(3.0);
+        let reach = (REACH.0 * lamp.radius).max(4.0 * glow * (1.0 - clear)).min(REACH.1 * width as f32);
+        let light = |d: f32| {
+            let core = (-1.2 * d / lamp.radius).exp();
+            let halo = HALO / (1.0 + (d / (3.0 * lamp.radius)).powi(2)).powf(1.1);
+            let scattered = GLOW.0 * (1.0 - clear) / (1.0 + (d / glow).powi(2)).powf(1.5);
+            let fade = (1.0 - d / reach).max(0.0).powi(2);
+            core * clear.max(0.05) + (halo * clear + scattered) * fade
+        };
+        let places = (reach * Self::FINE) as usize + 2;
+        Self { reach, light: (0..places).map(|n| light(n as f32 / Self::FINE)).collect() }
+    }
+
+    /// At `d` pixels from the middle, less than the reach.
+    fn at(&self, d: f32) -> f32 {
+        let place = d * Self::FINE;
+        let (near, far) = (self.light[place as usize], self.light[place as usize + 1]);
+        near + (place - place.floor()) * (far - near)
+    }
+}
+
 /// Adds a lamp, its halo, and its mirror image on the ground to these rows.
-fn draw(lamp: &Lamp, surface: &Surface, wet: f32, haze: f32, added: &mut [[f32; 3]], rows: std::ops::Range<usize>) {
+fn draw(
+    (lamp, clear, glare): &(Lamp, f32, Glare),
+    surface: &Surface,
+    wet: f32,
+    added: &mut [[f32; 3]],
+    rows: std::ops::Range<usize>,
+) {
     let width = surface.size().width;
-    let clear = (-haze * lamp.distance).exp();
-    let glow = GLOW.1 * FOCAL * width as f32 / lamp.distance.max(3.0);
-    let reach = (REACH.0 * lamp.radius).max(4.0 * glow * (1.0 - clear)).min(REACH.1 * width as f32);
+    let reach = glare.reach;
     let columns = |reach: f32| (lamp.x - reach).max(0.0) as usize..((lamp.x + reach).max(0.0) as usize + 1).min(width);
     for y in rows.clone() {
         let dy = y as f32 + 0.5 - lamp.y;
@@ -154,14 +203,10 @@ fn draw(lamp: &Lamp, surface: &Surface, wet: f32, haze: f32, added: &mut [[f32; 
             continue;
         }
         for x in columns(reach) {
-            let d = dy.hypot(x as f32 + 0.5 - lamp.x);
+            let dx = x as f32 + 0.5 - lamp.x;
+            let d = (dx * dx + dy * dy).sqrt();
             if d < reach {
-                let core = (-1.2 * d / lamp.radius).exp();
-                let halo = HALO / (1.0 + (d / (3.0 * lamp.radius)).powi(2)).powf(1.1);
-                let scattered = GLOW.0 * (1.0 - clear) / (1.0 + (d / glow).powi(2)).powf(1.5);
-                let fade = (1.0 - d / reach).powi(2);
-                let light = core * clear.max(0.05) + (halo * clear + scattered) * fade;
-                add(&mut added[(y - rows.start) * width + x], lamp.light, light);
+                add(&mut added[(y - rows.start) * width + x], lamp.light, glare.at(d));
             }
         }
     }
@@ -171,6 +216,9 @@ fn draw(lamp: &Lamp, surface: &Surface, wet: f32, haze: f32, added: &mut [[f32; 
     let strength = (0.004 + 0.035 * wet) * clear;
     for y in rows.clone().filter(|&y| y as f32 > foot) {
         let down = (-((y as f32 - middle) / long).powi(2)).exp();
+        if down < 1e-3 {
+            continue;
+        }
         for x in columns(4.0 * wide) {
             let ground = surface.ground.at(y, x);
             let across = (-((x as f32 + 0.5 - lamp.x) / wide).powi(2)).exp();

@@ -40,14 +40,15 @@ pub fn noise(pixels: &mut Pixels, sigma: f32, seed: u64) {
 /// Four numbers for each pixel of a row, of mean 0 and variance 1: the sum of three uniform ones is close to normal, and
 /// much faster.
 fn row_noise(seed: u64, row: usize, width: usize) -> Vec<[f32; 4]> {
-    /// Bits of one uniform number; three fit into the 53 of one draw.
-    const BITS: u32 = 17;
-    const ONE: f32 = (1 << BITS) as f32;
+    /// Bits of one uniform number; three fit into those of one draw.
+    const BITS: u32 = 21;
+    const ONE: u64 = 1 << BITS;
     let mut random = random(seed, row as u64 + 1);
     let mut number = || {
-        let bits = (random.uniform() * (1_u64 << 53) as f64) as u64;
-        let uniform = |n: u32| ((bits >> (n * BITS)) & ((1 << BITS) - 1)) as f32 / ONE;
-        2.0 * (uniform(0) + uniform(1) + uniform(2) - 1.5)
+        let bits = random.bits();
+        let uniform = |n: u32| ((bits >> (n * BITS)) & (ONE - 1)) as i32;
+        let sum = uniform(0) + uniform(1) + uniform(2);
+        sum as f32 * (2.0 / ONE as f32) - 3.0
     };
     (0..width).map(|_| std::array::from_fn(|_| number())).collect()
 }
@@ -82,36 +83,44 @@ pub fn motion(pixels: &mut Pixels, surface: &Surface, horizon: Horizon, metres: 
     });
 }
 
-/// Blurs with a kernel of the standard deviation `sigma`, in thousandths of the long side.
+/// Blurs with a normal kernel of the standard deviation `sigma`, in thousandths of the long side.
 pub fn blur(pixels: &mut Pixels, sigma: f32) {
     let size = pixels.size();
-    let sigma = sigma * size.long() as f32 / 1000.0;
-    // Of one pass of [share, 1 - 2 share, share] the variance is 2 share.
-    let variance = sigma * sigma;
-    let passes = (variance / 0.5).ceil().max(1.0) as usize;
-    let share = (variance / passes as f32 / 2.0).min(0.25);
-    for _ in 0..passes {
-        blur_once(pixels, size, share);
+    let stride = size.width * 3;
+    let kernel = normal(sigma * size.long() as f32 / 1000.0);
+    // Beyond the border, the outermost pixels go on.
+    let mut across = vec![0.0; pixels.data().len()];
+    across.par_chunks_mut(stride).zip(pixels.data().par_chunks(stride)).for_each(|(to, from)| {
+        let reach = kernel.len() - 1;
+        let wide = from[..3].iter().cycle().take(3 * reach).chain(from);
+        let wide: Vec<f32> = wide.chain(from[stride - 3..].iter().cycle().take(3 * reach)).copied().collect();
+        add_shifted(to, &kernel, |shift| &wide[(reach as isize + shift) as usize * 3..][..stride]);
+    });
+    pixels.data_mut().par_chunks_mut(stride).enumerate().for_each(|(y, to)| {
+        to.fill(0.0);
+        add_shifted(to, &kernel, |shift| {
+            let y = (y as isize + shift).clamp(0, size.height as isize - 1) as usize;
+            &across[y * stride..][..stride]
+        });
+    });
+}
+
+/// Adds `row(shift)` for each shift that the symmetric `kernel` has, by its weight. The kernel begins in its middle.
+fn add_shifted<'a>(to: &mut [f32], kernel: &[f32], row: impl Fn(isize) -> &'a [f32]) {
+    for (shift, &weight) in kernel.iter().enumerate() {
+        let shift = shift as isize;
+        let other = if shift > 0 { weight } else { 0.0 };
+        for ((to, after), before) in to.iter_mut().zip(row(shift)).zip(row(-shift)) {
+            *to += weight * after + other * before;
+        }
     }
 }
 
-fn blur_once(pixels: &mut Pixels, size: Size, share: f32) {
-    let stride = size.width * 3;
-    pixels.data_mut().par_chunks_mut(stride).for_each(|row| {
-        let from = row.to_vec();
-        for (at, v) in row.iter_mut().enumerate() {
-            let left = if at < 3 { from[at] } else { from[at - 3] };
-            let right = if at + 3 < stride { from[at + 3] } else { from[at] };
-            *v += share * (left + right - 2.0 * from[at]);
-        }
-    });
-    let from = pixels.data().to_vec();
-    pixels.data_mut().par_chunks_mut(stride).enumerate().for_each(|(y, row)| {
-        let above = &from[y.saturating_sub(1) * stride..][..stride];
-        let below = &from[(y + 1).min(size.height - 1) * stride..][..stride];
-        for ((v, above), below) in row.iter_mut().zip(above).zip(below) {
-            let own = *v;
-            *v += share * (above + below - 2.0 * own);
-        }
-    });
+/// The middle and one side of a normal kernel whose weights sum to 1.
+fn normal(sigma: f32) -> Vec<f32> {
+    let reach = (3.0 * sigma).ceil() as usize;
+    let weight = |at: usize| (-(at as f32).powi(2) / (2.0 * sigma * sigma).max(1e-6)).exp();
+    let kernel: Vec<f32> = (0..=reach).map(weight).collect();
+    let sum = 2.0 * kernel.iter().sum::<f32>() - kernel[0];
+    kernel.iter().map(|weight| weight / sum).collect()
 }

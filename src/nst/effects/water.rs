@@ -2,7 +2,7 @@
 
 use crate::nst::effects::air::air_light;
 use crate::nst::effects::amounts::Effects;
-use crate::nst::effects::noise::{self, Ground, random, seed_of, step};
+use crate::nst::effects::noise::{self, Ground, Place, random, seed_of, step};
 use crate::nst::picture::filter::{Border, box_mean, neighbours};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
@@ -26,10 +26,17 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
     let puddle_seed = seed_of(&mut random(seed, EFFECTS.0));
     let Size { height, width } = surface.size();
     let mirror = match surface.view {
-        Some(View::Ahead(_)) => Some(mirrored(pixels, surface, objects)),
+        Some(View::Ahead(horizon)) => {
+            let standing: Vec<&SceneObject> = objects.iter().filter(|object| object.stands(horizon)).collect();
+            Some(mirrored(pixels, surface, &standing))
+        }
         _ => None,
     };
     pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
+        let reflects = match surface.view {
+            Some(View::Ahead(horizon)) => fresnel(y as f32 - horizon.row * height as f32, width),
+            _ => 0.03,
+        };
         for x in 0..width {
             let at = y * width + x;
             let share = surface.ground.data()[at] * effects.wet;
@@ -37,18 +44,12 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
                 continue;
             }
             let hard = 1.0 - 0.85 * surface.plants.data()[at];
-            let place = ground.at(y, x);
-            // Puddles are longer along the road than across it.
-            let puddle = noise::smooth(place.right / 1.6, place.ahead / 5.0, puddle_seed)
-                + 0.5 * noise::smooth(place.right / 0.6, place.ahead / 1.8, puddle_seed ^ 1);
-            let level = 1.3 - 2.6 * effects.puddles;
-            let puddle = if effects.puddles > 0.0 { step(level - 0.15, level + 0.15, puddle) * hard } else { 0.0 };
-            let dark = 1.0 - share * (1.0 - WET) * (0.6 + 0.4 * hard);
-            let returned = match surface.view {
-                Some(View::Ahead(horizon)) => fresnel(y as f32 - horizon.row * height as f32, width),
-                _ => 0.03,
+            let puddle = match effects.puddles > 0.0 {
+                true => puddle(ground.at(y, x), effects.puddles, puddle_seed) * hard,
+                false => 0.0,
             };
-            let returned = (share * hard * (returned * (0.8 + 0.2 * puddle) + 0.15 * puddle)).min(1.0);
+            let dark = 1.0 - share * (1.0 - WET) * (0.6 + 0.4 * hard);
+            let returned = (share * hard * (reflects * (0.8 + 0.2 * puddle) + 0.15 * puddle)).min(1.0);
             let image = mirror.as_ref().map(|mirror| mirror.at(y, x));
             for (channel, v) in row[x * 3..][..3].iter_mut().enumerate() {
                 let own = *v * *v * dark;
@@ -57,6 +58,15 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
             }
         }
     });
+}
+
+/// How much of this place is under a puddle, 0..1, if `puddles` of the wet ground is.
+fn puddle(place: Place, puddles: f32, seed: u64) -> f32 {
+    // Puddles are longer along the road than across it.
+    let depth = noise::smooth(place.right / 1.6, place.ahead / 5.0, seed)
+        + 0.5 * noise::smooth(place.right / 0.6, place.ahead / 1.8, seed ^ 1);
+    let level = 1.3 - 2.6 * puddles;
+    step(level - 0.15, level + 0.15, depth)
 }
 
 /// The share of light that water returns to a camera that sees it `below` pixels under the horizon (Schlick 1994).
@@ -88,11 +98,11 @@ impl Mirror {
 
 /// Each pixel of the ground shows what stands as far above the line of contact as it lies below; that line is the lower
 /// side of the nearest object above it, or the border of the ground. Waves stretch the image along columns.
-fn mirrored(pixels: &Pixels, surface: &Surface, objects: &[SceneObject]) -> Mirror {
+fn mirrored(pixels: &Pixels, surface: &Surface, standing: &[&SceneObject]) -> Mirror {
     let full = surface.size();
     let size = full.map(|side| side.div_ceil(REDUCTION));
     let small = pixels.resized(size);
-    let contacts: Vec<Vec<f32>> = (0..size.width).map(|x| contacts(surface, objects, size, x)).collect();
+    let contacts: Vec<Vec<f32>> = (0..size.width).map(|x| contacts(surface, standing, size, x)).collect();
     let mut data = vec![0.0; size.pixels() * 3];
     for y in 0..size.height {
         for x in 0..size.width {
@@ -111,15 +121,15 @@ fn mirrored(pixels: &Pixels, surface: &Surface, objects: &[SceneObject]) -> Mirr
 }
 
 /// The rows in which something touches the ground in column `x` of the small picture.
-fn contacts(surface: &Surface, objects: &[SceneObject], size: Size, x: usize) -> Vec<f32> {
+fn contacts(surface: &Surface, standing: &[&SceneObject], size: Size, x: usize) -> Vec<f32> {
     let scale = size.height as f32 / surface.size().height as f32;
     let border = surface.border(x * surface.size().width / size.width) * scale;
     let column = (x as f64 + 0.5) / size.width as f64;
-    let standing = objects.iter().filter(|object| {
+    let here = standing.iter().filter(|object| {
         let inset = 0.06 * (object.area.right - object.area.left);
-        object.kind.stands() && (object.area.left + inset..object.area.right - inset).contains(&column)
+        (object.area.left + inset..object.area.right - inset).contains(&column)
     });
-    let bottoms = standing.map(|object| object.area.bottom as f32 * size.height as f32);
+    let bottoms = here.map(|object| object.area.bottom as f32 * size.height as f32);
     std::iter::once(border).chain(bottoms.filter(|&bottom| bottom > border)).collect()
 }
 

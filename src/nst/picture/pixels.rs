@@ -2,8 +2,7 @@
 
 use crate::nst::picture::filter::{Border, bilinear, box_mean};
 use crate::nst::picture::geometry::{Crop, Size};
-use image::imageops::{self, FilterType};
-use image::{Rgb32FImage, RgbImage};
+use image::RgbImage;
 use rayon::prelude::*;
 use std::f64::consts::PI;
 
@@ -64,47 +63,56 @@ impl Pixels {
         Self { size: crop.size(), data }
     }
 
-    /// Replaces the part inside `crop` by `part`, which has its size.
-    pub fn paste(&mut self, part: &Self, crop: Crop) {
-        for (y, row) in part.data.chunks_exact(crop.width * 3).enumerate() {
-            let at = ((crop.top + y) * self.size.width + crop.left) * 3;
-            self.data[at..at + row.len()].copy_from_slice(row);
-        }
-    }
-
-    /// This picture without detail: the mean of each cell of `cell` pixels a side and of its neighbours, interpolated.
+    /// This picture without detail: its [`light`](Self::light), interpolated.
     pub fn blurred(&self, cell: usize) -> Self {
-        let width = self.size.width;
+        let (grid, light) = self.light(cell);
+        Self { size: self.size, data: bilinear::<3>(&light, grid, self.size) }
+    }
+
+    /// The light of this picture: for each cell of `cell` pixels a side, the mean of it and of its neighbours. Returns
+    /// the number of cells and `[height][width][3]`.
+    pub fn light(&self, cell: usize) -> (Size, Vec<f32>) {
+        let Size { height, width } = self.size;
         let grid = self.size.map(|side| side.div_ceil(cell));
-        let (mut sums, mut counts) = (vec![[0.0_f32; 3]; grid.pixels()], vec![0.0_f32; grid.pixels()]);
-        for (n, rgb) in self.data.chunks_exact(3).enumerate() {
-            let at = n / width / cell * grid.width + n % width / cell;
-            (0..3).for_each(|i| sums[at][i] += rgb[i]);
-            counts[at] += 1.0;
-        }
-        let means: Vec<f32> = sums.iter().zip(&counts).flat_map(|(sum, count)| sum.map(|v| v / count)).collect();
-        let means = box_mean::<3>(&means, grid, 1, Border::Cut);
-        Self { size: self.size, data: bilinear::<3>(&means, grid, self.size) }
+        let mut means = vec![0.0_f32; grid.pixels() * 3];
+        means.par_chunks_mut(grid.width * 3).enumerate().for_each(|(row, means)| {
+            let rows = row * cell..((row + 1) * cell).min(height);
+            for y in rows.clone() {
+                let pixels = self.data[y * width * 3..][..width * 3].chunks(cell * 3);
+                for (sum, pixels) in means.as_chunks_mut::<3>().0.iter_mut().zip(pixels) {
+                    for rgb in pixels.as_chunks::<3>().0 {
+                        (0..3).for_each(|i| sum[i] += rgb[i]);
+                    }
+                }
+            }
+            for (at, mean) in means.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+                let columns = ((at + 1) * cell).min(width) - at * cell;
+                mean.iter_mut().for_each(|v| *v /= (rows.len() * columns) as f32);
+            }
+        });
+        (grid, box_mean::<3>(&means, grid, 1, Border::Cut))
     }
 
-    /// Resized with a Lanczos window of three lobes.
+    /// Resized with a Lanczos window of three lobes, and cut to 0..1: the window overshoots at edges.
     pub fn resized(&self, size: Size) -> Self {
-        if size == self.size {
-            return self.clone();
-        }
-        let image = Rgb32FImage::from_raw(self.size.width as u32, self.size.height as u32, self.data.clone())
-            .unwrap_or_else(|| unreachable!("pixels fill their size"));
-        let image = imageops::resize(&image, size.width as u32, size.height as u32, FilterType::Lanczos3);
-        Self { size, data: image.into_raw() }
+        let mut resized = self.resampled(size, false);
+        resized.cut();
+        resized
     }
 
-    /// As [`Pixels::resized`], for a picture that goes on at its opposite side: a picture that tiles tiles afterwards.
-    pub fn resized_around(&self, size: Size) -> Self {
+    /// Cuts all values to 0..1.
+    pub fn cut(&mut self) {
+        self.data.par_iter_mut().with_min_len(1 << 14).for_each(|v| *v = v.clamp(0.0, 1.0));
+    }
+
+    /// Resized with a Lanczos window of three lobes; for differences of pictures, too. If it `wraps`, the picture goes on
+    /// at its opposite side: one that tiles tiles afterwards.
+    pub fn resampled(&self, size: Size, wraps: bool) -> Self {
         if size == self.size {
             return self.clone();
         }
-        let rows = lanczos_weights(self.size.height, size.height);
-        let columns = lanczos_weights(self.size.width, size.width);
+        let rows = lanczos_weights(self.size.height, size.height, wraps);
+        let columns = lanczos_weights(self.size.width, size.width, wraps);
         let row_len = self.size.width * 3;
         let mut data = vec![0.0; size.pixels() * 3];
         data.par_chunks_mut(size.width * 3).zip(rows).for_each(|(out, weights)| {
@@ -114,9 +122,10 @@ impl Pixels {
                     *sum += weight * v;
                 }
             }
-            for (out, weights) in out.chunks_exact_mut(3).zip(&columns) {
-                for (colour, out) in out.iter_mut().enumerate() {
-                    *out = weights.iter().map(|&(from, weight)| weight * row[from * 3 + colour]).sum();
+            let row = row.as_chunks::<3>().0;
+            for (out, weights) in out.as_chunks_mut::<3>().0.iter_mut().zip(&columns) {
+                for &(from, weight) in weights {
+                    (0..3).for_each(|colour| out[colour] += weight * row[from][colour]);
                 }
             }
         });
@@ -124,9 +133,9 @@ impl Pixels {
     }
 }
 
-/// For each of `to` pixels of a row that wraps, the pixels that it is made of, of a row of `from`, with weights that
-/// sum to 1.
-fn lanczos_weights(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
+/// For each of `to` pixels of a row, the pixels that it is made of, of a row of `from`, with weights that sum to 1. At
+/// the ends of a row that does not wrap, windows are cut off.
+fn lanczos_weights(from: usize, to: usize, wraps: bool) -> Vec<Vec<(usize, f32)>> {
     let ratio = from as f64 / to as f64;
     // A smaller result needs a wider window, or it would miss pixels.
     let scale = ratio.max(1.0);
@@ -135,6 +144,7 @@ fn lanczos_weights(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
         let centre = (pixel as f64 + 0.5) * ratio - 0.5;
         let reach = (centre - LOBES * scale).ceil() as i64..=(centre + LOBES * scale).floor() as i64;
         let weights: Vec<_> = reach
+            .filter(|at| wraps || (0..from as i64).contains(at))
             .map(|at| ((at as f64 - centre) / scale, at.rem_euclid(from as i64) as usize))
             .map(|(x, at)| (at, if x.abs() < LOBES { sinc(x) * sinc(x / LOBES) } else { 0.0 }))
             .collect();
@@ -149,6 +159,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn resizing_equals_that_of_the_image_crate() {
+        use image::imageops::{self, FilterType};
+        let mut random = crate::nst::testing::Random(3);
+        let from = Size { height: 37, width: 61 };
+        let pixels = Pixels::new(from, (0..from.pixels() * 3).map(|_| random.uniform()).collect());
+        let image = image::Rgb32FImage::from_raw(61, 37, pixels.data().to_vec()).unwrap();
+        for (height, width) in [(11, 20), (1, 1), (37, 30), (80, 61), (90, 130)] {
+            let reference = imageops::resize(&image, width, height, FilterType::Lanczos3).into_raw();
+            let resized = pixels.resized(Size { height: height as usize, width: width as usize });
+            crate::nst::testing::assert_close(resized.data(), &reference, 1e-5, "a size");
+        }
+    }
+
+    #[test]
+    fn differences_keep_their_sign_and_pictures_stay_in_range() {
+        let size = Size { height: 8, width: 8 };
+        let below = Pixels::new(size, vec![-0.25; size.pixels() * 3]);
+        let larger = below.resampled(Size { height: 20, width: 13 }, false);
+        assert!(larger.data().iter().all(|v| (v + 0.25).abs() < 1e-5));
+        let step = Pixels::new(size, (0..size.pixels() * 3).map(|n| (n % 24 / 12) as f32).collect());
+        let larger = step.resized(Size { height: 8, width: 31 });
+        assert!(larger.data().iter().all(|v| (0.0..=1.0).contains(v)));
+    }
+
+    #[test]
     fn resizing_around_has_no_border_and_equals_plain_resizing_far_from_it() {
         let pixels = |size: Size, shift: usize| {
             let wave = |n: usize| {
@@ -159,8 +194,8 @@ mod tests {
         };
         let from = Size { height: 40, width: 60 };
         for to in [Size { height: 20, width: 30 }, Size { height: 60, width: 90 }, Size { height: 40, width: 61 }] {
-            let around = pixels(from, 0).resized_around(to);
-            let plain = pixels(from, 0).resized(to);
+            let around = pixels(from, 0).resampled(to, true);
+            let plain = pixels(from, 0).resampled(to, false);
             let margin = 10;
             for (y, x) in (margin..to.height - margin).flat_map(|y| (margin..to.width - margin).map(move |x| (y, x))) {
                 let at = (y * to.width + x) * 3;
@@ -168,7 +203,7 @@ mod tests {
             }
             let shift = 6 * to.width / from.width;
             if to.width * 6 % from.width == 0 {
-                let shifted = pixels(from, 6).resized_around(to);
+                let shifted = pixels(from, 6).resampled(to, true);
                 for (row, other) in shifted.data().chunks(to.width * 3).zip(around.data().chunks(to.width * 3)) {
                     let mut turned = other.to_vec();
                     turned.rotate_left(shift * 3);

@@ -21,6 +21,7 @@ pub mod report;
 #[cfg(test)]
 mod testing;
 
+use crate::nst::picture::filter::bilinear;
 use crate::nst::picture::geometry::Area;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::render::guard::blend::Blend;
@@ -35,17 +36,16 @@ pub use crate::nst::render::guard::report::{BoxReport, Easing, GuardReport};
 /// The light of a picture is the mean of cells; this many lie along its long side. The rest is its detail.
 const LIGHT_CELLS: usize = 64;
 
-/// The detail of each of `pictures` on the light of `result`; all have one size.
-pub fn relight(pictures: [&Pixels; 2], result: &Pixels) -> [Pixels; 2] {
-    let cell = (result.size().long() / LIGHT_CELLS).max(1);
-    let light = result.blurred(cell);
-    pictures.map(|picture| {
-        let (own, mut out) = (picture.blurred(cell), picture.clone());
-        for ((v, own), light) in out.data_mut().iter_mut().zip(own.data()).zip(light.data()) {
-            *v += light - own;
-        }
-        out
-    })
+/// The detail of `picture` on the light of `result`; both have one size.
+pub fn relight(picture: &Pixels, result: &Pixels) -> Pixels {
+    let size = result.size();
+    let cell = (size.long() / LIGHT_CELLS).max(1);
+    let (grid, mut light) = result.light(cell);
+    let (_, own) = picture.light(cell);
+    light.iter_mut().zip(own).for_each(|(light, own)| *light -= own);
+    let mut out = bilinear::<3>(&light, grid, size);
+    out.par_iter_mut().zip(picture.data()).with_min_len(1 << 14).for_each(|(out, v)| *out += v);
+    Pixels::new(size, out)
 }
 
 /// Eases `result` where one of `boxes` is below a floor: towards the first of the pictures that `stages(result)` makes,

@@ -6,6 +6,7 @@ use crate::nst::picture::plane::Plane;
 use crate::nst::scene::histogram::Histogram;
 use crate::nst::scene::horizon::Horizon;
 use crate::nst::scene::object::SceneObject;
+use crate::nst::scene::surface::CAMERA;
 
 /// Bins of a histogram for each colour.
 const BINS: usize = 8;
@@ -42,9 +43,30 @@ pub fn border(
     for _ in 0..ROUNDS {
         let mut scores = scores(pixels, sky, &hidden, top, &border);
         scores.iter_mut().zip(plants.data()).for_each(|(score, plants)| *score *= 1.0 - PLANTS * plants);
-        border = best(&scores, size, top, &lowest(size, objects));
+        border = best(&scores, size, top, &lowest(size, objects, horizon));
     }
-    border
+    without_thin(&border, top)
+}
+
+/// The border without what stands before it and is thinner than a person: a dark stripe of asphalt or the shadow of a
+/// post. A thing of `s` metres whose foot is `r` rows below the horizon is `r * s / camera` pixels wide, for a camera at
+/// the height of `camera` metres.
+fn without_thin(border: &[usize], top: usize) -> Vec<usize> {
+    /// The least width, in metres.
+    const LEAST: f32 = 0.35;
+    let filled = |x: usize| {
+        let below = border[x].saturating_sub(top);
+        let most = (LEAST / CAMERA * below as f32) as usize;
+        // The same thing reaches as far as the border is at least half as low.
+        let ends = |at: &usize| border[*at].saturating_sub(top) * 2 < below;
+        let left = (x.saturating_sub(most)..x).rev().find(ends);
+        let right = (x + 1..border.len().min(x + most + 1)).find(ends);
+        match (left, right) {
+            (Some(left), Some(right)) if right - left - 1 <= most => border[left].max(border[right]),
+            _ => border[x],
+        }
+    };
+    (0..border.len()).map(filled).collect()
 }
 
 /// Whether an object hides what stands behind it.
@@ -58,9 +80,9 @@ fn hidden(size: Size, objects: &[SceneObject]) -> Vec<bool> {
 }
 
 /// The lowest row that the border may have in each column: the lower side of the highest object that stands there.
-fn lowest(size: Size, objects: &[SceneObject]) -> Vec<usize> {
+fn lowest(size: Size, objects: &[SceneObject], horizon: Horizon) -> Vec<usize> {
     let mut lowest = vec![size.height - 1; size.width];
-    for object in objects.iter().filter(|object| object.kind.stands()) {
+    for object in objects.iter().filter(|object| object.stands(horizon)) {
         let (rows, columns) = object.area.pixels(size);
         lowest[columns].iter_mut().for_each(|row| *row = (*row).min(rows.end));
     }
@@ -177,6 +199,18 @@ mod tests {
         let found = border(&street(foot), None, &Plane::filled(SIZE, 0.0), HORIZON, &[]);
         let off = (0..SIZE.width).filter(|&x| found[x].abs_diff(foot(x)) > 3).count();
         assert!(off < SIZE.width / 20, "{off}: {found:?}");
+    }
+
+    #[test]
+    fn a_thin_dark_stripe_is_ground_and_a_person_is_not() {
+        let mut border = vec![50; 200];
+        border[40..48].fill(100);
+        border[100..120].fill(100);
+        let filled = without_thin(&border, 48);
+        assert!(filled[..99].iter().all(|&row| row == 50), "{filled:?}");
+        assert_eq!(filled[99..], border[99..]);
+        border[0..5].fill(100);
+        assert_eq!(without_thin(&border, 48)[..5], [100; 5], "what is cut by the picture may be wide");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::nst::picture::plane::Plane;
 use crate::nst::scene::object::SceneObject;
 use crate::nst::scene::sky;
-use std::f32::consts::FRAC_PI_2;
+use std::f32::consts::PI;
 
 /// Rows that are tried, as shares of the height from the top.
 const ROWS: std::ops::RangeInclusive<usize> = 12..=72;
@@ -85,11 +85,11 @@ fn of_objects(objects: &[SceneObject], row: f32) -> Option<f32> {
     Some(agree - ((camera - 1.5_f32.ln()) / 0.5).powi(2) / 2.0)
 }
 
-/// An edge pixel: its place in heights of the picture, and the direction of its line in 0..pi.
+/// An edge pixel: its place in heights of the picture, and the direction of its line, of length 1.
 struct Voter {
     y: f32,
     x: f32,
-    angle: f32,
+    direction: [f32; 2],
     weight: f32,
 }
 
@@ -102,19 +102,18 @@ fn voters(luma: &Plane) -> Vec<Voter> {
         for x in 1..size.width.saturating_sub(1) {
             let across = smooth.at(y, x + 1) - smooth.at(y, x - 1);
             let down = smooth.at(y + 1, x) - smooth.at(y - 1, x);
-            let slope = across.hypot(down) / 2.0;
+            let length = across.hypot(down);
+            if length <= 2.0 * LEAST_SLOPE {
+                continue;
+            }
             // A line stands across its gradient.
-            let angle = (-across).atan2(down);
-            let upright = angle.rem_euclid(2.0 * FRAC_PI_2);
-            let tilt = upright.min(2.0 * FRAC_PI_2 - upright);
-            if slope > LEAST_SLOPE && tilt > 0.12 && tilt < 1.35 {
+            let direction = [down / length, -across / length];
+            // Radians above level ground.
+            let tilt = direction[1].abs().asin();
+            if tilt > 0.12 && tilt < 1.35 {
                 let height = size.height as f32;
-                voters.push(Voter {
-                    y: y as f32 / height,
-                    x: x as f32 / height,
-                    angle: upright,
-                    weight: slope.min(0.2),
-                });
+                let (y, x) = (y as f32 / height, x as f32 / height);
+                voters.push(Voter { y, x, direction, weight: (length / 2.0).min(0.2) });
             }
         }
     }
@@ -131,14 +130,16 @@ fn best_column(voters: &[Voter], aspect: f32, row: f32) -> (f32, f32) {
     }
     let score = |column: f32| {
         let aimed = below().map(|voter| {
-            let to = (row - voter.y).atan2(column * aspect - voter.x).rem_euclid(2.0 * FRAC_PI_2);
-            let off = (to - voter.angle).abs();
-            voter.weight * (1.0 - off.min(2.0 * FRAC_PI_2 - off) / AIM).max(0.0)
+            let (across, down) = (column * aspect - voter.x, row - voter.y);
+            let [x, y] = voter.direction;
+            // The squared sine of the angle between the line and the way to the point; it is small where it counts.
+            let sine = (x * down - y * across).powi(2) / (across * across + down * down);
+            if sine < AIM * AIM { voter.weight * (1.0 - sine.sqrt() / AIM) } else { 0.0 }
         });
         aimed.sum::<f32>() / total
     };
     // A line in a random direction points at a point with this probability.
-    let chance = AIM / (2.0 * FRAC_PI_2);
+    let chance = AIM / PI;
     let columns = (3..=17).map(|n| n as f32 / 20.0).map(|column| (score(column) - chance, column));
     columns.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0.5))
 }

@@ -1,6 +1,7 @@
 //! Labelled objects and what their kind says about them.
 
 use crate::nst::picture::geometry::Area;
+use crate::nst::scene::horizon::Horizon;
 
 /// A labelled object of a picture.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +16,14 @@ impl SceneObject {
     /// An object of which only the box is known.
     pub fn new(area: Area, kind: ObjectKind) -> Self {
         Self { area, kind, outline: Vec::new() }
+    }
+
+    /// Whether it stands on the ground. Of unknown objects, which may be signs and lights, those do that end well below
+    /// the horizon.
+    pub fn stands(&self, horizon: Horizon) -> bool {
+        /// As a share of the height of the picture.
+        const WELL: f64 = 0.08;
+        self.kind != ObjectKind::Other || self.area.bottom > horizon.row as f64 + WELL
     }
 }
 
@@ -43,11 +52,6 @@ impl ObjectKind {
             Self::Person => Some(1.7),
             Self::Other => None,
         }
-    }
-
-    /// Whether it stands on the ground. Signs and lights, which are of other kinds, do not.
-    pub fn stands(self) -> bool {
-        self != Self::Other
     }
 
     /// Whether it has lamps that light the road.

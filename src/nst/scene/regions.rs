@@ -31,14 +31,32 @@ impl Regions {
     /// These regions for a transfer of colours, in which ground and plants are a part of the rest. Both are found by
     /// guesses. Textures hide a wrong guess; a map of colours would show it as a blot. And plants are found by their
     /// green: a map that gives them the mean of other things would make the brown in them red.
-    pub fn for_colours(&self) -> Self {
+    ///
+    /// A reference without a sky says nothing about skies: then, without `sky`, it is a part of the rest, too. Taken for
+    /// the light of some dark trees, a bright sky would turn darker than the ground.
+    pub fn for_colours(&self, sky: bool) -> Self {
         let mut parts = self.parts.clone();
-        if let (true, [_, guessed @ .., Some(rest)]) = (self.of_scene, &mut parts[..]) {
-            for part in guessed.iter_mut().filter_map(Option::take) {
+        let kept = sky as usize;
+        if let (true, [merged @ .., Some(rest)]) = (self.of_scene, &mut parts[..]) {
+            for part in merged[kept..].iter_mut().filter_map(Option::take) {
                 rest.data_mut().iter_mut().zip(part.data()).for_each(|(rest, part)| *rest = (*rest + part).min(1.0));
             }
         }
         Self { parts, of_scene: self.of_scene }
+    }
+
+    /// What [`Regions::for_colours`] makes of the regions of a content of `size` whose share of sky is `sky`; without
+    /// one, of those whose sky is a part of the rest.
+    pub fn for_colours_of(kind: &RegionKind, size: Size, sky: Option<&Plane>, masks: &[Option<Plane>]) -> Self {
+        match kind {
+            RegionKind::Scene => {
+                let sky = [sky.cloned()];
+                let rest = rest_of(size, &sky);
+                let [sky] = sky;
+                Self { parts: vec![sky, None, None, Some(rest)], of_scene: true }
+            }
+            kind => Self::of(kind, size, &Scene::unknown(size), masks),
+        }
     }
 
     /// One region that is the whole picture.
@@ -171,12 +189,13 @@ mod tests {
     fn colours_know_sky_and_the_rest_alone() {
         let part = |from: usize| Some(Plane::from_fn(SIZE, |y, _| (from..from + 10).contains(&y) as u8 as f32));
         let scene = Scene { sky: part(0), ground: part(20), plants: part(15), ..Scene::unknown(SIZE) };
-        let colours = Regions::of(&RegionKind::Scene, SIZE, &scene, &[]).for_colours();
+        let colours = Regions::of(&RegionKind::Scene, SIZE, &scene, &[]).for_colours(true);
         let parts: Vec<_> = colours.parts().map(|part| part.map(Plane::mean)).collect();
         assert!(matches!(parts[..], [Some(_), None, None, Some(rest)] if (rest - 2.0 / 3.0).abs() < 1e-6), "{parts:?}");
         let masks = RegionKind::Masks(vec!["road".into()]);
         let regions = Regions::of(&masks, SIZE, &scene, &[part(0)]);
-        assert_eq!(regions.for_colours().parts().flatten().count(), 2);
+        assert_eq!(regions.for_colours(true).parts().flatten().count(), 2);
+        assert!(regions.for_colours(false).parts().flatten().all(|part| part.mean() > 0.999), "one region");
     }
 
     #[test]

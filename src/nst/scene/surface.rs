@@ -1,8 +1,9 @@
 //! The surfaces of a frame: sky, ground, plants, labelled objects and their distances. Effects of weather and light
 //! read them.
 
-use crate::nst::picture::filter::bilinear;
+use crate::nst::picture::filter::neighbours;
 use crate::nst::picture::geometry::Size;
+use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
@@ -10,6 +11,7 @@ use crate::nst::scene::horizon::{self, Horizon};
 use crate::nst::scene::object::{ObjectKind, SceneObject};
 use crate::nst::scene::{ground, shape, sky};
 use crate::nst::settings::SceneKind;
+use rayon::prelude::*;
 
 /// The long side, in pixels, of the picture that surfaces are found in.
 const LONG_SIDE: usize = 320;
@@ -31,6 +33,12 @@ const STANDING: (f32, f32) = (35.0, 110.0);
 /// taken for sky by mistake.
 pub const SKY: f32 = 250.0;
 
+/// The distance of the ground at the bottom of a frame, in metres, where nothing says how the camera is held.
+const NEAREST: f32 = 3.0;
+
+/// The distance of all that is seen from above, in metres.
+const ABOVE: f32 = 40.0;
+
 /// The metres that a picture from above is high where no car tells its scale.
 const AERIAL_HEIGHT: f32 = 60.0;
 
@@ -47,6 +55,8 @@ pub enum View {
 pub struct Surface {
     /// `None` where there is no ground plane.
     pub view: Option<View>,
+    /// Whether a sky was found.
+    pub has_sky: bool,
     /// The share of sky in each pixel, 0..1.
     pub sky: Plane,
     /// The share of ground, 0..1; none where an object stands.
@@ -57,6 +67,8 @@ pub struct Surface {
     pub shapes: Plane,
     /// The distance from the camera in metres.
     pub distance: Plane,
+    /// The distance of the ground at the bottom of the frame, in metres.
+    pub nearest: f32,
     /// The first row of ground in each column of the small picture, as a share of the height.
     border: Vec<f32>,
 }
@@ -71,10 +83,12 @@ impl Surface {
         let small = frame.resized(size);
         let luma = Plane::luma(&small);
         let shapes = shape::of_objects(&small, &luma, objects);
-        let sky = sky::find(&small).map(|sky| without(sky, &shapes));
+        let sky = sky::find(&small).map(|mut sky| {
+            sky.data_mut().iter_mut().zip(shapes.data()).for_each(|(sky, &shape)| *sky *= outside(shape));
+            sky
+        });
         let horizon = horizon::find(&luma, sky.as_ref(), objects);
         let view = view(kind, horizon, sky.is_some(), objects, full);
-        let none = Plane::filled(size, 0.0);
         let sky = if matches!(view, Some(View::Down(_))) { None } else { sky };
         let plants = plants(&small, sky.as_ref());
         let border = match view {
@@ -82,23 +96,42 @@ impl Surface {
             Some(View::Down(_)) => vec![0; size.width],
             None => vec![size.height; size.width],
         };
-        let sky = sky.unwrap_or(none);
         let ground = Plane::from_fn(size, |y, x| if y >= border[x] { 1.0 } else { 0.0 });
         let distance = match depth {
             Some(depth) => in_metres(&depth.resized(size)),
-            None => distance(size, view, &border, &sky, &shapes, objects),
+            None => distance(size, view, &border, sky.as_ref(), &shapes, objects),
         };
-        let to_full = Upsampling { guide: &luma, full: &Plane::luma(frame) };
-        let shapes = to_full.share(&shapes, 1);
-        let sky = without(to_full.share(&sky, 2), &shapes);
-        let ground = without(to_full.share(&ground.guided(&luma, 2, 1e-3), 1), &shapes);
+        let nearest = match view {
+            _ if depth.is_some() => NEAREST,
+            Some(View::Ahead(horizon)) => distance_of_row(1.0, horizon.row, full),
+            Some(View::Down(_)) => ABOVE / 5.0,
+            None => NEAREST,
+        };
+        let lines = [
+            (&shapes, 1),
+            (sky.as_ref().unwrap_or(&shapes), 2),
+            (&ground.guided(&luma, 2, 1e-3), 1),
+            (&plants, 1),
+            (&distance.guided(&luma, 5, 4e-3), 2),
+        ];
+        let lines = lines.map(|(plane, radius)| plane.lines(&luma, radius, 1e-3));
+        let has_sky = sky.is_some();
+        let [shapes, sky, ground, plants, distance] = upsampled(&lines, size, frame, |values| {
+            let [shape, sky, ground, plants, _] = &mut *values;
+            [&mut *shape, &mut *sky, &mut *ground, &mut *plants].into_iter().for_each(|v| *v = v.clamp(0.0, 1.0));
+            // A white truck looks like the sky behind it.
+            *sky *= if has_sky { outside(*shape) } else { 0.0 };
+            *ground *= outside(*shape);
+        });
         Self {
             view,
+            has_sky,
             sky,
             ground,
-            plants: to_full.share(&plants, 1),
+            plants,
             shapes,
-            distance: to_full.apply(&distance.guided(&luma, 5, 4e-3), 2),
+            distance,
+            nearest,
             border: border.iter().map(|&row| row as f32 / size.height as f32).collect(),
         }
     }
@@ -112,14 +145,6 @@ impl Surface {
         }
     }
 
-    /// The distance of the ground at the bottom of the frame, in metres; `None` without a horizon.
-    pub fn nearest(&self) -> Option<f32> {
-        match self.view {
-            Some(View::Ahead(horizon)) => Some(distance_of_row(1.0, horizon.row, self.size())),
-            _ => None,
-        }
-    }
-
     pub fn size(&self) -> Size {
         self.ground.size()
     }
@@ -130,12 +155,6 @@ impl Surface {
         let at = (x * self.border.len() / width).min(self.border.len() - 1);
         self.border[at] * height as f32
     }
-}
-
-/// `plane` without the parts that belong to objects: a white truck looks like the sky behind it.
-fn without(mut plane: Plane, shapes: &Plane) -> Plane {
-    plane.data_mut().iter_mut().zip(shapes.data()).for_each(|(v, &shape)| *v *= outside(shape));
-    plane
 }
 
 /// The share of sky and ground that an object's share of a pixel leaves. A soft shape reaches past its object; were
@@ -199,17 +218,18 @@ fn distance(
     size: Size,
     view: Option<View>,
     border: &[usize],
-    sky: &Plane,
+    sky: Option<&Plane>,
     shapes: &Plane,
     objects: &[SceneObject],
 ) -> Plane {
     let horizon = match view {
-        Some(View::Ahead(horizon)) => horizon.row,
-        // All of it is as far as the camera is high, or nobody knows.
-        Some(View::Down(_)) | None => return Plane::filled(size, 40.0),
+        Some(View::Ahead(horizon)) => horizon,
+        Some(View::Down(_)) => return Plane::filled(size, ABOVE),
+        None => return of_a_street(size, sky),
     };
-    let of_row = |row: f32| distance_of_row(row / size.height as f32, horizon, size);
-    let seen = unhidden(border, objects, size);
+    let of_row = |row: f32| distance_of_row(row / size.height as f32, horizon.row, size);
+    let mut objects: Vec<&SceneObject> = objects.iter().filter(|object| object.stands(horizon)).collect();
+    let seen = unhidden(border, &objects, size);
     let standing: Vec<f32> = (0..size.width).map(|x| standing(&seen, x, size.width)).collect();
     let mut distance = Plane::from_fn(size, |y, x| {
         let aside = ((x as f32 + 0.5) / size.width as f32 * 2.0 - 1.0).abs();
@@ -217,12 +237,11 @@ fn distance(
         let foot = if y >= border[x] { y as f32 } else { standing[x] };
         // Nothing is farther than what ends the view, so that no step runs along the horizon.
         let solid = of_row(foot + 0.5).min(farthest);
-        solid + (SKY - solid) * sky.at(y, x)
+        solid + (SKY - solid) * sky.map_or(0.0, |sky| sky.at(y, x))
     });
-    let mut standing: Vec<&SceneObject> = objects.iter().filter(|object| object.kind.stands()).collect();
     // The nearest last: it hides the others.
-    standing.sort_by(|a, b| a.area.bottom.total_cmp(&b.area.bottom));
-    for object in standing {
+    objects.sort_by(|a, b| a.area.bottom.total_cmp(&b.area.bottom));
+    for object in objects {
         let own = of_row((object.area.bottom * size.height as f64) as f32);
         let (rows, columns) = object.area.pixels(size);
         for y in rows {
@@ -236,11 +255,31 @@ fn distance(
     distance
 }
 
+/// The distances of a street, for a picture that shows no ground plane: flat ground below the usual horizon, houses
+/// above it, and the sky behind.
+fn of_a_street(size: Size, sky: Option<&Plane>) -> Plane {
+    /// The row of the horizon, as a share of the height from the top.
+    const HORIZON: f32 = 0.45;
+    /// The distance of houses and trees at the sides of the picture and in its middle, in metres.
+    const HOUSES: (f32, f32) = (18.0, 30.0);
+    /// The distance of the sky, in metres: what is taken for it may be a wall.
+    const BEHIND: f32 = 42.0;
+    let horizon = sky.map_or(HORIZON, super::horizon);
+    Plane::from_fn(size, |y, x| {
+        let row = (y as f32 + 0.5) / size.height as f32;
+        let aside = ((x as f32 + 0.5) / size.width as f32 * 2.0 - 1.0).abs();
+        // By similar triangles, the distance of the ground `r` rows below the horizon goes with `1 / r`.
+        let ground = NEAREST * (1.0 - horizon) / (row - horizon).max(1e-3);
+        let solid = ground.clamp(NEAREST, HOUSES.1 + (HOUSES.0 - HOUSES.1) * aside);
+        solid + sky.map_or(0.0, |sky| sky.at(y, x)) * (BEHIND - solid)
+    })
+}
+
 /// The border of the ground as it would be without objects in front of it: between the columns that show it, a straight
 /// line. Else what stands behind a vehicle would be as far as the horizon, in a column as wide as the vehicle.
-fn unhidden(border: &[usize], objects: &[SceneObject], size: Size) -> Vec<usize> {
+fn unhidden(border: &[usize], objects: &[&SceneObject], size: Size) -> Vec<usize> {
     let mut hidden = vec![false; border.len()];
-    for object in objects.iter().filter(|object| object.kind.stands()) {
+    for object in objects {
         let (rows, columns) = object.area.pixels(size);
         columns.filter(|&x| rows.start <= border[x] + 1 && border[x] <= rows.end + 1).for_each(|x| hidden[x] = true);
     }
@@ -272,7 +311,7 @@ fn standing(border: &[usize], x: usize, width: usize) -> f32 {
 
 /// A known depth in metres, if its median ground is as far as usual.
 fn in_metres(depth: &Plane) -> Plane {
-    let unit = nearest_of(depth) / 3.0;
+    let unit = nearest_of(depth) / NEAREST;
     Plane::from_fn(depth.size(), |y, x| match depth.at(y, x) / unit {
         v if v > 0.0 => v.clamp(1.0, SKY),
         _ => SKY,
@@ -280,7 +319,7 @@ fn in_metres(depth: &Plane) -> Plane {
 }
 
 /// The median of a known depth, in its own unit, along the bottom of the picture.
-pub fn nearest_of(depth: &Plane) -> f32 {
+fn nearest_of(depth: &Plane) -> f32 {
     let Size { height, width } = depth.size();
     let bottom = &depth.data()[(height - height.div_ceil(20)) * width..];
     quantile(bottom.iter().copied().filter(|&v| v > 0.0).collect(), 1, 2).unwrap_or(1.0)
@@ -297,29 +336,47 @@ fn plants(pixels: &Pixels, sky: Option<&Plane>) -> Plane {
     })
 }
 
-/// Brings planes to the frame's size, with its edges.
-struct Upsampling<'a> {
-    /// The luma of the small picture.
-    guide: &'a Plane,
-    /// The luma of the frame.
-    full: &'a Plane,
+/// The planes of a surface: shapes, sky, ground, plants and distance.
+const PLANES: usize = 5;
+
+/// Planes at the size of `frame`, with its edges: guided filters whose `lines` are found in a picture of the size
+/// `small` (He and Sun 2015, "Fast guided filter"). `finish` changes the values of each pixel. All planes are made in
+/// one pass, since memory is what it waits for.
+fn upsampled(
+    lines: &[Vec<f32>; PLANES],
+    small: Size,
+    frame: &Pixels,
+    finish: impl Fn(&mut [f32; PLANES]) + Sync,
+) -> [Plane; PLANES] {
+    let full = frame.size();
+    let across: Vec<_> = (0..full.width).map(|x| neighbours(x, full.width, small.width, false)).collect();
+    let mut planes: [Vec<f32>; PLANES] = std::array::from_fn(|_| vec![0.0; full.pixels()]);
+    let [a, b, c, d, e] = planes.each_mut().map(|plane| plane.par_chunks_mut(full.width));
+    (a, b, c, d, e).into_par_iter().zip(frame.data().par_chunks(full.width * 3)).enumerate().for_each(
+        |(y, ((a, b, c, d, e), frame))| {
+            let mut rows = [a, b, c, d, e];
+            let mixed = lines.each_ref().map(|plane| row_of_lines(plane, small, y, full.height));
+            let lumas = frame.as_chunks::<3>().0.iter().map(|rgb| luma(rgb));
+            for (x, (luma, &(left, right, aside))) in lumas.zip(&across).enumerate() {
+                let mut values = mixed.each_ref().map(|line| {
+                    let (left, right) = (line[left], line[right]);
+                    let [factor, offset] = [0, 1].map(|n: usize| left[n] + aside * (right[n] - left[n]));
+                    factor * luma + offset
+                });
+                finish(&mut values);
+                rows.iter_mut().zip(values).for_each(|(row, v)| row[x] = v);
+            }
+        },
+    );
+    planes.map(|plane| Plane::new(full, plane))
 }
 
-impl Upsampling<'_> {
-    /// A guided filter whose lines are found in the small picture (He and Sun 2015, "Fast guided filter").
-    fn apply(&self, plane: &Plane, radius: usize) -> Plane {
-        let lines = plane.lines(self.guide, radius, 1e-3);
-        let lines = bilinear::<2>(&lines, self.guide.size(), self.full.size());
-        let data = lines.as_chunks::<2>().0.iter().zip(self.full.data()).map(|(line, luma)| line[0] * luma + line[1]);
-        Plane::new(self.full.size(), data.collect())
-    }
-
-    /// The same for a share in 0..1.
-    fn share(&self, plane: &Plane, radius: usize) -> Plane {
-        let mut share = self.apply(plane, radius);
-        share.data_mut().iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
-        share
-    }
+/// Row `y`, of `height`, of `lines`, which are those of a picture of the size `small`.
+fn row_of_lines(lines: &[f32], small: Size, y: usize, height: usize) -> Vec<[f32; 2]> {
+    let (top, bottom, down) = neighbours(y, height, small.height, false);
+    let row = |y: usize| &lines.as_chunks::<2>().0[y * small.width..][..small.width];
+    let mixed = |(top, bottom): (&[f32; 2], &[f32; 2])| [0, 1].map(|n: usize| top[n] + down * (bottom[n] - top[n]));
+    row(top).iter().zip(row(bottom)).map(mixed).collect()
 }
 
 #[cfg(test)]
@@ -364,10 +421,10 @@ mod tests {
         border[40..].fill(70);
         let area = Area { left: 0.2, top: 0.3, right: 0.4, bottom: 0.9 };
         let truck = SceneObject::new(area, ObjectKind::LargeVehicle);
-        let seen = unhidden(&border, std::slice::from_ref(&truck), size);
+        let seen = unhidden(&border, &[&truck], size);
         assert!(seen[..40].iter().all(|&row| row == 60) && seen[40..].iter().all(|&row| row == 70), "{seen:?}");
         let whole = SceneObject::new(Area { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 }, ObjectKind::Car);
-        assert_eq!(unhidden(&border, &[whole], size), border);
+        assert_eq!(unhidden(&border, &[&whole], size), border);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::ColourStatistics;
 use crate::nst::scene::regions::Regions;
+use rayon::prelude::*;
 
 /// No direction of RGB is stretched more than this. Otherwise an even sky that takes on a cloudy one's variance would
 /// turn its own noise, and the twigs in front of it, into blots.
@@ -35,29 +36,48 @@ impl Map {
     }
 }
 
-/// Gives each region of `pixels` the mean and covariance of its target; the result is cut to 0..1.
-///
-/// Where regions overlap, their maps mix by weight. Pixels in no region stay as they are.
-pub fn transfer(pixels: &Pixels, regions: &Regions, targets: &[ColourStatistics]) -> Pixels {
-    let parts = regions.parts().zip(targets).filter_map(|(part, target)| Some((part?, target)));
-    let parts: Vec<(&Plane, Map)> =
-        parts.map(|(part, target)| (part, Map::between(&ColourStatistics::of(pixels, part), target))).collect();
-    let mut out = pixels.clone();
-    for (n, rgb) in out.data_mut().chunks_exact_mut(3).enumerate() {
-        let (mut sum, mut weights) = ([0.0; 3], 0.0);
-        for (part, map) in &parts {
-            let weight = part.data()[n] as f64;
-            if weight > 0.0 {
-                let moved = map.apply(rgb);
-                (0..3).for_each(|i| sum[i] += weight * moved[i]);
-                weights += weight;
-            }
-        }
-        if weights > 0.0 {
-            (0..3).for_each(|i| rgb[i] = (sum[i] / weights).clamp(0.0, 1.0) as f32);
-        }
+/// The maps of the regions of one content.
+pub struct Transfer {
+    /// In the order of the regions; `None` for those that the content lacks.
+    maps: Vec<Option<Map>>,
+}
+
+impl Transfer {
+    /// The maps that give each region of `pixels` the mean and covariance of its target.
+    pub fn between(pixels: &Pixels, regions: &Regions, targets: &[ColourStatistics]) -> Self {
+        let maps = regions
+            .parts()
+            .zip(targets)
+            .map(|(part, target)| part.map(|part| Map::between(&ColourStatistics::of(pixels, part), target)));
+        Self { maps: maps.collect() }
     }
-    out
+
+    /// The same content under these maps, at any size; the result is cut to 0..1.
+    ///
+    /// Where regions overlap, their maps mix by weight. Pixels in no region stay as they are.
+    pub fn apply(&self, pixels: &Pixels, regions: &Regions) -> Pixels {
+        let parts: Vec<(&Plane, &Map)> =
+            regions.parts().zip(&self.maps).filter_map(|(part, map)| Some((part?, map.as_ref()?))).collect();
+        let mut out = pixels.clone();
+        let width = pixels.size().width;
+        out.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
+            for (x, rgb) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+                let (mut sum, mut weights) = ([0.0; 3], 0.0);
+                for (part, map) in &parts {
+                    let weight = part.at(y, x) as f64;
+                    if weight > 0.0 {
+                        let moved = map.apply(rgb);
+                        (0..3).for_each(|i| sum[i] += weight * moved[i]);
+                        weights += weight;
+                    }
+                }
+                if weights > 0.0 {
+                    (0..3).for_each(|i| rgb[i] = (sum[i] / weights).clamp(0.0, 1.0) as f32);
+                }
+            }
+        });
+        out
+    }
 }
 
 #[cfg(test)]
@@ -71,7 +91,8 @@ mod tests {
     }
 
     fn transfer_all(pixels: &Pixels, target: &ColourStatistics) -> Pixels {
-        transfer(pixels, &Regions::whole(pixels.size()), std::slice::from_ref(target))
+        let whole = Regions::whole(pixels.size());
+        Transfer::between(pixels, &whole, std::slice::from_ref(target)).apply(pixels, &whole)
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! Fog and night by physics, with numbers measured on a style picture, here called the reference.
 
+use crate::nst::picture::geometry::Size;
 use crate::nst::picture::light::{encoded, linear, luminance};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
-use crate::nst::scene::{self, Scene};
+use crate::nst::scene::{self, Depths, Scene};
 use crate::nst::settings::Weather;
+use rayon::prelude::*;
 use std::ops::RangeInclusive;
 
 /// Horizontal bands of the lower two thirds of a picture; contrast is compared in each.
 const BANDS: usize = 3;
 
 /// The range of the extinction per unit of depth: below, no fog is seen; above, no object.
-const DENSITY: RangeInclusive<f32> = 0.05..=0.2;
+const EXTINCTION: RangeInclusive<f32> = 0.05..=0.2;
 
 /// Light and contrast of a picture.
 #[derive(Clone, Debug)]
@@ -99,94 +101,166 @@ fn contrast(pixels: &Pixels, ground: &Plane) -> [f32; BANDS] {
     })
 }
 
-/// `pixels`, whose statistics are `own`, in the weather of the `reference`; the result is in 0..1.
-pub fn render(
-    weather: Weather,
-    pixels: &Pixels,
-    scene: &Scene,
-    own: &WeatherStatistics,
-    reference: &WeatherStatistics,
-) -> Pixels {
-    match weather {
-        Weather::Fog => fog(pixels, scene, own, reference),
-        Weather::Night => night(pixels, scene, own, reference),
+/// Fog or night as it falls on one content, with numbers of the content and of its reference.
+pub enum Conditions {
+    Fog(Fog),
+    Night(Night),
+}
+
+impl Conditions {
+    /// The weather of the `reference` over `pixels`, which are at the size that the reference was measured at.
+    pub fn over(weather: Weather, pixels: &Pixels, scene: &Scene, reference: &WeatherStatistics) -> Self {
+        let own = WeatherStatistics::of(pixels, scene);
+        match weather {
+            Weather::Fog => Self::Fog(Fog::over(scene, &own, reference)),
+            Weather::Night => Self::Night(Night::over(pixels, scene, &own, reference)),
+        }
+    }
+
+    /// The same content, at any size, in this weather; values are in 0..1.
+    pub fn render(&self, pixels: &Pixels, sky: Option<&Plane>, depths: Depths) -> Pixels {
+        match self {
+            Self::Fog(fog) => fog.render(pixels, depths),
+            Self::Night(night) => night.render(pixels, sky, depths),
+        }
+    }
+
+    /// The extinction of the fog per unit of depth; 0 at night.
+    pub fn extinction(&self) -> f32 {
+        match self {
+            Self::Fog(fog) => fog.extinction,
+            Self::Night(_) => 0.0,
+        }
     }
 }
 
-/// Koschmieder's law (1924) in linear light: `J t + A (1 - t)` with `t = exp(-density * depth)`. The air light `A` is
-/// the colour of the reference's sky. The density leaves as much contrast as the reference has.
-fn fog(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Pixels {
-    /// How pale the air is against the reference's sky. Droplets scatter all colours alike; a tinted sky would be dust.
-    const PALE: f32 = 0.6;
-    let density = density(scene, own, reference);
-    // The air scatters the same light that falls on the scene.
-    let light = (luminance(reference.sky) / luminance(own.sky).max(0.3)).clamp(0.15, 1.0);
-    let grey = luminance(reference.sky);
-    let air = reference.sky.map(|v| v + PALE * (grey - v));
-    let mut out = pixels.clone();
-    for (rgb, &depth) in out.data_mut().chunks_exact_mut(3).zip(scene.depth.data()) {
-        let transmission = (-density * depth.max(0.5)).exp();
-        for (v, air) in rgb.iter_mut().zip(air) {
-            *v = encoded(linear(v.clamp(0.0, 1.0)) * light * transmission + air * (1.0 - transmission));
+/// Koschmieder's law (1924) in linear light: `J t + A (1 - t)` with `t = exp(-extinction * depth)`.
+pub struct Fog {
+    /// Per unit of depth. It leaves as much contrast as the reference has.
+    extinction: f32,
+    /// The share of the content's light that falls through the fog.
+    light: f32,
+    /// The colour `A` of the air, in linear light: that of the reference's sky.
+    air: [f32; 3],
+}
+
+impl Fog {
+    fn over(scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Self {
+        /// How pale the air is against the reference's sky. Droplets scatter all colours alike; a tinted sky would be
+        /// dust.
+        const PALE: f32 = 0.6;
+        let grey = luminance(reference.sky);
+        Self {
+            extinction: extinction(scene, own, reference),
+            // The air scatters the same light that falls on the scene.
+            light: (grey / luminance(own.sky).max(0.3)).clamp(0.15, 1.0),
+            air: reference.sky.map(|v| v + PALE * (grey - v)),
         }
     }
-    out
+
+    fn render(&self, pixels: &Pixels, depths: Depths) -> Pixels {
+        let mut out = pixels.clone();
+        out.data_mut().par_chunks_mut(pixels.size().width * 3).enumerate().for_each(|(y, row)| {
+            for (rgb, depth) in row.as_chunks_mut::<3>().0.iter_mut().zip(depths.row(y)) {
+                let transmission = (-self.extinction * depth).exp();
+                for (v, air) in rgb.iter_mut().zip(self.air) {
+                    *v = encoded(linear(v.clamp(0.0, 1.0)) * self.light * transmission + air * (1.0 - transmission));
+                }
+            }
+        });
+        out
+    }
 }
 
 /// The extinction per unit of depth that leaves as much contrast as the reference has: the least-squares fit of
-/// `-ln(contrast left) = density * depth` over the bands.
-pub fn density(scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> f32 {
+/// `-ln(contrast left) = extinction * depth` over the bands.
+fn extinction(scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> f32 {
+    /// What is farther off says nothing: in most fogs, nothing is left of its contrast.
+    const FAR: f32 = 14.0;
     let (mut above, mut below) = (0.0, 0.0);
     let size = scene.depth.size();
     for band in 0..BANDS {
         let left = (reference.contrast[band] / own.contrast[band].max(1e-3)).clamp(0.03, 1.0);
         let rows = rows(size.height, band);
         let depths = &scene.depth.data()[rows.start * size.width..rows.end * size.width];
-        let depth = depths.iter().sum::<f32>() / depths.len().max(1) as f32;
+        let depth = depths.iter().map(|depth| depth.min(FAR)).sum::<f32>() / depths.len().max(1) as f32;
         above -= depth * left.ln();
         below += depth * depth;
     }
-    (above / below).clamp(*DENSITY.start(), *DENSITY.end())
+    (above / below).clamp(*EXTINCTION.start(), *EXTINCTION.end())
 }
 
 /// Exposure and white balance of the reference: the ground gets the median light of its ground, the sky that of its
 /// sky. The brightest parts of the ground lose less light, as if a lamp shone on them.
-fn night(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Pixels {
-    /// The range of the exposure: a lower one would be black in 8 bits, a higher one no night.
-    const GAIN: RangeInclusive<f32> = 0.02..=0.12;
-    /// The range of a channel's light over its grey light.
-    const TINT: RangeInclusive<f32> = 0.6..=1.6;
-    /// The gain of the brightest parts.
-    const HIGHLIGHT: f32 = 0.1;
-    /// The depth at which half of the light of lamps is left, and the share of light that comes from everywhere. Lamps
-    /// are near the road; what is farther off is dark.
-    const LAMPS: (f32, f32) = (5.0, 0.2);
-    /// How pale colours become: in little light, sensors mix them up and cameras turn them down.
-    const PALE: f32 = 0.35;
-    let light = luminance(reference.ground).max(1e-3);
-    // Where a large object is dark, the median says little about what the sun shines on.
-    let usual = luminance(own.ground).max(0.75 * own.mean).max(0.01);
-    let exposure = (light / usual).clamp(*GAIN.start(), *GAIN.end());
-    let gain = reference.ground.map(|v| exposure * (v / light).clamp(*TINT.start(), *TINT.end()));
-    let sky = scene.sky.as_ref().map(|sky| with_gaps(pixels, sky));
-    let lamps = |depth: f32| LAMPS.1 + (1.0 - LAMPS.1) / (1.0 + (depth / LAMPS.0).powi(2));
-    let usual_depth = usual_depth(scene);
-    let mut out = pixels.clone();
-    for (n, rgb) in out.data_mut().chunks_exact_mut(3).enumerate() {
-        let sky = sky.as_ref().map_or(0.0, |sky| sky.data()[n]);
-        let light: [f32; 3] = std::array::from_fn(|i| linear(rgb[i].clamp(0.0, 1.0)));
-        let bright = ((luminance(light) - 0.6) / 0.4).clamp(0.0, 1.0).powi(2);
-        let light = light.map(|v| v + PALE * (luminance(light) - v));
-        let near = lamps(scene.depth.data()[n]) / lamps(usual_depth);
-        for i in 0..3 {
-            let gain = gain[i] * near;
-            let solid = light[i] * (gain + (HIGHLIGHT - gain).max(0.0) * bright);
-            // Clouds stay visible, in shades of the night's sky.
-            let above = reference.sky[i] * (light[i] / own.sky[i].max(0.02)).clamp(0.5, 1.5);
-            rgb[i] = encoded(solid + sky * (above - solid));
+pub struct Night {
+    /// The gain of the ground in linear light, at the usual depth.
+    gain: [f32; 3],
+    /// The median of the depth of what is not sky.
+    usual_depth: f32,
+    /// Median linear RGB of the reference's sky, and of the content's.
+    sky: [f32; 3],
+    own_sky: [f32; 3],
+    gaps: Option<Gaps>,
+}
+
+impl Night {
+    fn over(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Self {
+        /// The range of the exposure: a lower one would be black in 8 bits, a higher one no night.
+        const GAIN: RangeInclusive<f32> = 0.02..=0.12;
+        /// The range of a channel's light over its grey light.
+        const TINT: RangeInclusive<f32> = 0.6..=1.6;
+        let light = luminance(reference.ground).max(1e-3);
+        // Where a large object is dark, the median says little about what the sun shines on.
+        let usual = luminance(own.ground).max(0.75 * own.mean).max(0.01);
+        let exposure = (light / usual).clamp(*GAIN.start(), *GAIN.end());
+        Self {
+            gain: reference.ground.map(|v| exposure * (v / light).clamp(*TINT.start(), *TINT.end())),
+            usual_depth: usual_depth(scene),
+            sky: reference.sky,
+            own_sky: own.sky,
+            gaps: scene.sky.as_ref().map(|sky| Gaps::of(pixels, sky)),
         }
     }
-    out
+
+    fn render(&self, pixels: &Pixels, sky: Option<&Plane>, depths: Depths) -> Pixels {
+        let size = pixels.size();
+        let gaps = self.gaps.as_ref().map(|gaps| gaps.resized(size));
+        let mut out = pixels.clone();
+        out.data_mut().par_chunks_mut(size.width * 3).enumerate().for_each(|(y, row)| {
+            for (x, (rgb, depth)) in row.as_chunks_mut::<3>().0.iter_mut().zip(depths.row(y)).enumerate() {
+                let light = rgb.map(|v| linear(v.clamp(0.0, 1.0)));
+                let mut sky = sky.map_or(0.0, |sky| sky.at(y, x));
+                if let Some(gaps) = &gaps {
+                    sky = gaps.filled(sky, luminance(light), y, x);
+                }
+                *rgb = self.dark(light, sky, depth).map(encoded);
+            }
+        });
+        out
+    }
+
+    /// The light of one pixel at night, from its light by day, its share of sky and its depth.
+    fn dark(&self, light: [f32; 3], sky: f32, depth: f32) -> [f32; 3] {
+        /// The gain of the brightest parts.
+        const HIGHLIGHT: f32 = 0.1;
+        /// The depth at which half of the light of lamps is left, and the share of light that comes from everywhere.
+        /// Lamps are near the road; what is farther off is dark.
+        const LAMPS: (f32, f32) = (5.0, 0.2);
+        /// How pale colours become: in little light, sensors mix them up and cameras turn them down.
+        const PALE: f32 = 0.35;
+        let lamps = |depth: f32| LAMPS.1 + (1.0 - LAMPS.1) / (1.0 + (depth / LAMPS.0).powi(2));
+        let grey = luminance(light);
+        let bright = ((grey - 0.6) / 0.4).clamp(0.0, 1.0).powi(2);
+        let light = light.map(|v| v + PALE * (grey - v));
+        let near = lamps(depth) / lamps(self.usual_depth);
+        std::array::from_fn(|i| {
+            let gain = self.gain[i] * near;
+            let solid = light[i] * (gain + (HIGHLIGHT - gain).max(0.0) * bright);
+            // Clouds stay visible, in shades of the night's sky.
+            let above = self.sky[i] * (light[i] / self.own_sky[i].max(0.02)).clamp(0.5, 1.5);
+            solid + sky * (above - solid)
+        })
+    }
 }
 
 /// The median depth of what is not sky.
@@ -196,38 +270,58 @@ fn usual_depth(scene: &Scene) -> f32 {
     quantile(depths.collect(), 1, 2).unwrap_or(1.0)
 }
 
-/// The sky, extended into the gaps between twigs and along roofs, which are too fine for its border. By day the sky
-/// outshines what it mixes with. So near a sky and above the horizon, pixels count as sky in proportion to their
-/// brightness. Without this, a rim of daylight stays around trees.
-fn with_gaps(pixels: &Pixels, sky: &Plane) -> Plane {
-    /// From this share of sky in its window on, a pixel may become all sky.
-    const ENOUGH: f32 = 0.15;
-    /// How often the sky grows by the radius of a window.
-    const GROWTHS: usize = 2;
-    let size = sky.size();
-    let light = Plane::from_fn(size, |y, x| {
-        let at = (y * size.width + x) * 3;
-        luminance(std::array::from_fn(|i| linear(pixels.data()[at + i].clamp(0.0, 1.0))))
-    });
-    let (lowest, radius) = ((scene::horizon(sky) * size.height as f32) as usize, size.height / 16 + 1);
-    let mut found = sky.clone();
-    for _ in 0..GROWTHS {
-        let share = found.blurred(radius);
-        let shining = Plane::from_fn(size, |y, x| found.at(y, x) * light.at(y, x)).blurred(radius);
-        found = Plane::from_fn(size, |y, x| {
-            let (share, shining) = (share.at(y, x), shining.at(y, x));
-            let own = light.at(y, x) * share / shining.max(1e-6);
-            let near = (share / ENOUGH).min(1.0) * (y < lowest) as u8 as f32;
-            found.at(y, x).max(own.min(1.0) * near)
+/// The sky in the gaps between twigs and along roofs, which are too fine for its border. By day the sky outshines what
+/// it mixes with. So near a sky and above the horizon, pixels count as sky in proportion to their brightness. Without
+/// this, a rim of daylight stays around trees.
+struct Gaps {
+    /// The share of sky in a window around each pixel.
+    share: Plane,
+    /// The light of the sky in that window, as a part of the window's.
+    shining: Plane,
+    /// Where the horizon is, as a share of the height from the top.
+    horizon: f32,
+}
+
+impl Gaps {
+    fn of(pixels: &Pixels, sky: &Plane) -> Self {
+        let size = sky.size();
+        let light = Plane::from_fn(size, |y, x| {
+            let at = (y * size.width + x) * 3;
+            luminance(std::array::from_fn(|i| linear(pixels.data()[at + i].clamp(0.0, 1.0))))
         });
+        let horizon = scene::horizon(sky);
+        let around = |sky: &Plane| {
+            let radius = size.height / 16 + 1;
+            let shining = Plane::from_fn(size, |y, x| sky.at(y, x) * light.at(y, x)).blurred(radius);
+            Self { share: sky.blurred(radius), shining, horizon }
+        };
+        // The sky grows twice by the radius of a window.
+        let first = around(sky);
+        around(&Plane::from_fn(size, |y, x| first.filled(sky.at(y, x), light.at(y, x), y, x)))
     }
-    found
+
+    fn resized(&self, size: Size) -> Self {
+        Self { share: self.share.resized(size), shining: self.shining.resized(size), horizon: self.horizon }
+    }
+
+    /// The share of sky in a pixel of this luminance whose share without gaps is `sky`.
+    fn filled(&self, sky: f32, light: f32, y: usize, x: usize) -> f32 {
+        /// From this share of sky in its window on, a pixel may become all sky.
+        const ENOUGH: f32 = 0.15;
+        if y >= (self.horizon * self.share.size().height as f32) as usize {
+            return sky;
+        }
+        let (share, shining) = (self.share.at(y, x), self.shining.at(y, x));
+        let own = light * share / shining.max(1e-6);
+        sky.max(own.min(1.0) * (share / ENOUGH).min(1.0))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nst::picture::geometry::Size;
+    use crate::nst::scene::surface::Surface;
+    use crate::nst::settings::SceneKind;
     use crate::nst::testing::Random;
 
     const SIZE: Size = Size { height: 108, width: 192 };
@@ -243,14 +337,16 @@ mod tests {
     }
 
     fn rendered(weather: Weather, content: &Pixels, reference: &Pixels) -> Pixels {
-        let (scene, other) = (Scene::of(content, None), Scene::of(reference, None));
-        render(
-            weather,
+        let (own, other) = (scene(content), scene(reference));
+        Conditions::over(weather, content, &own, &WeatherStatistics::of(reference, &other)).render(
             content,
-            &scene,
-            &WeatherStatistics::of(content, &scene),
-            &WeatherStatistics::of(reference, &other),
+            own.sky.as_ref(),
+            Depths::of(&own),
         )
+    }
+
+    fn scene(pixels: &Pixels) -> Scene {
+        Scene::of(&Surface::of(pixels, &[], SceneKind::Auto, None), pixels.size())
     }
 
     fn deviation(pixels: &Pixels, rows: std::ops::Range<usize>) -> f32 {
@@ -305,9 +401,12 @@ mod tests {
         let sky = Plane::from_fn(SIZE, |y, x| (y < horizon && !tree(y, x)) as u8 as f32);
         let scene = Scene { sky: Some(sky), ..Scene::unknown(SIZE) };
         let reference = street([0.04, 0.04, 0.08], 0.2, 0.2);
-        let (own, other) =
-            (WeatherStatistics::of(&content, &scene), WeatherStatistics::of(&reference, &Scene::of(&reference, None)));
-        let night = render(Weather::Night, &content, &scene, &own, &other);
+        let other = WeatherStatistics::of(&reference, &self::scene(&reference));
+        let night = Conditions::over(Weather::Night, &content, &scene, &other).render(
+            &content,
+            scene.sky.as_ref(),
+            Depths::of(&scene),
+        );
         let brightest = |rows: std::ops::Range<usize>| {
             let rows = &night.data()[rows.start * SIZE.width * 3..rows.end * SIZE.width * 3];
             rows.iter().fold(0.0_f32, |top, &v| top.max(v))

@@ -5,28 +5,15 @@ use crate::nst::failure::StylizeError;
 use crate::nst::loss::{Guides, Loss};
 use crate::nst::optim::OptimOptions;
 use crate::nst::picture::filter::Border;
-use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
-use crate::nst::random::Random;
-use crate::nst::scene::Scene;
-use crate::nst::scene::regions::Regions;
+use crate::nst::scene::Layers;
 use crate::nst::schedule::{self, Scale};
-use crate::nst::settings::{Init, Render, Settings, Weather};
-use crate::nst::start::transfer;
-use crate::nst::start::weather::{self, WeatherStatistics};
+use crate::nst::settings::{Init, Render, Settings};
+use crate::nst::start::Start;
 use crate::nst::stylizer::evaluators::Evaluators;
-use crate::nst::stylizer::input::{network_input, resized};
+use crate::nst::stylizer::input::{resampled, resized};
 use crate::nst::stylizer::style::Style;
-use std::cell::OnceCell;
 use std::ops::ControlFlow;
-
-/// A content at one of its sizes.
-pub struct View {
-    /// In the colours of [`network_input`].
-    pub pixels: Pixels,
-    pub scene: Scene,
-    pub regions: Regions,
-}
 
 /// The optimized picture, at the working size.
 pub struct Optimized {
@@ -40,27 +27,22 @@ pub struct Optimized {
     pub first: Loss,
     /// The loss of `pixels`.
     pub last: Loss,
-    /// The extinction of the fog of `start` per unit of depth; 0 without fog.
-    pub fog: f32,
 }
 
 /// The optimization of one picture. `on_step(evaluation, loss)` is called after each evaluation and may end it.
 pub struct CoarseToFine<'a, F> {
     settings: &'a Settings,
-    content: &'a View,
+    content: &'a Layers,
     style: &'a Style,
-    seed: u64,
+    start: &'a Start,
     on_step: F,
     evals: usize,
-    /// The weather of the content, where the start needs it. Contrast depends on the size, and that of the style was
-    /// measured at the working size, so all scales share this.
-    weather: OnceCell<WeatherStatistics>,
 }
 
 impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
     /// `content` is at the working size.
-    pub fn new(settings: &'a Settings, content: &'a View, style: &'a Style, seed: u64, on_step: F) -> Self {
-        Self { settings, content, style, seed, on_step, evals: 0, weather: OnceCell::new() }
+    pub fn new(settings: &'a Settings, content: &'a Layers, style: &'a Style, start: &'a Start, on_step: F) -> Self {
+        Self { settings, content, style, start, on_step, evals: 0 }
     }
 
     /// Optimizes the picture with `evaluators` for its working size.
@@ -73,7 +55,7 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
         let Some((last_scale, coarser)) = scales.split_last() else { unreachable!("every picture has a scale") };
         let (finest, coarser_evaluators) = evaluators.split();
         let mut objective = self.objective(finest, content, 0)?;
-        let start = self.start(content);
+        let start = self.start.draw(self.settings, content);
         let mut x = start.clone();
         let mut first = None;
         if !coarser.is_empty() {
@@ -85,8 +67,7 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
         }
         let steps = last_scale.steps - first.is_some() as usize;
         let (began, last) = self.minimize(&mut objective, steps, &mut x)?;
-        let fog = self.fog();
-        Ok(Optimized { start, pixels: x, evals: self.evals, first: first.unwrap_or(began), last, fog })
+        Ok(Optimized { start, pixels: x, evals: self.evals, first: first.unwrap_or(began), last })
     }
 
     /// Optimizes at the coarser scales and returns what the last of them has changed, at its size. The first of
@@ -98,13 +79,13 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
     ) -> Result<Option<Pixels>, StylizeError> {
         let mut change: Option<Pixels> = None;
         for &Scale { level, size, steps } in scales {
-            let view = View {
+            let view = Layers {
                 pixels: resized(self.settings, &self.content.pixels, size),
                 scene: self.content.scene.resized(size),
                 regions: self.content.regions.resized(size),
             };
             let mut objective = self.objective(&mut evaluators[level - 1], &view, level)?;
-            let start = self.start(&view);
+            let start = self.start.draw(self.settings, &view);
             let mut x = start.clone();
             if let Some(change) = &change {
                 self.add_upsampled(change, &mut x);
@@ -121,7 +102,7 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
     /// Adds what a coarser scale has changed to the start of the next, which so keeps its own detail. Noise has no
     /// detail worth keeping: there the change is the whole picture.
     fn add_upsampled(&self, change: &Pixels, start: &mut Pixels) {
-        let change = resized(self.settings, change, start.size());
+        let change = resampled(self.settings, change, start.size());
         match self.settings.init {
             Init::Noise => *start = change,
             _ => start.data_mut().iter_mut().zip(change.data()).for_each(|(v, change)| *v += change),
@@ -132,7 +113,7 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
     fn objective<'o, 'e>(
         &self,
         evaluator: &'o mut Evaluator<'e>,
-        view: &View,
+        view: &Layers,
         level: usize,
     ) -> Result<Objective<'o, 'e>, StylizeError>
     where
@@ -177,37 +158,6 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
         self.evals += 1;
         (self.on_step)(self.evals, loss)
     }
-
-    /// The picture that the optimizer starts from.
-    fn start(&self, view: &View) -> Pixels {
-        let View { pixels, scene, regions } = view;
-        match self.settings.init {
-            Init::Colour => transfer::transfer(pixels, &regions.for_colours(), &self.style.colours),
-            Init::Content => pixels.clone(),
-            Init::Noise => network_input(self.settings, &noise(pixels.size(), self.seed)).into_owned(),
-            Init::Weather => weather::render(self.settings.weather, pixels, scene, self.weather(), &self.style.weather),
-        }
-    }
-
-    fn weather(&self) -> &WeatherStatistics {
-        self.weather.get_or_init(|| WeatherStatistics::of(&self.content.pixels, &self.content.scene))
-    }
-
-    /// See [`Optimized::fog`].
-    fn fog(&self) -> f32 {
-        match (self.settings.init, self.settings.weather) {
-            (Init::Weather, Weather::Fog) => weather::density(&self.content.scene, self.weather(), &self.style.weather),
-            _ => 0.0,
-        }
-    }
-}
-
-/// Gaussian noise around the middle of the range, independent in each colour, as Gatys et al. start from.
-fn noise(size: Size, seed: u64) -> Pixels {
-    const DEVIATION: f64 = 0.1;
-    let mut random = Random::new(seed);
-    let data = (0..size.pixels() * 3).map(|_| (0.5 + DEVIATION * random.normal()).clamp(0.0, 1.0) as f32).collect();
-    Pixels::new(size, data)
 }
 
 #[cfg(test)]
@@ -228,8 +178,9 @@ mod tests {
             };
             let ((_, one), (planned, three)) = (at(1), at(3));
             assert_eq!((one.evals, three.evals, planned), (20, 40, 40));
-            assert_eq!(one.first, three.first, "the same start at the same size");
-            assert!(three.last.total < three.first.total, "{:?} {:?}", three.first, three.last);
+            assert_eq!(one.losses.unwrap().first, three.losses.unwrap().first, "the same start at the same size");
+            let losses = three.losses.unwrap();
+            assert!(losses.last.total < losses.first.total, "{losses:?}");
             assert!(three.pixels != one.pixels);
         }
     }

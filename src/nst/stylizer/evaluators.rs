@@ -10,23 +10,31 @@ use crate::nst::settings::Settings;
 
 /// The evaluators for pictures of one working size, one for each scale. They hold the memory that an evaluation needs,
 /// so they are made once and used for all pictures of that size.
-pub struct Evaluators<'a>(Vec<Evaluator<'a>>);
+pub struct Evaluators<'a> {
+    size: Size,
+    /// The finest first; none where nothing is optimized.
+    scales: Vec<Evaluator<'a>>,
+}
 
 impl<'a> Evaluators<'a> {
-    pub(super) fn new(network: &'a Network, settings: &'a Settings, working_size: Size) -> Self {
-        let scales = schedule::scales(settings, working_size);
-        Self(scales.iter().rev().map(|scale| network.evaluator(settings, scale.size)).collect())
+    pub(super) fn new(network: Option<&'a Network>, settings: &'a Settings, working_size: Size) -> Self {
+        let scales = schedule::scales(settings, working_size).into_iter().rev();
+        let evaluators = |network: &'a Network| scales.map(|scale| network.evaluator(settings, scale.size)).collect();
+        Self { size: working_size, scales: network.map(evaluators).unwrap_or_default() }
     }
 
     /// The evaluator for the working size, and those for it after one halving, two, and so on.
+    ///
+    /// # Panics
+    /// Where nothing is optimized.
     pub(super) fn split(&mut self) -> (&mut Evaluator<'a>, &mut [Evaluator<'a>]) {
-        let Some(parts) = self.0.split_first_mut() else { unreachable!("every picture has a scale") };
+        let Some(parts) = self.scales.split_first_mut() else { panic!("there is a network where steps are asked for") };
         parts
     }
 
     /// The working size.
     pub fn size(&self) -> Size {
-        self.0[0].size()
+        self.size
     }
 
     /// The mean wall time, in seconds, of an evaluation at the working size, over `count` of them on a grey picture.

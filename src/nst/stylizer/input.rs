@@ -1,10 +1,9 @@
-//! A picture on its way into the network: its size, its colours and its scene.
+//! A picture on its way into the network: its size and its colours.
 
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::luma;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
-use crate::nst::scene::Scene;
 use crate::nst::scene::object::SceneObject;
 use crate::nst::settings::{Init, RegionKind, Settings};
 use std::borrow::Cow;
@@ -15,7 +14,7 @@ pub struct Picture {
     /// Labelled objects, which the [`guard`](crate::nst::render::guard) keeps visible and
     /// [`effects`](crate::nst::effects) go around.
     pub objects: Vec<SceneObject>,
-    /// Distances in any unit and of any size; see [`Scene::of`].
+    /// Distances in any unit and of any size. Greater is farther, and 0 is infinitely far.
     pub depth: Option<Plane>,
     /// The masks that [`RegionKind::Masks`] names, 0..1, of any size; `None` where a mask is missing.
     pub masks: Vec<Option<Plane>>,
@@ -32,16 +31,19 @@ pub fn network_input<'p>(settings: &Settings, pixels: &'p Pixels) -> Cow<'p, Pix
     if settings.keep_colours { Cow::Owned(luma::grey(pixels)) } else { Cow::Borrowed(pixels) }
 }
 
-/// `pixels` at another size, around the border where planes wrap.
-pub fn resized(settings: &Settings, pixels: &Pixels, size: Size) -> Pixels {
-    if settings.padding.wraps() { pixels.resized_around(size) } else { pixels.resized(size) }
+/// `pixels`, or a difference of two pictures, at another size, around the border where planes wrap.
+pub fn resampled(settings: &Settings, pixels: &Pixels, size: Size) -> Pixels {
+    pixels.resampled(size, settings.padding.wraps())
 }
 
-/// The scene of `picture`, whose pixels at the working size are `small`; an unknown one if the settings do not need it.
-pub fn scene(settings: &Settings, small: &Pixels, picture: &Picture) -> Scene {
-    if settings.init == Init::Weather || settings.regions == RegionKind::Scene {
-        Scene::of(small, picture.depth.as_ref())
-    } else {
-        Scene::unknown(small.size())
-    }
+/// A picture at another size, around the border where planes wrap; cut to 0..1.
+pub fn resized(settings: &Settings, pixels: &Pixels, size: Size) -> Pixels {
+    let mut resized = resampled(settings, pixels, size);
+    resized.cut();
+    resized
+}
+
+/// Whether regions or the start ask for the surfaces of a picture.
+pub fn needs_scene(settings: &Settings) -> bool {
+    settings.init == Init::Weather || settings.regions == RegionKind::Scene
 }

@@ -5,21 +5,21 @@ use crate::nst::failure::StylizeError;
 use crate::nst::layers::Padding;
 use crate::nst::loss::{Guides, StyleTarget};
 use crate::nst::picture::statistics::ColourStatistics;
+use crate::nst::scene::Scene;
 use crate::nst::scene::regions::Regions;
 use crate::nst::scene::surface::Surface;
 use crate::nst::schedule;
-use crate::nst::settings::{RegionKind, SceneKind, Settings};
+use crate::nst::settings::{SceneKind, Settings};
+use crate::nst::start::Reference;
 use crate::nst::start::weather::WeatherStatistics;
-use crate::nst::stylizer::input::{Picture, network_input, scene};
+use crate::nst::stylizer::input::{Picture, needs_scene, network_input};
 use std::borrow::Cow;
 
 /// A measured style picture.
 pub struct Style {
-    /// Gram matrices, one target for each number of halvings of the working size.
+    /// Gram matrices, one target for each number of halvings of the working size; none without a network.
     pub(super) targets: Vec<StyleTarget>,
-    /// One for each region.
-    pub(super) colours: Vec<ColourStatistics>,
-    pub(super) weather: WeatherStatistics,
+    pub(super) reference: Reference,
 }
 
 impl Style {
@@ -27,16 +27,20 @@ impl Style {
     ///
     /// # Errors
     /// When the device refuses; see [`StylizeError`].
-    pub(super) fn measure(network: &Network, settings: &Settings, picture: &Picture) -> Result<Self, StylizeError> {
+    pub(super) fn measure(
+        network: Option<&Network>,
+        settings: &Settings,
+        picture: &Picture,
+    ) -> Result<Self, StylizeError> {
         let size = settings.working_size(picture.pixels.size());
         let small = picture.pixels.resized(size);
-        let mut scene = scene(settings, &small, picture);
-        if settings.regions == RegionKind::Scene {
-            scene = scene.with_surface(&Surface::of(&small, &[], SceneKind::Auto, picture.depth.as_ref()));
-        }
+        let scene = match needs_scene(settings) {
+            true => Scene::of(&Surface::of(&small, &[], SceneKind::Auto, picture.depth.as_ref()), size),
+            false => Scene::unknown(size),
+        };
         let regions = Regions::of_style(&settings.regions, size, &scene, &picture.masks);
         let (full, small) = (network_input(settings, &picture.pixels), network_input(settings, &small));
-        let target = |level| {
+        let target = |network: &Network, level| {
             let pixels = match level {
                 0 => Cow::Borrowed(&*small),
                 _ => Cow::Owned(full.resized(settings.halved(size, level))),
@@ -46,12 +50,14 @@ impl Style {
             let mut evaluator = if settings.padding.wraps() { evaluator.padded(Padding::Replicate) } else { evaluator };
             evaluator.style_target(pixels.data(), Guides::new(&regions.resized(pixels.size())))
         };
-        let targets = (0..schedule::max_count(settings)).map(target).collect::<Result<_, _>>()?;
-        let regions = regions.for_colours();
+        let targets = |network| (0..schedule::max_count(settings)).map(|level| target(network, level)).collect();
+        let targets: Vec<StyleTarget> = network.map(targets).transpose()?.unwrap_or_default();
+        let regions = regions.for_colours(true);
         let rest = regions.parts().last().flatten();
         let colours = regions.parts().filter_map(|part| part.or(rest)).map(|part| ColourStatistics::of(&small, part));
         let colours = colours.collect();
-        Ok(Self { targets, colours, weather: WeatherStatistics::of(&small, &scene) })
+        let weather = WeatherStatistics::of(&small, &scene);
+        Ok(Self { targets, reference: Reference { colours, weather, has_sky: scene.sky.is_some() } })
     }
 
     /// The memory that it takes, approximately, in bytes.
@@ -59,8 +65,7 @@ impl Style {
         self.targets.iter().map(StyleTarget::bytes).sum()
     }
 
-    /// Blends several styles of one stylizer, each with its share; shares sum to 1. The weather is that of the first
-    /// style: a mean of two conditions is none that either picture shows.
+    /// Blends several styles of one stylizer, each with its share; shares sum to 1. See [`Reference::blend`].
     ///
     /// # Panics
     /// Without any style.
@@ -68,12 +73,10 @@ impl Style {
         let (main, _) = parts[0];
         let targets =
             |level: usize| parts.iter().map(|&(part, share)| (&part.targets[level], share)).collect::<Vec<_>>();
-        let colours =
-            |region: usize| parts.iter().map(|&(part, share)| (&part.colours[region], share)).collect::<Vec<_>>();
+        let references: Vec<_> = parts.iter().map(|&(part, share)| (&part.reference, share)).collect();
         Self {
             targets: (0..main.targets.len()).map(|level| StyleTarget::blend(&targets(level))).collect(),
-            colours: (0..main.colours.len()).map(|region| ColourStatistics::blend(&colours(region))).collect(),
-            weather: main.weather.clone(),
+            reference: Reference::blend(&references),
         }
     }
 }

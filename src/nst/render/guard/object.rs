@@ -50,13 +50,13 @@ impl Object {
         (figures.edges / EDGES_FLOOR).min(figures.contrast / self.floor)
     }
 
-    /// One step more of the plain start, unless that makes the figures worse; from then on, of the original.
+    /// One step more of the plain start, if that makes the figures better; from then on, of the original.
     pub fn next_step(&self, blend: &Blend) -> Step {
         let Step { plain, content } = self.step;
         if content == 0 && plain < Step::MOST {
             let plainer = Step { plain: plain + 1, content };
             let tried = Figures::of(&blend.original(self.rect), &blend.tried(self.rect, plainer));
-            if self.score(tried) >= self.score(self.figures) {
+            if self.score(tried) > self.score(self.figures) {
                 return plainer;
             }
         }
