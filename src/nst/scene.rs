@@ -17,9 +17,7 @@ pub mod sky;
 pub mod surface;
 
 use crate::nst::picture::geometry::Size;
-use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
-use crate::nst::scene::regions::Regions;
 use crate::nst::scene::surface::Surface;
 use std::ops::RangeInclusive;
 
@@ -52,13 +50,6 @@ impl<'a> Depths<'a> {
     fn in_units(distance: f32, unit: f32) -> f32 {
         (distance / unit).clamp(*DEPTHS.start(), *DEPTHS.end())
     }
-}
-
-/// A picture at one of its sizes, and what is known of it there.
-pub struct Layers {
-    pub pixels: Pixels,
-    pub scene: Scene,
-    pub regions: Regions,
 }
 
 /// What regions and the start need to know of a frame, at one of its sizes.
@@ -104,16 +95,10 @@ impl Scene {
     }
 }
 
-/// The row just below the end of the sky in nine of ten columns, as a share of the height from the top, 0.25..=0.6.
-pub fn horizon(sky: &Plane) -> f32 {
-    let ends = sky::ends(sky);
-    let last = ends[ends.len() * 9 / 10].saturating_sub(1);
-    (last as f32 / sky.size().height as f32 + 0.02).clamp(0.25, 0.6)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nst::picture::pixels::Pixels;
     use crate::nst::settings::SceneKind;
 
     const SIZE: Size = Size { height: 100, width: 160 };

@@ -5,9 +5,9 @@ use crate::nst::effects::noise::random;
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::Random;
-use crate::nst::scene::horizon::Horizon;
+use crate::nst::scene::horizon::{CAMERA, Horizon};
 use crate::nst::scene::object::{ObjectKind, SceneObject};
-use crate::nst::scene::surface::{self, CAMERA, FOCAL, Surface};
+use crate::nst::scene::surface::{self, FOCAL, Surface};
 
 /// The numbers of the generators of vehicles' lamps and of street lamps.
 const EFFECTS: (u64, u64) = (6, 7);

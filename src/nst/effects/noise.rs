@@ -2,7 +2,8 @@
 
 use crate::nst::picture::geometry::Size;
 use crate::nst::random::Random;
-use crate::nst::scene::surface::{self, CAMERA, FOCAL, Surface, View};
+use crate::nst::scene::horizon::CAMERA;
+use crate::nst::scene::surface::{self, FOCAL, Surface, View};
 
 /// The wavelengths of the octaves in metres, and their amplitudes, whose squares sum to about 1.
 const OCTAVES: [(f32, f32); 4] = [(5.0, 0.72), (1.7, 0.5), (0.6, 0.36), (0.2, 0.26)];

@@ -6,6 +6,7 @@ use crate::nst::effects::noise::{self, Ground, Place, random, seed_of, step};
 use crate::nst::picture::filter::{Border, box_mean, neighbours};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
+use crate::nst::scene::horizon;
 use crate::nst::scene::object::{ObjectKind, SceneObject};
 use crate::nst::scene::surface::{FOCAL, Surface, View};
 use rayon::prelude::*;
@@ -27,7 +28,8 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
     let Size { height, width } = surface.size();
     let mirror = match surface.view {
         Some(View::Ahead(horizon)) => {
-            let standing: Vec<&SceneObject> = objects.iter().filter(|object| object.stands(horizon)).collect();
+            let standing: Vec<&SceneObject> =
+                objects.iter().filter(|object| horizon::stands(object, horizon)).collect();
             Some(mirrored(pixels, surface, &standing))
         }
         _ => None,

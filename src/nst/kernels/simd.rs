@@ -1,4 +1,4 @@
-//! Sixteen `f32` lanes on whatever the processor has: AVX-512, AVX2 with FMA, or plain Rust.
+//! Sixteen `f32` lanes on whatever the processor has: AVX-512, AVX2 with FMA, NEON, or plain Rust.
 //!
 //! Every kernel is written once over [`Lanes`], and [`Isa::run`] compiles it once per instruction set. Results repeat
 //! exactly within one instruction set. Between instruction sets they differ in rounding only.
@@ -15,6 +15,9 @@ pub enum Isa {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// Every 64-bit ARM processor has it.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     Portable,
 }
 
@@ -31,6 +34,8 @@ impl Isa {
                 found.push(Self::Avx2);
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        found.push(Self::Neon);
         found.push(Self::Portable);
         found
     }
@@ -78,6 +83,8 @@ impl Isa {
                 // SAFETY: the lines above have checked it.
                 unsafe { avx2(kernel) }
             }
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => kernel.run::<neon::Neon>(),
             Self::Portable => kernel.run::<Portable>(),
         }
     }
@@ -90,6 +97,8 @@ impl fmt::Display for Isa {
             Self::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
             Self::Portable => "portable",
         })
     }
@@ -351,6 +360,167 @@ mod x86 {
         #[inline(always)]
         fn positive(self) -> u16 {
             self.compare::<_CMP_GT_OQ>(Self::splat(0.0))
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use super::Lanes;
+    use std::arch::aarch64::*;
+    use std::array::from_fn;
+
+    /// Intrinsics on values alone, without pointers.
+    macro_rules! on_values {
+        ($call:expr) => {
+            // SAFETY: every processor of this architecture has NEON, and values need nothing else.
+            unsafe { $call }
+        };
+    }
+
+    #[derive(Clone, Copy)]
+    pub struct Neon([float32x4_t; 4]);
+
+    impl Neon {
+        #[inline(always)]
+        fn map(self, other: Self, f: impl Fn(float32x4_t, float32x4_t) -> float32x4_t) -> Self {
+            Self(from_fn(|n| f(self.0[n], other.0[n])))
+        }
+    }
+
+    /// The bit of each lane of a quarter.
+    #[inline(always)]
+    fn places(quarter: usize) -> uint32x4_t {
+        let bit = |lane: usize| 1 << (4 * quarter + lane);
+        // SAFETY: an array of four numbers is readable.
+        unsafe { vld1q_u32([bit(0), bit(1), bit(2), bit(3)].as_ptr()) }
+    }
+
+    /// The bits of the lanes whose masks are all ones.
+    #[inline(always)]
+    fn bits(masks: [uint32x4_t; 4]) -> u16 {
+        let quarters: [u32; 4] = from_fn(|n| on_values!(vaddvq_u32(vandq_u32(masks[n], places(n)))));
+        (quarters[0] | quarters[1] | quarters[2] | quarters[3]) as u16
+    }
+
+    impl Lanes for Neon {
+        const ROWS: usize = 6;
+        const WIDE: bool = false;
+        #[inline(always)]
+        fn splat(value: f32) -> Self {
+            Self([on_values!(vdupq_n_f32(value)); 4])
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: the caller vouches for sixteen floats.
+            Self(from_fn(|n| unsafe { vld1q_f32(from.add(4 * n)) }))
+        }
+        #[inline(always)]
+        unsafe fn load_masked(from: *const f32, bits: u16) -> Self {
+            // SAFETY: the caller vouches for sixteen floats.
+            let all = unsafe { Self::load(from) };
+            Self(from_fn(|n| {
+                on_values!({
+                    let mask = vtstq_u32(vdupq_n_u32(u32::from(bits)), places(n));
+                    vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(all.0[n]), mask))
+                })
+            }))
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: the caller vouches for sixteen floats.
+            (0..4).for_each(|n| unsafe { vst1q_f32(to.add(4 * n), self.0[n]) });
+        }
+        #[inline(always)]
+        fn add(self, other: Self) -> Self {
+            self.map(other, |a, b| on_values!(vaddq_f32(a, b)))
+        }
+        #[inline(always)]
+        fn sub(self, other: Self) -> Self {
+            self.map(other, |a, b| on_values!(vsubq_f32(a, b)))
+        }
+        #[inline(always)]
+        fn mul(self, other: Self) -> Self {
+            self.map(other, |a, b| on_values!(vmulq_f32(a, b)))
+        }
+        #[inline(always)]
+        fn mul_add(self, factor: Self, addend: Self) -> Self {
+            Self(from_fn(|n| on_values!(vfmaq_f32(addend.0[n], self.0[n], factor.0[n]))))
+        }
+        #[inline(always)]
+        fn max(self, other: Self) -> Self {
+            // Not `vmaxq_f32`: it is NaN where either is.
+            self.map(other, |a, b| on_values!(vbslq_f32(vcgtq_f32(a, b), a, b)))
+        }
+        #[inline(always)]
+        fn equal(self, other: Self) -> u16 {
+            bits(from_fn(|n| on_values!(vceqq_f32(self.0[n], other.0[n]))))
+        }
+        #[inline(always)]
+        fn positive(self) -> u16 {
+            bits(from_fn(|n| on_values!(vcgtzq_f32(self.0[n]))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::testing::Random;
+
+    /// Every operation on the same numbers.
+    struct Operations<'a> {
+        values: &'a [[f32; LANES]; 3],
+        bits: u16,
+    }
+
+    impl Kernel for Operations<'_> {
+        type Output = (Vec<[f32; LANES]>, [u16; 2]);
+
+        #[inline(always)]
+        fn run<L: Lanes>(self) -> Self::Output {
+            let stored = |lanes: L| {
+                let mut out = [0.0; LANES];
+                // SAFETY: the array has sixteen floats.
+                unsafe { lanes.store(out.as_mut_ptr()) };
+                out
+            };
+            // SAFETY: the arrays have sixteen floats each.
+            let [a, b, c] = self.values.each_ref().map(|values| unsafe { L::load(values.as_ptr()) });
+            // SAFETY: as above.
+            let masked = unsafe { L::load_masked(self.values[0].as_ptr(), self.bits) };
+            let made = [a.add(b), a.sub(b), a.mul(b), a.mul_add(b, c), a.max(b), masked, L::splat(1.5)];
+            (made.into_iter().map(stored).collect(), [a.equal(b), a.positive()])
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_computes_what_plain_rust_does() {
+        let mut random = Random(11);
+        for round in 0..200 {
+            let mut values = [[0.0; LANES]; 3].map(|row: [f32; LANES]| row.map(|_| random.uniform() - 0.5));
+            for lane in 0..LANES {
+                match (lane + round) % 7 {
+                    0 => values[0][lane] = f32::NAN,
+                    1 => values[1][lane] = f32::NAN,
+                    2 => values[1][lane] = values[0][lane],
+                    3 => values[0][lane] = [0.0, -0.0, f32::INFINITY, -1e-40][round % 4],
+                    _ => {}
+                }
+            }
+            let bits = (random.uniform() * 65536.0) as u16;
+            let of = |isa: Isa| isa.run(Operations { values: &values, bits });
+            let (plain, plain_bits) = of(Isa::Portable);
+            for isa in Isa::available() {
+                let (made, bits) = of(isa);
+                assert_eq!(bits, plain_bits, "{isa}");
+                for (operation, (made, plain)) in made.iter().zip(&plain).enumerate() {
+                    for (made, plain) in made.iter().zip(plain) {
+                        let close = (made - plain).abs() < 1e-6 || made == plain || made.is_nan() && plain.is_nan();
+                        assert!(close, "{isa}, operation {operation}: {made} {plain}");
+                    }
+                }
+            }
         }
     }
 }

@@ -4,9 +4,8 @@ use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::scene::histogram::Histogram;
-use crate::nst::scene::horizon::Horizon;
+use crate::nst::scene::horizon::{self, CAMERA, Horizon};
 use crate::nst::scene::object::SceneObject;
-use crate::nst::scene::surface::CAMERA;
 
 /// Bins of a histogram for each colour.
 const BINS: usize = 8;
@@ -82,7 +81,7 @@ fn hidden(size: Size, objects: &[SceneObject]) -> Vec<bool> {
 /// The lowest row that the border may have in each column: the lower side of the highest object that stands there.
 fn lowest(size: Size, objects: &[SceneObject], horizon: Horizon) -> Vec<usize> {
     let mut lowest = vec![size.height - 1; size.width];
-    for object in objects.iter().filter(|object| object.stands(horizon)) {
+    for object in objects.iter().filter(|object| horizon::stands(object, horizon)) {
         let (rows, columns) = object.area.pixels(size);
         lowest[columns].iter_mut().for_each(|row| *row = (*row).min(rows.end));
     }

@@ -1,7 +1,7 @@
 //! Finds the horizon of a view over a ground plane, from what stands on it, the sky and vanishing lines.
 
 use crate::nst::picture::plane::Plane;
-use crate::nst::scene::object::SceneObject;
+use crate::nst::scene::object::{ObjectKind, SceneObject};
 use crate::nst::scene::sky;
 use std::f32::consts::PI;
 
@@ -17,6 +17,9 @@ const LEAST_SLOPE: f32 = 0.03;
 /// The angle in radians within which a line points at a vanishing point.
 const AIM: f32 = 0.06;
 
+/// The height of the camera over the ground in metres, as in a car.
+pub const CAMERA: f32 = 1.5;
+
 /// Where the ground plane ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Horizon {
@@ -27,6 +30,14 @@ pub struct Horizon {
     /// Whether anything in the picture speaks for a ground plane: a sky, a row of vanishing lines, or objects whose
     /// sizes fit one.
     pub is_seen: bool,
+}
+
+/// Whether an object stands on the ground of this horizon. Of unknown objects, which may be signs and lights, those do
+/// that end well below it.
+pub fn stands(object: &SceneObject, horizon: Horizon) -> bool {
+    /// As a share of the height of the picture.
+    const WELL: f64 = 0.08;
+    object.kind != ObjectKind::Other || object.area.bottom > f64::from(horizon.row) + WELL
 }
 
 /// Finds the horizon of a picture with this luma, at a few hundred pixels a side. `sky` is the share of sky.
@@ -148,7 +159,6 @@ fn best_column(voters: &[Voter], aspect: f32, row: f32) -> (f32, f32) {
 mod tests {
     use super::*;
     use crate::nst::picture::geometry::{Area, Size};
-    use crate::nst::scene::object::ObjectKind;
 
     const SIZE: Size = Size { height: 180, width: 320 };
 

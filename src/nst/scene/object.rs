@@ -1,7 +1,6 @@
 //! Labelled objects and what their kind says about them.
 
 use crate::nst::picture::geometry::Area;
-use crate::nst::scene::horizon::Horizon;
 
 /// A labelled object of a picture.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,14 +15,6 @@ impl SceneObject {
     /// An object of which only the box is known.
     pub fn new(area: Area, kind: ObjectKind) -> Self {
         Self { area, kind, outline: Vec::new() }
-    }
-
-    /// Whether it stands on the ground. Of unknown objects, which may be signs and lights, those do that end well below
-    /// the horizon.
-    pub fn stands(&self, horizon: Horizon) -> bool {
-        /// As a share of the height of the picture.
-        const WELL: f64 = 0.08;
-        self.kind != ObjectKind::Other || self.area.bottom > horizon.row as f64 + WELL
     }
 }
 

@@ -206,6 +206,13 @@ fn sky_near(pixels: &Pixels, mask: &Plane, radius: usize) -> Vec<[f32; 4]> {
     box_mean::<4>(&weighted, pixels.size(), radius, Border::Cut).as_chunks().0.to_vec()
 }
 
+/// The row just below the end of the sky in nine of ten columns, as a share of the height from the top, 0.25..=0.6.
+pub fn horizon(sky: &Plane) -> f32 {
+    let ends = ends(sky);
+    let last = ends[ends.len() * 9 / 10].saturating_sub(1);
+    (last as f32 / sky.size().height as f32 + 0.02).clamp(0.25, 0.6)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
-use crate::nst::scene::horizon::{self, Horizon};
+use crate::nst::scene::horizon::{self, CAMERA, Horizon};
 use crate::nst::scene::object::{ObjectKind, SceneObject};
 use crate::nst::scene::{ground, shape, sky};
 use crate::nst::settings::SceneKind;
@@ -18,9 +18,6 @@ const LONG_SIDE: usize = 320;
 
 /// The focal length over the width of the picture: a horizontal field of view of 64 degrees, as of dashboard cameras.
 pub const FOCAL: f32 = 0.8;
-
-/// The height of the camera over the ground in metres, as in a car.
-pub const CAMERA: f32 = 1.5;
 
 /// The farthest distance of the ground and of what stands on it, in metres.
 pub const FARTHEST: f32 = 150.0;
@@ -228,7 +225,7 @@ fn distance(
         None => return of_a_street(size, sky),
     };
     let of_row = |row: f32| distance_of_row(row / size.height as f32, horizon.row, size);
-    let mut objects: Vec<&SceneObject> = objects.iter().filter(|object| object.stands(horizon)).collect();
+    let mut objects: Vec<&SceneObject> = objects.iter().filter(|object| horizon::stands(object, horizon)).collect();
     let seen = unhidden(border, &objects, size);
     let standing: Vec<f32> = (0..size.width).map(|x| standing(&seen, x, size.width)).collect();
     let mut distance = Plane::from_fn(size, |y, x| {
@@ -264,7 +261,7 @@ fn of_a_street(size: Size, sky: Option<&Plane>) -> Plane {
     const HOUSES: (f32, f32) = (18.0, 30.0);
     /// The distance of the sky, in metres: what is taken for it may be a wall.
     const BEHIND: f32 = 42.0;
-    let horizon = sky.map_or(HORIZON, super::horizon);
+    let horizon = sky.map_or(HORIZON, sky::horizon);
     Plane::from_fn(size, |y, x| {
         let row = (y as f32 + 0.5) / size.height as f32;
         let aside = ((x as f32 + 0.5) / size.width as f32 * 2.0 - 1.0).abs();

@@ -6,7 +6,7 @@ use crate::nst::loss::{Guides, Loss};
 use crate::nst::optim::OptimOptions;
 use crate::nst::picture::filter::Border;
 use crate::nst::picture::pixels::Pixels;
-use crate::nst::scene::Layers;
+use crate::nst::scene::regions::Layers;
 use crate::nst::schedule::{self, Scale};
 use crate::nst::settings::{Init, Render, Settings};
 use crate::nst::start::Start;
