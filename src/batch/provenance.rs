@@ -22,6 +22,11 @@ impl Engine {
     }
 }
 
+/// A backbone for people: its name and digest, or that there is none.
+pub fn backbone_text(name: &str, digest: &str) -> String {
+    if name == digest { name.to_string() } else { format!("{name} {digest}") }
+}
+
 /// What all rows of a run share.
 pub struct Provenance<'a> {
     settings: &'a Settings,

@@ -1,7 +1,7 @@
 //! `augment --config … DATASET` and `augment merge`
 
 use crate::batch::progress::{Event, Summary};
-use crate::batch::provenance::Engine;
+use crate::batch::provenance::{Engine, backbone_text};
 use crate::batch::stop::{Reason, Stop};
 use crate::batch::{self, Batch};
 use crate::cli::setup::{print_json, set_up_all};
@@ -117,6 +117,6 @@ fn write_sheet(conditions: &str, summary: &Summary) -> Result<()> {
     // A row stores its path as UTF-8 text. If the path is not UTF-8, the text names no file.
     rows.retain(|row| Path::new(&row.identity.source).exists());
     let title = format!("{conditions}: {} of {} pictures", rows.len(), done.len());
-    let facts = [("backbone".to_string(), format!("{} {}", summary.backbone, summary.backbone_digest))];
+    let facts = [("backbone".to_string(), backbone_text(&summary.backbone, &summary.backbone_digest))];
     sheet::write(&summary.output, &title, &facts, &rows).map(drop)
 }

@@ -1,5 +1,6 @@
 //! `augment doctor`: what this machine computes with, how long a frame takes, and what would make a run faster.
 
+use crate::batch::provenance::backbone_text;
 use crate::batch::{capacity, remedy};
 use crate::cli::setup::{choose_device, print_json, use_threads};
 use crate::cli::{args, measure, terminal};
@@ -201,7 +202,7 @@ impl Diagnosis {
         line("threads", format_args!("{threads} of {cores} cores"));
         let free = gigabytes((self.free_memory_mb * 1e6) as u64);
         line("memory", format_args!("{free} free, {} frames at once at {width}x{height}", self.frames_at_once));
-        line("backbone", format_args!("{} {}", self.backbone, self.backbone_digest));
+        line("backbone", format_args!("{}", backbone_text(&self.backbone, &self.backbone_digest)));
         match (config, self.styles) {
             (Some(path), Some(styles)) => line("config", format_args!("{}, {styles} styles", path.display())),
             _ => line("config", format_args!("none given; these are the defaults")),

@@ -1,6 +1,7 @@
 //! `augment preview`
 
 use crate::batch::progress::Summary;
+use crate::batch::provenance::backbone_text;
 use crate::batch::stop::Stop;
 use crate::batch::{self, Batch};
 use crate::cli::batch::exit_code;
@@ -57,7 +58,7 @@ pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     let mut facts = vec![
         whole_dataset(jobs, estimate, &summary),
         ("config".into(), path.display().to_string()),
-        ("backbone".into(), format!("{} {}", summary.backbone, summary.backbone_digest)),
+        ("backbone".into(), backbone_text(&summary.backbone, &summary.backbone_digest)),
         ("device".into(), summary.device.clone()),
     ];
     facts.extend(time_per_frame(&summary, &rows));

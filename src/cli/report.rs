@@ -1,5 +1,6 @@
 //! `augment report`
 
+use crate::batch::provenance::backbone_text;
 use crate::cli::{args, terminal};
 use crate::error::{Error, Result};
 use crate::files::paths;
@@ -20,7 +21,7 @@ pub fn report(args: &args::ReportArgs) -> Result<u8> {
         let rows = manifest::last_rows(folder)?;
         made_by.extend(rows.iter().map(|row| {
             let row::Maker { device, backbone, engine, .. } = &row.maker;
-            format!("augment {engine}, {device}, {} {}", backbone.name, backbone.digest)
+            format!("augment {engine}, {device}, {}", backbone_text(&backbone.name, &backbone.digest))
         }));
         cards.append(&mut page::cards(rows, folder, &beside, page::Pictures::Files)?);
     }

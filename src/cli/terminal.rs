@@ -1,6 +1,7 @@
 //! Prints the progress and the summary of a run. Progress is a bar on a terminal and plain lines elsewhere.
 
 use crate::batch::progress::{Event, Header, Observer, Summary};
+use crate::batch::provenance::backbone_text;
 use crate::batch::stop::Reason;
 use crate::output::row::Status;
 use crate::units::duration;
@@ -28,10 +29,9 @@ fn header_line(header: &Header) -> String {
         n => format!(" ({n} done before)"),
     };
     format!(
-        "augment {} | backbone {} {} | {} | {} frames{before}, {} styles -> {}",
+        "augment {} | backbone {} | {} | {} frames{before}, {} styles -> {}",
         env!("CARGO_PKG_VERSION"),
-        header.backbone,
-        header.backbone_digest,
+        backbone_text(&header.backbone, &header.backbone_digest),
         header.device,
         header.jobs,
         header.styles,
