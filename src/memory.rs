@@ -20,11 +20,10 @@ pub fn peak() -> Option<u64> {
 /// system at once, and each new one comes in pages that are cleared: a tenth of the time of a frame. The heaps of single
 /// threads are too small for pictures, so all share one.
 pub fn keep_freed() {
-    /// The number of heaps, in glibc's malloc.h.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    const M_ARENA_MAX: libc::c_int = -8;
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    for (option, value) in [(M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, 32 << 20), (libc::M_TRIM_THRESHOLD, 1 << 30)] {
+    for (option, value) in
+        [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, 32 << 20), (libc::M_TRIM_THRESHOLD, 1 << 30)]
+    {
         // SAFETY: mallopt only sets numbers of the allocator, and no other thread runs yet that could set them too.
         unsafe { libc::mallopt(option, value) };
     }

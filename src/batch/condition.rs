@@ -10,7 +10,6 @@ use crate::nst::stylizer::Stylizer;
 use crate::plan::Plan;
 use crate::plan::classes::chosen_frames;
 use crate::plan::styles::{Style, find_styles};
-use crate::weights::locate;
 use std::collections::BTreeMap;
 
 /// What one config makes of a dataset.
@@ -56,24 +55,16 @@ impl Condition {
         }
     }
 
-    /// Opens the backbone as far as the config's layers need it; none where it asks for no steps.
-    ///
     /// # Errors
-    /// See [`locate::open`].
+    /// See [`Engine::open`].
     pub fn engine(&self, weights: Option<&str>, device: Device) -> Result<Engine> {
-        let Config { backbone, stylize, .. } = &self.config;
-        let backbone = (stylize.steps > 0).then(|| locate::open(weights, backbone, stylize)).transpose()?;
-        Ok(Engine { backbone, device })
+        Engine::open(weights, &self.config.backbone, &self.config.stylize, device)
     }
 
     /// # Errors
-    /// When the settings do not fit to the backbone, or the device refuses.
+    /// See [`Engine::stylizer`].
     pub fn stylizer(&self, engine: &Engine) -> Result<Stylizer> {
-        let settings = self.config.stylize.clone();
-        match &engine.backbone {
-            Some(backbone) => Stylizer::new(backbone, settings, engine.device.clone()).map_err(Error::Run),
-            None => Ok(Stylizer::without_network(settings)),
-        }
+        engine.stylizer(self.config.stylize.clone())
     }
 }
 

@@ -1,12 +1,14 @@
 //! What a row says about how its picture was made, and what must be the same for a picture to count as done.
 
 use crate::batch::sources;
-use crate::config::values::Config;
-use crate::nst::{Backbone, Device, Settings};
+use crate::config::values::{BackboneChoice, Config};
+use crate::error::{Error, Result};
+use crate::nst::{Backbone, Device, Settings, Stylizer};
 use crate::output::resume::Work;
 use crate::output::row::{self, Identity, Maker, Row};
 use crate::plan::styles::Style;
 use crate::plan::{Job, Plan};
+use crate::weights::locate;
 
 /// The network and the device that a batch runs on.
 pub struct Engine {
@@ -16,6 +18,24 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// Opens the backbone as far as the layers of `settings` need it; none where they ask for no steps.
+    ///
+    /// # Errors
+    /// See [`locate::open`].
+    pub fn open(weights: Option<&str>, choice: &BackboneChoice, settings: &Settings, device: Device) -> Result<Self> {
+        let backbone = (settings.steps > 0).then(|| locate::open(weights, choice, settings)).transpose()?;
+        Ok(Self { backbone, device })
+    }
+
+    /// # Errors
+    /// When the settings do not fit to the backbone, or the device refuses.
+    pub fn stylizer(&self, settings: Settings) -> Result<Stylizer> {
+        match &self.backbone {
+            Some(backbone) => Stylizer::new(backbone, settings, self.device.clone()).map_err(Error::Run),
+            None => Ok(Stylizer::without_network(settings)),
+        }
+    }
+
     /// The name and the digest of the backbone. Without one, both are `none`.
     pub fn backbone(&self) -> (&str, &str) {
         self.backbone.as_ref().map_or(("none", "none"), |backbone| (backbone.name(), backbone.digest()))

@@ -1,6 +1,6 @@
 //! `augment doctor`: what this machine computes with, how long a frame takes, and what would make a run faster.
 
-use crate::batch::provenance::backbone_text;
+use crate::batch::provenance::{Engine, backbone_text};
 use crate::batch::{capacity, remedy};
 use crate::cli::setup::{choose_device, print_json, use_threads};
 use crate::cli::{args, measure, terminal};
@@ -8,7 +8,7 @@ use crate::config::values::{BackboneChoice, Config};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::nst::settings::{Init, Render};
-use crate::nst::{Backbone, Device, Isa, Settings, Size, Stylizer, schedule};
+use crate::nst::{Device, Isa, Settings, Size, Stylizer, schedule};
 use crate::plan::styles;
 use crate::units::gigabytes;
 use crate::weights::locate;
@@ -81,15 +81,14 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, device: &Device, 
     let settings = config.map_or_else(Settings::default, |config| config.stylize.clone());
     let choice = config.map_or(&BackboneChoice::Auto, |config| &config.backbone);
     let styles = config.map(|config| styles::find_styles(&config.styles, &settings)).transpose()?;
-    let backbone = (settings.steps > 0).then(|| locate::open(weights, choice, &settings)).transpose()?;
-    let stylizer = match &backbone {
-        Some(backbone) => Stylizer::new(backbone, settings, device.clone()).map_err(Error::Run)?,
-        None => Stylizer::without_network(settings),
-    };
+    let engine = Engine::open(weights, choice, &settings, device.clone())?;
+    let stylizer = engine.stylizer(settings)?;
+    let (backbone, backbone_digest) = engine.backbone();
     let size = stylizer.working_size(full);
     let scales = stylizer.scales(size);
     let (threads, free) = (rayon::current_num_threads(), memory::free());
-    let seconds_per_evaluation = backbone.as_ref().map(|_| seconds_per_evaluation(&stylizer, size)).transpose()?;
+    let seconds_per_evaluation =
+        engine.backbone.as_ref().map(|_| seconds_per_evaluation(&stylizer, size)).transpose()?;
     let besides = capacity::seconds_without_evaluations(&stylizer, measure::drawn(full, 5.0))?;
     let mut found = Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
@@ -102,8 +101,8 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, device: &Device, 
             capacity::most_frames(stylizer.batch(size), threads),
             capacity::bytes_per_frame(full, &scales),
         ),
-        backbone: backbone.as_ref().map_or("none", Backbone::name).into(),
-        backbone_digest: backbone.as_ref().map_or("none", Backbone::digest).into(),
+        backbone: backbone.into(),
+        backbone_digest: backbone_digest.into(),
         styles: styles.map(|styles| styles.len()),
         width: full.width,
         height: full.height,
