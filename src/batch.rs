@@ -3,6 +3,7 @@
 //! - [`capacity`]: how many frames at once, and how long a plan takes
 //! - [`condition`]: one config with its styles
 //! - [`context`]: what all workers share
+//! - [`learn`]: a student learns from optimized frames
 //! - [`pending`]: which jobs are still to be done
 //! - [`pool`]: several workers at once
 //! - [`progress`]: what a run reports
@@ -16,6 +17,7 @@
 pub mod capacity;
 pub mod condition;
 pub mod context;
+pub mod learn;
 pub mod pending;
 pub mod pool;
 pub mod progress;
@@ -28,13 +30,14 @@ pub mod worker;
 
 use crate::batch::condition::Condition;
 use crate::batch::context::JobContext;
+use crate::batch::learn::Learned;
 use crate::batch::pending::{Again, Pending};
 use crate::batch::pool::{Step, WorkerEvent, WorkerPool};
 use crate::batch::progress::{Event, FailedFrame, Header, Observer, Summary};
 use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::stop::{Reason, Stop};
 use crate::batch::worker::Worker;
-use crate::config::values::Config;
+use crate::config::values::{Config, EngineChoice};
 use crate::dataset::description::root_of;
 use crate::dataset::split::Split;
 use crate::dataset::{Dataset, Layout, foreign, scan};
@@ -44,12 +47,13 @@ use crate::nst::backend::device::Device;
 use crate::output::annotations::Copies;
 use crate::output::manifest::{self, Manifest};
 use crate::output::resume::Change;
-use crate::output::row::{Row, Status};
+use crate::output::row::{MadeBy, Row, Status};
 use crate::output::{annotations, data_yaml, folder};
 use crate::plan::balance::balance;
 use crate::plan::shard::Shard;
 use crate::plan::summary::ConditionCounts;
 use crate::plan::{self, Job, Plan};
+use crate::weights::student::StudentFile;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -174,7 +178,9 @@ impl Batch {
     pub fn estimate(&self, plans: &[Plan], engines: &[Engine]) -> Result<Option<Duration>> {
         let mut all = None;
         for ((condition, plan), engine) in self.conditions.iter().zip(plans).zip(engines) {
-            if let Some(time) = capacity::estimate(plan, &condition.stylizer(engine)?)? {
+            let optimized =
+                capacity::optimized_share(&condition.config.engine, engine.student.as_ref(), plan.jobs.len());
+            if let Some(time) = capacity::estimate(plan, &condition.stylizer(engine)?, optimized)? {
                 all = Some(all.unwrap_or_default() + time);
             }
         }
@@ -257,9 +263,10 @@ impl Batch {
             (None, None) => Cow::Borrowed(&whole),
             _ => Cow::Owned(self.part(whole.clone())),
         };
-        let run = Run { batch: self, engines, whole: &whole, parts: self.parts(engines, &plans) };
         self.left_out()?.iter().for_each(|text| observer.event(Event::Warning(text)));
-        let mut warnings = run.warn(&manifest, observer);
+        let (engines, mut warnings) = self.with_students(engines, &whole, stop, observer)?;
+        let run = Run { batch: self, engines: &engines, whole: &whole, parts: self.parts(&engines, &plans) };
+        warnings.extend(run.warn(&manifest, observer));
         let pending = run.pending(&manifest);
         let header = run.header(&pending);
         observer.event(Event::Begin(&header));
@@ -271,6 +278,75 @@ impl Batch {
         let summary = summary(header, counts, written, failures, stop.reason(), begun.elapsed());
         warnings.extend(summary.data_yaml_warnings.iter().cloned());
         Ok(self.with_labels(run.with_conditions(Summary { unread, warnings, ..summary })))
+    }
+
+    /// The engines with the students that their configs ask to learn, and what a person should know about that. `whole`
+    /// has the jobs of the whole dataset, so that all shards learn the same.
+    fn with_students(
+        &self,
+        engines: &[Engine],
+        whole: &[Plan],
+        stop: &Stop,
+        observer: &mut dyn Observer,
+    ) -> Result<(Vec<Engine>, Vec<String>)> {
+        let (mut engines, mut warnings) = (engines.to_vec(), Vec::new());
+        for ((condition, engine), plan) in self.conditions.iter().zip(&mut engines).zip(whole) {
+            if condition.config.engine == EngineChoice::Learn && !stop.asked() {
+                let mut warn = |text: String| {
+                    observer.event(Event::Warning(&text));
+                    warnings.push(text);
+                };
+                let known = learn::known(&self.output, condition, engine);
+                if let Err(Some(why)) = &known {
+                    warn(format!("{why}; learning anew"));
+                }
+                engine.student = match known {
+                    Ok(student) => Some(student),
+                    Err(_) if learn::pays(plan.jobs.len()) => self.learned(condition, plan, engine, stop, observer)?,
+                    Err(_) => {
+                        warn(format!(
+                            "{}: {} frames are too few to learn from, so all are optimized",
+                            condition.config.condition,
+                            plan.jobs.len()
+                        ));
+                        None
+                    }
+                };
+            }
+        }
+        Ok((engines, warnings))
+    }
+
+    /// Learns a student and writes it to the output folder; `None` if `stop` was asked for.
+    fn learned(
+        &self,
+        condition: &Condition,
+        plan: &Plan,
+        engine: &Engine,
+        stop: &Stop,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<StudentFile>> {
+        let learned = learn::learn(condition, &self.dataset, plan, engine, learn::FRAMES, stop, observer)?;
+        let Some(Learned { file, .. }) = learned else { return Ok(None) };
+        file.write(&self.output.join(learn::file_name(&condition.config.condition)))?;
+        Ok(Some(file))
+    }
+
+    /// Learns from `frames` frames of the whole dataset; see [`learn::learn`]. The batch has one config.
+    ///
+    /// # Errors
+    /// See [`Plan::new`] and [`learn::learn`].
+    pub fn learn(
+        &self,
+        engine: &Engine,
+        frames: usize,
+        stop: &Stop,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Learned>> {
+        let whole = self.whole_plans()?;
+        self.left_out()?.iter().for_each(|text| observer.event(Event::Warning(text)));
+        self.warnings(&whole).iter().for_each(|text| observer.event(Event::Warning(text)));
+        learn::learn(&self.conditions[0], &self.dataset, &whole[0], engine, frames, stop, observer)
     }
 
     fn parts<'a>(&'a self, engines: &'a [Engine], plans: &'a [Plan<'a>]) -> Vec<Part<'a>> {
@@ -324,6 +400,9 @@ struct Counts {
     reduced: usize,
     /// Frames whose files hold several pictures.
     several: usize,
+    /// Frames that a student drew, and those that it passed on to the optimizer.
+    drawn: usize,
+    passed_on: usize,
 }
 
 /// What was written about all pictures together.
@@ -364,6 +443,7 @@ impl Run<'_> {
         Header {
             backbone: distinct(self.engines.iter().map(|engine| engine.backbone().0)),
             backbone_digest: distinct(self.engines.iter().map(|engine| engine.backbone().1)),
+            students: self.engines.iter().filter_map(|engine| Some(engine.student.as_ref()?.digest.clone())).collect(),
             device: format!("{device}, {} threads", rayon::current_num_threads()),
             output: self.batch.output.clone(),
             jobs: self.parts.iter().map(|part| part.plan.jobs.len()).sum(),
@@ -497,6 +577,8 @@ impl Counts {
         }
         self.reduced += usize::from(row.outcome.reduced_size.is_some());
         self.several += usize::from(row.outcome.first_of_several);
+        self.drawn += usize::from(row.outcome.made_by == Some(MadeBy::Student));
+        self.passed_on += usize::from(row.outcome.made_by == Some(MadeBy::Optimizer));
     }
 }
 
@@ -520,6 +602,8 @@ fn summary(
         left,
         reduced: counts.reduced,
         several: counts.several,
+        drawn_by_student: counts.drawn,
+        passed_on_by_student: counts.passed_on,
         unread: BTreeMap::new(),
         // A stop request after the last frame has no effect.
         stopped: stopped.filter(|_| left > 0),
@@ -541,6 +625,7 @@ fn summary(
         not_chosen_by_where: 0,
         backbone: header.backbone,
         backbone_digest: header.backbone_digest,
+        students: header.students,
         device: header.device,
     }
 }

@@ -1,7 +1,7 @@
 //! The command line. No other folder depends on it.
 //!
 //! - [`args`]: all arguments, as clap reads them
-//! - [`batch`], [`preview`], [`report`], [`mod@bench`], [`init`], [`doctor`], [`weights`], [`manuals`]: one verb each,
+//! - [`batch`], [`preview`], [`report`], [`learn`], [`mod@bench`], [`init`], [`doctor`], [`weights`], [`manuals`]: one verb each,
 //!   or several small ones
 //! - [`setup`]: the first steps of every verb that computes
 //! - [`device`]: devices and precisions by name
@@ -15,6 +15,7 @@ pub mod bench;
 pub mod device;
 pub mod doctor;
 pub mod init;
+pub mod learn;
 pub mod manuals;
 pub mod measure;
 pub mod preview;

@@ -12,7 +12,7 @@
 //! - [`schema`]: the JSON Schema of the config
 //! - [`preset`]: the configs that `augment init` writes
 
-mod check;
+pub mod check;
 pub mod digest;
 mod draft;
 mod keys;

@@ -1,7 +1,7 @@
 //! The program: parses the command line, runs one verb, and reports its error.
 
 use augment::cli::args::{Cli, Verb};
-use augment::cli::{batch, bench, doctor, init, manuals, preview, report, terminal, weights};
+use augment::cli::{batch, bench, doctor, init, learn, manuals, preview, report, terminal, weights};
 use augment::memory;
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use std::process::ExitCode;
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     let done = match (verb, args) {
         (Some(Verb::Preview(args)), _) => preview::preview(args),
         (Some(Verb::Report(args)), _) => report::report(&args),
+        (Some(Verb::Learn(args)), _) => learn::learn(args),
         (Some(Verb::Bench(args)), _) => bench::bench(args),
         (Some(Verb::Init(args)), _) => init::init(&args),
         (Some(Verb::Doctor(args)), _) => doctor::doctor(args),

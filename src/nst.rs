@@ -65,6 +65,7 @@
 //! - [`kernels`]: convolutions, Gram matrices and sums on the CPU
 //! - [`loss`]: the loss, on the CPU and on a device
 //! - [`optim`]: L-BFGS and Adam
+//! - [`student`]: a network that has learned what the optimizer makes of a start
 //! - [`backend`]: the choice between the CPU's kernels and a device
 //! - [`render`]: from the optimized picture to the result
 //! - [`failure`]: why a picture could not be stylized
@@ -85,6 +86,7 @@ pub mod scene;
 pub mod schedule;
 pub mod settings;
 pub mod start;
+pub mod student;
 pub mod stylizer;
 #[cfg(test)]
 pub mod testing;
@@ -103,4 +105,5 @@ pub use crate::nst::random::FrameSeed;
 pub use crate::nst::render::guard::{Easing, GuardReport};
 pub use crate::nst::scene::object::{ObjectKind, SceneObject};
 pub use crate::nst::settings::Settings;
+pub use crate::nst::student::Student;
 pub use crate::nst::stylizer::{Evaluators, Picture, Style, Stylized, Stylizer};

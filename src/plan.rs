@@ -213,9 +213,15 @@ fn check_styles(config: &Config, styles: &[Style]) -> Result<()> {
 
 /// Indices of up to `count` of `frames`: they are cut into that many equal sections, and `seed` draws one from each.
 pub fn sample_frames(frames: &[Frame], count: usize, seed: u64) -> Vec<usize> {
-    let count = count.min(frames.len());
-    let section = |n: usize| n * frames.len() / count..(n + 1) * frames.len() / count;
-    let drawn = |n| section(n).min_by_key(|&index| Draws { seed, path: &frames[index].relative }.number("preview", 0));
+    let names: Vec<&str> = frames.iter().map(|frame| &*frame.relative).collect();
+    sample(&names, count, seed)
+}
+
+/// The same for anything that has a name.
+pub fn sample(names: &[&str], count: usize, seed: u64) -> Vec<usize> {
+    let count = count.min(names.len());
+    let section = |n: usize| n * names.len() / count..(n + 1) * names.len() / count;
+    let drawn = |n| section(n).min_by_key(|&index| Draws { seed, path: names[index] }.number("preview", 0));
     (0..count).filter_map(drawn).collect()
 }
 

@@ -27,6 +27,7 @@ pub mod locate;
 pub mod partial;
 #[cfg(feature = "download")]
 pub mod remote;
+pub mod student;
 pub mod tensors;
 pub mod watch;
 

@@ -1,6 +1,7 @@
 //! How many frames fit into memory at once, and how long a plan takes.
 
-use crate::batch::remedy;
+use crate::batch::{learn, remedy};
+use crate::config::values::EngineChoice;
 use crate::error::{Error, Result};
 use crate::imageio::decode;
 use crate::imageio::encode::{self, Metadata};
@@ -10,6 +11,7 @@ use crate::nst::schedule::Scale;
 use crate::nst::settings::{Init, Settings};
 use crate::nst::{Pixels, Size, Stylizer, schedule};
 use crate::plan::{Job, Plan};
+use crate::weights::student::StudentFile;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -54,12 +56,22 @@ pub fn frames_at_once(plan: &Plan, todo: &[&Job], stylizer: &Stylizer, asked: Op
     frames.min(most).min(todo.len())
 }
 
+/// The share of `jobs` that the optimizer works on: all, or what a student learns from and passes on, as far as that is
+/// known before it has learned.
+pub fn optimized_share(choice: &EngineChoice, student: Option<&StudentFile>, jobs: usize) -> f64 {
+    match (choice, student) {
+        (_, Some(file)) => file.facts.figures.passed_on,
+        (EngineChoice::Learn, None) if learn::pays(jobs) => learn::FRAMES as f64 / jobs as f64,
+        _ => 1.0,
+    }
+}
+
 /// How long `plan` would take here, by measuring two evaluations at the size of its first readable frame, and all other
-/// work on that frame. `None` if no frame can be read.
+/// work on that frame. The share `optimized` of its frames is optimized. `None` if no frame can be read.
 ///
 /// # Errors
 /// [`Error::Run`] when the device refuses.
-pub fn estimate(plan: &Plan, stylizer: &Stylizer) -> Result<Option<Duration>> {
+pub fn estimate(plan: &Plan, stylizer: &Stylizer, optimized: f64) -> Result<Option<Duration>> {
     let sizes = sample_sizes(plan, plan.jobs.iter());
     let Some((read, besides)) = besides_evaluations(plan, stylizer)? else { return Ok(None) };
     let mut seconds = besides * mean(&sizes, |size| size.pixels() as f64) / read.pixels() as f64;
@@ -71,7 +83,7 @@ pub fn estimate(plan: &Plan, stylizer: &Stylizer) -> Result<Option<Duration>> {
         };
         let mut evaluators = stylizer.evaluators(working);
         let evaluation = evaluators.seconds_per_evaluation(2).map_err(|why| Error::Run(remedy::message(&why)))?;
-        seconds += evaluation * mean(&sizes, work) / working.pixels() as f64;
+        seconds += optimized * evaluation * mean(&sizes, work) / working.pixels() as f64;
     }
     Ok(Some(Duration::from_secs_f64(seconds * plan.jobs.len() as f64)))
 }
@@ -132,6 +144,13 @@ fn sample_sizes<'p>(plan: &Plan, jobs: impl ExactSizeIterator<Item = &'p Job>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_student_all_frames_are_optimized_unless_one_is_to_be_learned() {
+        assert_eq!(optimized_share(&EngineChoice::Optimize, None, 10_000), 1.0);
+        assert_eq!(optimized_share(&EngineChoice::Learn, None, 100), 1.0, "too few to learn from");
+        assert_eq!(optimized_share(&EngineChoice::Learn, None, 10_000), 0.02);
+    }
 
     #[test]
     fn frames_too_large_for_memory_are_worked_on_one_by_one() {

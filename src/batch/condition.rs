@@ -10,6 +10,7 @@ use crate::nst::stylizer::Stylizer;
 use crate::plan::Plan;
 use crate::plan::classes::chosen_frames;
 use crate::plan::styles::{Style, find_styles};
+use crate::weights::student::Origin;
 use std::collections::BTreeMap;
 
 /// What one config makes of a dataset.
@@ -56,9 +57,16 @@ impl Condition {
     }
 
     /// # Errors
-    /// See [`Engine::open`].
+    /// See [`Engine::open`]; and when the config names a student that cannot be read, or learned something else.
     pub fn engine(&self, weights: Option<&str>, device: Device) -> Result<Engine> {
-        Engine::open(weights, &self.config.backbone, &self.config.stylize, device)
+        let mut engine = Engine::open(weights, &self.config.backbone, &self.config.stylize, device)?;
+        engine.read_student(&self.config, &self.styles)?;
+        Ok(engine)
+    }
+
+    /// What a student of this condition learns from.
+    pub fn origin(&self, engine: &Engine) -> Origin {
+        engine.origin(&self.config.stylize, &self.styles)
     }
 
     /// # Errors

@@ -18,6 +18,10 @@ pub enum Event<'a> {
     Evaluated { name: &'a str, evaluation: usize, of: usize, loss: f64 },
     /// A frame is done or failed; its row is on disk.
     Row(&'a Row),
+    /// So many frames of how many are optimized for a student to learn from.
+    Lesson { done: usize, of: usize },
+    /// A student has gone through its lessons so often, of how often.
+    Training { done: usize, of: usize },
     /// Something that a person should know and that stops nothing.
     Warning(&'a str),
 }
@@ -27,6 +31,8 @@ pub enum Event<'a> {
 pub struct Header {
     pub backbone: String,
     pub backbone_digest: String,
+    /// The digests of the students, of conditions that have one.
+    pub students: Vec<String>,
     /// The device, its instruction set and threads.
     pub device: String,
     pub output: PathBuf,
@@ -58,6 +64,9 @@ pub struct Summary {
     pub left: usize,
     /// Rows of this run whose frames were worked on at a smaller size than the config's, since memory was short.
     pub reduced: usize,
+    /// Frames of this run that a student drew, and those that it passed on to the optimizer.
+    pub drawn_by_student: usize,
+    pub passed_on_by_student: usize,
     /// Frames of this run whose files hold several pictures, of which the first was taken.
     pub several: usize,
     /// Image files of the dataset that were left out, since loaders read their formats and this program does not, by
@@ -101,6 +110,8 @@ pub struct Summary {
     pub not_chosen_by_where: usize,
     pub backbone: String,
     pub backbone_digest: String,
+    /// The digests of the students, of conditions that have one.
+    pub students: Vec<String>,
     pub device: String,
 }
 

@@ -1,20 +1,27 @@
 //! What a row says about how its picture was made, and what must be the same for a picture to count as done.
 
 use crate::batch::sources;
-use crate::config::values::{BackboneChoice, Config};
+use crate::config::digest::learning_digest;
+use crate::config::values::{BackboneChoice, Config, EngineChoice};
 use crate::error::{Error, Result};
+use crate::files::digest::short_digest;
 use crate::nst::{Backbone, Device, Settings, Stylizer};
 use crate::output::resume::Work;
 use crate::output::row::{self, Identity, Maker, Row};
 use crate::plan::styles::Style;
 use crate::plan::{Job, Plan};
 use crate::weights::locate;
+use crate::weights::student::{Origin, StudentFile};
+use std::sync::Arc;
 
 /// The network and the device that a batch runs on.
+#[derive(Clone)]
 pub struct Engine {
     /// `None` where nothing is optimized.
     pub backbone: Option<Backbone>,
     pub device: Device,
+    /// Draws the frames that it knows.
+    pub student: Option<StudentFile>,
 }
 
 impl Engine {
@@ -24,16 +31,45 @@ impl Engine {
     /// See [`locate::open`].
     pub fn open(weights: Option<&str>, choice: &BackboneChoice, settings: &Settings, device: Device) -> Result<Self> {
         let backbone = (settings.steps > 0).then(|| locate::open(weights, choice, settings)).transpose()?;
-        Ok(Self { backbone, device })
+        Ok(Self { backbone, device, student: None })
     }
 
     /// # Errors
     /// When the settings do not fit to the backbone, or the device refuses.
     pub fn stylizer(&self, settings: Settings) -> Result<Stylizer> {
         match &self.backbone {
-            Some(backbone) => Stylizer::new(backbone, settings, self.device.clone()).map_err(Error::Run),
+            Some(backbone) => {
+                let stylizer = Stylizer::new(backbone, settings, self.device.clone()).map_err(Error::Run)?;
+                let student = self.student.as_ref().map(|file| Arc::new(file.student.clone()));
+                Ok(stylizer.with_student(student))
+            }
             None => Ok(Stylizer::without_network(settings)),
         }
+    }
+
+    /// What a student learns from under these settings and styles.
+    pub fn origin(&self, settings: &Settings, styles: &[Style]) -> Origin {
+        let mut digests: Vec<&str> = styles.iter().map(|style| &*style.digest).collect();
+        digests.sort_unstable();
+        Origin {
+            version: env!("CARGO_PKG_VERSION").into(),
+            settings: learning_digest(settings),
+            styles: short_digest(digests.join("\n").as_bytes()),
+            backbone: self.backbone().1.into(),
+        }
+    }
+
+    /// Reads the student that the config names, if it names one.
+    ///
+    /// # Errors
+    /// When it cannot be read, or has learned something else.
+    pub fn read_student(&mut self, config: &Config, styles: &[Style]) -> Result<()> {
+        if let EngineChoice::Student(path) = &config.engine {
+            let file = StudentFile::read(path)?;
+            file.check(path, &self.origin(&config.stylize, styles))?;
+            self.student = Some(file);
+        }
+        Ok(())
     }
 
     /// The name and the digest of the backbone. Without one, both are `none`.
@@ -62,6 +98,7 @@ impl<'a> Provenance<'a> {
             backbone,
             config_digest: config.digest(),
             engine: env!("CARGO_PKG_VERSION").into(),
+            student: engine.student.as_ref().map(|file| file.digest.clone()),
         };
         Self { settings: &config.stylize, maker }
     }
@@ -79,6 +116,7 @@ impl<'a> Provenance<'a> {
             style_digest,
             config_digest: &self.maker.config_digest,
             backbone_digest: &self.maker.backbone.digest,
+            student: self.maker.student.as_deref(),
             engine: &self.maker.engine,
         }
     }

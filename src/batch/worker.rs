@@ -18,13 +18,14 @@ use crate::nst::random::{FrameSeed, Random};
 use crate::nst::render::guard::Easing;
 use crate::nst::schedule;
 use crate::nst::settings::{self, Init, Optimizer, RegionKind, Settings};
-use crate::nst::stylizer::{Evaluators, Losses, Picture, Style, Stylized};
+use crate::nst::student::lesson::Lesson;
+use crate::nst::stylizer::{Evaluators, Judgement, Losses, Picture, Style, Stylized};
 use crate::output::folder;
-use crate::output::row::{BoxRow, GuardRow, Outcome, Row};
+use crate::output::row::{BoxRow, GuardRow, MadeBy, Outcome, Row};
 use crate::plan::Job;
 use crate::{memory, units};
-use image::imageops;
 use image::metadata::Orientation;
+use image::{RgbImage, imageops};
 use std::ops::{ControlFlow, Range};
 
 /// The most objects of one frame that are guarded: no picture shows more, and a damaged label may list any number.
@@ -52,19 +53,8 @@ impl FrameWorker for Worker<'_> {
     fn work(&mut self, job: &Job, row: &mut Row, on_step: &mut dyn FnMut(Step) -> ControlFlow<()>) -> Result<bool> {
         let context = self.context;
         let frame = context.plan.frame(job);
-        let sources = Sources::read(frame, context.settings());
-        row.identity.source_files = Some(match &sources {
-            Ok(sources) => sources.fingerprint(frame),
-            Err(_) => Fingerprint::of(&sources::paths(frame, context.settings())),
-        });
-        let Sources { image, label, maps } = sources?;
-        let Decoded { mut image, profile, first_of_several, orientation } = decode::decode_bytes(&frame.path, &image)?;
-        row.outcome.first_of_several = first_of_several;
-        let (mut picture, part) = context.picture(&image, &maps, |whole| context.stylized_part(whole))?;
-        drop(maps);
+        let ReadFrame { mut image, profile, orientation, label, picture, part } = self.read(frame, row)?;
         let size = Size { height: image.height() as usize, width: image.width() as usize };
-        (row.width, row.height) = (Some(image.width()), Some(image.height()));
-        picture.objects = self.objects(label.as_deref(), &mut row.outcome, size, part);
         let Some(made) = self.stylize(frame, job, size, &picture, &mut row.outcome, on_step)? else {
             return Ok(false);
         };
@@ -90,9 +80,70 @@ impl FrameWorker for Worker<'_> {
     }
 }
 
+/// A frame in memory.
+struct ReadFrame {
+    image: RgbImage,
+    profile: Option<Vec<u8>>,
+    orientation: Orientation,
+    /// `None` for a background frame.
+    label: Option<Vec<u8>>,
+    /// The part of the image that is stylized.
+    picture: Picture,
+    part: Crop,
+}
+
 impl<'a> Worker<'a> {
     pub fn new(context: &'a JobContext<'a>) -> Self {
         Self { context, allocated: None }
+    }
+
+    /// Reads a frame with its label and maps, and notes in `row` what is known of it then.
+    fn read(&self, frame: &Frame, row: &mut Row) -> Result<ReadFrame> {
+        let context = self.context;
+        let sources = Sources::read(frame, context.settings());
+        row.identity.source_files = Some(match &sources {
+            Ok(sources) => sources.fingerprint(frame),
+            Err(_) => Fingerprint::of(&sources::paths(frame, context.settings())),
+        });
+        let Sources { image, label, maps } = sources?;
+        let Decoded { image, profile, first_of_several, orientation } = decode::decode_bytes(&frame.path, &image)?;
+        row.outcome.first_of_several = first_of_several;
+        let (mut picture, part) = context.picture(&image, &maps, |whole| context.stylized_part(whole))?;
+        let size = Size { height: image.height() as usize, width: image.width() as usize };
+        (row.width, row.height) = (Some(image.width()), Some(image.height()));
+        picture.objects = self.objects(label.as_deref(), &mut row.outcome, size, part);
+        Ok(ReadFrame { image, profile, orientation, label, picture, part })
+    }
+
+    /// Optimizes the frame of `job` for a student to learn from; `None` if `on_step` ended it. Nothing is written.
+    ///
+    /// # Errors
+    /// As for a frame that is stylized.
+    pub fn lesson(
+        &mut self,
+        job: &Job,
+        row: &mut Row,
+        on_step: &mut dyn FnMut(Step) -> ControlFlow<()>,
+    ) -> Result<Option<Lesson>> {
+        let context = self.context;
+        let frame = context.plan.frame(job);
+        let ReadFrame { image, picture, .. } = self.read(frame, row)?;
+        let full = Size { height: image.height() as usize, width: image.width() as usize };
+        drop(image);
+        let stylizer = self.prepare(frame, full, picture.pixels.size())?;
+        let style = context.style_of(stylizer, job)?;
+        let seed = FrameSeed { seed: job.seed, place: context.plan.positions.at(job.frame).place };
+        let Some(Allocated { evaluators, size, .. }) = &mut self.allocated else {
+            unreachable!("memory is allocated before")
+        };
+        let asked = &context.stylizers[stylizer];
+        let of = schedule::evaluations(&asked.scales(*size));
+        let step = |evaluation, loss: Loss| on_step(Step { evaluation, of, loss });
+        match asked.lesson(evaluators, &picture, &style, seed, step) {
+            Ok(lesson) => Ok(Some(lesson)),
+            Err(StylizeError::Stopped) => Ok(None),
+            Err(failure) => Err(error_of(&frame.path, &failure)),
+        }
     }
 
     /// The stylized `picture`, which is the part of a frame of the size `full`, or `None` if `on_step` ended it. Where
@@ -254,6 +305,10 @@ fn record(made: &Stylized, outcome: &mut Outcome) {
     }
     outcome.strength = Some(made.strength);
     outcome.scene = made.scene;
+    if let Some(Judgement { disagreement, is_trusted }) = made.student {
+        outcome.made_by = Some(if is_trusted { MadeBy::Student } else { MadeBy::Optimizer });
+        outcome.disagreement = Some(rounded(disagreement.into()));
+    }
     let Some(report) = &made.guard else { return };
     let boxes = report.boxes.iter().map(|one| BoxRow {
         edges: rounded(one.edges),

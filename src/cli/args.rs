@@ -35,6 +35,7 @@ Examples:
   augment --config fog.yaml --config night.yaml datasets/drive     half of the frames in fog, the others at night
   augment --config snow.yaml datasets/drive --limit 20 --set stylize.steps=60
   augment preview --config fog.yaml datasets/drive                 a few frames under every style, as a page
+  augment learn --config mist.yaml datasets/drive                  learns what the optimizer does, for large datasets
   augment report datasets/drive-fog                                a page with the results of a run, worst boxes first
   augment merge drive-fog part-1 part-2                            after --shard 1/2 and 2/2 on other machines
   augment bench --config fog.yaml --size 512
@@ -52,6 +53,9 @@ pub enum Verb {
     Preview(PreviewArgs),
     /// Show finished or running outputs on one page: figures, failures, frames with the worst boxes first.
     Report(ReportArgs),
+    /// Learn from optimized frames of a dataset what the optimizer does, and write a student that draws the others in
+    /// milliseconds.
+    Learn(LearnArgs),
     /// Measure seconds per evaluation and per frame on this machine.
     Bench(BenchArgs),
     /// Write a commented config to start from, with its style pictures.
@@ -184,6 +188,34 @@ pub struct ReportArgs {
     /// Open the page when it is made
     #[arg(long)]
     pub open: bool,
+}
+
+/// Arguments of `augment learn`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  augment learn --config mist.yaml datasets/drive
+  augment --config mist.yaml datasets/drive --set stylize.engine=mist.student")]
+pub struct LearnArgs {
+    /// The YAML config
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+    /// The dataset: a folder in YOLO layout, its data.yaml, or a flat folder of images
+    pub dataset: PathBuf,
+    /// Frames to optimize, which the seed draws from all parts of the dataset; one of five is held out to judge by
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub frames: u16,
+    /// The student's file; by default CONDITION.student. A sheet of held-out frames is written beside it, as .png
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Seed of the choice of frames, the pairing and the training; overrides the config's
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// No progress, only errors and the last lines
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// Arguments of `augment bench`.

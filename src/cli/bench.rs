@@ -3,10 +3,12 @@
 use crate::cli::measure::{self, Measured};
 use crate::cli::setup::{print_json, set_up};
 use crate::cli::{args, terminal};
+use crate::config::values::EngineChoice;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::nst::{Settings, Size, Stylizer, schedule};
 use crate::weights::locate;
+use crate::weights::student::StudentFile;
 
 /// Runs `augment bench --config …` and returns the exit code.
 ///
@@ -15,6 +17,10 @@ use crate::weights::locate;
 pub fn bench(args: args::BenchArgs) -> Result<u8> {
     let args::BenchArgs { config, compute, size, height, evals } = args;
     let (device, config) = set_up(&config, &compute, None)?;
+    let student = match &config.engine {
+        EngineChoice::Student(path) => Some(StudentFile::read(path)?.student),
+        EngineChoice::Optimize | EngineChoice::Learn => None,
+    };
     let steps = config.stylize.steps;
     let width = size.map_or(config.stylize.size, usize::from);
     let size = Size { height: height.map_or(width, usize::from), width };
@@ -25,6 +31,9 @@ pub fn bench(args: args::BenchArgs) -> Result<u8> {
     let backbone = locate::open(compute.weights.as_deref(), &config.backbone, &settings)?;
     let stylizer = Stylizer::new(&backbone, settings, device.clone()).map_err(Error::Run)?;
     let (seconds, rest) = measure::measure(&stylizer, size).map_err(Error::Run)?;
+    let by_student =
+        student.map(|student| measure::by_student(stylizer.with(stylizer.settings().clone()), &student, size));
+    let by_student = by_student.transpose().map_err(Error::Run)?;
     let median = measure::median(&seconds);
     let measured = Measured {
         seconds_per_eval_median: median,
@@ -32,6 +41,7 @@ pub fn bench(args: args::BenchArgs) -> Result<u8> {
         seconds_per_eval_max: seconds.iter().copied().fold(0.0, f64::max),
         // `rest` contains the first evaluation.
         seconds_per_frame: rest + median * (per_frame - 1.0),
+        seconds_per_frame_by_student: by_student,
         evals: seconds.len(),
         steps,
         size: long,
@@ -56,11 +66,13 @@ pub fn bench(args: args::BenchArgs) -> Result<u8> {
 pub fn bench_lines(measured: &Measured) -> String {
     let Measured { width, height, steps, threads, batch, device, backbone, backbone_digest, .. } = measured;
     let batch = if *batch > 1 { format!(", {batch} pictures at once") } else { String::new() };
+    let student = measured.seconds_per_frame_by_student;
+    let student = student.map_or(String::new(), |seconds| format!("\nby the student      {seconds:.3} s"));
     let memory = measured.peak_memory_mb.map_or(String::new(), |mb| format!("\npeak memory         {mb:.0} MB"));
     format!(
         "{width}x{height} on {device}, {threads} threads{batch}, backbone {backbone} {backbone_digest}\n\
          per evaluation      {:.3} s  (median of {}, {:.3} to {:.3})\n\
-         per frame           {:.2} s  ({steps} evaluations){memory}",
+         per frame           {:.2} s  ({steps} evaluations){student}{memory}",
         measured.seconds_per_eval_median,
         measured.evals,
         measured.seconds_per_eval_min,

@@ -4,6 +4,7 @@ use crate::batch::provenance::{Engine, backbone_text};
 use crate::batch::{capacity, remedy};
 use crate::cli::setup::{choose_device, print_json, use_threads};
 use crate::cli::{args, measure, terminal};
+use crate::config::check::unlearnable;
 use crate::config::values::{BackboneChoice, Config};
 use crate::error::{Error, Result};
 use crate::memory;
@@ -67,6 +68,10 @@ pub struct Diagnosis {
     evaluations: usize,
     /// `None` where a frame has no evaluations.
     seconds_per_evaluation: Option<f64>,
+    /// The digest of the config's student, if it names one.
+    student: Option<String>,
+    /// The share of frames that the optimizer works on; 1 without a student.
+    optimized_share: f64,
     seconds_per_frame: f64,
     /// What would make a run faster, one sentence each.
     advice: Vec<String>,
@@ -81,7 +86,10 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, device: &Device, 
     let settings = config.map_or_else(Settings::default, |config| config.stylize.clone());
     let choice = config.map_or(&BackboneChoice::Auto, |config| &config.backbone);
     let styles = config.map(|config| styles::find_styles(&config.styles, &settings)).transpose()?;
-    let engine = Engine::open(weights, choice, &settings, device.clone())?;
+    let mut engine = Engine::open(weights, choice, &settings, device.clone())?;
+    if let Some((config, styles)) = config.zip(styles.as_ref()) {
+        engine.read_student(config, styles)?;
+    }
     let stylizer = engine.stylizer(settings)?;
     let (backbone, backbone_digest) = engine.backbone();
     let size = stylizer.working_size(full);
@@ -89,6 +97,8 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, device: &Device, 
     let (threads, free) = (rayon::current_num_threads(), memory::free());
     let seconds_per_evaluation =
         engine.backbone.as_ref().map(|_| seconds_per_evaluation(&stylizer, size)).transpose()?;
+    // What a student draws costs as much as a start, within a few hundredths.
+    let optimized = engine.student.as_ref().map_or(1.0, |file| file.facts.figures.passed_on);
     let besides = capacity::seconds_without_evaluations(&stylizer, measure::drawn(full, 5.0))?;
     let mut found = Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
@@ -110,7 +120,9 @@ pub fn examine(config: Option<&Config>, weights: Option<&str>, device: &Device, 
         working_height: size.height,
         evaluations: schedule::evaluations(&scales),
         seconds_per_evaluation,
-        seconds_per_frame: besides + seconds_per_evaluation.unwrap_or(0.0) * schedule::cost(&scales),
+        student: engine.student.as_ref().map(|file| file.digest.clone()),
+        optimized_share: optimized,
+        seconds_per_frame: besides + optimized * seconds_per_evaluation.unwrap_or(0.0) * schedule::cost(&scales),
         advice: Vec::new(),
     };
     found.advice = found.advise(&stylizer, device)?;
@@ -156,11 +168,22 @@ impl Diagnosis {
         }
         let settings = stylizer.settings();
         let Some(seconds) = self.seconds_per_evaluation else { return Ok(advice) };
+        if self.student.is_some() {
+            return Ok(advice);
+        }
         if settings.render == Render::Photoreal && matches!(settings.init, Init::Colour | Init::Weather) {
             let share = 1.0 - seconds * schedule::cost(&stylizer.scales(self.working_size())) / self.seconds_per_frame;
             advice.push(format!(
                 "`stylize.steps: 0` takes {:.0} % of the time; pictures are then what the optimizer starts from, which \
                  for weather is all they need",
+                share * 100.0
+            ));
+        }
+        if unlearnable(settings).is_none() {
+            let share = 1.0 - seconds * schedule::cost(&stylizer.scales(self.working_size())) / self.seconds_per_frame;
+            advice.push(format!(
+                "`stylize.engine: learn` takes about {:.0} % of the time for large datasets: a student learns from \
+                 optimized frames and draws the others",
                 share * 100.0
             ));
         }
@@ -208,6 +231,10 @@ impl Diagnosis {
         }
         if let Some(seconds) = self.seconds_per_evaluation {
             line("evaluation", format_args!("{seconds:.3} s at {working_width}x{working_height}"));
+        }
+        if let Some(student) = &self.student {
+            let share = self.optimized_share * 100.0;
+            line("student", format_args!("{student}, which passes about {share:.0} % of frames to the optimizer"));
         }
         line(
             "frame",

@@ -1,10 +1,11 @@
 //! Measures how long one evaluation and one frame take here.
 
 use crate::batch::remedy;
-use crate::nst::{Pixels, Size, Stylizer};
+use crate::nst::{Pixels, Size, Student, Stylizer};
 use serde::Serialize;
 use std::f32::consts::TAU;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -17,6 +18,8 @@ pub struct Measured {
     pub seconds_per_eval_max: f64,
     /// Time of one frame of this size with the config's steps, without reading and writing files.
     pub seconds_per_frame: f64,
+    /// Time of one frame that the config's student draws; `None` without one.
+    pub seconds_per_frame_by_student: Option<f64>,
     /// The number of measured evaluations.
     pub evals: usize,
     /// The config's evaluations per frame.
@@ -75,6 +78,25 @@ pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), Strin
     let seconds: Vec<f64> = ends.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() / at_once as f64).collect();
     let rest = (all - seconds.iter().sum::<f64>()).max(0.0);
     Ok((seconds, rest))
+}
+
+/// The seconds in which `student` draws a generated picture of `size` with the settings of `stylizer`.
+///
+/// # Errors
+/// When memory is short.
+pub fn by_student(stylizer: Stylizer, student: &Student, size: Size) -> Result<f64, String> {
+    // A generated picture is like none that it has learned from.
+    let stylizer = stylizer.with_student(Some(Arc::new(student.with_gate(f32::INFINITY))));
+    let style = stylizer.style(&drawn(size, 3.0).into()).map_err(|failure| remedy::message(&failure))?;
+    let content = drawn(size, 5.0).into();
+    let mut evaluators = stylizer.evaluators(stylizer.working_size(size));
+    let mut seconds = || {
+        let begun = Instant::now();
+        let made = stylizer.stylize(&mut evaluators, &content, &style, 0, |_, _| ControlFlow::Continue(()));
+        made.map(|_| begun.elapsed().as_secs_f64()).map_err(|failure| remedy::message(&failure))
+    };
+    // The first one warms up memory, caches and tables.
+    seconds().and_then(|_| seconds())
 }
 
 /// A picture with edges and gradients at several scales.

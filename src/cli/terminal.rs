@@ -28,8 +28,12 @@ fn header_line(header: &Header) -> String {
         0 => String::new(),
         n => format!(" ({n} done before)"),
     };
+    let student = match &header.students[..] {
+        [] => String::new(),
+        students => format!(" | student {}", students.join(", ")),
+    };
     format!(
-        "augment {} | backbone {} | {} | {} frames{before}, {} styles -> {}",
+        "augment {} | backbone {}{student} | {} | {} frames{before}, {} styles -> {}",
         env!("CARGO_PKG_VERSION"),
         backbone_text(&header.backbone, &header.backbone_digest),
         header.device,
@@ -77,6 +81,12 @@ pub fn summary_lines(summary: &Summary) -> String {
     }
     if summary.reduced > 0 {
         lines.push(format!("{} frames were stylized at a smaller size because memory was short", summary.reduced));
+    }
+    if summary.drawn_by_student + summary.passed_on_by_student > 0 {
+        lines.push(format!(
+            "{} frames were drawn by a student, and {} that it does not know were optimized",
+            summary.drawn_by_student, summary.passed_on_by_student
+        ));
     }
     lines.extend(conditions_line(summary));
     if summary.not_chosen_by_where > 0 {
@@ -165,6 +175,18 @@ impl Bar {
     }
 }
 
+impl Bar {
+    fn learning(&self, done: usize, of: usize, what: &'static str) {
+        if done == 1 {
+            self.bar.reset();
+            self.bar.set_length(of as u64);
+            self.bar.set_message(what);
+            self.bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        self.bar.set_position(done as u64);
+    }
+}
+
 impl Observer for Bar {
     fn event(&mut self, event: Event) {
         match event {
@@ -175,6 +197,8 @@ impl Observer for Bar {
                 self.bar.reset();
                 self.bar.enable_steady_tick(Duration::from_millis(200));
             }
+            Event::Lesson { done, of } => self.learning(done, of, "optimized frames for the student to learn from"),
+            Event::Training { done, of } => self.learning(done, of, "passes of the student through its lessons"),
             Event::Frame { .. } => {}
             Event::Evaluated { name, evaluation, of, loss } => {
                 let file = name.rsplit('/').next().unwrap_or(name);
@@ -220,6 +244,20 @@ impl Lines {
     }
 }
 
+impl Lines {
+    fn learning(&mut self, done: usize, of: usize, what: &str) {
+        if done == 1 {
+            self.begun = Instant::now();
+        }
+        if done < of && self.printed.is_some_and(|printed| printed.elapsed() < Self::EVERY) {
+            return;
+        }
+        self.printed = Some(Instant::now());
+        let left = self.begun.elapsed().as_secs_f64() / done as f64 * (of - done) as f64;
+        print_err(&format!("{done}/{of} {what}  {} left", duration(left)));
+    }
+}
+
 impl Observer for Lines {
     fn event(&mut self, event: Event) {
         match event {
@@ -229,6 +267,8 @@ impl Observer for Lines {
                 self.left = header.todo;
                 self.begun = Instant::now();
             }
+            Event::Lesson { done, of } => self.learning(done, of, "frames optimized for the student"),
+            Event::Training { done, of } => self.learning(done, of, "passes of the student through its lessons"),
             Event::Frame { .. } => {}
             Event::Evaluated { loss, .. } => self.loss = loss,
             Event::Warning(text) => print_err(&format!("warning: {text}")),

@@ -2,17 +2,18 @@
 
 use crate::config::kinds;
 use crate::config::origin::{Placed, first_line};
-use crate::config::values::{BackboneChoice, Config, Pairing, StyleSource};
+use crate::config::values::{BackboneChoice, Config, EngineChoice, Pairing, StyleSource};
 use crate::dataset::scan::{image_files, is_image};
 use crate::error::{Error, Result};
-use crate::nst::settings::{Init, Term};
+use crate::nst::Settings;
+use crate::nst::settings::{Init, Render, Term};
 use crate::yaml;
 use std::path::{Path, PathBuf};
 
 pub(super) const STYLES_EXAMPLE: &str = "write, for example, `styles: [{path: ../styles/fog}]`";
 
-/// A backbone as a text names it.
-pub(super) struct WrittenBackbone {
+/// A key that is a name or a file, as a text has it.
+pub(super) struct WrittenFile {
     pub written: String,
     /// The file, if the text means one.
     pub path: PathBuf,
@@ -59,8 +60,8 @@ fn style(Placed { value: StyleSource { path, .. }, place }: &Placed<StyleSource>
 }
 
 /// The backbone, if it is a known name or a file.
-pub(super) fn backbone(backbone: Option<WrittenBackbone>) -> Result<BackboneChoice> {
-    let Some(WrittenBackbone { written, path, place }) = backbone else { return Ok(BackboneChoice::Auto) };
+pub(super) fn backbone(backbone: Option<WrittenFile>) -> Result<BackboneChoice> {
+    let Some(WrittenFile { written, path, place }) = backbone else { return Ok(BackboneChoice::Auto) };
     match written.as_str() {
         "auto" => Ok(BackboneChoice::Auto),
         "builtin" => Ok(BackboneChoice::Builtin),
@@ -74,6 +75,49 @@ pub(super) fn backbone(backbone: Option<WrittenBackbone>) -> Result<BackboneChoi
             Err(Error::config(place, message, Some(help)))
         }
     }
+}
+
+/// The engine, if it is a known name or a file, and a student can draw what the settings ask for.
+pub(super) fn engine(engine: Option<WrittenFile>, settings: &Settings) -> Result<EngineChoice> {
+    let Some(WrittenFile { written, path, place }) = engine else { return Ok(EngineChoice::Optimize) };
+    let choice = match written.as_str() {
+        "optimize" => return Ok(EngineChoice::Optimize),
+        "learn" => EngineChoice::Learn,
+        _ if path.is_file() => EngineChoice::Student(path),
+        name => {
+            let message = format!("the student {} is no file", path.display());
+            let help = match yaml::nearest(name, ["optimize", "learn"]) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "`optimize`, `learn` or the path of a file that `augment learn` wrote was expected".to_string(),
+            };
+            return Err(Error::config(place, message, Some(help)));
+        }
+    };
+    match unlearnable(settings) {
+        Some((what, help)) => Err(Error::config(place, format!("no student: {what}"), Some(help.into()))),
+        None => Ok(choice),
+    }
+}
+
+/// Why no student can draw what the settings ask for, and what to do.
+pub fn unlearnable(settings: &Settings) -> Option<(&'static str, &'static str)> {
+    if settings.steps == 0 {
+        return Some((
+            "with `steps: 0` nothing is optimized that could be learned",
+            "leave `engine` out, or set `steps`",
+        ));
+    }
+    if settings.render == Render::Pixels {
+        let what = "it draws maps of colours, and `render: pixels` is made of strokes";
+        return Some((what, "set `render: photoreal`, or `engine: optimize`"));
+    }
+    if settings.init == Init::Noise {
+        return Some(("it draws on the start, and `init: noise` shows no frame", "set another `init`"));
+    }
+    if settings.residual.high > 0.0 {
+        return Some(("it draws no texture, and `residual` asks for some", "leave `residual` out"));
+    }
+    None
 }
 
 /// Styles cannot be drawn for a picture that takes all of them.
@@ -120,7 +164,7 @@ pub(super) fn term(term: &Term, key: &str, place: Option<String>, path: &Path) -
 #[cfg(test)]
 mod tests {
     use crate::config::testing::{FULL, complaint, config_folder, load};
-    use crate::config::values::{Config, Pairing};
+    use crate::config::values::{Config, EngineChoice, Pairing};
     use std::fs;
 
     #[test]
@@ -162,6 +206,23 @@ mod tests {
         assert!(complaint("stylize: {backbone: buildin}\n", &[]).contains("did you mean `builtin`?"));
         let complaint = complaint("stylize: {backbone: nowhere.safetensors}\n", &[]);
         assert!(complaint.starts_with("fog.yaml:2:21: the backbone nowhere.safetensors is no file"), "{complaint}");
+    }
+
+    #[test]
+    fn an_engine_is_a_name_or_a_file_and_a_student_needs_what_it_can_draw() {
+        assert!(complaint("stylize: {engine: lern}\n", &[]).contains("did you mean `learn`?"));
+        let text = complaint("stylize: {engine: fog.student}\n", &[]);
+        assert!(text.starts_with("fog.yaml:2:19: the student fog.student is no file"), "{text}");
+        for (set, reason) in [
+            ("steps: 0", "nothing is optimized"),
+            ("render: pixels", "made of strokes"),
+            ("init: noise", "shows no frame"),
+            ("residual: [0, 0.4]", "no texture"),
+        ] {
+            let text = complaint(&format!("stylize: {{engine: learn, {set}}}\n"), &[]);
+            assert!(text.starts_with("fog.yaml:2:19: no student: ") && text.contains(reason), "{text}");
+        }
+        assert_eq!(load(FULL, &["stylize.engine=optimize"]).unwrap().engine, EngineChoice::Optimize);
     }
 
     #[test]

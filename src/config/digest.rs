@@ -5,13 +5,14 @@ use crate::config::values::Config;
 use crate::files::digest::short_digest;
 use crate::nst::Settings;
 use crate::nst::settings::Term;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 impl Config {
     /// Sixteen hex digits that change with every value that can change a pixel or a file name of one job.
     ///
     /// Left out are the keys that only decide which jobs there are (`variants`, `fraction`, `where`, `splits`) and
-    /// where files lie (`styles`, `backbone`). A job's style and backbone are known by the digests of their contents.
+    /// where files lie (`styles`, `backbone`, `engine`). A job's style, backbone and student are known by the digests of
+    /// their contents.
     /// `sequence` only decides style, seed and place of a job, which rows hold and which are compared by themselves.
     pub fn digest(&self) -> String {
         // Without `..`: a new field does not compile until it is put in or left out here.
@@ -25,46 +26,69 @@ impl Config {
             stylize,
             styles: _,
             backbone: _,
+            engine: _,
             variants: _,
             fraction: _,
             selection: _,
             sequence: _,
             splits: _,
         } = self;
-        let Settings {
-            size,
-            steps,
-            scales,
-            optimizer,
-            init,
-            weather,
-            regions,
-            content,
-            style,
-            tv,
-            pool,
-            padding,
-            render,
-            chroma,
-            residual,
-            strength,
-            guard,
-            // Serialized whole, as all structs and enums here but the terms.
-            falling,
-            scene,
-            effects,
-            keep_colours,
-        } = stylize;
         let mut canonical = json!({
             "condition": condition, "pairing": name_of(pairing), "mix": mix, "seed": seed,
             "format": name_of(format), "quality": quality,
-            "size": size, "steps": steps, "scales": scales, "optimizer": optimizer, "init": init, "weather": weather,
-            "regions": regions, "content": term(content), "style": term(style), "tv": tv, "pool": pool,
-            "padding": padding, "render": render, "chroma": chroma, "residual": residual, "strength": strength, "guard": guard,
-            "falling": falling, "scene": scene, "effects": effects, "keep_colours": keep_colours,
         });
+        let settings = settings(stylize);
+        canonical.as_object_mut().into_iter().for_each(|all| all.extend(settings.clone()));
         canonical.sort_all_objects();
         short_digest(canonical.to_string().as_bytes())
+    }
+}
+
+/// Sixteen hex digits that change with every value that a student learns from.
+pub fn learning_digest(stylize: &Settings) -> String {
+    let mut learned = Value::from(settings(stylize));
+    // What comes after the optimizer.
+    let after = ["strength", "guard", "falling", "residual"];
+    learned.as_object_mut().into_iter().for_each(|all| all.retain(|key, _| !after.contains(&key.as_str())));
+    learned.sort_all_objects();
+    short_digest(learned.to_string().as_bytes())
+}
+
+/// All settings by name.
+fn settings(stylize: &Settings) -> Map<String, Value> {
+    let Settings {
+        size,
+        steps,
+        scales,
+        optimizer,
+        init,
+        weather,
+        regions,
+        content,
+        style,
+        tv,
+        pool,
+        padding,
+        render,
+        chroma,
+        residual,
+        strength,
+        guard,
+        // Serialized whole, as all structs and enums here but the terms.
+        falling,
+        scene,
+        effects,
+        keep_colours,
+    } = stylize;
+    let settings = json!({
+        "size": size, "steps": steps, "scales": scales, "optimizer": optimizer, "init": init, "weather": weather,
+        "regions": regions, "content": term(content), "style": term(style), "tv": tv, "pool": pool,
+        "padding": padding, "render": render, "chroma": chroma, "residual": residual, "strength": strength, "guard": guard,
+        "falling": falling, "scene": scene, "effects": effects, "keep_colours": keep_colours,
+    });
+    match settings {
+        Value::Object(settings) => settings,
+        _ => unreachable!("an object was written"),
     }
 }
 

@@ -17,7 +17,8 @@ pub(super) struct Draft {
     /// Its condition is empty until a text has one; its styles and backbone come at the end.
     config: Config,
     styles: Option<Placed<Vec<Placed<StyleSource>>>>,
-    backbone: Option<check::WrittenBackbone>,
+    backbone: Option<check::WrittenFile>,
+    engine: Option<check::WrittenFile>,
     places: Places,
 }
 
@@ -43,7 +44,7 @@ macro_rules! set {
 impl Draft {
     /// Every key at its default.
     pub(super) fn new() -> Self {
-        Self { config: Config::defaults(), styles: None, backbone: None, places: Places::default() }
+        Self { config: Config::defaults(), styles: None, backbone: None, engine: None, places: Places::default() }
     }
 
     /// Lays a text over what is there.
@@ -82,6 +83,7 @@ impl Draft {
     fn apply_stylize(&mut self, wire: WireStylize, origin: &Origin) -> Result<()> {
         let WireStylize {
             backbone,
+            engine,
             size,
             steps,
             scales,
@@ -107,7 +109,12 @@ impl Draft {
         if let Some(place) = backbone.place(origin)
             && let Some(written) = backbone.read("backbone", origin)?
         {
-            self.backbone = Some(check::WrittenBackbone { path: origin.path(&written), written, place });
+            self.backbone = Some(check::WrittenFile { path: origin.path(&written), written, place });
+        }
+        if let Some(place) = engine.place(origin)
+            && let Some(written) = engine.read("engine", origin)?
+        {
+            self.engine = Some(check::WrittenFile { path: origin.path(&written), written, place });
         }
         self.places.steps = steps.place(origin).or(self.places.steps.take());
         let settings = &mut self.config.stylize;
@@ -146,12 +153,13 @@ impl Draft {
     /// [`crate::error::Error::Config`] for what does not go together or does not exist; [`crate::error::Error::Io`] for
     /// a folder of styles that cannot be listed.
     pub(super) fn finish(self, path: &Path) -> Result<Config> {
-        let Self { mut config, styles, backbone, places } = self;
+        let Self { mut config, styles, backbone, engine, places } = self;
         if config.condition.is_empty() {
             config.condition = check::condition_of_file(path)?;
         }
         config.styles = check::styles(styles, path)?;
         config.backbone = check::backbone(backbone)?;
+        config.engine = check::engine(engine, &config.stylize)?;
         check::mix(&config, places.mix, path)?;
         check::selection(&config, places.at_least, path)?;
         check::steps(&config, places.steps, path)?;

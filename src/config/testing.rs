@@ -21,6 +21,7 @@ seed: 0
 output: {format: same, quality: 95}
 stylize:
   backbone: auto
+  engine: optimize
   size: 384
   steps: 30
   scales: auto

@@ -30,6 +30,8 @@ pub struct Config {
     /// JPEG quality, 1 to 100, drawn for each picture.
     pub quality: Range,
     pub backbone: BackboneChoice,
+    /// What makes the pictures of settings with steps.
+    pub engine: EngineChoice,
     pub stylize: Settings,
 }
 
@@ -50,6 +52,7 @@ impl Config {
             format: OutputFormat::Same,
             quality: Range::from(95.0),
             backbone: BackboneChoice::Auto,
+            engine: EngineChoice::Optimize,
             stylize: Settings::default(),
         }
     }
@@ -184,6 +187,17 @@ pub enum OutputFormat {
     Same,
     Jpg,
     Png,
+}
+
+/// What makes pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// The optimizer.
+    Optimize,
+    /// A student that learns from the first optimized frames of a run.
+    Learn,
+    /// The student in this file: absolute, exists.
+    Student(PathBuf),
 }
 
 /// Where the backbone's weights come from.

@@ -33,10 +33,14 @@ use crate::nst::scene::surface::Surface;
 use crate::nst::schedule::{self, Scale};
 use crate::nst::settings::{Chroma, Render, SceneKind, Settings};
 use crate::nst::start::Start;
+use crate::nst::student::lesson::{Lesson, Pictures};
+use crate::nst::student::view::View;
+use crate::nst::student::{Prediction, Student};
 use crate::nst::stylizer::coarse_to_fine::{CoarseToFine, Optimized};
 use crate::nst::stylizer::input::{needs_scene, network_input, resampled, resized};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 pub use crate::nst::stylizer::evaluators::Evaluators;
 pub use crate::nst::stylizer::input::Picture;
@@ -46,6 +50,8 @@ pub use crate::nst::stylizer::style::Style;
 pub struct Stylizer {
     /// `None` where nothing is optimized.
     network: Option<Network>,
+    /// Draws what the optimizer would make, where it knows.
+    student: Option<Arc<Student>>,
     settings: Settings,
 }
 
@@ -63,6 +69,17 @@ pub struct Stylized {
     pub guard: Option<GuardReport>,
     /// What the picture was taken for; `None` if no effect had to know.
     pub scene: Option<SceneKind>,
+    /// What the student said; `None` without one.
+    pub student: Option<Judgement>,
+}
+
+/// What a student said of one picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judgement {
+    /// See [`Prediction::disagreement`](crate::nst::student::Prediction::disagreement).
+    pub disagreement: f32,
+    /// Whether its picture was taken; otherwise the optimizer made one.
+    pub is_trusted: bool,
 }
 
 /// The losses of one picture at the working size.
@@ -85,10 +102,19 @@ struct Prepared<'p> {
 /// A picture in the style, at full size, before strength, guard and camera.
 struct Rendered {
     pixels: Pixels,
-    /// What the optimizer started from, at the working size; `None` where nothing was optimized.
-    start: Option<Pixels>,
+    plain: Plain,
     evals: usize,
     losses: Option<Losses>,
+}
+
+/// The picture toward which the guard blends objects first.
+enum Plain {
+    /// The result itself: nothing was added to the start.
+    Result,
+    /// The start at full size.
+    Start(Pixels),
+    /// The start at the working size, which is still to be rendered.
+    Working(Pixels),
 }
 
 impl Stylizer {
@@ -98,7 +124,12 @@ impl Stylizer {
     /// When the settings name a tap that the backbone does not reach, or no tap at all, or when the device refuses.
     pub fn new(backbone: &Backbone, settings: Settings, device: impl Into<Device>) -> Result<Self, String> {
         let network = Network::new(backbone, &settings, &device.into())?;
-        Ok(Self { network: Some(network), settings })
+        Ok(Self { network: Some(network), student: None, settings })
+    }
+
+    /// Lets `student` draw the pictures that it knows; the optimizer makes the others.
+    pub fn with_student(self, student: Option<Arc<Student>>) -> Self {
+        Self { student, ..self }
     }
 
     /// For settings with 0 steps: pictures are their starts, and no network is needed.
@@ -107,12 +138,12 @@ impl Stylizer {
     /// When the settings ask for steps.
     pub fn without_network(settings: Settings) -> Self {
         assert_eq!(settings.steps, 0, "steps need a network");
-        Self { network: None, settings }
+        Self { network: None, student: None, settings }
     }
 
     /// The same network under other settings, which must name the same taps and pool.
     pub fn with(&self, settings: Settings) -> Self {
-        Self { network: self.network.clone(), settings }
+        Self { network: self.network.clone(), student: self.student.clone(), settings }
     }
 
     pub fn settings(&self) -> &Settings {
@@ -180,14 +211,19 @@ impl Stylizer {
         let strength = self.settings.strength.at(random.uniform());
         let precipitation = self.settings.falling.draw(|| random.uniform());
         let residual = self.settings.residual.at(random.uniform()) as f32;
-        let rendered = match self.settings.steps {
-            0 => self.drawn(content, frame, surface.as_ref(), &start),
-            _ => {
+        let (judgement, learned) = self.learned(content, frame, surface.as_ref(), &small, &start, style)?.unzip();
+        let rendered = match learned.flatten() {
+            Some(learned) => learned,
+            None if self.settings.steps == 0 => {
+                let pixels = self.full_start(content, frame, surface.as_ref(), &start);
+                Rendered { pixels: self.coloured(pixels, frame), plain: Plain::Result, evals: 0, losses: None }
+            }
+            None => {
                 let optimized = CoarseToFine::new(&self.settings, &small, style, &start, on_step).run(evaluators)?;
                 self.rendered(frame, &small.pixels, optimized, surface.as_ref(), residual)?
             }
         };
-        let Rendered { mut pixels, start: started_from, evals, losses } = rendered;
+        let Rendered { mut pixels, plain, evals, losses } = rendered;
         blend(&mut pixels, frame, strength as f32);
         if !pixels.is_finite() {
             return Err(StylizeError::PixelsNotFinite);
@@ -195,9 +231,10 @@ impl Stylizer {
         let mut guard = None;
         if self.settings.guard && !content.objects.is_empty() {
             let stages = |result: &Pixels| -> Result<_, StylizeError> {
-                let plain = match &started_from {
-                    Some(start) => guard::relight(&self.render(frame, &small.pixels, start)?, result),
-                    None => result.clone(),
+                let plain = match &plain {
+                    Plain::Result => result.clone(),
+                    Plain::Start(start) => guard::relight(start, result),
+                    Plain::Working(start) => guard::relight(&self.render(frame, &small.pixels, start)?, result),
                 };
                 Ok([plain, guard::relight(frame, result)])
             };
@@ -215,7 +252,7 @@ impl Stylizer {
             guard.iter_mut().for_each(|report| report.measure(&content.pixels, &pixels));
         }
         let scene = surface.map(|surface| surface.kind());
-        Ok(Stylized { pixels, evals, losses, strength, guard, scene })
+        Ok(Stylized { pixels, evals, losses, strength, guard, scene, student: judgement })
     }
 
     /// Draws the effects of one picture, and puts those on surfaces onto it.
@@ -245,15 +282,84 @@ impl Stylizer {
         Layers { pixels, scene, regions }
     }
 
-    /// The start at full size.
-    fn drawn(&self, content: &Picture, frame: &Pixels, surface: Option<&Surface>, start: &Start) -> Rendered {
+    /// The start at full size, in the network's colours.
+    fn full_start(&self, content: &Picture, frame: &Pixels, surface: Option<&Surface>, start: &Start) -> Pixels {
         let size = frame.size();
         let regions = |sky: Option<&Plane>| Regions::for_colours_of(&self.settings.regions, size, sky, &content.masks);
-        let mut pixels = start.draw_on(&network_input(&self.settings, frame), surface, regions);
+        start.draw_on(&network_input(&self.settings, frame), surface, regions)
+    }
+
+    /// `pixels` with the chroma of `frame` where colours are kept.
+    fn coloured(&self, mut pixels: Pixels, frame: &Pixels) -> Pixels {
         if self.settings.keep_colours {
             luma::take_chroma(&mut pixels, frame);
         }
-        Rendered { pixels, start: None, evals: 0, losses: None }
+        pixels
+    }
+
+    /// What the student says, and its picture at full size if it is trusted; `None` without a student. `small` is at the
+    /// working size.
+    ///
+    /// # Errors
+    /// When memory is short.
+    fn learned(
+        &self,
+        content: &Picture,
+        frame: &Pixels,
+        surface: Option<&Surface>,
+        small: &Layers,
+        start: &Start,
+        style: &Style,
+    ) -> Result<Option<(Judgement, Option<Rendered>)>, StylizeError> {
+        let Some(student) = &self.student else { return Ok(None) };
+        let small_start = start.draw(&self.settings, small);
+        let view = View::of(&small.pixels, &small_start, &style.code, self.settings.padding.wraps());
+        let Prediction { grid, disagreement } =
+            student.predict(&view).map_err(|error| StylizeError::Device(error.to_string()))?;
+        let judgement = Judgement { disagreement, is_trusted: disagreement <= student.gate() };
+        if !judgement.is_trusted {
+            return Ok(Some((judgement, None)));
+        }
+        let start = self.full_start(content, frame, surface, start);
+        let mut pixels = start.clone();
+        grid.apply(&mut pixels, &network_input(&self.settings, frame));
+        let plain = Plain::Start(self.coloured(start, frame));
+        let rendered = Rendered { pixels: self.coloured(pixels, frame), plain, evals: 0, losses: None };
+        Ok(Some((judgement, Some(rendered))))
+    }
+
+    /// Optimizes `content` for a student to learn from, as [`Stylizer::stylize`] does up to the render.
+    ///
+    /// # Errors
+    /// See [`StylizeError`].
+    ///
+    /// # Panics
+    /// When `evaluators` are for another size, or nothing is optimized.
+    pub fn lesson(
+        &self,
+        evaluators: &mut Evaluators,
+        content: &Picture,
+        style: &Style,
+        seed: impl Into<FrameSeed>,
+        on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
+    ) -> Result<Lesson, StylizeError> {
+        let seed = seed.into().seed;
+        let Prepared { frame, surface, .. } = self.prepare(content, seed);
+        let small = self.layers(content, &frame, surface.as_ref(), self.working_size(frame.size()));
+        let start = Start::of(&self.settings, &small, &style.reference, seed);
+        let optimized = CoarseToFine::new(&self.settings, &small, style, &start, on_step).run(evaluators)?;
+        let Optimized { start, pixels: mut optimized, .. } = optimized;
+        optimized.cut();
+        let frame = small.pixels;
+        let mut rendered = self.photoreal(&frame, &optimized, frame.clone())?;
+        if self.settings.chroma == Chroma::Start {
+            luma::take_chroma(&mut rendered, &self.photoreal(&frame, &start, frame.clone())?);
+        }
+        if !rendered.is_finite() {
+            return Err(StylizeError::PixelsNotFinite);
+        }
+        let pictures = Pictures { frame, start, optimized: rendered };
+        Ok(Lesson::new(pictures, &style.code, self.settings.padding.wraps()))
     }
 
     /// The optimized picture at full size. `small` is the network's input from the content, and `residual` the share of
@@ -278,7 +384,7 @@ impl Stylizer {
         if residual > 0.0 && self.settings.render == Render::Photoreal {
             self.add_residual(&mut pixels, small, &optimized, surface, residual)?;
         }
-        Ok(Rendered { pixels, start: Some(start), evals, losses: Some(Losses { first, last }) })
+        Ok(Rendered { pixels, plain: Plain::Working(start), evals, losses: Some(Losses { first, last }) })
     }
 
     /// Adds `share` of what the maps of the render leave out of the optimized picture: its texture. None of it falls on
@@ -314,17 +420,14 @@ impl Stylizer {
     /// # Errors
     /// When the device refuses.
     fn render(&self, content: &Pixels, small: &Pixels, optimized: &Pixels) -> Result<Pixels, StylizeError> {
-        let mut out = match self.settings.render {
+        let out = match self.settings.render {
             Render::Photoreal => {
                 let full = network_input(&self.settings, content).into_owned();
                 self.photoreal(small, optimized, full)?
             }
             Render::Pixels => resized(&self.settings, optimized, content.size()),
         };
-        if self.settings.keep_colours {
-            luma::take_chroma(&mut out, content);
-        }
-        Ok(out)
+        Ok(self.coloured(out, content))
     }
 
     /// Applies the maps that take `small` to `optimized` to `original`.
@@ -357,7 +460,6 @@ mod tests {
     use crate::nst::settings::{Init, Optimizer, PrecipitationRange, Range, RegionKind, Term};
     use crate::nst::stylizer::testing::{picture, run, settings, street, stylizer};
     use crate::nst::{loss, testing};
-    use std::sync::Arc;
 
     #[test]
     fn results_have_the_size_of_the_content_whatever_it_is() {

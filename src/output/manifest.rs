@@ -330,7 +330,8 @@ mod tests {
             ..Identity::default()
         };
         let backbone = Backbone { name: "builtin".into(), digest: "bb".into() };
-        let maker = Maker { device: "cpu".into(), backbone, config_digest: "cc".into(), engine: "0.1.0".into() };
+        let maker =
+            Maker { device: "cpu".into(), backbone, config_digest: "cc".into(), engine: "0.1.0".into(), student: None };
         let outcome = Outcome { style_loss: Some(f64::NAN), losses: vec![2.5, 1.25], ..Outcome::default() };
         Row { status, outcome, ..Row::new(identity, maker) }
     }
@@ -346,6 +347,7 @@ mod tests {
             style_digest: "5717",
             config_digest: "cc",
             backbone_digest: "bb",
+            student: None,
             engine: "0.1.0",
         }
     }
@@ -383,6 +385,7 @@ mod tests {
             (Work { style_digest: "x", ..work() }, Change::Style),
             (Work { config_digest: "x", ..work() }, Change::Config),
             (Work { backbone_digest: "x", ..work() }, Change::Backbone),
+            (Work { student: Some("x"), ..work() }, Change::Student),
             (Work { engine: "0.2.0", ..work() }, Change::Engine),
             (Work { label: None, ..work() }, Change::Source),
         ] {

@@ -25,6 +25,8 @@ pub struct Work<'a> {
     pub style_digest: &'a str,
     pub config_digest: &'a str,
     pub backbone_digest: &'a str,
+    /// `None` without a student.
+    pub student: Option<&'a str>,
     pub engine: &'a str,
 }
 
@@ -44,6 +46,7 @@ pub enum State {
 pub enum Change {
     Engine,
     Backbone,
+    Student,
     Seed,
     Place,
     Config,
@@ -57,6 +60,7 @@ impl fmt::Display for Change {
         f.write_str(match self {
             Self::Engine => "another version of augment",
             Self::Backbone => "another backbone",
+            Self::Student => "another student",
             Self::Seed => "another seed",
             Self::Place => "another place in a sequence",
             Self::Config => "another config",
@@ -80,6 +84,7 @@ pub struct Record {
     style: u64,
     config: u64,
     backbone: u64,
+    student: Option<u64>,
     engine: u64,
 }
 
@@ -89,6 +94,7 @@ impl Record {
         let changes = [
             (self.engine != hash64(work.engine), Change::Engine),
             (self.backbone != hash64(work.backbone_digest), Change::Backbone),
+            (self.student != work.student.map(hash64), Change::Student),
             (self.seed != work.seed, Change::Seed),
             (self.place != work.place, Change::Place),
             (self.config != hash64(work.config_digest), Change::Config),
@@ -144,6 +150,8 @@ pub struct RowHead<'a> {
     backbone: Backbone,
     #[serde(borrow)]
     engine: Cow<'a, str>,
+    #[serde(borrow, default)]
+    student: Option<Cow<'a, str>>,
 }
 
 impl From<RowHead<'_>> for Record {
@@ -159,6 +167,7 @@ impl From<RowHead<'_>> for Record {
             style: hash64(&row.style_digest),
             config: hash64(&row.config_digest),
             backbone: hash64(&row.backbone.digest),
+            student: row.student.map(|student| hash64(&student)),
             engine: hash64(&row.engine),
         }
     }

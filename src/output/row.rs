@@ -84,6 +84,18 @@ pub struct Maker {
     pub config_digest: String,
     /// Version of the program.
     pub engine: String,
+    /// The digest of the student; `null` where the optimizer makes every picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub student: Option<String>,
+}
+
+/// What made the pixels of a picture in a run with a student.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MadeBy {
+    Student,
+    /// The student's networks disagreed too much.
+    Optimizer,
 }
 
 /// How the job went.
@@ -100,6 +112,12 @@ pub struct Outcome {
     /// The total loss of every evaluation, at all scales, in five digits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<f64>,
+    /// What made it; `null` without a student.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<MadeBy>,
+    /// How far the student's networks disagreed, in units of 0..1; `null` without a student.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disagreement: Option<f64>,
     /// The blend between the frame (0) and the result (1) that was drawn.
     #[serde(default)]
     pub strength: Option<f64>,

@@ -33,13 +33,13 @@ pub const FILE_NAME: &str = "sheet.png";
 const CELL: (u32, u32) = (480, 360);
 
 /// Pixels between two pictures.
-const GAP: u32 = 8;
+pub(super) const GAP: u32 = 8;
 
 /// Width of the sheet, in pixels.
-const WIDTH: u32 = 3 * CELL.0 + 4 * GAP;
+pub(super) const WIDTH: u32 = 3 * CELL.0 + 4 * GAP;
 
 /// Width and height of a letter, in pixels, with the space between letters.
-const LETTER: (u32, u32) = (9, 18);
+pub(super) const LETTER: (u32, u32) = (9, 18);
 
 /// Letters that fit on a line of a cell.
 const CELL_LETTERS: usize = (CELL.0 / LETTER.0) as usize;
@@ -79,7 +79,7 @@ pub fn write(folder: &Path, title: &str, facts: &[(String, String)], rows: &[Row
 }
 
 /// The strips, one below the other.
-fn stacked(strips: &[Canvas]) -> RgbImage {
+pub(super) fn stacked(strips: &[Canvas]) -> RgbImage {
     let mut sheet = Canvas::new(strips.iter().map(|strip| strip.0.height()).sum()).0;
     let mut y = 0;
     for Canvas(strip) in strips {
@@ -175,7 +175,7 @@ fn file_name(path: &str) -> String {
 }
 
 /// The text on one line of up to `most` letters. A longer text keeps its start and its end.
-fn shortened(text: &str, most: usize) -> String {
+pub(super) fn shortened(text: &str, most: usize) -> String {
     const CUT: &str = "...";
     let letters: Vec<char> = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     if letters.len() <= most {
@@ -187,21 +187,21 @@ fn shortened(text: &str, most: usize) -> String {
 }
 
 /// A part of the sheet, as wide as the sheet, to draw shapes and letters on.
-struct Canvas(RgbImage);
+pub(super) struct Canvas(RgbImage);
 
 impl Canvas {
-    fn new(height: u32) -> Self {
+    pub(super) fn new(height: u32) -> Self {
         Self(RgbImage::from_pixel(WIDTH, height, Rgb([255; 3])))
     }
 
     /// Writes a line; letters that the font lacks become question marks.
-    fn text(&mut self, x: u32, y: u32, text: &str, font: &MonoFont) {
+    pub(super) fn text(&mut self, x: u32, y: u32, text: &str, font: &MonoFont) {
         let style = MonoTextStyle::new(font, Rgb888::BLACK);
         let Ok(_) = Text::with_baseline(text, at(x, y), style, Baseline::Top).draw(self);
     }
 
     /// Draws a picture with its boxes, or writes the reason why there is none.
-    fn picture(&mut self, x: u32, y: u32, picture: Result<&RgbImage, &String>, boxes: &[LabelledBox]) {
+    pub(super) fn picture(&mut self, x: u32, y: u32, picture: Result<&RgbImage, &String>, boxes: &[LabelledBox]) {
         match picture {
             Ok(picture) => {
                 imageops::replace(&mut self.0, picture, x.into(), y.into());

@@ -12,6 +12,7 @@ mod corpus;
 mod fuzz_seeds;
 mod kills;
 mod layouts;
+mod learn;
 mod look;
 mod old_outputs;
 mod place;

@@ -12,6 +12,7 @@ use crate::nst::schedule;
 use crate::nst::settings::{SceneKind, Settings};
 use crate::nst::start::Reference;
 use crate::nst::start::weather::WeatherStatistics;
+use crate::nst::student::view::StyleCode;
 use crate::nst::stylizer::input::{Picture, needs_scene, network_input};
 use std::borrow::Cow;
 
@@ -20,6 +21,8 @@ pub struct Style {
     /// Gram matrices, one target for each number of halvings of the working size; none without a network.
     pub(super) targets: Vec<StyleTarget>,
     pub(super) reference: Reference,
+    /// What a student sees of it.
+    pub(super) code: StyleCode,
 }
 
 impl Style {
@@ -57,7 +60,8 @@ impl Style {
         let colours = regions.parts().filter_map(|part| part.or(rest)).map(|part| ColourStatistics::of(&small, part));
         let colours = colours.collect();
         let weather = WeatherStatistics::of(&small, &scene);
-        Ok(Self { targets, reference: Reference { colours, weather, has_sky: scene.sky.is_some() } })
+        let reference = Reference { colours, weather, has_sky: scene.sky.is_some() };
+        Ok(Self { targets, reference, code: StyleCode::of(&small) })
     }
 
     /// The memory that it takes, approximately, in bytes.
@@ -74,9 +78,11 @@ impl Style {
         let targets =
             |level: usize| parts.iter().map(|&(part, share)| (&part.targets[level], share)).collect::<Vec<_>>();
         let references: Vec<_> = parts.iter().map(|&(part, share)| (&part.reference, share)).collect();
+        let codes: Vec<_> = parts.iter().map(|&(part, share)| (&part.code, share)).collect();
         Self {
             targets: (0..main.targets.len()).map(|level| StyleTarget::blend(&targets(level))).collect(),
             reference: Reference::blend(&references),
+            code: StyleCode::blend(&codes),
         }
     }
 }
