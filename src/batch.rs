@@ -30,7 +30,7 @@ pub mod worker;
 
 use crate::batch::condition::Condition;
 use crate::batch::context::JobContext;
-use crate::batch::learn::Learned;
+use crate::batch::learn::{Learned, Learning, Outcome};
 use crate::batch::pending::{Again, Pending};
 use crate::batch::pool::{Step, WorkerEvent, WorkerPool};
 use crate::batch::progress::{Event, FailedFrame, Header, Observer, Summary};
@@ -63,7 +63,7 @@ use std::time::{Duration, Instant};
 const MOST_FAILURES: usize = 100;
 
 /// What the command line says about a run, besides what is done with each frame.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RunOptions {
     /// The output folder; `None` for one beside the dataset.
     pub output: Option<PathBuf>,
@@ -80,6 +80,24 @@ pub struct RunOptions {
     pub retry_failed: bool,
     /// Weights were asked for, which configs without steps do not read.
     pub weights_given: bool,
+    /// The most frames that a student learns from.
+    pub learn_frames: usize,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            output: None,
+            per_frame: None,
+            limit: None,
+            shard: None,
+            frames_at_once: None,
+            force: false,
+            retry_failed: false,
+            weights_given: false,
+            learn_frames: learn::FRAMES,
+        }
+    }
 }
 
 /// A dataset, one or several configs and options, read and checked, before any work.
@@ -178,8 +196,8 @@ impl Batch {
     pub fn estimate(&self, plans: &[Plan], engines: &[Engine]) -> Result<Option<Duration>> {
         let mut all = None;
         for ((condition, plan), engine) in self.conditions.iter().zip(plans).zip(engines) {
-            let optimized =
-                capacity::optimized_share(&condition.config.engine, engine.student.as_ref(), plan.jobs.len());
+            let whole = condition.plan(&self.dataset.frames)?.jobs.len();
+            let optimized = capacity::optimized_share(&condition.config.engine, engine.student.as_ref(), whole);
             if let Some(time) = capacity::estimate(plan, &condition.stylizer(engine)?, optimized)? {
                 all = Some(all.unwrap_or_default() + time);
             }
@@ -264,7 +282,10 @@ impl Batch {
             _ => Cow::Owned(self.part(whole.clone())),
         };
         self.left_out()?.iter().for_each(|text| observer.event(Event::Warning(text)));
-        let (engines, mut warnings) = self.with_students(engines, &whole, stop, observer)?;
+        let mut warnings = self.warnings(&whole);
+        warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
+        let (engines, learning) = self.with_students(engines, &whole, stop, observer)?;
+        warnings.extend(learning);
         let run = Run { batch: self, engines: &engines, whole: &whole, parts: self.parts(&engines, &plans) };
         warnings.extend(run.warn(&manifest, observer));
         let pending = run.pending(&manifest);
@@ -281,7 +302,7 @@ impl Batch {
     }
 
     /// The engines with the students that their configs ask to learn, and what a person should know about that. `whole`
-    /// has the jobs of the whole dataset, so that all shards learn the same.
+    /// has the jobs of the whole dataset.
     fn with_students(
         &self,
         engines: &[Engine],
@@ -291,62 +312,75 @@ impl Batch {
     ) -> Result<(Vec<Engine>, Vec<String>)> {
         let (mut engines, mut warnings) = (engines.to_vec(), Vec::new());
         for ((condition, engine), plan) in self.conditions.iter().zip(&mut engines).zip(whole) {
-            if condition.config.engine == EngineChoice::Learn && !stop.asked() {
-                let mut warn = |text: String| {
-                    observer.event(Event::Warning(&text));
-                    warnings.push(text);
-                };
-                let known = learn::known(&self.output, condition, engine);
-                if let Err(Some(why)) = &known {
-                    warn(format!("{why}; learning anew"));
+            if condition.config.engine != EngineChoice::Learn || stop.asked() {
+                continue;
+            }
+            match learn::known(&self.output, condition, engine) {
+                Ok(student) => engine.student = Some(student),
+                Err(why) => {
+                    let learning = self.learning(condition, plan, engine, self.options.learn_frames);
+                    let (student, told) = self.learned(&learning, stop, observer)?;
+                    engine.student = student;
+                    warnings.extend(why.map(|why| format!("{why}; it was learned anew")));
+                    warnings.extend(told);
                 }
-                engine.student = match known {
-                    Ok(student) => Some(student),
-                    Err(_) if learn::pays(plan.jobs.len()) => self.learned(condition, plan, engine, stop, observer)?,
-                    Err(_) => {
-                        warn(format!(
-                            "{}: {} frames are too few to learn from, so all are optimized",
-                            condition.config.condition,
-                            plan.jobs.len()
-                        ));
-                        None
-                    }
-                };
             }
         }
+        warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
         Ok((engines, warnings))
     }
 
-    /// Learns a student and writes it to the output folder; `None` if `stop` was asked for.
+    /// Learns a student and writes it to the output folder, and says what a person should know about that. There is no
+    /// student where learning does not pay, is of no use, or is stopped.
     fn learned(
         &self,
-        condition: &Condition,
-        plan: &Plan,
-        engine: &Engine,
+        learning: &Learning,
         stop: &Stop,
         observer: &mut dyn Observer,
-    ) -> Result<Option<StudentFile>> {
-        let learned = learn::learn(condition, &self.dataset, plan, engine, learn::FRAMES, stop, observer)?;
-        let Some(Learned { file, .. }) = learned else { return Ok(None) };
-        file.write(&self.output.join(learn::file_name(&condition.config.condition)))?;
-        Ok(Some(file))
+    ) -> Result<(Option<StudentFile>, Vec<String>)> {
+        let Learning { condition, plan, frames, .. } = *learning;
+        let name = &condition.config.condition;
+        if self.options.shard.is_some() {
+            return Err(Error::Usage(format!(
+                "{name}: each shard would learn its own student; run `augment learn` once and set `engine` to its file"
+            )));
+        }
+        if !learn::pays(plan.jobs.len(), frames) {
+            let jobs = plan.jobs.len();
+            return Ok((None, vec![format!("{name}: {jobs} frames are too few to learn from, so all are optimized")]));
+        }
+        Ok(match learning.learn(stop, observer)? {
+            Outcome::Stopped => (None, Vec::new()),
+            Outcome::Useless(why) => (None, vec![format!("{why}; all frames are optimized")]),
+            Outcome::Learned(learned) => {
+                let Learned { file, failures, .. } = *learned;
+                file.write(&self.output.join(learn::file_name(name)))?;
+                let failed = |why| format!("{name}: the student could not learn from a frame: {why}");
+                (Some(file), failures.into_iter().map(failed).collect())
+            }
+        })
     }
 
-    /// Learns from `frames` frames of the whole dataset; see [`learn::learn`]. The batch has one config.
+    fn learning<'a>(
+        &'a self,
+        condition: &'a Condition,
+        plan: &'a Plan<'a>,
+        engine: &'a Engine,
+        frames: usize,
+    ) -> Learning<'a> {
+        let frames_at_once = self.options.frames_at_once;
+        Learning { condition, dataset: &self.dataset, plan, engine, frames, frames_at_once }
+    }
+
+    /// Learns from the whole dataset with the first config; see [`Learning::learn`].
     ///
     /// # Errors
-    /// See [`Plan::new`] and [`learn::learn`].
-    pub fn learn(
-        &self,
-        engine: &Engine,
-        frames: usize,
-        stop: &Stop,
-        observer: &mut dyn Observer,
-    ) -> Result<Option<Learned>> {
+    /// See [`Plan::new`] and [`Learning::learn`].
+    pub fn learn(&self, engine: &Engine, stop: &Stop, observer: &mut dyn Observer) -> Result<Outcome> {
         let whole = self.whole_plans()?;
-        self.left_out()?.iter().for_each(|text| observer.event(Event::Warning(text)));
-        self.warnings(&whole).iter().for_each(|text| observer.event(Event::Warning(text)));
-        learn::learn(&self.conditions[0], &self.dataset, &whole[0], engine, frames, stop, observer)
+        let told = self.left_out()?.into_iter().chain(self.warnings(&whole));
+        told.for_each(|text| observer.event(Event::Warning(&text)));
+        self.learning(&self.conditions[0], &whole[0], engine, self.options.learn_frames).learn(stop, observer)
     }
 
     fn parts<'a>(&'a self, engines: &'a [Engine], plans: &'a [Plan<'a>]) -> Vec<Part<'a>> {
@@ -412,11 +446,10 @@ struct Written {
 }
 
 impl Run<'_> {
-    /// Says what a person should know before the run begins, and returns it.
+    /// Says what a person should know about the output before the run begins, and returns it.
     fn warn(&self, manifest: &Manifest, observer: &mut dyn Observer) -> Vec<String> {
         let Batch { dataset, output, .. } = self.batch;
-        let mut warnings = self.batch.warnings(self.whole);
-        warnings.extend(pending::unplanned_outputs(self.whole, &dataset.root, output, manifest));
+        let mut warnings = Vec::from_iter(pending::unplanned_outputs(self.whole, &dataset.root, output, manifest));
         if manifest.damaged() > 0 {
             warnings.push(format!(
                 "{} rows of the manifest cannot be read; their frames are done again",

@@ -61,7 +61,7 @@ pub fn frames_at_once(plan: &Plan, todo: &[&Job], stylizer: &Stylizer, asked: Op
 pub fn optimized_share(choice: &EngineChoice, student: Option<&StudentFile>, jobs: usize) -> f64 {
     match (choice, student) {
         (_, Some(file)) => file.facts.figures.passed_on,
-        (EngineChoice::Learn, None) if learn::pays(jobs) => learn::FRAMES as f64 / jobs as f64,
+        (EngineChoice::Learn, None) if learn::pays(jobs, learn::FRAMES) => learn::FRAMES as f64 / jobs as f64,
         _ => 1.0,
     }
 }

@@ -66,7 +66,7 @@ impl Condition {
 
     /// What a student of this condition learns from.
     pub fn origin(&self, engine: &Engine) -> Origin {
-        engine.origin(&self.config.stylize, &self.styles)
+        engine.origin(&self.config, &self.styles)
     }
 
     /// # Errors

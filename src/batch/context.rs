@@ -29,7 +29,7 @@ const STYLE_BYTES: usize = 1 << 30;
 /// What all workers of a run share.
 pub struct JobContext<'a> {
     pub plan: &'a Plan<'a>,
-    /// The config's stylizer, then the same at half the working size and so on, for frames that memory is too short
+    /// The config's stylizer, then the same without a student at half the working size and so on, for frames that memory is too short
     /// for.
     pub stylizers: Vec<Stylizer>,
     /// The output folder.
@@ -51,7 +51,7 @@ impl<'a> JobContext<'a> {
         let halves = std::iter::successors(Some(stylizer.settings().size / 2), |size| Some(size / 2));
         let smaller: Vec<Stylizer> = halves
             .take_while(|&size| size >= LEAST_SIZE)
-            .map(|size| stylizer.with(Settings { size, ..stylizer.settings().clone() }))
+            .map(|size| stylizer.with(Settings { size, ..stylizer.settings().clone() }).with_student(None))
             .collect();
         let stylizers: Vec<Stylizer> = std::iter::once(stylizer).chain(smaller).collect();
         let styles = StyleCache::new(plan.styles.len() * stylizers.len(), STYLE_BYTES);

@@ -29,14 +29,23 @@ const LEAST_TIMES: usize = 3;
 /// Of so many frames of the sample, one is held out.
 const HELD_OUT: usize = 5;
 
-/// With fewer lessons, a student would know a few pictures by heart.
-const LEAST_LESSONS: usize = 20;
+/// The fewest lessons to learn from, and the fewest frames to judge by.
+const LEAST: (usize, usize) = (16, 4);
 
 /// The largest share of the held-out frames that the gate may pass to the optimizer to catch the worst.
-const MOST_PASSED_ON: f64 = 0.25;
+const MOST_PASSED_ON: f64 = 0.1;
 
 /// Held-out frames that are kept for a look.
 const EXAMPLES: usize = 8;
+
+/// How learning ended.
+pub enum Outcome {
+    Learned(Box<Learned>),
+    /// There are too few frames, or the student draws no better than the start. The text says so for people.
+    Useless(String),
+    /// It was stopped on request.
+    Stopped,
+}
 
 /// A student, and some held-out frames as it draws them.
 pub struct Learned {
@@ -64,8 +73,8 @@ pub fn file_name(condition: &str) -> String {
     format!("{condition}.student")
 }
 
-/// The student in the output `folder`, if one was learned there for this condition and what it learned from is still
-/// the same; or else why there is none, unless there never was one.
+/// The student in the output `folder`, if one was learned there under this config, with these styles and this backbone;
+/// or else why there is none, unless there never was one.
 pub fn known(
     folder: &Path,
     condition: &Condition,
@@ -79,128 +88,155 @@ pub fn known(
     read.map_err(|error| Some(error.to_string()))
 }
 
-/// Whether `jobs` are so many that learning pays.
-pub fn pays(jobs: usize) -> bool {
-    jobs >= LEAST_TIMES * FRAMES
+/// Whether learning from `frames` pays in a plan with this number of jobs.
+pub fn pays(jobs: usize, frames: usize) -> bool {
+    jobs >= LEAST_TIMES * frames
 }
 
-/// Learns from up to `frames` jobs of `plan`, which the config's seed draws. Returns `None` if `stop` was asked for.
-/// The student depends on the jobs, their files and the seed alone.
-///
-/// # Errors
-/// [`Error::Run`] when there are too few frames to learn from, or the student draws no better than the start; and the
-/// errors that end a run.
-pub fn learn(
-    condition: &Condition,
-    dataset: &Dataset,
-    plan: &Plan,
-    engine: &Engine,
-    frames: usize,
-    stop: &Stop,
-    observer: &mut dyn Observer,
-) -> Result<Option<Learned>> {
-    let seed = condition.config.seed;
-    let names: Vec<&str> = plan.jobs.iter().map(|job| &*job.output).collect();
-    let sample: Vec<&Job> = plan::sample(&names, frames, seed).into_iter().map(|index| &plan.jobs[index]).collect();
-    let engine = Engine { student: None, ..engine.clone() };
-    let (lessons, failures) = optimize(condition, dataset, plan, &engine, &sample, stop, observer)?;
-    if stop.asked() {
-        return Ok(None);
+/// What a student learns from.
+pub struct Learning<'a> {
+    pub condition: &'a Condition,
+    pub dataset: &'a Dataset,
+    /// The jobs of the whole dataset.
+    pub plan: &'a Plan<'a>,
+    pub engine: &'a Engine,
+    /// The most jobs to learn from. The config's seed draws them.
+    pub frames: usize,
+    /// Frames to work on at once; `None` for as many as memory allows.
+    pub frames_at_once: Option<usize>,
+}
+
+impl Learning<'_> {
+    /// Optimizes a sample, and trains and judges a student. It depends on the jobs, their files and the seed alone, for
+    /// one instruction set.
+    ///
+    /// # Errors
+    /// Those that end a run.
+    pub fn learn(&self, stop: &Stop, observer: &mut dyn Observer) -> Result<Outcome> {
+        let seed = self.condition.config.seed;
+        let names: Vec<&str> = self.plan.jobs.iter().map(|job| &*job.output).collect();
+        let sample = plan::sample(&names, self.frames, seed).into_iter().map(|index| &self.plan.jobs[index]);
+        let sample: Vec<&Job> = sample.collect();
+        let (lessons, failures) = self.optimize(&sample, stop, observer)?;
+        if stop.asked() {
+            return Ok(Outcome::Stopped);
+        }
+        let (to_judge, to_learn): (Vec<_>, Vec<_>) = lessons.into_iter().partition(|(place, _)| is_held_out(*place));
+        if to_learn.len() < LEAST.0 || to_judge.len() < LEAST.1 {
+            return Ok(Outcome::Useless(self.too_few(to_learn.len(), to_judge.len(), &failures)));
+        }
+        let lessons: Vec<&Lesson> = to_learn.iter().map(|(_, lesson)| lesson).collect();
+        let on_pass = |done, of| {
+            observer.event(Event::Training { done, of });
+            if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let Some(student) = fit(&lessons, seed, on_pass).map_err(Error::Run)? else { return Ok(Outcome::Stopped) };
+        let mut judged = Vec::new();
+        for (place, lesson) in to_judge {
+            judged.extend(Judged::of(self.plan.frame(sample[place]).relative.clone(), lesson, &student)?);
+        }
+        self.judge(&student, judged, lessons.len(), failures)
     }
-    if lessons.len() < LEAST_LESSONS {
+
+    fn too_few(&self, learned: usize, judged: usize, failures: &[String]) -> String {
         let failed = failures.first().map_or(String::new(), |first| format!("; {} failed: {first}", failures.len()));
-        return Err(Error::Run(format!(
-            "{}: a student needs {LEAST_LESSONS} optimized frames to learn from, and there are {}{failed}",
-            condition.config.condition,
-            lessons.len()
-        )));
+        let (least, least_judged) = LEAST;
+        format!(
+            "{}: a student needs {least} optimized frames to learn from and {least_judged} to be judged by, and there \
+             are {learned} and {judged}{failed}",
+            self.condition.config.condition,
+        )
     }
-    let is_held_out = |place: usize| place % HELD_OUT == HELD_OUT - 1;
-    let to_learn: Vec<&Lesson> = lessons.iter().filter(|(place, _)| !is_held_out(*place)).map(|(_, one)| one).collect();
-    let on_pass = |done, of| {
-        observer.event(Event::Training { done, of });
-        if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let Some(student) = fit(&to_learn, seed, on_pass).map_err(Error::Run)? else { return Ok(None) };
-    let learned = to_learn.len();
-    let mut judged = Vec::new();
-    for (place, lesson) in lessons.into_iter().filter(|(place, _)| is_held_out(*place)) {
-        judged.extend(Judged::of(plan.frame(sample[place]).relative.clone(), lesson, &student)?);
-    }
-    let gate = gate(&judged.iter().map(|one| (one.disagreement, one.student_db)).collect::<Vec<_>>());
-    let figures = figures(&judged, gate, learned);
-    if figures.student_db <= figures.start_db {
-        return Err(Error::Run(format!(
-            "{}: on frames that it has not learned from, the student is at {:.1} dB to the optimizer and the start at \
-             {:.1}, so it is of no use; give more --frames, or go on with `engine: optimize`",
-            condition.config.condition, figures.student_db, figures.start_db
-        )));
-    }
-    let file = StudentFile::new(student.with_gate(gate), condition.origin(&engine), figures)?;
-    let examples = judged.into_iter().take(EXAMPLES).map(|one| one.example(gate)).collect();
-    Ok(Some(Learned { file, examples, failures }))
-}
 
-/// Optimizes the frames of `sample`. Returns their lessons with their places in the sample, and why others failed.
-fn optimize(
-    condition: &Condition,
-    dataset: &Dataset,
-    plan: &Plan,
-    engine: &Engine,
-    sample: &[&Job],
-    stop: &Stop,
-    observer: &mut dyn Observer,
-) -> Result<(Vec<(usize, Lesson)>, Vec<String>)> {
-    let stylizer = condition.stylizer(engine)?;
-    let threads = rayon::current_num_threads();
-    let pool = WorkerPool::new(capacity::frames_at_once(plan, sample, &stylizer, None, threads), threads)?;
-    // Nothing is written, so there is no output folder.
-    let context = JobContext::new(plan, dataset, stylizer, Path::new(""), condition.config.quality);
-    let provenance = Provenance::new(&condition.config, engine);
-    let lessons = Mutex::new(Vec::new());
-    let new_teacher = || Teacher { worker: Worker::new(&context), sample, lessons: &lessons };
-    let (mut done, mut failures) = (0, Vec::new());
-    pool.run(
-        sample,
-        new_teacher,
-        |job| provenance.row(plan, job),
-        stop,
-        |event| {
+    /// Sets the gate of `student` by held-out frames.
+    fn judge(&self, student: &Student, judged: Vec<Judged>, learned: usize, failures: Vec<String>) -> Result<Outcome> {
+        let gate = gate(&judged.iter().map(|one| (one.disagreement, one.student_db)).collect::<Vec<_>>());
+        let figures = figures(&judged, gate, learned);
+        if figures.student_db <= figures.start_db {
+            return Ok(Outcome::Useless(format!(
+                "{}: on frames that it has not learned from, the student is at {:.1} dB to the optimizer and the start \
+                 at {:.1}, so it is of no use; learn from more frames, or go on with `engine: optimize`",
+                self.condition.config.condition, figures.student_db, figures.start_db
+            )));
+        }
+        let file = StudentFile::new(student.with_gate(gate), self.condition.origin(self.engine), figures)?;
+        let examples = judged.into_iter().take(EXAMPLES).map(|one| one.example(gate)).collect();
+        Ok(Outcome::Learned(Box::new(Learned { file, examples, failures })))
+    }
+
+    /// Optimizes the frames of `sample`. Returns their lessons with their places in the sample, and why others failed.
+    fn optimize(
+        &self,
+        sample: &[&Job],
+        stop: &Stop,
+        observer: &mut dyn Observer,
+    ) -> Result<(Vec<(usize, Lesson)>, Vec<String>)> {
+        let Self { condition, dataset, plan, engine, frames_at_once, .. } = self;
+        let engine = Engine { student: None, ..(*engine).clone() };
+        let stylizer = condition.stylizer(&engine)?;
+        let threads = rayon::current_num_threads();
+        let at_once = capacity::frames_at_once(plan, sample, &stylizer, *frames_at_once, threads);
+        let pool = WorkerPool::new(at_once, threads)?;
+        // Nothing is written, so there is no output folder.
+        let context = JobContext::new(plan, dataset, stylizer, Path::new(""), condition.config.quality);
+        let provenance = Provenance::new(&condition.config, &engine);
+        let results = Mutex::new(Vec::new());
+        let new_teacher = || Teacher { worker: Worker::new(&context), sample, results: &results };
+        let mut done = 0;
+        let listen = |event| {
             match event {
                 WorkerEvent::Began(_) | WorkerEvent::Evaluated(..) => {}
-                WorkerEvent::Finished(row) => {
-                    failures.extend(row.outcome.error);
+                WorkerEvent::Finished(_) => {
                     done += 1;
                     observer.event(Event::Lesson { done, of: sample.len() });
                 }
                 WorkerEvent::Broken(error) => return Err(error),
             }
             Ok(())
-        },
-    )?;
-    let mut lessons = lessons.into_inner().unwrap_or_else(PoisonError::into_inner);
-    // Frames end in any order.
-    lessons.sort_by_key(|&(place, _)| place);
-    Ok((lessons, failures))
+        };
+        pool.run(sample, new_teacher, |job| provenance.row(plan, job), stop, listen)?;
+        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // Frames end in any order.
+        results.sort_by_key(|&(place, _)| place);
+        let (mut lessons, mut failures) = (Vec::new(), Vec::new());
+        for (place, result) in results {
+            match result {
+                Ok(lesson) => lessons.push((place, lesson)),
+                Err(reason) => failures.push(reason),
+            }
+        }
+        Ok((lessons, failures))
+    }
+}
+
+fn is_held_out(place: usize) -> bool {
+    place % HELD_OUT == HELD_OUT - 1
 }
 
 /// Makes lessons of frames.
 struct Teacher<'a> {
     worker: Worker<'a>,
     sample: &'a [&'a Job],
-    /// With their places in the sample.
-    lessons: &'a Mutex<Vec<(usize, Lesson)>>,
+    /// Lessons, or why there is none, with their places in the sample.
+    results: &'a Mutex<Vec<(usize, std::result::Result<Lesson, String>)>>,
 }
 
 impl FrameWorker for Teacher<'_> {
     fn work(&mut self, job: &Job, row: &mut Row, on_step: &mut dyn FnMut(Step) -> ControlFlow<()>) -> Result<bool> {
-        let Some(mut lesson) = self.worker.lesson(job, row, on_step)? else { return Ok(false) };
-        let place = self.sample.iter().position(|one| one.output == job.output);
-        let Some(place) = place else { unreachable!("jobs are those of the sample") };
-        if place % HELD_OUT != HELD_OUT - 1 {
-            lesson.forget_pictures();
-        }
-        self.lessons.lock().unwrap_or_else(PoisonError::into_inner).push((place, lesson));
+        let result = match self.worker.lesson(job, row, on_step) {
+            Ok(Some(mut lesson)) => {
+                let place = self.place(job);
+                if !is_held_out(place) {
+                    lesson.forget_pictures();
+                }
+                Ok(lesson)
+            }
+            Ok(None) => return Ok(false),
+            Err(error) if error.ends_run() => return Err(error),
+            // It fails again when its turn comes in the run, and counts then.
+            Err(error) => Err(error.to_string()),
+        };
+        self.results.lock().unwrap_or_else(PoisonError::into_inner).push((self.place(job), result));
         Ok(true)
     }
 
@@ -210,6 +246,13 @@ impl FrameWorker for Teacher<'_> {
 
     fn clear(&self, _: &Job) -> Result<()> {
         Ok(())
+    }
+}
+
+impl Teacher<'_> {
+    fn place(&self, job: &Job) -> usize {
+        let place = self.sample.iter().position(|one| one.output == job.output);
+        place.unwrap_or_else(|| unreachable!("jobs are those of the sample"))
     }
 }
 
@@ -241,11 +284,11 @@ impl Judged {
     }
 }
 
-/// The peak signal-to-noise ratio of two pictures, cut to 0..1.
+/// The peak signal-to-noise ratio of two pictures, cut to 0..1; 0 if one is not finite.
 fn decibels(a: &Pixels, b: &Pixels) -> f64 {
     let square = |(a, b): (&f32, &f32)| ((a.clamp(0.0, 1.0) - b.clamp(0.0, 1.0)) as f64).powi(2);
     let mean = a.data().iter().zip(b.data()).map(square).sum::<f64>() / a.data().len() as f64;
-    -10.0 * mean.max(1e-10).log10()
+    if mean.is_finite() { -10.0 * mean.max(1e-10).log10() } else { 0.0 }
 }
 
 /// How well a student with this gate does on held-out frames.
@@ -269,18 +312,19 @@ fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     values
 }
 
-/// The largest disagreement to trust, from disagreements and decibels of held-out frames: the worst twentieth of them
-/// shall be above, if not too many others are above with them.
+/// The largest disagreement to trust, from disagreements and decibels of held-out frames. It passes on the worst
+/// twentieth of the frames. Where disagreement tells so little of quality that this would take more than
+/// [`MOST_PASSED_ON`], it passes on only the twentieth with the largest disagreement.
 fn gate(figures: &[(f32, f64)]) -> f32 {
     let mut by_quality = figures.to_vec();
     by_quality.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let worst = by_quality.len().div_ceil(20);
-    let least = by_quality[..worst].iter().map(|&(disagreement, _)| disagreement).fold(f32::INFINITY, f32::min);
+    let twentieth = figures.len().div_ceil(20);
+    let least = by_quality[..twentieth].iter().map(|&(disagreement, _)| disagreement).fold(f32::INFINITY, f32::min);
     let mut disagreements: Vec<f32> = figures.iter().map(|&(disagreement, _)| disagreement).collect();
     disagreements.sort_by(f32::total_cmp);
+    let kept = disagreements.partition_point(|&disagreement| disagreement < least);
     let most = (disagreements.len() as f64 * MOST_PASSED_ON) as usize;
-    let catching = disagreements.partition_point(|&disagreement| disagreement < least);
-    let kept = catching.max(disagreements.len() - most);
+    let kept = if disagreements.len() - kept <= most { kept } else { disagreements.len() - twentieth };
     disagreements[kept.saturating_sub(1)]
 }
 
@@ -289,16 +333,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gate_catches_the_worst_if_it_need_not_pass_on_too_many() {
+    fn the_gate_passes_on_the_worst_unless_that_takes_too_many_others() {
         // 40 frames: the more they disagree, the worse they are.
         let ordered: Vec<(f32, f64)> = (0..40).map(|n| (n as f32, 40.0 - n as f64)).collect();
         assert_eq!(gate(&ordered), 37.0, "the two worst are above");
         let mut hidden = ordered.clone();
         hidden[5].1 = 0.0;
-        assert_eq!(gate(&hidden), 29.0, "a quarter is passed on, and the worst is not among them");
+        assert_eq!(gate(&hidden), 37.0, "the worst agree, so only the two that disagree most are passed on");
         let mut one = ordered;
-        one[35].1 = 0.0;
-        assert_eq!(gate(&one), 34.0);
+        one[36].1 = 0.0;
+        assert_eq!(gate(&one), 35.0, "a tenth is passed on");
         assert_eq!(gate(&[(0.5, 30.0)]), 0.5);
     }
 
@@ -308,5 +352,6 @@ mod tests {
         let filled = |value: f32| Pixels::new(size, vec![value; 12]);
         assert!((decibels(&filled(0.5), &filled(0.6)) - 20.0).abs() < 1e-4);
         assert_eq!(decibels(&filled(1.5), &filled(1.0)), 100.0);
+        assert_eq!(decibels(&filled(f32::NAN), &filled(1.0)), 0.0);
     }
 }

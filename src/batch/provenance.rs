@@ -47,13 +47,14 @@ impl Engine {
         }
     }
 
-    /// What a student learns from under these settings and styles.
-    pub fn origin(&self, settings: &Settings, styles: &[Style]) -> Origin {
-        let mut digests: Vec<&str> = styles.iter().map(|style| &*style.digest).collect();
+    /// What a student learns from under this config with these styles.
+    pub fn origin(&self, config: &Config, styles: &[Style]) -> Origin {
+        let mut digests: Vec<String> =
+            styles.iter().map(|style| format!("{} {}", style.digest, style.weight)).collect();
         digests.sort_unstable();
         Origin {
             version: env!("CARGO_PKG_VERSION").into(),
-            settings: learning_digest(settings),
+            settings: learning_digest(config),
             styles: short_digest(digests.join("\n").as_bytes()),
             backbone: self.backbone().1.into(),
         }
@@ -66,7 +67,7 @@ impl Engine {
     pub fn read_student(&mut self, config: &Config, styles: &[Style]) -> Result<()> {
         if let EngineChoice::Student(path) = &config.engine {
             let file = StudentFile::read(path)?;
-            file.check(path, &self.origin(&config.stylize, styles))?;
+            file.check(path, &self.origin(config, styles))?;
             self.student = Some(file);
         }
         Ok(())

@@ -131,6 +131,10 @@ impl<'a> Worker<'a> {
         let full = Size { height: image.height() as usize, width: image.width() as usize };
         drop(image);
         let stylizer = self.prepare(frame, full, picture.pixels.size())?;
+        if stylizer > 0 {
+            let what = "memory is too short to learn from it at its working size; try fewer --jobs";
+            return Err(Error::bad_file(&frame.path, what));
+        }
         let style = context.style_of(stylizer, job)?;
         let seed = FrameSeed { seed: job.seed, place: context.plan.positions.at(job.frame).place };
         let Some(Allocated { evaluators, size, .. }) = &mut self.allocated else {
@@ -222,7 +226,8 @@ impl<'a> Worker<'a> {
         let asked = &self.context.stylizers[*stylizer];
         let of = schedule::evaluations(&asked.scales(*size));
         let safe = Settings { init: Init::Content, optimizer: Optimizer::Adam, ..asked.settings().clone() };
-        let safe = (safe != *asked.settings()).then(|| asked.with(safe));
+        // A student has learned from other starts.
+        let safe = (safe != *asked.settings()).then(|| asked.with(safe).with_student(None));
         for stylizer in std::iter::once(asked).chain(&safe) {
             outcome.losses.clear();
             let step = |evaluation, loss: Loss| {

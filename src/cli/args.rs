@@ -53,8 +53,8 @@ pub enum Verb {
     Preview(PreviewArgs),
     /// Show finished or running outputs on one page: figures, failures, frames with the worst boxes first.
     Report(ReportArgs),
-    /// Learn from optimized frames of a dataset what the optimizer does, and write a student that draws the others in
-    /// milliseconds.
+    /// Learn from optimized frames of a dataset what the optimizer does, and write a student that draws pictures at a
+    /// fraction of the cost.
     Learn(LearnArgs),
     /// Measure seconds per evaluation and per frame on this machine.
     Bench(BenchArgs),
@@ -205,11 +205,15 @@ pub struct LearnArgs {
     /// The dataset: a folder in YOLO layout, its data.yaml, or a flat folder of images
     pub dataset: PathBuf,
     /// Frames to optimize, which the seed draws from all parts of the dataset; one of five is held out to judge by
-    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u16).range(20..=10_000))]
     pub frames: u16,
-    /// The student's file; by default CONDITION.student. A sheet of held-out frames is written beside it, as .png
+    /// The student's file; by default CONDITION.student. A sheet of held-out frames is written beside it: FILE.png
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Frames to work on at once; they share the threads; by default one per thread, or fewer if memory is short. Never
+    /// changes the student
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
     /// Seed of the choice of frames, the pairing and the training; overrides the config's
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -33,6 +33,7 @@ pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
         force: args.force,
         retry_failed: args.retry_failed,
         weights_given: compute.weights.is_some(),
+        ..batch::RunOptions::default()
     };
     let batch = Batch::open(configs, &args.dataset, options)?;
     let engines = batch.engines(compute.weights.as_deref(), &device)?;

@@ -1,6 +1,6 @@
 //! `augment learn`
 
-use crate::batch::learn::{self, Example, Learned};
+use crate::batch::learn::{self, Example, Learned, Outcome};
 use crate::batch::stop::Stop;
 use crate::batch::{Batch, RunOptions};
 use crate::cli::setup::{print_json, set_up};
@@ -8,13 +8,14 @@ use crate::cli::signals::{INTERRUPTED, stop_on_signals};
 use crate::cli::{args, terminal};
 use crate::config::check::unlearnable;
 use crate::config::values::EngineChoice;
+use crate::dataset::scan::is_image;
 use crate::error::{Error, Result};
 use crate::nst::Pixels;
 use crate::units::duration;
 use crate::view::comparison::{self, Compared};
 use crate::weights::student::Figures;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Runs `augment learn --config … DATASET` and returns the exit code.
@@ -23,7 +24,7 @@ use std::time::Instant;
 /// When the config, the dataset, the styles, the weights or the device cannot be used, no student can draw what the
 /// config asks for, or the student is of no use; and when its file cannot be written.
 pub fn learn(args: args::LearnArgs) -> Result<u8> {
-    let args::LearnArgs { config, compute, dataset, frames, output, seed, quiet } = args;
+    let args::LearnArgs { config, compute, dataset, frames, output, jobs, seed, quiet } = args;
     let begun = Instant::now();
     let (device, mut config) = set_up(&config, &compute, seed)?;
     if let Some((what, help)) = unlearnable(&config.stylize) {
@@ -31,20 +32,30 @@ pub fn learn(args: args::LearnArgs) -> Result<u8> {
     }
     config.engine = EngineChoice::Optimize;
     let output = output.unwrap_or_else(|| PathBuf::from(learn::file_name(&config.condition)));
-    let options = RunOptions { weights_given: compute.weights.is_some(), ..RunOptions::default() };
+    check_output(&output)?;
+    let options = RunOptions {
+        weights_given: compute.weights.is_some(),
+        frames_at_once: jobs.map(usize::from),
+        learn_frames: frames.into(),
+        ..RunOptions::default()
+    };
     let batch = Batch::open(vec![config], &dataset, options)?;
     let engines = batch.engines(compute.weights.as_deref(), &device)?;
     let stop = Stop::after_failures(None);
     stop_on_signals(&stop)?;
     let mut observer = terminal::observer(quiet);
-    let learned = batch.learn(&engines[0], frames.into(), &stop, observer.as_mut());
+    let outcome = batch.learn(&engines[0], &stop, observer.as_mut());
     drop(observer);
-    let Some(Learned { file, examples, failures }) = learned? else {
-        terminal::print_err("stopped; nothing was learned");
-        return Ok(INTERRUPTED);
+    let Learned { file, examples, failures } = match outcome? {
+        Outcome::Learned(learned) => *learned,
+        Outcome::Useless(why) => return Err(Error::Run(why)),
+        Outcome::Stopped => {
+            terminal::print_err("stopped; nothing was learned");
+            return Ok(INTERRUPTED);
+        }
     };
     file.write(&output)?;
-    let sheet = output.with_extension("png");
+    let sheet = sheet_of(&output);
     let compared: Vec<Compared> = examples.iter().map(compared).collect();
     comparison::write(&sheet, &format!("held-out frames of the student {}", file.digest), &compared)?;
     let seconds = begun.elapsed().as_secs_f64();
@@ -58,6 +69,25 @@ pub fn learn(args: args::LearnArgs) -> Result<u8> {
         }));
     }
     Ok(0)
+}
+
+/// The sheet beside a student: no other file has such a name.
+fn sheet_of(student: &Path) -> PathBuf {
+    let mut name = student.as_os_str().to_owned();
+    name.push(".png");
+    name.into()
+}
+
+/// Refuses, before the work, a path that cannot be written after it.
+fn check_output(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.is_dir() || !folder.is_dir() {
+        return Err(Error::Usage(format!("--output {}: expected a file in a folder that exists", path.display())));
+    }
+    if is_image(path) {
+        return Err(Error::Usage(format!("--output {}: a student is no picture; end it in .student", path.display())));
+    }
+    Ok(())
 }
 
 fn compared(example: &Example) -> Compared {

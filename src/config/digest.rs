@@ -44,12 +44,14 @@ impl Config {
     }
 }
 
-/// Sixteen hex digits that change with every value that a student learns from.
-pub fn learning_digest(stylize: &Settings) -> String {
-    let mut learned = Value::from(settings(stylize));
+/// Sixteen hex digits that change with every value that a student learns from, apart from the style pictures.
+pub fn learning_digest(config: &Config) -> String {
+    let mut learned = Value::from(settings(&config.stylize));
     // What comes after the optimizer.
-    let after = ["strength", "guard", "falling", "residual"];
+    let after = ["strength", "falling", "residual"];
     learned.as_object_mut().into_iter().for_each(|all| all.retain(|key, _| !after.contains(&key.as_str())));
+    let styles = json!({ "pairing": name_of(&config.pairing), "mix": config.mix });
+    learned.as_object_mut().into_iter().for_each(|all| all.extend(styles.as_object().cloned().into_iter().flatten()));
     learned.sort_all_objects();
     short_digest(learned.to_string().as_bytes())
 }

@@ -194,7 +194,7 @@ pub enum OutputFormat {
 pub enum EngineChoice {
     /// The optimizer.
     Optimize,
-    /// A student that learns from the first optimized frames of a run.
+    /// A student that learns from a sample of the frames at the start of a run.
     Learn,
     /// The student in this file: absolute, exists.
     Student(PathBuf),

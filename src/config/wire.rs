@@ -106,8 +106,8 @@ pub(super) struct WireStylize {
     /// auto (environment, cache, builtin), builtin, or the path of a .safetensors file.
     #[schemars(extend("default" = "auto", "examples" = ["auto", "builtin"]))]
     pub backbone: Key<Text>,
-    /// optimize: the optimizer makes every frame. learn: it makes some, a student learns from them and draws the others.
-    /// Or the path of a student that `augment learn` wrote.
+    /// optimize: the optimizer makes every picture. learn: a student learns from some optimized frames and draws the
+    /// pictures. Or the path of a student that `augment learn` wrote.
     #[schemars(extend("default" = "optimize", "examples" = ["optimize", "learn", "fog.student"]))]
     pub engine: Key<Text>,
     /// Long side in pixels that the optimizer works on; never enlarged.

@@ -136,7 +136,7 @@ impl Scaling {
         let deviation = |(sum, square): (f64, f64)| (mean(square) - mean(sum) * mean(sum)).max(0.0).sqrt();
         Self {
             means: sums.iter().map(|&sum| mean(sum) as f32).collect(),
-            // A feature that never changed would tell apart what was never learned.
+            // Features that hardly change in the lessons must not be divided by almost 0.
             deviations: sums.into_iter().zip(squares).map(|sums| (deviation(sums) as f32).max(1e-3)).collect(),
         }
     }

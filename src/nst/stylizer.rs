@@ -316,6 +316,7 @@ impl Stylizer {
         let view = View::of(&small.pixels, &small_start, &style.code, self.settings.padding.wraps());
         let Prediction { grid, disagreement } =
             student.predict(&view).map_err(|error| StylizeError::Device(error.to_string()))?;
+        // Not a number is above every gate.
         let judgement = Judgement { disagreement, is_trusted: disagreement <= student.gate() };
         if !judgement.is_trusted {
             return Ok(Some((judgement, None)));

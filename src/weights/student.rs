@@ -115,7 +115,8 @@ impl StudentFile {
     /// # Errors
     /// [`Error::Io`], or [`Error::Run`] when the tensors cannot be read.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let tensors = tensors(&self.student).into_iter().collect::<HashMap<_, _>>();
+        let tensors = tensors(&self.student).map_err(|error| Error::Run(error.to_string()))?;
+        let tensors = tensors.into_iter().collect::<HashMap<_, _>>();
         let envelope = Envelope { digest: self.digest.clone(), facts: self.text.clone() };
         let envelope = serde_json::to_string(&envelope).map_err(|error| Error::Run(error.to_string()))?;
         let metadata = HashMap::from([(KEY.to_string(), envelope)]);
@@ -163,19 +164,18 @@ impl StudentFile {
 }
 
 /// The tensors of a student by name, in a fixed order.
-fn tensors(student: &Student) -> Vec<(String, Tensor)> {
+fn tensors(student: &Student) -> candle_core::Result<Vec<(String, Tensor)>> {
     let Scaling { means, deviations } = student.scaling();
     let vector = |values: &Vec<f32>| Tensor::from_slice(values, values.len(), &Device::Cpu);
-    let scaling = [("scaling.means", vector(means)), ("scaling.deviations", vector(deviations))];
-    let mut tensors: Vec<(String, Tensor)> =
-        scaling.into_iter().filter_map(|(name, tensor)| Some((name.to_string(), tensor.ok()?))).collect();
+    let mut tensors =
+        vec![("scaling.means".to_string(), vector(means)?), ("scaling.deviations".into(), vector(deviations)?)];
     for (n, Layers(layers)) in student.networks().iter().enumerate() {
         for (layer, (weight, bias)) in layers.iter().enumerate() {
             tensors.push((name(n, layer, "weight"), weight.clone()));
             tensors.push((name(n, layer, "bias"), bias.clone()));
         }
     }
-    tensors
+    Ok(tensors)
 }
 
 fn name(network: usize, layer: usize, part: &str) -> String {
@@ -202,7 +202,7 @@ fn student(tensors: &SafeTensors, gate: f32) -> std::result::Result<Student, Str
 /// The bytes of all tensors, in a fixed order.
 fn bytes_of(student: &Student) -> candle_core::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    for (name, tensor) in tensors(student) {
+    for (name, tensor) in tensors(student)? {
         bytes.extend(name.bytes());
         bytes.extend(tensor.flatten_all()?.to_vec1::<f32>()?.iter().flat_map(|value| value.to_le_bytes()));
     }

@@ -1,6 +1,11 @@
 //! `augment learn`, and runs with a student.
 
 use crate::place::{Place, expect};
+use augment::batch::progress::Summary;
+use augment::batch::stop::Stop;
+use augment::batch::{Batch, RunOptions};
+use augment::config::values::Config;
+use augment::nst::{Device, Isa};
 use serde_json::Value;
 use std::fs;
 
@@ -20,7 +25,7 @@ fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }
 
-/// The digests of students, in any order of their keys, and who made the frames of an output.
+/// How many frames of an output were made by `who`.
 fn made_by(place: &Place, output: &str, who: &str) -> usize {
     place.rows(output).iter().filter(|row| row["made_by"] == who).count()
 }
@@ -42,7 +47,7 @@ fn a_student_is_the_same_whatever_the_threads_and_draws_the_frames_of_a_run() {
     };
     let facts = learn("one.student", 1);
     assert!(facts["facts"]["figures"]["student_db"].as_f64() > facts["facts"]["figures"]["start_db"].as_f64());
-    assert!(place.path("one.png").exists(), "a sheet");
+    assert!(place.path("one.student.png").exists(), "a sheet");
     learn("two.student", 2);
     let read = |name: &str| fs::read(place.path(name)).unwrap();
     assert!(read("one.student") == read("two.student"), "threads changed the student");
@@ -94,11 +99,11 @@ fn students_that_are_damaged_or_learned_something_else_are_refused_and_so_is_wha
 
     expect(&place.augment(&format!("{learn} --set stylize.render=pixels")), 2, &["no student: it draws maps"]);
     expect(&place.augment("learn --config fog.yaml data --set stylize.steps=0"), 2, &["nothing is optimized"]);
-    expect(
-        &place.augment(&format!("learn --config fog.yaml data --frames 10 {STEPS}")),
-        1,
-        &["needs 20 optimized frames", "there are 10"],
-    );
+    fs::write(place.path("data/images/train/00.png"), "no picture").unwrap();
+    let few = place.augment(&format!("learn --config fog.yaml data --frames 20 {STEPS}"));
+    expect(&few, 1, &["needs 16 optimized frames to learn from and 4 to be judged by"]);
+    expect(&place.augment(&format!("{learn} --output fog.png")), 2, &["a student is no picture"]);
+    expect(&place.augment(&format!("{learn} --output gone/a.student")), 2, &["a folder that exists"]);
 }
 
 #[test]
@@ -108,4 +113,36 @@ fn a_run_that_learns_on_its_way_optimizes_all_where_there_are_few_frames() {
     expect(&out, 0, &["30 frames are too few to learn from, so all are optimized"]);
     assert_eq!(json(&out.stdout)["students"], Value::Array(Vec::new()));
     assert!(place.rows("data-fog").iter().all(|row| row.get("student").is_none()));
+}
+
+/// A run through the library, which may learn from fewer frames than the program does.
+fn run(place: &Place, learn_frames: usize) -> Summary {
+    let sets = ["stylize.engine=learn", "stylize.steps=12", "variants=3"].map(String::from);
+    let config = Config::load(&place.path("fog.yaml"), &sets).unwrap();
+    let options = RunOptions { output: Some(place.path("out")), learn_frames, ..RunOptions::default() };
+    let batch = Batch::open(vec![config], &place.path("data"), options).unwrap();
+    let engines = batch.engines(Some("builtin"), &Device::Cpu(Isa::named(None).unwrap())).unwrap();
+    batch.run(&engines, &Stop::after_failures(None), &mut ()).unwrap()
+}
+
+#[test]
+fn a_run_learns_on_its_way_keeps_its_student_and_learns_anew_if_that_is_damaged() {
+    let place = place();
+    fs::write(place.path("data/images/train/05.png"), "no picture").unwrap();
+    let first = run(&place, 28);
+    assert_eq!((first.done, first.failed, first.students.len()), (87, 3, 1));
+    assert_eq!(first.drawn_by_student + first.passed_on_by_student, 87);
+    assert!(first.drawn_by_student > 43, "{}", first.drawn_by_student);
+    let student = fs::read(place.path("out/fog.student")).unwrap();
+    let again = run(&place, 28);
+    assert_eq!((again.done, again.skipped, again.students), (0, 87, first.students.clone()));
+
+    fs::write(place.path("out/fog.student"), "no student").unwrap();
+    let anew = run(&place, 28);
+    assert!(anew.warnings.iter().any(|text| text.contains("fog.student") && text.contains("learned anew")));
+    assert!(fs::read(place.path("out/fog.student")).unwrap() == student, "the same frames teach the same");
+    assert_eq!((anew.done, anew.skipped), (0, 87));
+
+    let shard = place.augment("--config fog.yaml data --set stylize.engine=learn --shard 1/2 --output shards");
+    expect(&shard, 2, &["each shard would learn its own student"]);
 }

@@ -13,11 +13,10 @@ use std::ops::ControlFlow;
 /// Cells of one step.
 const BATCH: usize = 2048;
 
-/// Passes of each network over all cells. More make it know the lessons by heart: what the optimizer does beyond the
-/// mean of a place is hardly to be foreseen.
+/// Passes of each network over all cells. With more it overfits.
 const PASSES: usize = 10;
 
-/// The least number of steps, which few lessons need more passes for, and the most passes.
+/// Few lessons get as many passes as make these steps, up to the most passes.
 const LEAST_STEPS: usize = 300;
 const MOST_PASSES: usize = 30;
 
@@ -51,8 +50,18 @@ pub fn fit(
             None => return Ok(None),
         }
     }
+    if !networks.iter().all(is_finite) {
+        return Err("the training diverged".into());
+    }
     let Ok(networks) = <[Layers; NETWORKS]>::try_from(networks) else { unreachable!("all networks were trained") };
     Student::new(cells.scaling, networks, f32::INFINITY).map(Some)
+}
+
+/// Whether all weights and biases are finite.
+fn is_finite(layers: &Layers) -> bool {
+    let tensors = layers.0.iter().flat_map(|(weight, bias)| [weight, bias]);
+    let values = |tensor: &Tensor| tensor.flatten_all().and_then(|flat| flat.to_vec1::<f32>());
+    tensors.into_iter().all(|tensor| values(tensor).is_ok_and(|values| values.iter().all(|value| value.is_finite())))
 }
 
 /// The cells of all lessons that teach anything.

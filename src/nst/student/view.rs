@@ -1,7 +1,8 @@
 //! What a student sees: for each cell of its grid, the colours of frame and start in the cell, around it and in the
 //! whole picture, and a code of the style.
 //!
-//! All are means over pixels, so that they do not depend on the size of the picture.
+//! Colours are means over pixels, and gradients are those of the working size, which is the same for all frames of a
+//! config.
 
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::luma::luma;
@@ -19,7 +20,7 @@ const OF_BOTH: usize = 8;
 
 /// Numbers that a student sees of each cell: its share and colours, the colours of its column (all levels of luma), of
 /// two neighbourhoods of columns and of the whole picture, the levels of luma of the whole, the style, and its height
-/// and luma. A mirrored picture is seen as the picture is.
+/// and luma.
 pub const FEATURES: usize = 1 + OF_BOTH + 3 * OF_START + OF_BOTH + BINS + CODE + 2;
 
 /// Cells from the middle to the side of both neighbourhoods.
