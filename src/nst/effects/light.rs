@@ -125,15 +125,20 @@ impl Beam {
     }
 
     /// The light on something `distance` metres ahead and `right` metres aside, `below` the horizon by this share of
-    /// the height: low beams have a border just under the horizon.
+    /// the height: low beams have a soft border at the horizon.
     fn at(&self, right: f32, distance: f32, below: f32) -> [f32; 3] {
+        /// Half of the border's width, as a share of the height.
+        const SOFT: f32 = 0.06;
         if below < -0.2 {
             return [0.0; 3];
         }
         let width = 1.6 + 0.33 * distance;
         let aside = (right - self.aim) / width;
         let falloff = 1.0 / (1.0 + (distance / 13.0).powi(2));
-        let border = if below < 0.0 { (-(below / 0.06).powi(2)).exp() * 0.35 } else { 1.0 };
+        // Not as sharp as on a wall that the lamps are aimed at: walls and persons stand at any angle.
+        let t = ((below + SOFT) / (2.0 * SOFT)).clamp(0.0, 1.0);
+        let full = t * t * (3.0 - 2.0 * t);
+        let border = full + (1.0 - full) * 0.35 * (-(below.min(0.0) / 0.12).powi(2)).exp();
         // Close to the bumper, the ground is below the beam.
         let near = (distance / 4.5).min(1.0).powi(2);
         let strength = 1.5 * falloff * border * near * (-aside * aside).exp();
