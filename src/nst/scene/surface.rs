@@ -89,7 +89,10 @@ impl Surface {
         let sky = if matches!(view, Some(View::Down(_))) { None } else { sky };
         let plants = plants(&small, sky.as_ref());
         let border = match view {
-            Some(View::Ahead(horizon)) => ground::border(&small, sky.as_ref(), &plants, horizon, objects),
+            Some(View::Ahead(horizon)) => {
+                let standing: Vec<_> = objects.iter().filter(|object| horizon::stands(object, horizon)).collect();
+                unhidden(&ground::border(&small, sky.as_ref(), &plants, horizon, objects), &standing, size)
+            }
             Some(View::Down(_)) => vec![0; size.width],
             None => vec![size.height; size.width],
         };
@@ -226,8 +229,7 @@ fn distance(
     };
     let of_row = |row: f32| distance_of_row(row / size.height as f32, horizon.row, size);
     let mut objects: Vec<&SceneObject> = objects.iter().filter(|object| horizon::stands(object, horizon)).collect();
-    let seen = unhidden(border, &objects, size);
-    let standing: Vec<f32> = (0..size.width).map(|x| standing(&seen, x, size.width)).collect();
+    let standing: Vec<f32> = (0..size.width).map(|x| standing(border, x, size.width)).collect();
     let mut distance = Plane::from_fn(size, |y, x| {
         let aside = ((x as f32 + 0.5) / size.width as f32 * 2.0 - 1.0).abs();
         let farthest = STANDING.1 + (STANDING.0 - STANDING.1) * aside;
@@ -273,14 +275,18 @@ fn of_a_street(size: Size, sky: Option<&Plane>) -> Plane {
 }
 
 /// The border of the ground as it would be without objects in front of it: between the columns that show it, a straight
-/// line. Else what stands behind a vehicle would be as far as the horizon, in a column as wide as the vehicle.
+/// line, at most as low as the objects stand. Else what is behind an object would be ground as far as the horizon, in a
+/// rectangle as wide as the object: bare or white in snow, and in fog a cloud around a head.
 fn unhidden(border: &[usize], objects: &[&SceneObject], size: Size) -> Vec<usize> {
-    let mut hidden = vec![false; border.len()];
+    // The lower side of the highest object that hides the border.
+    let mut feet = vec![None; border.len()];
     for object in objects {
         let (rows, columns) = object.area.pixels(size);
-        columns.filter(|&x| rows.start <= border[x] + 1 && border[x] <= rows.end + 1).for_each(|x| hidden[x] = true);
+        columns
+            .filter(|&x| rows.start <= border[x] + 1 && border[x] <= rows.end + 1)
+            .for_each(|x| feet[x] = Some(feet[x].unwrap_or(rows.end).min(rows.end)));
     }
-    let seen: Vec<usize> = (0..border.len()).filter(|&x| !hidden[x]).collect();
+    let seen: Vec<usize> = (0..border.len()).filter(|&x| feet[x].is_none()).collect();
     let (Some(&first), Some(&last)) = (seen.first(), seen.last()) else { return border.to_vec() };
     let between = |x: usize| {
         let next = seen.partition_point(|&at| at < x);
@@ -288,14 +294,16 @@ fn unhidden(border: &[usize], objects: &[&SceneObject], size: Size) -> Vec<usize
         let share = (x - left) as f32 / (right - left) as f32;
         (border[left] as f32 + share * (border[right] as f32 - border[left] as f32)).round() as usize
     };
-    (0..border.len())
-        .map(|x| match x {
-            x if !hidden[x] => border[x],
+    let filled = |x: usize| {
+        let Some(foot) = feet[x] else { return border[x] };
+        let row = match x {
             x if x < first => border[first],
             x if x > last => border[last],
             x => between(x),
-        })
-        .collect()
+        };
+        row.min(foot)
+    };
+    (0..border.len()).map(filled).collect()
 }
 
 /// The row that upright things around column `x` stand in: that of the nearer ones, which reach over the others.
@@ -422,6 +430,29 @@ mod tests {
         assert!(seen[..40].iter().all(|&row| row == 60) && seen[40..].iter().all(|&row| row == 70), "{seen:?}");
         let whole = SceneObject::new(Area { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 }, ObjectKind::Car);
         assert_eq!(unhidden(&border, &[&whole], size), border);
+    }
+
+    /// A person before a near wall hides where the wall stands. What is beside the head is wall, too, and no ground near
+    /// the horizon, which fog would hide.
+    #[test]
+    fn behind_a_person_before_a_wall_is_the_wall() {
+        let size = Size { height: 360, width: 640 };
+        let mut random = Random(6);
+        let data = (0..size.pixels()).flat_map(|n| {
+            let v = 0.1 * random.uniform();
+            if n / size.width < 250 { [0.6 + v, 0.4 + v, 0.2 + v] } else { [0.35 + v; 3] }
+        });
+        let mut pixels = Pixels::new(size, data.collect());
+        for (y, x) in (160..300).flat_map(|y| (310..330).map(move |x| (y, x))) {
+            pixels.data_mut()[(y * size.width + x) * 3..][..3].copy_from_slice(&[0.05, 0.05, 0.1]);
+        }
+        let area = Area { left: 300.0 / 640.0, top: 150.0 / 360.0, right: 340.0 / 640.0, bottom: 305.0 / 360.0 };
+        let surface = Surface::of(&pixels, &[SceneObject::new(area, ObjectKind::Person)], SceneKind::Road, None);
+        let beside = |plane: &Plane| (plane.at(200, 304), plane.at(200, 250));
+        let (own, wall) = beside(&surface.distance);
+        assert!((own - wall).abs() < 0.2 * wall, "{own} {wall}");
+        let (own, wall) = beside(&surface.ground);
+        assert!(own < 0.1 && wall < 0.1, "{own} {wall}");
     }
 
     #[test]
