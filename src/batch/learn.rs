@@ -182,11 +182,13 @@ impl Learning<'_> {
         let provenance = Provenance::new(&condition.config, &engine);
         let results = Mutex::new(Vec::new());
         let new_teacher = || Teacher { worker: Worker::new(&context), sample, results: &results };
-        let mut done = 0;
+        let (mut done, mut failures) = (0, Vec::new());
         let listen = |event| {
             match event {
                 WorkerEvent::Began(_) | WorkerEvent::Evaluated(..) => {}
-                WorkerEvent::Finished(_) => {
+                WorkerEvent::Finished(row) => {
+                    // A teacher has no failures of its own but panics.
+                    failures.extend(row.outcome.error);
                     done += 1;
                     observer.event(Event::Lesson { done, of: sample.len() });
                 }
@@ -198,7 +200,7 @@ impl Learning<'_> {
         let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         // Frames end in any order.
         results.sort_by_key(|&(place, _)| place);
-        let (mut lessons, mut failures) = (Vec::new(), Vec::new());
+        let mut lessons = Vec::new();
         for (place, result) in results {
             match result {
                 Ok(lesson) => lessons.push((place, lesson)),

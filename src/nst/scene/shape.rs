@@ -78,6 +78,24 @@ impl Window {
     }
 }
 
+impl Window {
+    /// The share that a pixel belongs to an object of this kind whatever its colour: head and trunk of a person. A face
+    /// may have the colour of the wall behind, and fog would cover it.
+    fn core(&self, kind: ObjectKind, y: usize, x: usize) -> f32 {
+        /// Half of the width, and where the trunk ends, as shares of half of the box, from its middle.
+        const CORE: (f32, f32) = (0.42, 0.3);
+        if kind != ObjectKind::Person {
+            return 0.0;
+        }
+        let from_centre =
+            |at: usize, start: usize, length: usize| (at as f32 + 0.5 - start as f32) / length as f32 * 2.0 - 1.0;
+        let down = from_centre(y, self.inner.top, self.inner.height);
+        let aside = from_centre(x, self.inner.left, self.inner.width) / CORE.0;
+        let ellipse = ((1.05 - down.hypot(aside)) / 0.3).clamp(0.0, 1.0);
+        ellipse * ((CORE.1 - down) / 0.3).clamp(0.0, 1.0)
+    }
+}
+
 fn draw(pixels: &Pixels, object: &SceneObject, shapes: &mut Plane) {
     let Some(window) = Window::of(object, pixels.size()) else { return };
     let width = pixels.size().width;
@@ -92,6 +110,7 @@ fn draw(pixels: &Pixels, object: &SceneObject, shapes: &mut Plane) {
         shares = by_colour(&colours, &prior, most_room(object.kind));
     }
     for (&(y, x), share) in places.iter().zip(shares) {
+        let share = share.max(window.core(object.kind, y, x));
         let shape = &mut shapes.data_mut()[y * width + x];
         *shape = shape.max(share);
     }
@@ -193,6 +212,22 @@ mod tests {
         assert!(shape.at(40, 60) > 0.85 && shape.at(30, 66) > 0.8, "{} {}", shape.at(40, 60), shape.at(30, 66));
         assert!(shape.at(20, 40) < 0.35 && shape.at(62, 82) < 0.35, "corners of the box");
         assert!(shape.at(5, 5) < 0.01 && shape.at(75, 110) < 0.01);
+    }
+
+    #[test]
+    fn a_head_with_the_colours_of_the_wall_behind_belongs_to_its_person_and_to_no_car() {
+        let mut random = Random(3);
+        // A dark trunk below a head that looks like the wall.
+        let data = (0..SIZE.pixels()).flat_map(|n| {
+            let v = 0.1 * random.uniform();
+            let is_trunk = (30..70).contains(&(n / SIZE.width)) && (50..70).contains(&(n % SIZE.width));
+            if is_trunk { [0.1 + v; 3] } else { [0.6 + v, 0.5 + v, 0.4 + v] }
+        });
+        let pixels = Pixels::new(SIZE, data.collect());
+        let area = Area { left: 44.0 / 120.0, top: 14.0 / 80.0, right: 76.0 / 120.0, bottom: 72.0 / 80.0 };
+        let head = |kind| of_objects(&pixels, &Plane::luma(&pixels), &[SceneObject::new(area, kind)]).at(21, 60);
+        let (person, car) = (head(ObjectKind::Person), head(ObjectKind::Car));
+        assert!(person > 0.7 && car < 0.5, "{person} {car}");
     }
 
     #[test]

@@ -282,8 +282,10 @@ fn unhidden(border: &[usize], objects: &[&SceneObject], size: Size) -> Vec<usize
     let mut feet = vec![None; border.len()];
     for object in objects {
         let (rows, columns) = object.area.pixels(size);
+        // Little of what is above an object says nothing either.
+        let above = rows.start.saturating_sub(rows.len() / 4 + 1);
         columns
-            .filter(|&x| rows.start <= border[x] + 1 && border[x] <= rows.end + 1)
+            .filter(|&x| above <= border[x] && border[x] <= rows.end + 1)
             .for_each(|x| feet[x] = Some(feet[x].unwrap_or(rows.end).min(rows.end)));
     }
     let seen: Vec<usize> = (0..border.len()).filter(|&x| feet[x].is_none()).collect();
@@ -428,6 +430,12 @@ mod tests {
         let truck = SceneObject::new(area, ObjectKind::LargeVehicle);
         let seen = unhidden(&border, &[&truck], size);
         assert!(seen[..40].iter().all(|&row| row == 60) && seen[40..].iter().all(|&row| row == 70), "{seen:?}");
+        // The border rises a little above the truck, where nothing says that it does.
+        border[10..20].fill(25);
+        let seen = unhidden(&border, &[&truck], size);
+        assert!(seen[..40].iter().all(|&row| row == 60), "{seen:?}");
+        border[10..20].fill(10);
+        assert_eq!(unhidden(&border, &[&truck], size), border, "well above it, ground is seen");
         let whole = SceneObject::new(Area { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 }, ObjectKind::Car);
         assert_eq!(unhidden(&border, &[&whole], size), border);
     }
