@@ -197,7 +197,7 @@ impl Batch {
         let mut all = None;
         for ((condition, plan), engine) in self.conditions.iter().zip(plans).zip(engines) {
             let whole = condition.plan(&self.dataset.frames)?.jobs.len();
-            let optimized = capacity::optimized_share(&condition.config.engine, engine.student.as_ref(), whole);
+            let optimized = learn::optimized_share(&condition.config.engine, engine.student.as_ref(), whole);
             if let Some(time) = capacity::estimate(plan, &condition.stylizer(engine)?, optimized)? {
                 all = Some(all.unwrap_or_default() + time);
             }

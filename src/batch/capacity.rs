@@ -1,7 +1,6 @@
 //! How many frames fit into memory at once, and how long a plan takes.
 
-use crate::batch::{learn, remedy};
-use crate::config::values::EngineChoice;
+use crate::batch::remedy;
 use crate::error::{Error, Result};
 use crate::imageio::decode;
 use crate::imageio::encode::{self, Metadata};
@@ -11,7 +10,6 @@ use crate::nst::schedule::Scale;
 use crate::nst::settings::{Init, Settings};
 use crate::nst::{Pixels, Size, Stylizer, schedule};
 use crate::plan::{Job, Plan};
-use crate::weights::student::StudentFile;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -54,16 +52,6 @@ pub fn frames_at_once(plan: &Plan, todo: &[&Job], stylizer: &Stylizer, asked: Op
         frames_that_fit(most, bytes.max().unwrap_or(0))
     });
     frames.min(most).min(todo.len())
-}
-
-/// The share of `jobs` that the optimizer works on: all, or what a student learns from and passes on, as far as that is
-/// known before it has learned.
-pub fn optimized_share(choice: &EngineChoice, student: Option<&StudentFile>, jobs: usize) -> f64 {
-    match (choice, student) {
-        (_, Some(file)) => file.facts.figures.passed_on,
-        (EngineChoice::Learn, None) if learn::pays(jobs, learn::FRAMES) => learn::FRAMES as f64 / jobs as f64,
-        _ => 1.0,
-    }
 }
 
 /// How long `plan` would take here, by measuring two evaluations at the size of its first readable frame, and all other
@@ -144,13 +132,6 @@ fn sample_sizes<'p>(plan: &Plan, jobs: impl ExactSizeIterator<Item = &'p Job>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn without_a_student_all_frames_are_optimized_unless_one_is_to_be_learned() {
-        assert_eq!(optimized_share(&EngineChoice::Optimize, None, 10_000), 1.0);
-        assert_eq!(optimized_share(&EngineChoice::Learn, None, 100), 1.0, "too few to learn from");
-        assert_eq!(optimized_share(&EngineChoice::Learn, None, 10_000), 0.02);
-    }
 
     #[test]
     fn frames_too_large_for_memory_are_worked_on_one_by_one() {

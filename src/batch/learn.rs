@@ -8,6 +8,7 @@ use crate::batch::progress::{Event, Observer};
 use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::stop::Stop;
 use crate::batch::worker::Worker;
+use crate::config::values::EngineChoice;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::nst::student::fit::fit;
@@ -91,6 +92,16 @@ pub fn known(
 /// Whether learning from `frames` pays in a plan with this number of jobs.
 pub fn pays(jobs: usize, frames: usize) -> bool {
     jobs >= LEAST_TIMES * frames
+}
+
+/// The share of `jobs` that the optimizer works on: all, or what a student learns from and passes on, as far as that is
+/// known before it has learned.
+pub fn optimized_share(choice: &EngineChoice, student: Option<&StudentFile>, jobs: usize) -> f64 {
+    match (choice, student) {
+        (_, Some(file)) => file.facts.figures.passed_on,
+        (EngineChoice::Learn, None) if pays(jobs, FRAMES) => FRAMES as f64 / jobs as f64,
+        _ => 1.0,
+    }
 }
 
 /// What a student learns from.
@@ -333,6 +344,13 @@ fn gate(figures: &[(f32, f64)]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_student_all_frames_are_optimized_unless_one_is_to_be_learned() {
+        assert_eq!(optimized_share(&EngineChoice::Optimize, None, 10_000), 1.0);
+        assert_eq!(optimized_share(&EngineChoice::Learn, None, 100), 1.0, "too few to learn from");
+        assert_eq!(optimized_share(&EngineChoice::Learn, None, 10_000), 0.02);
+    }
 
     #[test]
     fn the_gate_passes_on_the_worst_unless_that_takes_too_many_others() {
