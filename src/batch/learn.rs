@@ -104,6 +104,9 @@ pub fn optimized_share(choice: &EngineChoice, student: Option<&StudentFile>, job
     }
 }
 
+/// A lesson with the place of its frame in the sample.
+type Placed = (usize, Lesson);
+
 /// What a student learns from.
 pub struct Learning<'a> {
     pub condition: &'a Condition,
@@ -181,7 +184,7 @@ impl Learning<'_> {
         sample: &[&Job],
         stop: &Stop,
         observer: &mut dyn Observer,
-    ) -> Result<(Vec<(usize, Lesson)>, Vec<String>)> {
+    ) -> Result<(Vec<Placed>, Vec<String>)> {
         let Self { condition, dataset, plan, engine, frames_at_once, .. } = self;
         let engine = Engine { student: None, ..(*engine).clone() };
         let stylizer = condition.stylizer(&engine)?;
@@ -226,12 +229,15 @@ fn is_held_out(place: usize) -> bool {
     place % HELD_OUT == HELD_OUT - 1
 }
 
+/// A lesson, or why there is none, with the place of its frame in the sample.
+type Tried = (usize, std::result::Result<Lesson, String>);
+
 /// Makes lessons of frames.
 struct Teacher<'a> {
     worker: Worker<'a>,
     sample: &'a [&'a Job],
     /// Lessons, or why there is none, with their places in the sample.
-    results: &'a Mutex<Vec<(usize, std::result::Result<Lesson, String>)>>,
+    results: &'a Mutex<Vec<Tried>>,
 }
 
 impl FrameWorker for Teacher<'_> {
