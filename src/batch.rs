@@ -30,7 +30,7 @@ pub mod worker;
 
 use crate::batch::condition::Condition;
 use crate::batch::context::JobContext;
-use crate::batch::learn::{Learned, Learning, Outcome};
+use crate::batch::learn::{LearnOutcome, Learned, Learning};
 use crate::batch::pending::{Again, Pending};
 use crate::batch::pool::{Step, WorkerEvent, WorkerPool};
 use crate::batch::progress::{Event, FailedFrame, Header, Observer, Summary};
@@ -318,7 +318,7 @@ impl Batch {
             match learn::known(&self.output, condition, engine) {
                 Ok(student) => engine.student = Some(student),
                 Err(why) => {
-                    let learning = self.learning(condition, plan, engine, self.options.learn_frames);
+                    let learning = self.learning(condition, plan, engine);
                     let (student, told) = self.learned(&learning, stop, observer)?;
                     engine.student = student;
                     warnings.extend(why.map(|why| format!("{why}; it was learned anew")));
@@ -350,9 +350,9 @@ impl Batch {
             return Ok((None, vec![format!("{name}: {jobs} frames are too few to learn from, so all are optimized")]));
         }
         Ok(match learning.learn(stop, observer)? {
-            Outcome::Stopped => (None, Vec::new()),
-            Outcome::Useless(why) => (None, vec![format!("{why}; all frames are optimized")]),
-            Outcome::Learned(learned) => {
+            LearnOutcome::Stopped => (None, Vec::new()),
+            LearnOutcome::Useless(why) => (None, vec![format!("{why}; all frames are optimized")]),
+            LearnOutcome::Learned(learned) => {
                 let Learned { file, failures, .. } = *learned;
                 file.write(&self.output.join(learn::file_name(name)))?;
                 let failed = |why| format!("{name}: the student could not learn from a frame: {why}");
@@ -361,14 +361,8 @@ impl Batch {
         })
     }
 
-    fn learning<'a>(
-        &'a self,
-        condition: &'a Condition,
-        plan: &'a Plan<'a>,
-        engine: &'a Engine,
-        frames: usize,
-    ) -> Learning<'a> {
-        let frames_at_once = self.options.frames_at_once;
+    fn learning<'a>(&'a self, condition: &'a Condition, plan: &'a Plan<'a>, engine: &'a Engine) -> Learning<'a> {
+        let RunOptions { learn_frames: frames, frames_at_once, .. } = self.options;
         Learning { condition, dataset: &self.dataset, plan, engine, frames, frames_at_once }
     }
 
@@ -376,11 +370,11 @@ impl Batch {
     ///
     /// # Errors
     /// See [`Plan::new`] and [`Learning::learn`].
-    pub fn learn(&self, engine: &Engine, stop: &Stop, observer: &mut dyn Observer) -> Result<Outcome> {
+    pub fn learn(&self, engine: &Engine, stop: &Stop, observer: &mut dyn Observer) -> Result<LearnOutcome> {
         let whole = self.whole_plans()?;
         let told = self.left_out()?.into_iter().chain(self.warnings(&whole));
         told.for_each(|text| observer.event(Event::Warning(&text)));
-        self.learning(&self.conditions[0], &whole[0], engine, self.options.learn_frames).learn(stop, observer)
+        self.learning(&self.conditions[0], &whole[0], engine).learn(stop, observer)
     }
 
     fn parts<'a>(&'a self, engines: &'a [Engine], plans: &'a [Plan<'a>]) -> Vec<Part<'a>> {

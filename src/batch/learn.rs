@@ -40,7 +40,7 @@ const MOST_PASSED_ON: f64 = 0.1;
 const EXAMPLES: usize = 8;
 
 /// How learning ended.
-pub enum Outcome {
+pub enum LearnOutcome {
     Learned(Box<Learned>),
     /// There are too few frames, or the student draws no better than the start. The text says so for people.
     Useless(String),
@@ -126,25 +126,25 @@ impl Learning<'_> {
     ///
     /// # Errors
     /// Those that end a run.
-    pub fn learn(&self, stop: &Stop, observer: &mut dyn Observer) -> Result<Outcome> {
+    pub fn learn(&self, stop: &Stop, observer: &mut dyn Observer) -> Result<LearnOutcome> {
         let seed = self.condition.config.seed;
         let names: Vec<&str> = self.plan.jobs.iter().map(|job| &*job.output).collect();
         let sample = plan::sample(&names, self.frames, seed).into_iter().map(|index| &self.plan.jobs[index]);
         let sample: Vec<&Job> = sample.collect();
         let (lessons, failures) = self.optimize(&sample, stop, observer)?;
         if stop.asked() {
-            return Ok(Outcome::Stopped);
+            return Ok(LearnOutcome::Stopped);
         }
         let (to_judge, to_learn): (Vec<_>, Vec<_>) = lessons.into_iter().partition(|(place, _)| is_held_out(*place));
         if to_learn.len() < LEAST.0 || to_judge.len() < LEAST.1 {
-            return Ok(Outcome::Useless(self.too_few(to_learn.len(), to_judge.len(), &failures)));
+            return Ok(LearnOutcome::Useless(self.too_few(to_learn.len(), to_judge.len(), &failures)));
         }
         let lessons: Vec<&Lesson> = to_learn.iter().map(|(_, lesson)| lesson).collect();
         let on_pass = |done, of| {
             observer.event(Event::Training { done, of });
             if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let Some(student) = fit(&lessons, seed, on_pass).map_err(Error::Run)? else { return Ok(Outcome::Stopped) };
+        let Some(student) = fit(&lessons, seed, on_pass).map_err(Error::Run)? else { return Ok(LearnOutcome::Stopped) };
         let mut judged = Vec::new();
         for (place, lesson) in to_judge {
             judged.extend(Judged::of(self.plan.frame(sample[place]).relative.clone(), lesson, &student)?);
@@ -163,11 +163,17 @@ impl Learning<'_> {
     }
 
     /// Sets the gate of `student` by held-out frames.
-    fn judge(&self, student: &Student, judged: Vec<Judged>, learned: usize, failures: Vec<String>) -> Result<Outcome> {
+    fn judge(
+        &self,
+        student: &Student,
+        judged: Vec<Judged>,
+        learned: usize,
+        failures: Vec<String>,
+    ) -> Result<LearnOutcome> {
         let gate = gate(&judged.iter().map(|one| (one.disagreement, one.student_db)).collect::<Vec<_>>());
         let figures = figures(&judged, gate, learned);
         if figures.student_db <= figures.start_db {
-            return Ok(Outcome::Useless(format!(
+            return Ok(LearnOutcome::Useless(format!(
                 "{}: on frames that it has not learned from, the student is at {:.1} dB to the optimizer and the start \
                  at {:.1}, so it is of no use; learn from more frames, or go on with `engine: optimize`",
                 self.condition.config.condition, figures.student_db, figures.start_db
@@ -175,7 +181,7 @@ impl Learning<'_> {
         }
         let file = StudentFile::new(student.with_gate(gate), self.condition.origin(self.engine), figures)?;
         let examples = judged.into_iter().take(EXAMPLES).map(|one| one.example(gate)).collect();
-        Ok(Outcome::Learned(Box::new(Learned { file, examples, failures })))
+        Ok(LearnOutcome::Learned(Box::new(Learned { file, examples, failures })))
     }
 
     /// Optimizes the frames of `sample`. Returns their lessons with their places in the sample, and why others failed.
@@ -242,9 +248,9 @@ struct Teacher<'a> {
 
 impl FrameWorker for Teacher<'_> {
     fn work(&mut self, job: &Job, row: &mut Row, on_step: &mut dyn FnMut(Step) -> ControlFlow<()>) -> Result<bool> {
+        let place = self.place(job);
         let result = match self.worker.lesson(job, row, on_step) {
             Ok(Some(mut lesson)) => {
-                let place = self.place(job);
                 if !is_held_out(place) {
                     lesson.forget_pictures();
                 }
@@ -255,7 +261,7 @@ impl FrameWorker for Teacher<'_> {
             // It fails again when its turn comes in the run, and counts then.
             Err(error) => Err(error.to_string()),
         };
-        self.results.lock().unwrap_or_else(PoisonError::into_inner).push((self.place(job), result));
+        self.results.lock().unwrap_or_else(PoisonError::into_inner).push((place, result));
         Ok(true)
     }
 

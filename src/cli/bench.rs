@@ -31,8 +31,7 @@ pub fn bench(args: args::BenchArgs) -> Result<u8> {
     let backbone = locate::open(compute.weights.as_deref(), &config.backbone, &settings)?;
     let stylizer = Stylizer::new(&backbone, settings, device.clone()).map_err(Error::Run)?;
     let (seconds, rest) = measure::measure(&stylizer, size).map_err(Error::Run)?;
-    let by_student =
-        student.map(|student| measure::by_student(stylizer.with(stylizer.settings().clone()), &student, size));
+    let by_student = student.map(|student| measure::by_student(&stylizer, &student, size));
     let by_student = by_student.transpose().map_err(Error::Run)?;
     let median = measure::median(&seconds);
     let measured = Measured {

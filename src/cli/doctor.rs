@@ -171,20 +171,20 @@ impl Diagnosis {
         if self.student.is_some() {
             return Ok(advice);
         }
+        // Of all work on a frame, that besides its evaluations.
+        let besides = 1.0 - seconds * schedule::cost(&stylizer.scales(self.working_size())) / self.seconds_per_frame;
         if settings.render == Render::Photoreal && matches!(settings.init, Init::Colour | Init::Weather) {
-            let share = 1.0 - seconds * schedule::cost(&stylizer.scales(self.working_size())) / self.seconds_per_frame;
             advice.push(format!(
                 "`stylize.steps: 0` takes {:.0} % of the time; pictures are then what the optimizer starts from, which \
                  for weather is all they need",
-                share * 100.0
+                besides * 100.0
             ));
         }
         if unlearnable(settings).is_none() {
-            let share = 1.0 - seconds * schedule::cost(&stylizer.scales(self.working_size())) / self.seconds_per_frame;
             advice.push(format!(
                 "`stylize.engine: learn` takes about {:.0} % of the time for large datasets: a student learns from \
-                 optimized frames and draws the others",
-                share * 100.0
+                 optimized frames and draws the pictures",
+                besides * 100.0
             ));
         }
         if self.backbone != "builtin" {

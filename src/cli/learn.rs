@@ -1,6 +1,6 @@
 //! `augment learn`
 
-use crate::batch::learn::{self, Example, Learned, Outcome};
+use crate::batch::learn::{self, Example, LearnOutcome, Learned};
 use crate::batch::stop::Stop;
 use crate::batch::{Batch, RunOptions};
 use crate::cli::setup::{print_json, set_up};
@@ -47,9 +47,9 @@ pub fn learn(args: args::LearnArgs) -> Result<u8> {
     let outcome = batch.learn(&engines[0], &stop, observer.as_mut());
     drop(observer);
     let Learned { file, examples, failures } = match outcome? {
-        Outcome::Learned(learned) => *learned,
-        Outcome::Useless(why) => return Err(Error::Run(why)),
-        Outcome::Stopped => {
+        LearnOutcome::Learned(learned) => *learned,
+        LearnOutcome::Useless(why) => return Err(Error::Run(why)),
+        LearnOutcome::Stopped => {
             terminal::print_err("stopped; nothing was learned");
             return Ok(INTERRUPTED);
         }

@@ -84,9 +84,10 @@ pub fn measure(stylizer: &Stylizer, size: Size) -> Result<(Vec<f64>, f64), Strin
 ///
 /// # Errors
 /// When memory is short.
-pub fn by_student(stylizer: Stylizer, student: &Student, size: Size) -> Result<f64, String> {
+pub fn by_student(stylizer: &Stylizer, student: &Student, size: Size) -> Result<f64, String> {
     // A generated picture is like none that it has learned from.
-    let stylizer = stylizer.with_student(Some(Arc::new(student.with_gate(f32::INFINITY))));
+    let stylizer =
+        stylizer.with(stylizer.settings().clone()).with_student(Some(Arc::new(student.with_gate(f32::INFINITY))));
     let style = stylizer.style(&drawn(size, 3.0).into()).map_err(|failure| remedy::message(&failure))?;
     let content = drawn(size, 5.0).into();
     let mut evaluators = stylizer.evaluators(stylizer.working_size(size));

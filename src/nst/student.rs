@@ -33,7 +33,7 @@ const MOST_DEVIATIONS: f32 = 5.0;
 #[derive(Clone, Debug)]
 pub struct Student {
     scaling: Scaling,
-    networks: [Layers; NETWORKS],
+    networks: [Mlp; NETWORKS],
     /// The largest disagreement of a picture that is trusted; see [`Prediction::disagreement`].
     gate: f32,
 }
@@ -47,7 +47,7 @@ pub struct Scaling {
 
 /// Weights `[outputs, inputs]` and biases `[outputs]` of the linear layers of one network, with SiLU between them.
 #[derive(Clone, Debug)]
-pub struct Layers(pub Vec<(Tensor, Tensor)>);
+pub struct Mlp(pub Vec<(Tensor, Tensor)>);
 
 /// What a student says of one picture.
 pub struct Prediction {
@@ -60,11 +60,11 @@ pub struct Prediction {
 impl Student {
     /// # Errors
     /// When tensors do not have the shapes of [`WIDTHS`].
-    pub fn new(scaling: Scaling, networks: [Layers; NETWORKS], gate: f32) -> std::result::Result<Self, String> {
+    pub fn new(scaling: Scaling, networks: [Mlp; NETWORKS], gate: f32) -> std::result::Result<Self, String> {
         if [&scaling.means, &scaling.deviations].iter().any(|values| values.len() != FEATURES) {
             return Err(format!("expected the mean and deviation of {FEATURES} features"));
         }
-        let is_whole = |layers: &Layers| {
+        let is_whole = |layers: &Mlp| {
             layers.0.len() + 1 == WIDTHS.len()
                 && layers.0.iter().zip(WIDTHS.windows(2)).all(|((weight, bias), widths)| {
                     weight.dims() == [widths[1], widths[0]] && bias.dims() == [widths[1]]
@@ -90,7 +90,7 @@ impl Student {
         &self.scaling
     }
 
-    pub fn networks(&self) -> &[Layers; NETWORKS] {
+    pub fn networks(&self) -> &[Mlp; NETWORKS] {
         &self.networks
     }
 
@@ -151,7 +151,7 @@ impl Scaling {
     }
 }
 
-impl Layers {
+impl Mlp {
     /// `[cells, FEATURES]` to `[cells, NUMBERS]`.
     ///
     /// # Errors

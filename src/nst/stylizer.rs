@@ -316,7 +316,7 @@ impl Stylizer {
         let view = View::of(&small.pixels, &small_start, &style.code, self.settings.padding.wraps());
         let Prediction { grid, disagreement } =
             student.predict(&view).map_err(|error| StylizeError::Device(error.to_string()))?;
-        // Not a number is above every gate.
+        // A disagreement that is not a number is not trusted.
         let judgement = Judgement { disagreement, is_trusted: disagreement <= student.gate() };
         if !judgement.is_trusted {
             return Ok(Some((judgement, None)));
@@ -352,10 +352,7 @@ impl Stylizer {
         let Optimized { start, pixels: mut optimized, .. } = optimized;
         optimized.cut();
         let frame = small.pixels;
-        let mut rendered = self.photoreal(&frame, &optimized, frame.clone())?;
-        if self.settings.chroma == Chroma::Start {
-            luma::take_chroma(&mut rendered, &self.photoreal(&frame, &start, frame.clone())?);
-        }
+        let rendered = self.render_in_chroma(&frame, &frame, &start, &optimized)?;
         if !rendered.is_finite() {
             return Err(StylizeError::PixelsNotFinite);
         }
@@ -377,11 +374,8 @@ impl Stylizer {
         residual: f32,
     ) -> Result<Rendered, StylizeError> {
         let Optimized { start, pixels: mut optimized, evals, first, last } = optimized;
-        optimized.data_mut().iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
-        let mut pixels = self.render(frame, small, &optimized)?;
-        if (self.settings.render, self.settings.chroma) == (Render::Photoreal, Chroma::Start) {
-            luma::take_chroma(&mut pixels, &self.render(frame, small, &start)?);
-        }
+        optimized.cut();
+        let mut pixels = self.render_in_chroma(frame, small, &start, &optimized)?;
         if residual > 0.0 && self.settings.render == Render::Photoreal {
             self.add_residual(&mut pixels, small, &optimized, surface, residual)?;
         }
@@ -413,6 +407,24 @@ impl Stylizer {
             rgb.iter_mut().zip(texture).for_each(|(v, texture)| *v += share * texture);
         }
         Ok(())
+    }
+
+    /// [`Stylizer::render`], with the chroma that the settings ask for: that of `optimized` or of `start`.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    fn render_in_chroma(
+        &self,
+        content: &Pixels,
+        small: &Pixels,
+        start: &Pixels,
+        optimized: &Pixels,
+    ) -> Result<Pixels, StylizeError> {
+        let mut pixels = self.render(content, small, optimized)?;
+        if (self.settings.render, self.settings.chroma) == (Render::Photoreal, Chroma::Start) {
+            luma::take_chroma(&mut pixels, &self.render(content, small, start)?);
+        }
+        Ok(pixels)
     }
 
     /// Brings the optimized picture to the size of `content`, and gives it the content's chroma where colours are kept.

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::files::atomic;
 use crate::files::digest::hex;
 use crate::nst::Student;
-use crate::nst::student::{Layers, NETWORKS, Scaling};
+use crate::nst::student::{Mlp, NETWORKS, Scaling};
 use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
@@ -169,7 +169,7 @@ fn tensors(student: &Student) -> candle_core::Result<Vec<(String, Tensor)>> {
     let vector = |values: &Vec<f32>| Tensor::from_slice(values, values.len(), &Device::Cpu);
     let mut tensors =
         vec![("scaling.means".to_string(), vector(means)?), ("scaling.deviations".into(), vector(deviations)?)];
-    for (n, Layers(layers)) in student.networks().iter().enumerate() {
+    for (n, Mlp(layers)) in student.networks().iter().enumerate() {
         for (layer, (weight, bias)) in layers.iter().enumerate() {
             tensors.push((name(n, layer, "weight"), weight.clone()));
             tensors.push((name(n, layer, "bias"), bias.clone()));
@@ -192,7 +192,7 @@ fn student(tensors: &SafeTensors, gate: f32) -> std::result::Result<Student, Str
     let depth = crate::nst::student::WIDTHS.len() - 1;
     let network = |n: usize| {
         let layer = |layer| Ok((load(&name(n, layer, "weight"))?, load(&name(n, layer, "bias"))?));
-        (0..depth).map(layer).collect::<std::result::Result<_, String>>().map(Layers)
+        (0..depth).map(layer).collect::<std::result::Result<_, String>>().map(Mlp)
     };
     let networks = (0..NETWORKS).map(network).collect::<std::result::Result<Vec<_>, String>>()?;
     let networks = networks.try_into().map_err(|_| "too few networks".to_string())?;
@@ -234,7 +234,7 @@ mod tests {
                 let weight = Tensor::from_vec(weight, (widths[1], widths[0]), &Device::Cpu).unwrap();
                 (weight, Tensor::from_vec(vec![seed; widths[1]], widths[1], &Device::Cpu).unwrap())
             };
-            Layers(WIDTHS.windows(2).map(layer).collect())
+            Mlp(WIDTHS.windows(2).map(layer).collect())
         };
         let scaling = Scaling { means: vec![0.25; WIDTHS[0]], deviations: vec![0.5; WIDTHS[0]] };
         let student = Student::new(scaling, [layers(0.1), layers(0.2)], 0.03).unwrap();

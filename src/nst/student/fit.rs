@@ -4,7 +4,7 @@ use crate::nst::random::Random;
 use crate::nst::student::grid::NUMBERS;
 use crate::nst::student::lesson::{CellSums, Lesson};
 use crate::nst::student::view::FEATURES;
-use crate::nst::student::{Layers, NETWORKS, Scaling, Student, WIDTHS};
+use crate::nst::student::{Mlp, NETWORKS, Scaling, Student, WIDTHS};
 use candle_core::{Device, Result, Tensor, Var};
 use candle_nn::optim::{AdamW, Optimizer, ParamsAdamW};
 use std::f64::consts::PI;
@@ -53,12 +53,12 @@ pub fn fit(
     if !networks.iter().all(is_finite) {
         return Err("the training diverged".into());
     }
-    let Ok(networks) = <[Layers; NETWORKS]>::try_from(networks) else { unreachable!("all networks were trained") };
+    let Ok(networks) = <[Mlp; NETWORKS]>::try_from(networks) else { unreachable!("all networks were trained") };
     Student::new(cells.scaling, networks, f32::INFINITY).map(Some)
 }
 
 /// Whether all weights and biases are finite.
-fn is_finite(layers: &Layers) -> bool {
+fn is_finite(layers: &Mlp) -> bool {
     let tensors = layers.0.iter().flat_map(|(weight, bias)| [weight, bias]);
     let values = |tensor: &Tensor| tensor.flatten_all().and_then(|flat| flat.to_vec1::<f32>());
     tensors.into_iter().all(|tensor| values(tensor).is_ok_and(|values| values.iter().all(|value| value.is_finite())))
@@ -104,7 +104,7 @@ impl Cells {
     }
 
     /// The mean over these cells of their part of the squared error; see [`lesson`](crate::nst::student::lesson).
-    fn error(&self, network: &Layers, indices: &Tensor) -> Result<Tensor> {
+    fn error(&self, network: &Mlp, indices: &Tensor) -> Result<Tensor> {
         let count = indices.elem_count();
         let change = network.forward(&self.features.index_select(indices, 0)?)?;
         let change = change.reshape((count, 3, 4))?;
@@ -120,7 +120,7 @@ fn train(
     passes: usize,
     seed: u64,
     mut on_pass: impl FnMut(usize) -> ControlFlow<()>,
-) -> Result<Option<Layers>> {
+) -> Result<Option<Mlp>> {
     let mut random = Random::new(seed);
     let (layers, variables) = initial(&mut random)?;
     let parameters = ParamsAdamW { lr: RATE, weight_decay: DECAY, ..ParamsAdamW::default() };
@@ -141,11 +141,11 @@ fn train(
         }
     }
     let detached = |(weight, bias): (Tensor, Tensor)| (weight.detach(), bias.detach());
-    Ok(Some(Layers(layers.0.into_iter().map(detached).collect())))
+    Ok(Some(Mlp(layers.0.into_iter().map(detached).collect())))
 }
 
-/// Layers with random weights (He et al. 2015). The last ones are 0, so that training begins at the start.
-fn initial(random: &mut Random) -> Result<(Layers, Vec<Var>)> {
+/// Mlp with random weights (He et al. 2015). The last ones are 0, so that training begins at the start.
+fn initial(random: &mut Random) -> Result<(Mlp, Vec<Var>)> {
     let (mut layers, mut variables) = (Vec::new(), Vec::new());
     for (n, widths) in WIDTHS.windows(2).enumerate() {
         let (inputs, outputs) = (widths[0], widths[1]);
@@ -156,7 +156,7 @@ fn initial(random: &mut Random) -> Result<(Layers, Vec<Var>)> {
         layers.push((weight.as_tensor().clone(), bias.as_tensor().clone()));
         variables.extend([weight, bias]);
     }
-    Ok((Layers(layers), variables))
+    Ok((Mlp(layers), variables))
 }
 
 /// Fisher and Yates.

@@ -14,7 +14,7 @@ use crate::nst::student::grid::{self, BINS, Grid, NUMBERS};
 /// Numbers of a [`StyleCode`].
 const CODE: usize = 14;
 
-/// Numbers of some pixels' [`Means`], without the colour of the frame and with it.
+/// Numbers of [`Sums::of_start`] and of [`Sums::of_both`].
 const OF_START: usize = 5;
 const OF_BOTH: usize = 8;
 
