@@ -1,6 +1,7 @@
 //! How often colours occur.
 
 /// Counts of RGB colours in `BINS` equal steps of each channel.
+#[derive(Clone)]
 pub struct Histogram<const BINS: usize> {
     counts: Vec<f32>,
     sum: f32,
@@ -14,12 +15,17 @@ impl<const BINS: usize> Histogram<BINS> {
     }
 
     /// The index of the count of a colour. Channels are cut to 0..1.
-    fn bin(rgb: &[f32]) -> usize {
+    pub fn bin(rgb: &[f32]) -> usize {
         rgb.iter().fold(0, |bin, v| bin * BINS + ((v.clamp(0.0, 1.0) * BINS as f32) as usize).min(BINS - 1))
     }
 
     pub fn add(&mut self, rgb: &[f32], weight: f32) {
-        self.counts[Self::bin(rgb)] += weight;
+        self.add_to(Self::bin(rgb), weight);
+    }
+
+    /// Adds to the count of this index.
+    pub fn add_to(&mut self, bin: usize, weight: f32) {
+        self.counts[bin] += weight;
         self.sum += weight;
     }
 
@@ -36,6 +42,14 @@ impl<const BINS: usize> Histogram<BINS> {
     /// The sum of all counts.
     pub fn sum(&self) -> f32 {
         self.sum
+    }
+
+    /// These counts and `count` more, shared out as `others` are.
+    pub fn with(mut self, others: &Self, count: f32) -> Self {
+        let scale = count / others.sum.max(1e-6);
+        self.counts.iter_mut().zip(&others.counts).for_each(|(own, other)| *own += scale * other);
+        self.sum = self.counts.iter().sum();
+        self
     }
 
     /// Every count with a part of its neighbours' along each channel.

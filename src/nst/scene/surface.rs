@@ -9,7 +9,8 @@ use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
 use crate::nst::scene::horizon::{self, CAMERA, Horizon};
 use crate::nst::scene::object::{ObjectKind, SceneObject};
-use crate::nst::scene::{ground, shape, sky};
+use crate::nst::scene::shape::{self, Shapes};
+use crate::nst::scene::{ground, sky};
 use crate::nst::settings::SceneKind;
 use rayon::prelude::*;
 
@@ -81,7 +82,7 @@ impl Surface {
         let luma = Plane::luma(&small);
         let shapes = shape::of_objects(&small, &luma, objects);
         let sky = sky::find(&small).map(|mut sky| {
-            sky.data_mut().iter_mut().zip(shapes.data()).for_each(|(sky, &shape)| *sky *= outside(shape));
+            sky.data_mut().iter_mut().zip(shapes.share.data()).for_each(|(sky, &shape)| *sky *= outside(shape));
             sky
         });
         let horizon = horizon::find(&luma, sky.as_ref(), objects);
@@ -97,9 +98,16 @@ impl Surface {
             None => vec![size.height; size.width],
         };
         let ground = Plane::from_fn(size, |y, x| if y >= border[x] { 1.0 } else { 0.0 });
-        let distance = match depth {
-            Some(depth) => in_metres(&depth.resized(size)),
-            None => distance(size, view, &border, sky.as_ref(), &shapes, objects),
+        let (distance, own) = match depth {
+            Some(depth) => {
+                let depth = in_metres(&depth.resized(size));
+                (depth.guided(&luma, 5, 4e-3), depth)
+            }
+            None => {
+                let distance = distance(size, view, &border, sky.as_ref());
+                let own = own_distance(&distance, view, &shapes, objects);
+                (distance.guided(&luma, 5, 4e-3), own)
+            }
         };
         let nearest = match view {
             _ if depth.is_some() => NEAREST,
@@ -108,20 +116,23 @@ impl Surface {
             None => NEAREST,
         };
         let lines = [
-            (&shapes, 1),
-            (sky.as_ref().unwrap_or(&shapes), 2),
+            (&shapes.share, 1),
+            (sky.as_ref().unwrap_or(&shapes.share), 2),
             (&ground.guided(&luma, 2, 1e-3), 1),
             (&plants, 1),
-            (&distance.guided(&luma, 5, 4e-3), 2),
+            (&distance, 2),
+            (&own, 1),
         ];
         let lines = lines.map(|(plane, radius)| plane.lines(&luma, radius, 1e-3));
         let has_sky = sky.is_some();
         let [shapes, sky, ground, plants, distance] = upsampled(&lines, size, frame, |values| {
-            let [shape, sky, ground, plants, _] = &mut *values;
-            [&mut *shape, &mut *sky, &mut *ground, &mut *plants].into_iter().for_each(|v| *v = v.clamp(0.0, 1.0));
+            let [shape, sky, ground, plants] = [0, 1, 2, 3].map(|plane: usize| values[plane].clamp(0.0, 1.0));
+            let [behind, own] = [values[4], values[5]];
+            let outside = outside(shape);
             // A white truck looks like the sky behind it.
-            *sky *= if has_sky { outside(*shape) } else { 0.0 };
-            *ground *= outside(*shape);
+            let sky = if has_sky { sky * outside } else { 0.0 };
+            // The border between an object and what is far behind it is as sharp as the shape.
+            [shape, sky, ground * outside, plants, own + outside * (behind - own)]
         });
         Self {
             view,
@@ -213,45 +224,39 @@ pub fn distance_of_row(row: f32, horizon: f32, size: Size) -> f32 {
     (focal * CAMERA / (row - horizon).max(1e-4)).min(FARTHEST)
 }
 
-/// Flat ground, upright things at the distance of the ground that they stand on, objects at that of their lower sides.
-fn distance(
-    size: Size,
-    view: Option<View>,
-    border: &[usize],
-    sky: Option<&Plane>,
-    shapes: &Plane,
-    objects: &[SceneObject],
-) -> Plane {
+/// Flat ground, and upright things at the distance of the ground that they stand on, without objects.
+fn distance(size: Size, view: Option<View>, border: &[usize], sky: Option<&Plane>) -> Plane {
     let horizon = match view {
         Some(View::Ahead(horizon)) => horizon,
         Some(View::Down(_)) => return Plane::filled(size, ABOVE),
         None => return of_a_street(size, sky),
     };
     let of_row = |row: f32| distance_of_row(row / size.height as f32, horizon.row, size);
-    let mut objects: Vec<&SceneObject> = objects.iter().filter(|object| horizon::stands(object, horizon)).collect();
     let standing: Vec<f32> = (0..size.width).map(|x| standing(border, x, size.width)).collect();
-    let mut distance = Plane::from_fn(size, |y, x| {
+    Plane::from_fn(size, |y, x| {
         let aside = ((x as f32 + 0.5) / size.width as f32 * 2.0 - 1.0).abs();
         let farthest = STANDING.1 + (STANDING.0 - STANDING.1) * aside;
         let foot = if y >= border[x] { y as f32 } else { standing[x] };
         // Nothing is farther than what ends the view, so that no step runs along the horizon.
         let solid = of_row(foot + 0.5).min(farthest);
         solid + (SKY - solid) * sky.map_or(0.0, |sky| sky.at(y, x))
-    });
-    // The nearest last: it hides the others.
-    objects.sort_by(|a, b| a.area.bottom.total_cmp(&b.area.bottom));
-    for object in objects {
-        let own = of_row((object.area.bottom * size.height as f64) as f32);
-        let (rows, columns) = object.area.pixels(size);
-        for y in rows {
-            for x in columns.clone() {
-                if shapes.at(y, x) > 0.4 {
-                    distance.data_mut()[y * size.width + x] = own;
-                }
-            }
-        }
-    }
-    distance
+    })
+}
+
+/// The distance of the object that may be in each pixel: that of the ground at its lower side. Where there is none, or it
+/// does not stand on the ground, that of the background.
+fn own_distance(background: &Plane, view: Option<View>, shapes: &Shapes, objects: &[SceneObject]) -> Plane {
+    let size = background.size();
+    let Some(View::Ahead(horizon)) = view else { return background.clone() };
+    let own: Vec<Option<f32>> = objects
+        .iter()
+        .map(|object| {
+            let foot = object.area.bottom as f32;
+            horizon::stands(object, horizon).then(|| distance_of_row(foot, horizon.row, size))
+        })
+        .collect();
+    let data = background.data().iter().zip(&shapes.owner);
+    Plane::new(size, data.map(|(&behind, owner)| owner.and_then(|object| own[object]).unwrap_or(behind)).collect())
 }
 
 /// The distances of a street, for a picture that shows no ground plane: flat ground below the usual horizon, houses
@@ -347,13 +352,13 @@ fn plants(pixels: &Pixels, sky: Option<&Plane>) -> Plane {
 const PLANES: usize = 5;
 
 /// Planes at the size of `frame`, with its edges: guided filters whose `lines` are found in a picture of the size
-/// `small` (He and Sun 2015, "Fast guided filter"). `finish` changes the values of each pixel. All planes are made in
-/// one pass, since memory is what it waits for.
-fn upsampled(
-    lines: &[Vec<f32>; PLANES],
+/// `small` (He and Sun 2015, "Fast guided filter"). `finish` makes the planes' values of each pixel from theirs. All
+/// planes are made in one pass, since memory is what it waits for.
+fn upsampled<const LINES: usize>(
+    lines: &[Vec<f32>; LINES],
     small: Size,
     frame: &Pixels,
-    finish: impl Fn(&mut [f32; PLANES]) + Sync,
+    finish: impl Fn([f32; LINES]) -> [f32; PLANES] + Sync,
 ) -> [Plane; PLANES] {
     let full = frame.size();
     let across: Vec<_> = (0..full.width).map(|x| neighbours(x, full.width, small.width, false)).collect();
@@ -365,12 +370,11 @@ fn upsampled(
             let mixed = lines.each_ref().map(|plane| row_of_lines(plane, small, y, full.height));
             let lumas = frame.as_chunks::<3>().0.iter().map(|rgb| luma(rgb));
             for (x, (luma, &(left, right, aside))) in lumas.zip(&across).enumerate() {
-                let mut values = mixed.each_ref().map(|line| {
+                let values = finish(mixed.each_ref().map(|line| {
                     let (left, right) = (line[left], line[right]);
                     let [factor, offset] = [0, 1].map(|n: usize| left[n] + aside * (right[n] - left[n]));
                     factor * luma + offset
-                });
-                finish(&mut values);
+                }));
                 rows.iter_mut().zip(values).for_each(|(row, v)| row[x] = v);
             }
         },
