@@ -205,13 +205,14 @@ fn apply_effects(target: &mut Effects<Range>, wire: WireEffects, origin: &Origin
         headlamps,
         street_lamps,
         windows,
+        glare,
         drops,
         noise,
         blur,
         motion,
     } = wire;
     set!(target, origin; air, snow, tracks, snowy_vehicles, wet, puddles, spray);
-    set!(target, origin; lamps, headlamps, street_lamps, windows, drops, noise, blur, motion);
+    set!(target, origin; lamps, headlamps, street_lamps, windows, glare, drops, noise, blur, motion);
     Ok(())
 }
 

@@ -216,6 +216,9 @@ pub(super) struct WireEffects {
     /// Share of the windows of façades that are lit.
     #[schemars(extend("default" = span(&Settings::default().effects.windows)))]
     pub windows: Key<Span<Share>>,
+    /// Light of lamps that the lens scatters over the picture.
+    #[schemars(extend("default" = span(&Settings::default().effects.glare)))]
+    pub glare: Key<Span<Share>>,
     /// Drops on the lens.
     #[schemars(extend("default" = span(&Settings::default().effects.drops)))]
     pub drops: Key<Span<Share>>,

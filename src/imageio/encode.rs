@@ -1,11 +1,11 @@
 //! Encodes an image in the format of its file's extension.
 
 use crate::error::{Error, Result};
-use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::metadata::Orientation;
 use image::{ExtendedColorType, ImageEncoder, ImageError, ImageFormat, ImageResult, RgbImage};
+use jpeg_encoder::{ColorType, EncodingError, SamplingFactor};
 use std::io::Cursor;
 use std::path::Path;
 use tiff::TiffError;
@@ -38,7 +38,7 @@ pub fn encode_image(path: &Path, image: &RgbImage, metadata: Metadata, quality: 
     let turned = metadata.orientation != Orientation::NoTransforms;
     let mut bytes = Cursor::new(Vec::new());
     match format {
-        ImageFormat::Jpeg => encode(JpegEncoder::new_with_quality(&mut bytes, quality), image, metadata),
+        ImageFormat::Jpeg => return encode_jpeg(image, metadata, quality).map_err(|error| unencodable(path, error)),
         ImageFormat::Png => encode(PngEncoder::new(&mut bytes), image, metadata),
         ImageFormat::WebP => encode(WebPEncoder::new_lossless(&mut bytes), image, metadata),
         ImageFormat::Tiff => return encode_tiff(image, metadata).map_err(|error| unencodable(path, error)),
@@ -70,6 +70,22 @@ fn encode(mut encoder: impl ImageEncoder, image: &RgbImage, metadata: Metadata) 
 fn exif(orientation: Orientation) -> Vec<u8> {
     const HEADER_AND_ENTRY: &[u8] = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0";
     [HEADER_AND_ENTRY, &[orientation.to_exif(), 0, 0, 0, 0, 0, 0, 0]].concat()
+}
+
+/// With full chroma, so that nothing of a frame with sharp colours is lost.
+fn encode_jpeg(image: &RgbImage, metadata: Metadata, quality: u8) -> Result<Vec<u8>, EncodingError> {
+    let mut bytes = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, quality);
+    encoder.set_sampling_factor(SamplingFactor::F_1_1);
+    if metadata.orientation != Orientation::NoTransforms {
+        encoder.add_exif_metadata(&exif(metadata.orientation))?;
+    }
+    if let Some(profile) = metadata.profile {
+        encoder.add_icc_profile(profile)?;
+    }
+    // A side is at most `decode::MAX_SIDE`, which fits.
+    encoder.encode(image, image.width() as u16, image.height() as u16, ColorType::Rgb)?;
+    Ok(bytes)
 }
 
 /// With the encoder behind [`image::codecs::tiff`], which writes no orientation.

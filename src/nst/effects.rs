@@ -105,6 +105,7 @@ mod tests {
         headlamps: 0.7,
         street_lamps: 1.0,
         windows: 1.0,
+        glare: 0.6,
         drops: 0.5,
         noise: 0.02,
         blur: 1.0,

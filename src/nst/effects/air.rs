@@ -1,5 +1,7 @@
 //! White air between the camera and what it sees.
 
+use crate::nst::kernels::simd::vectorized;
+use crate::nst::picture::light::transmission;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::scene::surface::Surface;
 use rayon::prelude::*;
@@ -12,13 +14,18 @@ pub fn fill(pixels: &mut Pixels, surface: &Surface, air: f32) {
     let light = air_light(pixels, surface);
     pixels.data_mut().par_chunks_mut(width * 3).zip(surface.distance.data().par_chunks(width)).for_each(
         |(row, distance)| {
-            for (rgb, metres) in row.chunks_exact_mut(3).zip(distance) {
-                let left = (-air * metres / 100.0).exp();
-                for (v, light) in rgb.iter_mut().zip(light) {
-                    // The square stands for linear light.
-                    *v = (*v * *v * left + light * (1.0 - left)).max(0.0).sqrt();
-                }
-            }
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (rgb, metres) in row.as_chunks_mut::<3>().0.iter_mut().zip(distance) {
+                        let left = transmission(air * metres / 100.0);
+                        for (v, light) in rgb.iter_mut().zip(light) {
+                            // The square stands for linear light.
+                            *v = (*v * *v * left + light * (1.0 - left)).max(0.0).sqrt();
+                        }
+                    }
+                },
+            );
         },
     );
 }

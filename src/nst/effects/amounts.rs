@@ -27,6 +27,8 @@ pub struct Effects<T> {
     pub street_lamps: T,
     /// The share of the windows that are lit, 0..1.
     pub windows: T,
+    /// How much light of lamps the lens scatters over the picture, 0..1.
+    pub glare: T,
     /// How many drops lie on the lens, 0..1.
     pub drops: T,
     /// The standard deviation of the sensor's noise, as a share of white.
@@ -53,6 +55,7 @@ impl<T: Copy> Effects<T> {
             headlamps,
             street_lamps,
             windows,
+            glare,
             drops,
             noise,
             blur,
@@ -70,6 +73,7 @@ impl<T: Copy> Effects<T> {
             headlamps: f(headlamps),
             street_lamps: f(street_lamps),
             windows: f(windows),
+            glare: f(glare),
             drops: f(drops),
             noise: f(noise),
             blur: f(blur),
@@ -101,6 +105,7 @@ impl Effects<f32> {
             headlamps,
             street_lamps,
             windows,
+            glare: _,
             drops: _,
             noise: _,
             blur: _,

@@ -20,6 +20,10 @@ const BAND: usize = 16;
 /// The light of the halo at the lamp's rim, as a share of the lamp's.
 const HALO: f32 = 0.08;
 
+/// The light of the wide halo that dust and drops on the lens make of a lamp, as a share of the lamp's, and its radius in
+/// radii of the lamp.
+const WIDE_HALO: (f32, f32) = (0.12, 20.0);
+
 /// The reach of a halo in radii of its lamp, and as a share of the frame's width.
 const REACH: (f32, f32) = (60.0, 0.22);
 
@@ -48,7 +52,7 @@ pub fn shine(
     seen.extend(street);
     let with_glare = |lamp: Lamp| {
         let clear = (-haze * lamp.distance).exp();
-        let glare = Glare::of(&lamp, clear, surface.size().width);
+        let glare = Glare::of(&lamp, clear, effects.glare, surface.size().width);
         (lamp, clear, glare)
     };
     let seen: Vec<_> = seen.into_iter().map(with_glare).collect();
@@ -168,16 +172,18 @@ impl Glare {
     /// Places of the table in a pixel.
     const FINE: f32 = 4.0;
 
-    /// Of a lamp in air that lets through the share `clear` of its light, in a frame of this width.
-    fn of(lamp: &Lamp, clear: f32, width: usize) -> Self {
+    /// Of a lamp in air that lets through the share `clear` of its light, by a lens that scatters the share `amount` of
+    /// the most, in a frame of this width.
+    fn of(lamp: &Lamp, clear: f32, amount: f32, width: usize) -> Self {
         let glow = GLOW.1 * FOCAL * width as f32 / lamp.distance.max(3.0);
         let reach = (REACH.0 * lamp.radius).max(4.0 * glow * (1.0 - clear)).min(REACH.1 * width as f32);
         let light = |d: f32| {
             let core = (-1.2 * d / lamp.radius).exp();
             let halo = HALO / (1.0 + (d / (3.0 * lamp.radius)).powi(2)).powf(1.1);
+            let wide = amount * WIDE_HALO.0 / (1.0 + (d / (WIDE_HALO.1 * lamp.radius)).powi(2)).powf(1.5);
             let scattered = GLOW.0 * (1.0 - clear) / (1.0 + (d / glow).powi(2)).powf(1.5);
             let fade = (1.0 - d / reach).max(0.0).powi(2);
-            core * clear.max(0.05) + (halo * clear + scattered) * fade
+            core * clear.max(0.05) + ((halo + wide) * clear + scattered) * fade
         };
         let places = (reach * Self::FINE) as usize + 2;
         Self { reach, light: (0..places).map(|n| light(n as f32 / Self::FINE)).collect() }

@@ -60,6 +60,7 @@ impl Ground {
 }
 
 /// Smooth noise of variance near 1 and mean 0. Octaves that are finer than a pixel are left out.
+#[inline(always)]
 pub fn at(place: Place, seed: u64) -> f32 {
     let mut sum = 0.0;
     for (n, (length, amplitude)) in OCTAVES.into_iter().enumerate() {
@@ -74,6 +75,7 @@ pub fn at(place: Place, seed: u64) -> f32 {
 }
 
 /// Value noise with a smooth step between the corners of a grid, of variance near 1.
+#[inline(always)]
 pub fn smooth(u: f32, v: f32, seed: u64) -> f32 {
     let (left, top) = (u.floor(), v.floor());
     let ease = |t: f32| t * t * (3.0 - 2.0 * t);
@@ -85,6 +87,7 @@ pub fn smooth(u: f32, v: f32, seed: u64) -> f32 {
 }
 
 /// Uniform in -0.5..0.5 (a hash in the manner of SplitMix64).
+#[inline(always)]
 fn corner(u: i64, v: i64, seed: u64) -> f32 {
     let mut z = seed ^ (u as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (v as u64).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -93,6 +96,7 @@ fn corner(u: i64, v: i64, seed: u64) -> f32 {
 }
 
 /// 0 up to `low`, 1 from `high` on, smooth between.
+#[inline(always)]
 pub fn step(low: f32, high: f32, v: f32) -> f32 {
     let t = ((v - low) / (high - low)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)

@@ -1,6 +1,7 @@
 //! The noise and the blur of a camera in little light, and that of its motion.
 
 use crate::nst::effects::noise::{random, seed_of};
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::scene::horizon::Horizon;
@@ -23,15 +24,22 @@ pub fn noise(pixels: &mut Pixels, sigma: f32, seed: u64) {
         let mut above = row_noise(seed, band * BAND, width);
         for (y, row) in rows.chunks_exact_mut(width * 3).enumerate() {
             let own = row_noise(seed, band * BAND + y + 1, width);
-            for (x, rgb) in row.chunks_exact_mut(3).enumerate() {
-                let left = x.saturating_sub(1);
-                let mixed: [f32; 4] = std::array::from_fn(|n| 0.7 * own[x][n] + 0.5 * own[left][n] + 0.5 * above[x][n]);
-                for (v, own) in rgb.iter_mut().zip(mixed) {
-                    // The eye's curve makes the same noise of light larger where it is dark.
-                    let dark = 1.15 - 0.6 * v.clamp(0.0, 1.0);
-                    *v = (*v + sigma * dark * (0.75 * mixed[3] + 0.6 * own)).clamp(0.0, 1.0);
-                }
-            }
+            let left = own[..1].iter().chain(&own);
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (((rgb, own), left), above) in
+                        row.as_chunks_mut::<3>().0.iter_mut().zip(&own).zip(left).zip(&above)
+                    {
+                        let mixed: [f32; 4] = std::array::from_fn(|n| 0.7 * own[n] + 0.5 * left[n] + 0.5 * above[n]);
+                        for (v, own) in rgb.iter_mut().zip(mixed) {
+                            // The eye's curve makes the same noise of light larger where it is dark.
+                            let dark = 1.15 - 0.6 * v.clamp(0.0, 1.0);
+                            *v = (*v + sigma * dark * (0.75 * mixed[3] + 0.6 * own)).clamp(0.0, 1.0);
+                        }
+                    }
+                },
+            );
             above = own;
         }
     });
@@ -110,9 +118,15 @@ fn add_shifted<'a>(to: &mut [f32], kernel: &[f32], row: impl Fn(isize) -> &'a [f
     for (shift, &weight) in kernel.iter().enumerate() {
         let shift = shift as isize;
         let other = if shift > 0 { weight } else { 0.0 };
-        for ((to, after), before) in to.iter_mut().zip(row(shift)).zip(row(-shift)) {
-            *to += weight * after + other * before;
-        }
+        let (after, before) = (row(shift), row(-shift));
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((to, after), before) in to.iter_mut().zip(after).zip(before) {
+                    *to += weight * after + other * before;
+                }
+            },
+        );
     }
 }
 

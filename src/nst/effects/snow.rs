@@ -2,6 +2,7 @@
 
 use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::noise::{self, Ground, Place, random, seed_of, step};
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
@@ -53,38 +54,45 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
     let Size { width, height } = surface.size();
     let ledge = (height / 90).max(1);
     pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
-        for x in 0..width {
-            let at = y * width + x;
-            let near = luma(&light.data()[at * 3..][..3]);
-            let (on_ground, shape) = (surface.ground.data()[at], surface.shapes.data()[at]);
-            let mut share = 0.0;
-            if on_ground > 0.0
-                && let Some(ground) = ground
-            {
-                let tracks = matches!(surface.view, Some(View::Ahead(_)));
-                share = on_ground * snow.on_ground(ground.at(y, x), surface.plants.data()[at], tracks);
-            }
-            let standing = (1.0 - on_ground) * (1.0 - shape) * (1.0 - surface.sky.data()[at]);
-            if standing > 0.0 {
-                share += standing * snow.on_standing(surface, &lumas, near, ledge, y, x);
-            }
-            share += on_objects.data()[at];
-            let rgb = &mut row[x * 3..][..3];
-            let grey = luma(rgb);
-            // Under a white sky and beside white ground, colours are pale, green most of all.
-            let pale = snow.cover * (0.25 + 0.5 * surface.plants.data()[at]) * (1.0 - 0.8 * shape);
-            // Shadows and the shape of the ground stay visible in the snow.
-            let shade = (near / usual).clamp(0.6, 1.1).sqrt() * (grey / near.max(0.02)).clamp(0.8, 1.15).powf(0.35);
-            for (v, white) in rgb.iter_mut().zip(snow.white) {
-                let own = *v + pale * (grey - *v);
-                *v = own + share.min(1.0) * ((white * shade).min(1.0) - own);
-            }
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                for x in 0..width {
+                    let at = y * width + x;
+                    let near = luma(&light.data()[at * 3..][..3]);
+                    let (on_ground, shape) = (surface.ground.data()[at], surface.shapes.data()[at]);
+                    let mut share = 0.0;
+                    if on_ground > 0.0
+                        && let Some(ground) = ground
+                    {
+                        let tracks = matches!(surface.view, Some(View::Ahead(_)));
+                        share = on_ground * snow.on_ground(ground.at(y, x), surface.plants.data()[at], tracks);
+                    }
+                    let standing = (1.0 - on_ground) * (1.0 - shape) * (1.0 - surface.sky.data()[at]);
+                    if standing > 0.0 {
+                        share += standing * snow.on_standing(surface, &lumas, near, ledge, y, x);
+                    }
+                    share += on_objects.data()[at];
+                    let rgb = &mut row[x * 3..][..3];
+                    let grey = luma(rgb);
+                    // Under a white sky and beside white ground, colours are pale, green most of all.
+                    let pale = snow.cover * (0.25 + 0.5 * surface.plants.data()[at]) * (1.0 - 0.8 * shape);
+                    // Shadows and the shape of the ground stay visible in the snow.
+                    let shade =
+                        (near / usual).clamp(0.6, 1.1).sqrt() * (grey / near.max(0.02)).clamp(0.8, 1.15).powf(0.35);
+                    for (v, white) in rgb.iter_mut().zip(snow.white) {
+                        let own = *v + pale * (grey - *v);
+                        *v = own + share.min(1.0) * ((white * shade).min(1.0) - own);
+                    }
+                }
+            },
+        )
     });
 }
 
 impl Snow {
     /// The share of snow at a place on the ground. Lawns keep it longer than roads; wheels press it into slush.
+    #[inline(always)]
     fn on_ground(&self, place: Place, plants: f32, tracks: bool) -> f32 {
         let mut depth = 2.6 * self.cover - 1.3 + 0.75 * noise::at(place, self.seed) + 0.9 * plants;
         if tracks && self.tracks > 0.0 {
@@ -96,6 +104,7 @@ impl Snow {
     }
 
     /// How close a place is to the middle of a rut, 0..1; `right` is its distance from the middle of one's own lane.
+    #[inline(always)]
     fn rut(&self, right: f32) -> f32 {
         let lane = (right / LANE).round().clamp(-(self.lanes.0 as f32), self.lanes.1 as f32);
         let off = (right - lane * LANE).abs() - RUT.0;
@@ -103,6 +112,7 @@ impl Snow {
     }
 
     /// The share of snow on something upright: on the lit side of plants and on edges below the sky.
+    #[inline(always)]
     fn on_standing(&self, surface: &Surface, luma: &Plane, near: f32, ledge: usize, y: usize, x: usize) -> f32 {
         let Size { height, .. } = surface.size();
         let own = luma.at(y, x);

@@ -104,6 +104,25 @@ impl fmt::Display for Isa {
     }
 }
 
+/// Runs loops over pixels compiled for wider registers where the processor has them. Unlike a [`Kernel`], `work` is plain
+/// Rust, and its result is the same to the bit on every processor: nothing is fused. `work`, and all that it calls, must
+/// be `#[inline(always)]`.
+#[inline]
+pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2")]
+        fn avx2<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the line above has checked it.
+            return unsafe { avx2(work) };
+        }
+    }
+    work()
+}
+
 /// Work that is generic over the instruction set. `run`, and all functions that it calls, must be `#[inline(always)]`:
 /// only then does [`Isa::run`] compile them with the wider registers.
 pub trait Kernel {

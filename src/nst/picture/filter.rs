@@ -1,5 +1,6 @@
 //! Bilinear resizing and box means of interleaved values.
 
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -24,13 +25,19 @@ pub fn bilinear<const N: usize>(data: &[f32], size: Size, to: Size) -> Vec<f32> 
     let mut out = vec![0.0; to.pixels() * N];
     out.par_chunks_mut(to.width * N).enumerate().for_each(|(y, row)| {
         let (top, bottom, down) = neighbours(y, to.height, size.height, false);
-        for (values, &(left, right, aside)) in row.chunks_exact_mut(N).zip(&across) {
-            for (n, value) in values.iter_mut().enumerate() {
-                let at = |y: usize, x: usize| data[(y * size.width + x) * N + n];
-                let mix = |y: usize| at(y, left) + aside * (at(y, right) - at(y, left));
-                *value = mix(top) + down * (mix(bottom) - mix(top));
-            }
-        }
+        let [top, bottom] = [top, bottom].map(|y| &data[y * size.width * N..][..size.width * N]);
+        vectorized(
+            #[inline(always)]
+            || {
+                let between: Vec<f32> =
+                    top.iter().zip(bottom).map(|(top, bottom)| top + down * (bottom - top)).collect();
+                let between = between.as_chunks::<N>().0;
+                for (values, &(left, right, aside)) in row.as_chunks_mut::<N>().0.iter_mut().zip(&across) {
+                    let (left, right) = (&between[left], &between[right]);
+                    *values = std::array::from_fn(|n| left[n] + aside * (right[n] - left[n]));
+                }
+            },
+        );
     });
     out
 }
@@ -86,45 +93,62 @@ pub fn box_mean<const N: usize>(data: &[f32], size: Size, radius: usize, border:
     out.par_chunks_mut(width * N).enumerate().for_each(|(y, to)| {
         let window = window(y, height, radius, border);
         let scale = 1.0 / window.len() as f32;
-        for row in window {
-            for (to, v) in to.iter_mut().zip(&across[row * width * N..][..width * N]) {
-                *to += v;
-            }
-        }
-        to.iter_mut().for_each(|v| *v *= scale);
+        vectorized(
+            #[inline(always)]
+            || {
+                for row in window {
+                    to.iter_mut().zip(&across[row * width * N..][..width * N]).for_each(|(to, v)| *to += v);
+                }
+                to.iter_mut().for_each(|v| *v *= scale);
+            },
+        );
     });
     out
 }
 
-/// The means along one row, `[width][N]`, of windows that are cut off at its ends.
+/// The means along one row, `[width][N]`, of windows that are cut off at its ends; `to` holds zeros.
 fn cut_row_mean<const N: usize>(from: &[f32], to: &mut [f32], radius: usize) {
     let width = from.len() / N;
-    for (x, to) in to.chunks_exact_mut(N).enumerate() {
+    let (from, to) = (from.as_chunks::<N>().0, to.as_chunks_mut::<N>().0);
+    let whole = radius..width.saturating_sub(radius).max(radius);
+    for x in (0..width).filter(|x| !whole.contains(x)) {
         let window = positions(x, width, radius, Border::Cut);
         let scale = 1.0 / window.len() as f32;
-        let mut sum = [0.0; N];
-        for from in from[window.start * N..window.end * N].chunks_exact(N) {
-            for (sum, v) in sum.iter_mut().zip(from) {
-                *sum += v;
-            }
-        }
-        for (to, sum) in to.iter_mut().zip(sum) {
-            *to = sum * scale;
-        }
+        from[window].iter().for_each(|from| add(&mut to[x], from));
+        to[x].iter_mut().for_each(|v| *v *= scale);
     }
+    if let Some(to) = to.get_mut(whole.clone()) {
+        mean_of_shifted(&from[..], to, radius);
+    }
+}
+
+fn add<const N: usize>(to: &mut [f32; N], from: &[f32; N]) {
+    to.iter_mut().zip(from).for_each(|(to, v)| *to += v);
+}
+
+/// The mean of each window of `from`, which begins and ends `radius` values beyond `to`; `to` holds zeros. All windows
+/// have one length, so the first values of all are added at once, then the second ones, and so on.
+fn mean_of_shifted<const N: usize>(from: &[[f32; N]], to: &mut [[f32; N]], radius: usize) {
+    let scale = 1.0 / (2 * radius + 1) as f32;
+    vectorized(
+        #[inline(always)]
+        || {
+            let to = to.as_flattened_mut();
+            for shift in 0..=2 * radius {
+                to.iter_mut().zip(from[shift..].as_flattened()).for_each(|(to, v)| *to += v);
+            }
+            to.iter_mut().for_each(|v| *v *= scale);
+        },
+    );
 }
 
 /// The means along one row, `[width][N]`, of windows that go on beyond its ends; `to` holds zeros.
 fn full_row_mean<const N: usize>(from: &[f32], to: &mut [f32], radius: usize, border: Border) {
     let width = from.len() / N;
     let columns = (0..width + 2 * radius).map(|position| index(position, width, radius, border));
-    let longer: Vec<f32> = columns.flat_map(|column| from[column * N..][..N].iter().copied()).collect();
-    // All windows have one length, so the first values of all are added at once, then the second ones, and so on.
-    for shift in 0..=2 * radius {
-        to.iter_mut().zip(&longer[shift * N..]).for_each(|(to, v)| *to += v);
-    }
-    let scale = 1.0 / (2 * radius + 1) as f32;
-    to.iter_mut().for_each(|v| *v *= scale);
+    let from = from.as_chunks::<N>().0;
+    let longer: Vec<[f32; N]> = columns.map(|column| from[column]).collect();
+    mean_of_shifted(&longer, to.as_chunks_mut::<N>().0, radius);
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! RGB pictures.
 
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::filter::{Border, bilinear, box_mean};
 use crate::nst::picture::geometry::{Crop, Size};
 use image::RgbImage;
@@ -26,12 +27,23 @@ impl Pixels {
 
     pub fn from_rgb8(image: &RgbImage) -> Self {
         let size = Size { height: image.height() as usize, width: image.width() as usize };
-        Self { size, data: image.as_raw().iter().map(|&v| v as f32 / 255.0).collect() }
+        Self {
+            size,
+            data: vectorized(
+                #[inline(always)]
+                || image.as_raw().iter().map(|&v| v as f32 / 255.0).collect(),
+            ),
+        }
     }
 
     /// Cut to 0..1 and rounded to the nearest of 256 values.
     pub fn to_rgb8(&self) -> RgbImage {
-        let bytes = self.data.iter().map(|&v| (v.clamp(0.0, 1.0) * 255.0 + 0.5) as u8).collect();
+        // A value that is not a number is cut to 0, as by a conversion to an integer.
+        let byte = |v: f32| (v.max(0.0).min(1.0) * 255.0 + 0.5) as i32 as u8;
+        let bytes = vectorized(
+            #[inline(always)]
+            || self.data.iter().map(|&v| byte(v)).collect(),
+        );
         RgbImage::from_raw(self.size.width as u32, self.size.height as u32, bytes)
             .unwrap_or_else(|| unreachable!("pixels fill their size"))
     }
@@ -118,9 +130,11 @@ impl Pixels {
         data.par_chunks_mut(size.width * 3).zip(rows).for_each(|(out, weights)| {
             let mut row = vec![0.0; row_len];
             for (from, weight) in weights {
-                for (sum, v) in row.iter_mut().zip(&self.data[from * row_len..][..row_len]) {
-                    *sum += weight * v;
-                }
+                let from = &self.data[from * row_len..][..row_len];
+                vectorized(
+                    #[inline(always)]
+                    || row.iter_mut().zip(from).for_each(|(sum, v)| *sum += weight * v),
+                );
             }
             let row = row.as_chunks::<3>().0;
             for (out, weights) in out.as_chunks_mut::<3>().0.iter_mut().zip(&columns) {

@@ -1,7 +1,8 @@
 //! Fog and night by physics, with numbers measured on a style picture, here called the reference.
 
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
-use crate::nst::picture::light::{encoded, linear, luminance};
+use crate::nst::picture::light::{encoded, encoded_of_unit, linear, linear_of_unit, luminance, transmission};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
@@ -161,12 +162,19 @@ impl Fog {
     fn render(&self, pixels: &Pixels, depths: Depths) -> Pixels {
         let mut out = pixels.clone();
         out.data_mut().par_chunks_mut(pixels.size().width * 3).enumerate().for_each(|(y, row)| {
-            for (rgb, depth) in row.as_chunks_mut::<3>().0.iter_mut().zip(depths.row(y)) {
-                let transmission = (-self.extinction * depth).exp();
-                for (v, air) in rgb.iter_mut().zip(self.air) {
-                    *v = encoded(linear(v.clamp(0.0, 1.0)) * self.light * transmission + air * (1.0 - transmission));
-                }
-            }
+            let depths: Vec<f32> = depths.row(y).collect();
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (rgb, depth) in row.as_chunks_mut::<3>().0.iter_mut().zip(&depths) {
+                        let left = transmission(self.extinction * depth);
+                        for (v, air) in rgb.iter_mut().zip(self.air) {
+                            let light = linear_of_unit(v.clamp(0.0, 1.0)) * self.light;
+                            *v = encoded_of_unit((light * left + air * (1.0 - left)).min(1.0));
+                        }
+                    }
+                },
+            );
         });
         out
     }
@@ -206,7 +214,7 @@ pub struct Night {
 impl Night {
     fn over(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Self {
         /// The range of the exposure: a lower one would be black in 8 bits, a higher one no night.
-        const GAIN: RangeInclusive<f32> = 0.02..=0.12;
+        const GAIN: RangeInclusive<f32> = 0.02..=0.35;
         /// The range of a channel's light over its grey light.
         const TINT: RangeInclusive<f32> = 0.6..=1.6;
         let light = luminance(reference.ground).max(1e-3);
