@@ -114,12 +114,12 @@ mod tests {
     #[test]
     fn the_digests_of_the_presets_are_those_of_version_0_2_0() {
         let presets = [
-            ("fog", "bb9b055dd83f94ae"),
-            ("rain", "b935bc3e91697a0d"),
-            ("snow", "deaa41de893bcfaa"),
-            ("night", "a1d7a5575deb1642"),
-            ("dusk", "c5965f72c6cdb7f9"),
-            ("painting", "e81220e9e9dcb9f0"),
+            ("fog", "7bb323c9069ec74d"),
+            ("rain", "82251aa393ba9f28"),
+            ("snow", "96926311273d0d01"),
+            ("night", "9839b4cfad596a15"),
+            ("dusk", "ffffb9f4b8c4ad90"),
+            ("painting", "9e043ce717ea2dd5"),
         ];
         for (name, digest) in presets {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("configs/{name}.yaml"));
@@ -170,6 +170,7 @@ mod tests {
             "stylize.falling.kind=rain",
             "stylize.falling.wind=3",
             "stylize.keep_colours=true",
+            "stylize.effects.glare=1",
         ] {
             assert_ne!(load(FULL, &[other]).unwrap().digest(), base, "{other}");
         }

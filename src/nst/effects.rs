@@ -177,11 +177,13 @@ mod tests {
             let with = match which {
                 2 | 3 => Effects { snow: 0.6, ..effects },
                 5 => Effects { wet: 0.6, ..effects },
+                11 => Effects { lamps: 1.0, ..effects },
                 _ => effects,
             };
             let without = match which {
                 2 | 3 => Effects { wet: 0.0, ..base },
                 5 => Effects { snow: 0.0, ..base },
+                11 => Effects { lamps: 1.0, ..Effects::default() },
                 _ => Effects::default(),
             };
             // Windows need a wall; their own tests have one.
@@ -189,7 +191,7 @@ mod tests {
                 || (0..8).any(|seed| made(&frame, &objects, &with, seed) != made(&frame, &objects, &without, seed));
             assert!(changed, "effect {which}");
             which += 1;
-            if which == 15 {
+            if which == 16 {
                 break;
             }
         }
@@ -272,6 +274,17 @@ mod tests {
         assert!(top(&hazy) < top(&clear), "{} {}", top(&hazy), top(&clear));
         // Beside the car, well outside of its lamps.
         assert!(mean(&hazy, 95..125, 236..250) > mean(&clear, 95..125, 236..250) + 0.01);
+    }
+
+    #[test]
+    fn glare_spreads_the_light_of_lamps_and_is_none_without_lamps() {
+        let (mut frame, objects) = street(SIZE);
+        frame.data_mut().iter_mut().for_each(|v| *v *= 0.15);
+        let with = |lamps: f32, glare: f32| made(&frame, &objects, &Effects { lamps, glare, ..Effects::default() }, 2);
+        assert!(with(0.0, 1.0) == frame);
+        let (none, half, full) = (with(1.0, 0.0), with(1.0, 0.5), with(1.0, 1.0));
+        let beside = [&none, &half, &full].map(|pixels| mean(pixels, 95..125, 236..250));
+        assert!(beside[0] + 0.02 < beside[1] && beside[1] + 0.02 < beside[2], "{beside:?}");
     }
 
     #[test]

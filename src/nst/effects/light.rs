@@ -5,6 +5,7 @@ use crate::nst::effects::lamps::{self, Lamp, StreetLamp};
 use crate::nst::effects::noise::{Ground, random};
 use crate::nst::effects::windows;
 use crate::nst::picture::geometry::Size;
+use crate::nst::picture::light::transmission;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::statistics::quantile;
 use crate::nst::scene::object::SceneObject;
@@ -142,10 +143,10 @@ impl Beam {
         // Not as sharp as on a wall that the lamps are aimed at: walls and persons stand at any angle.
         let t = ((below + SOFT) / (2.0 * SOFT)).clamp(0.0, 1.0);
         let full = t * t * (3.0 - 2.0 * t);
-        let border = full + (1.0 - full) * 0.35 * (-(below.min(0.0) / 0.12).powi(2)).exp();
+        let border = full + (1.0 - full) * 0.35 * transmission((below.min(0.0) / 0.12).powi(2));
         // Close to the bumper, the ground is below the beam.
         let near = (distance / 4.5).min(1.0).powi(2);
-        let strength = 1.5 * falloff * border * near * (-aside * aside).exp();
+        let strength = 1.5 * falloff * border * near * transmission(aside * aside);
         self.light.map(|v| v * strength)
     }
 }
@@ -208,12 +209,13 @@ fn draw(
     let width = surface.size().width;
     let reach = glare.reach;
     let columns = |reach: f32| (lamp.x - reach).max(0.0) as usize..((lamp.x + reach).max(0.0) as usize + 1).min(width);
+    let chord = |dy: f32| columns((reach * reach - dy * dy).sqrt());
     for y in rows.clone() {
         let dy = y as f32 + 0.5 - lamp.y;
         if dy.abs() > reach {
             continue;
         }
-        for x in columns(reach) {
+        for x in chord(dy) {
             let dx = x as f32 + 0.5 - lamp.x;
             let d = (dx * dx + dy * dy).sqrt();
             if d < reach {

@@ -74,7 +74,7 @@ pub fn motion(pixels: &mut Pixels, surface: &Surface, horizon: Horizon, metres: 
             let at = y * width + x;
             let share = metres / surface.distance.data()[at].max(2.0) * (1.0 - surface.shapes.data()[at]);
             let (dx, dy) = (share * (x as f32 - middle_x), share * (y as f32 - middle_y));
-            let length = dx.hypot(dy);
+            let length = (dx * dx + dy * dy).sqrt();
             if length < 1.0 {
                 continue;
             }

@@ -117,8 +117,8 @@ fn cut_row_mean<const N: usize>(from: &[f32], to: &mut [f32], radius: usize) {
         from[window].iter().for_each(|from| add(&mut to[x], from));
         to[x].iter_mut().for_each(|v| *v *= scale);
     }
-    if let Some(to) = to.get_mut(whole.clone()) {
-        mean_of_shifted(&from[..], to, radius);
+    if !whole.is_empty() {
+        mean_of_shifted(from, &mut to[whole], radius);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
-use crate::nst::picture::light::{encoded, encoded_of_unit, linear, linear_of_unit, luminance, transmission};
+use crate::nst::picture::light::{encoded_of_unit, linear, linear_of_unit, luminance, transmission};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
@@ -150,12 +150,15 @@ impl Fog {
         /// How pale the air is against the reference's sky. Droplets scatter all colours alike; a tinted sky would be
         /// dust.
         const PALE: f32 = 0.6;
-        let grey = luminance(reference.sky);
+        /// The least light of the air: a frame that was taken by day would look like night in darker fog.
+        const LEAST: f32 = 0.25;
+        let grey = luminance(reference.sky).max(1e-3);
+        let lighter = (LEAST / grey).max(1.0);
         Self {
             extinction: extinction(scene, own, reference),
             // The air scatters the same light that falls on the scene.
-            light: (grey / luminance(own.sky).max(0.3)).clamp(0.15, 1.0),
-            air: reference.sky.map(|v| v + PALE * (grey - v)),
+            light: (grey * lighter / luminance(own.sky).max(0.3)).clamp(0.15, 1.0),
+            air: reference.sky.map(|v| ((v + PALE * (grey - v)) * lighter).min(1.0)),
         }
     }
 
@@ -214,7 +217,7 @@ pub struct Night {
 impl Night {
     fn over(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Self {
         /// The range of the exposure: a lower one would be black in 8 bits, a higher one no night.
-        const GAIN: RangeInclusive<f32> = 0.02..=0.35;
+        const GAIN: RangeInclusive<f32> = 0.02..=0.2;
         /// The range of a channel's light over its grey light.
         const TINT: RangeInclusive<f32> = 0.6..=1.6;
         let light = luminance(reference.ground).max(1e-3);
@@ -235,19 +238,34 @@ impl Night {
         let gaps = self.gaps.as_ref().map(|gaps| gaps.resized(size));
         let mut out = pixels.clone();
         out.data_mut().par_chunks_mut(size.width * 3).enumerate().for_each(|(y, row)| {
-            for (x, (rgb, depth)) in row.as_chunks_mut::<3>().0.iter_mut().zip(depths.row(y)).enumerate() {
-                let light = rgb.map(|v| linear(v.clamp(0.0, 1.0)));
-                let mut sky = sky.map_or(0.0, |sky| sky.at(y, x));
-                if let Some(gaps) = &gaps {
-                    sky = gaps.filled(sky, luminance(light), y, x);
-                }
-                *rgb = self.dark(light, sky, depth).map(encoded);
-            }
+            let row = row.as_chunks_mut::<3>().0;
+            let depths: Vec<f32> = depths.row(y).collect();
+            vectorized(
+                #[inline(always)]
+                || row.iter_mut().for_each(|rgb| *rgb = rgb.map(|v| linear_of_unit(v.clamp(0.0, 1.0)))),
+            );
+            let skies: Vec<f32> = row
+                .iter()
+                .enumerate()
+                .map(|(x, light)| {
+                    let sky = sky.map_or(0.0, |sky| sky.at(y, x));
+                    gaps.as_ref().map_or(sky, |gaps| gaps.filled(sky, luminance(*light), y, x))
+                })
+                .collect();
+            vectorized(
+                #[inline(always)]
+                || {
+                    for ((rgb, &depth), &sky) in row.iter_mut().zip(&depths).zip(&skies) {
+                        *rgb = self.dark(*rgb, sky, depth).map(|v| encoded_of_unit(v.min(1.0)));
+                    }
+                },
+            );
         });
         out
     }
 
     /// The light of one pixel at night, from its light by day, its share of sky and its depth.
+    #[inline(always)]
     fn dark(&self, light: [f32; 3], sky: f32, depth: f32) -> [f32; 3] {
         /// The gain of the brightest parts.
         const HIGHLIGHT: f32 = 0.1;
@@ -380,6 +398,14 @@ mod tests {
         let left =
             |contrast: f32| deviation(&rendered(Weather::Fog, &content, &street([0.7; 3], 0.5, contrast)), 80..84);
         assert!(left(0.3) > 1.2 * left(0.05), "{} {}", left(0.3), left(0.05));
+    }
+
+    #[test]
+    fn fog_of_a_dark_reference_has_its_tint_and_is_no_night() {
+        let content = street([0.5, 0.7, 0.95], 0.3, 0.4);
+        let fog = rendered(Weather::Fog, &content, &street([0.2, 0.2, 0.26], 0.18, 0.05));
+        let sky = &fog.data()[10 * SIZE.width * 3..][..3];
+        assert!(sky.iter().all(|v| (0.45..0.65).contains(v)) && sky[2] > sky[0], "{sky:?}");
     }
 
     #[test]
