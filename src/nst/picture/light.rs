@@ -13,12 +13,12 @@ pub fn linear(v: f32) -> f32 {
 pub fn linear_of_unit(v: f32) -> f32 {
     /// Of `((v + 0.055) / 1.055) ^ 2.4` over 0.04045..1.
     const CURVE: [f32; 10] = [
-        0.000_845_545_26,
+        0.000_845_545_3,
         0.035_713_75,
         0.478_570_9,
         0.916_558_74,
         -1.102_228_2,
-        1.555_727_96,
+        1.555_728,
         -1.679_375_6,
         1.208_197_4,
         -0.507_612_4,
@@ -49,7 +49,7 @@ pub fn encoded_of_unit(v: f32) -> f32 {
 #[inline(always)]
 pub fn transmission(depth: f32) -> f32 {
     /// Of `2 ^ v` over -1/2..1/2.
-    const CURVE: [f32; 6] = [1.0, 0.693_147_2, 0.240_221_07, 0.055_503_27, 0.009_676_037, 0.001_340_043_3];
+    const CURVE: [f32; 6] = [1.0, std::f32::consts::LN_2, 0.240_221_07, 0.055_503_27, 0.009_676_037, 0.001_340_043_3];
     /// Added to a number and taken off again, it leaves the nearest whole number.
     const WHOLE: f32 = (3 << 22) as f32;
     let power = -depth.clamp(0.0, 80.0) * std::f32::consts::LOG2_E;

@@ -38,8 +38,8 @@ impl Pixels {
 
     /// Cut to 0..1 and rounded to the nearest of 256 values.
     pub fn to_rgb8(&self) -> RgbImage {
-        // A value that is not a number is cut to 0, as by a conversion to an integer.
-        let byte = |v: f32| (v.max(0.0).min(1.0) * 255.0 + 0.5) as i32 as u8;
+        // By way of an integer of the float's size, which is fast; what is not a number becomes 0.
+        let byte = |v: f32| (v.clamp(0.0, 1.0) * 255.0 + 0.5) as i32 as u8;
         let bytes = vectorized(
             #[inline(always)]
             || self.data.iter().map(|&v| byte(v)).collect(),

@@ -109,7 +109,7 @@ impl Window {
     }
 
     /// The place in the box from its middle: -1 at the upper and left sides, 1 at the lower and right ones.
-    fn from_centre(&self, (y, x): (usize, usize)) -> (f32, f32) {
+    fn place_in_box(&self, (y, x): (usize, usize)) -> (f32, f32) {
         let from =
             |at: usize, start: usize, length: usize| (at as f32 + 0.5 - start as f32) / length as f32 * 2.0 - 1.0;
         (from(y, self.inner.top, self.inner.height), from(x, self.inner.left, self.inner.width))
@@ -117,7 +117,7 @@ impl Window {
 
     /// The share that a pixel at this place belongs to an object of this kind: a rounded box.
     fn prior(&self, kind: ObjectKind, place: (usize, usize)) -> f32 {
-        let (down, aside) = self.from_centre(place);
+        let (down, aside) = self.place_in_box(place);
         let (down, aside) = (down.abs(), aside.abs());
         let radius = match kind {
             ObjectKind::Car | ObjectKind::LargeVehicle => (down.powi(4) + aside.powi(4)).sqrt().sqrt(),
@@ -135,7 +135,7 @@ impl Window {
         if kind != ObjectKind::Person {
             return 0.0;
         }
-        let (down, aside) = self.from_centre(place);
+        let (down, aside) = self.place_in_box(place);
         let ellipse = ((1.05 - down.hypot(aside / CORE.0)) / 0.3).clamp(0.0, 1.0);
         ellipse * ((CORE.1 - down) / 0.3).clamp(0.0, 1.0)
     }
