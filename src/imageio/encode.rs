@@ -83,7 +83,7 @@ fn encode_jpeg(image: &RgbImage, metadata: Metadata, quality: u8) -> Result<Vec<
     if let Some(profile) = metadata.profile {
         encoder.add_icc_profile(profile)?;
     }
-    // A side is at most `decode::MAX_SIDE`, which fits.
+    // A side is at most `decode::LONGEST_SIDE`, which fits.
     encoder.encode(image, image.width() as u16, image.height() as u16, ColorType::Rgb)?;
     Ok(bytes)
 }
