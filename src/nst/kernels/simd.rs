@@ -514,6 +514,18 @@ mod tests {
     }
 
     #[test]
+    fn vectorized_loops_give_the_bits_of_plain_ones() {
+        let values: Vec<f32> = (0..1003).map(|n| n as f32 * 0.37 - 150.0).collect();
+        let each = |v: f32| (v * v + 0.1).sqrt() * 0.3 - v / 7.0;
+        let plain: Vec<u32> = values.iter().map(|&v| std::hint::black_box(each(v)).to_bits()).collect();
+        let wide: Vec<u32> = vectorized(
+            #[inline(always)]
+            || values.iter().map(|&v| each(v).to_bits()).collect(),
+        );
+        assert_eq!(wide, plain);
+    }
+
+    #[test]
     fn every_instruction_set_computes_what_plain_rust_does() {
         let mut random = Random(11);
         for round in 0..200 {

@@ -114,16 +114,14 @@ fn cut_row_mean<const N: usize>(from: &[f32], to: &mut [f32], radius: usize) {
     for x in (0..width).filter(|x| !whole.contains(x)) {
         let window = positions(x, width, radius, Border::Cut);
         let scale = 1.0 / window.len() as f32;
-        from[window].iter().for_each(|from| add(&mut to[x], from));
+        for from in &from[window] {
+            to[x].iter_mut().zip(from).for_each(|(to, v)| *to += v);
+        }
         to[x].iter_mut().for_each(|v| *v *= scale);
     }
     if !whole.is_empty() {
         mean_of_shifted(from, &mut to[whole], radius);
     }
-}
-
-fn add<const N: usize>(to: &mut [f32; N], from: &[f32; N]) {
-    to.iter_mut().zip(from).for_each(|(to, v)| *to += v);
 }
 
 /// The mean of each window of `from`, which begins and ends `radius` values beyond `to`; `to` holds zeros. All windows

@@ -236,7 +236,7 @@ impl<'a> Cutout<'a> {
         // The rounded box holds the object's colours and, where the object leaves room, those of its surroundings; what
         // is left without the latter are the object's.
         let room = room(&inside, &around.all).min(most_room);
-        let by_place: Vec<f32> = self.by_place(1.0 - 0.5 * room);
+        let by_place = self.by_place(1.0 - 0.5 * room);
         let odds = self.odds(&by_place, &around, |bin, outside| {
             (probability(&inside, bin) - room * outside).max(0.0) / (1.0 - room)
         });
