@@ -8,6 +8,7 @@ use crate::nst::random::Random;
 use crate::nst::scene::horizon::{CAMERA, Horizon};
 use crate::nst::scene::object::{ObjectKind, SceneObject};
 use crate::nst::scene::surface::{self, FOCAL, Surface};
+use std::ops::Range;
 
 /// The numbers of the generators of vehicles' lamps and of street lamps.
 const EFFECTS: (u64, u64) = (6, 7);
@@ -59,10 +60,12 @@ enum Side {
     Flank,
 }
 
-/// A labelled vehicle in pixels of the frame, and the side that the camera sees of it.
+/// A labelled vehicle, and what the camera sees of it.
 struct Vehicle<'a> {
     object: &'a SceneObject,
     side: Side,
+    /// The places of red lamps that the frame shows, across and down its box as shares of it; at most two.
+    red: Vec<[f64; 2]>,
 }
 
 /// The lamps of those vehicles that have them on.
@@ -77,13 +80,14 @@ pub fn of_vehicles(
     let mut random = random(seed, EFFECTS.0);
     let drawn_side = random.uniform() < 0.5;
     let mut lamps = Vec::new();
-    for Vehicle { object, side } in vehicles(frame, objects, surface.size(), horizon, drawn_side) {
+    for vehicle in vehicles(frame, objects, surface.size(), horizon, drawn_side) {
         let is_on = random.uniform() < f64::from(effects.lamps);
         let draws = [random.uniform() as f32, random.uniform() as f32, random.uniform() as f32];
-        let wide = (object.area.right - object.area.left) * surface.size().width as f64;
+        let area = vehicle.object.area;
+        let wide = (area.right - area.left) * surface.size().width as f64;
         if is_on && wide > LEAST_WIDTH {
-            let distance = surface::distance_of_row(object.area.bottom as f32, horizon.row, surface.size());
-            add(frame, object, side, draws, distance, &mut lamps);
+            let distance = surface::distance_of_row(area.bottom as f32, horizon.row, surface.size());
+            add(frame, &vehicle, draws, distance, &mut lamps);
         }
     }
     lamps
@@ -99,30 +103,34 @@ fn vehicles<'a>(
     horizon: Horizon,
     drawn: bool,
 ) -> Vec<Vehicle<'a>> {
-    let seen: Vec<(&SceneObject, f64, Option<Side>)> = objects
+    let off = |object: &SceneObject| (object.area.left + object.area.right) / 2.0 - f64::from(horizon.column);
+    let with_lamps: Vec<(&SceneObject, Vec<[f64; 2]>)> = objects
         .iter()
         .filter(|object| object.kind.has_lamps())
-        .map(|object| {
-            let off = (object.area.left + object.area.right) / 2.0 - f64::from(horizon.column);
-            (object, off, side_seen(frame, object, size))
-        })
+        .map(|object| (object, red_lamps(frame, object)))
         .collect();
-    let vote = |off: f64, side: Option<Side>| match side {
-        Some(Side::Rear) => off.signum(),
-        Some(Side::Front) => -off.signum(),
+    let sides: Vec<Option<Side>> =
+        with_lamps.iter().map(|(object, red)| side_seen(object, !red.is_empty(), size)).collect();
+    let vote = |((object, _), side): (&(&SceneObject, _), &Option<Side>)| match side {
+        Some(Side::Rear) => off(object).signum(),
+        Some(Side::Front) => -off(object).signum(),
         _ => 0.0,
     };
-    let votes: f64 = seen.iter().map(|&(_, off, side)| vote(off, side)).sum();
+    let votes: f64 = with_lamps.iter().zip(&sides).map(vote).sum();
     let keeps_right = if votes == 0.0 { drawn } else { votes > 0.0 };
     let by_lane = |off: f64| match off.abs() < AHEAD || (off > 0.0) == keeps_right {
         true => Side::Rear,
         false => Side::Front,
     };
-    seen.into_iter().map(|(object, off, side)| Vehicle { object, side: side.unwrap_or(by_lane(off)) }).collect()
+    let vehicle = |((object, red), side): ((&'a SceneObject, _), Option<Side>)| {
+        let side = side.unwrap_or_else(|| by_lane(off(object)));
+        Vehicle { object, side, red }
+    };
+    with_lamps.into_iter().zip(sides).map(vehicle).collect()
 }
 
 /// The side that a vehicle shows by its shape and by its red lamps; `None` where it is too small to tell.
-fn side_seen(frame: &Pixels, object: &SceneObject, size: Size) -> Option<Side> {
+fn side_seen(object: &SceneObject, has_red_lamps: bool, size: Size) -> Option<Side> {
     let area = object.area;
     let (wide, high) = ((area.right - area.left) * size.width as f64, (area.bottom - area.top) * size.height as f64);
     let flank = match object.kind {
@@ -133,35 +141,97 @@ fn side_seen(frame: &Pixels, object: &SceneObject, size: Size) -> Option<Side> {
     if wide / high > flank && area.left > 0.005 && area.right < 0.995 {
         return Some(Side::Flank);
     }
-    if has_red_lamps(frame, area, size) {
+    if has_red_lamps {
         return Some(Side::Rear);
     }
     (wide > CLEAR_WIDTH).then_some(Side::Front)
 }
 
-/// Whether there is a little red in the left and in the right third of a vehicle, and not much in all.
-fn has_red_lamps(frame: &Pixels, area: Area, size: Size) -> bool {
-    let pixel = |share: f64, side: usize| (share.clamp(0.0, 1.0) * side as f64) as usize;
-    let (high, wide) = (area.bottom - area.top, area.right - area.left);
-    let rows = pixel(area.top + 0.3 * high, size.height)..pixel(area.top + 0.75 * high, size.height);
-    let red = |from: f64, to: f64| {
-        let (mut red, mut all) = (0.0, 0.0);
-        for y in rows.clone() {
-            for x in pixel(area.left + from * wide, size.width)..pixel(area.left + to * wide, size.width) {
-                let rgb = &frame.data()[(y * size.width + x) * 3..][..3];
-                red += f64::from(u8::from(rgb[0] > 0.3 && rgb[0] > 1.7 * rgb[1].max(rgb[2])));
-                all += 1.0;
+/// The places of a vehicle's red lamps, across and down its box as shares of it: two patches of red at one height that
+/// are as small as lamps, the left one first, or, seen from aside, one. None where more is red than lamps are, such as paint.
+fn red_lamps(frame: &Pixels, object: &SceneObject) -> Vec<[f64; 2]> {
+    /// The share of the box that the largest lamp takes.
+    const LARGEST: f64 = 0.035;
+    // Paint and signs on trucks and buses are red in patches of any size, so there one patch tells nothing.
+    let (rows, smallest, alone, most_red) = match object.kind {
+        ObjectKind::TwoWheeler => (0.3..0.75, 0.003, 0.003, 0.03),
+        ObjectKind::LargeVehicle => (0.55..0.97, 0.0008, f64::INFINITY, 0.05),
+        _ => (0.25..0.8, 0.0012, 0.004, 0.08),
+    };
+    let patches = red_patches(frame, object.area);
+    if patches.iter().map(|patch| patch.share).sum::<f64>() > most_red {
+        return Vec::new();
+    }
+    let is_lamp = |patch: &&RedPatch| (smallest..LARGEST).contains(&patch.share) && rows.contains(&patch.place[1]);
+    let mut lamps: Vec<&RedPatch> = patches.iter().filter(is_lamp).collect();
+    lamps.sort_by(|a, b| b.share.total_cmp(&a.share));
+    let Some(&first) = lamps.first() else { return Vec::new() };
+    let is_pair = |other: &&&RedPatch| {
+        let [across, down] = [0, 1].map(|n| (other.place[n] - first.place[n]).abs());
+        across > 0.25 && down < 0.1 && other.share > 0.2 * first.share
+    };
+    match lamps.iter().find(is_pair) {
+        Some(second) if object.kind != ObjectKind::TwoWheeler => {
+            let mut pair = vec![first.place, second.place];
+            pair.sort_by(|a, b| a[0].total_cmp(&b[0]));
+            pair
+        }
+        _ if first.share > alone => vec![first.place],
+        _ => Vec::new(),
+    }
+}
+
+/// Red pixels of a vehicle that touch each other.
+struct RedPatch {
+    /// Of the box.
+    share: f64,
+    /// The middle, across and down the box as shares of it.
+    place: [f64; 2],
+}
+
+/// All that is red in a box, in order of its first row. A large box is looked at in steps of several pixels.
+fn red_patches(frame: &Pixels, area: Area) -> Vec<RedPatch> {
+    /// The most steps across and down a box.
+    const STEPS: usize = 96;
+    let width = frame.size().width;
+    let (rows, columns) = area.pixels(frame.size());
+    let (high, wide) = (rows.len().min(STEPS), columns.len().min(STEPS));
+    let at = |n: usize, steps: usize, range: &Range<usize>| range.start + (2 * n + 1) * range.len() / (2 * steps);
+    let is_red = |step: usize| {
+        let (y, x) = (at(step / wide, high, &rows), at(step % wide, wide, &columns));
+        let [red, green, blue] = [0, 1, 2].map(|n| frame.data()[(y * width + x) * 3 + n]);
+        // Indicators are orange.
+        red > 0.3 && red > 1.7 * green.max(blue) && green < 1.4 * blue + 0.04
+    };
+    let mut red: Vec<bool> = (0..high * wide).map(is_red).collect();
+    let mut patches = Vec::new();
+    for step in 0..red.len() {
+        let (mut open, mut count, mut sum) = (Vec::new(), 0.0, [0.0; 2]);
+        if std::mem::take(&mut red[step]) {
+            open.push(step);
+        }
+        while let Some(step) = open.pop() {
+            let (y, x) = (step / wide, step % wide);
+            (count, sum) = (count + 1.0, [sum[0] + x as f64 + 0.5, sum[1] + y as f64 + 0.5]);
+            for y in y.saturating_sub(1)..(y + 2).min(high) {
+                for x in x.saturating_sub(1)..(x + 2).min(wide) {
+                    if std::mem::take(&mut red[y * wide + x]) {
+                        open.push(y * wide + x);
+                    }
+                }
             }
         }
-        red / f64::max(all, 1.0)
-    };
-    let (left, middle, right) = (red(0.0, 0.33), red(0.33, 0.67), red(0.67, 1.0));
-    let side = left.max(right);
-    side > 0.025 && left < 0.45 && right < 0.45 && middle < 0.5 * side
+        if count > 0.0 {
+            let place = [sum[0] / count / wide as f64, sum[1] / count / high as f64];
+            patches.push(RedPatch { share: count / (high * wide) as f64, place });
+        }
+    }
+    patches
 }
 
 /// Adds the lamps of one vehicle.
-fn add(frame: &Pixels, object: &SceneObject, side: Side, draws: [f32; 3], distance: f32, lamps: &mut Vec<Lamp>) {
+fn add(frame: &Pixels, vehicle: &Vehicle, draws: [f32; 3], distance: f32, lamps: &mut Vec<Lamp>) {
+    let &Vehicle { object, side, ref red } = vehicle;
     let size = frame.size();
     let Area { left, top, right, bottom } = object.area;
     let (wide, high) = ((right - left) * size.width as f64, (bottom - top) * size.height as f64);
@@ -189,13 +259,13 @@ fn add(frame: &Pixels, object: &SceneObject, side: Side, draws: [f32; 3], distan
         ObjectKind::LargeVehicle => 0.7 * wide.min(0.9 * high),
         _ => 0.9 * wide.min(high),
     };
-    let look = if light == TAIL { redness } else { relief };
-    let (places, down) = match side {
-        Side::Flank => (across.to_vec(), down),
-        _ => searched(frame, object.area, across, down, look),
+    let places = match side {
+        Side::Rear if !red.is_empty() => red.clone(),
+        Side::Front => searched(frame, object.area, across, down),
+        _ => across.iter().map(|&across| [across, down]).collect(),
     };
     let foot = Some((bottom * size.height as f64) as f32);
-    for (n, across) in places.into_iter().enumerate() {
+    for (n, [across, down]) in places.into_iter().enumerate() {
         let (x, y) = (left * size.width as f64 + across * wide, top * size.height as f64 + down * high);
         let radius = ((radius * unit) as f32).max(0.0009 * size.width as f32);
         // From aside, the second lamp is the one at the rear.
@@ -204,23 +274,22 @@ fn add(frame: &Pixels, object: &SceneObject, side: Side, draws: [f32; 3], distan
     }
 }
 
-/// Moves the usual places of a pair of lamps to where the picture looks most like lamps, at most [`REACH`] aside and
-/// [`REACH`] up or down, as shares of the box. Both lamps are at one height. `look` tells how much a patch looks like a
-/// lamp.
-fn searched(frame: &Pixels, area: Area, across: &[f64], down: f64, look: fn(&[[f32; 3]]) -> f32) -> (Vec<f64>, f64) {
+/// Moves the usual places of head lamps to where the picture has most [`relief`], at most `REACH` aside and up or down,
+/// as shares of the box. Both lamps are at one height.
+fn searched(frame: &Pixels, area: Area, across: &[f64], down: f64) -> Vec<[f64; 2]> {
     /// Places that are tried to each side.
     const TRIES: i32 = 4;
     const REACH: f64 = 0.14;
     let size = frame.size();
     let (wide, high) = ((area.right - area.left) * size.width as f64, (area.bottom - area.top) * size.height as f64);
     if wide < CLEAR_WIDTH {
-        return (across.to_vec(), down);
+        return across.iter().map(|&across| [across, down]).collect();
     }
     let radius = (0.04 * wide.min(1.3 * high)).max(2.0);
     let offset = |n: i32| f64::from(n) / f64::from(TRIES) * REACH;
     let score = |across: f64, down: f64, moved: f64| {
         let (x, y) = (area.left * size.width as f64 + across * wide, area.top * size.height as f64 + down * high);
-        f64::from(look(&patch(frame, x, y, radius))) - 0.05 * (moved / REACH).powi(2)
+        f64::from(relief(&patch(frame, x, y, radius))) - 0.05 * (moved / REACH).powi(2)
     };
     let best_across = |usual: f64, down: f64| {
         let tried = (-TRIES..=TRIES).map(|n| (score(usual + offset(n), down, offset(n)), usual + offset(n)));
@@ -234,7 +303,7 @@ fn searched(frame: &Pixels, area: Area, across: &[f64], down: f64, look: fn(&[[f
     });
     let (_, places, down) = tried
         .fold((f64::NEG_INFINITY, across.to_vec(), down), |best, tried| if tried.0 > best.0 { tried } else { best });
-    (places, down)
+    places.into_iter().map(|across| [across, down]).collect()
 }
 
 /// The pixels around a place, at most some hundred of them.
@@ -247,11 +316,6 @@ fn patch(frame: &Pixels, x: f64, y: f64, radius: f64) -> Vec<[f32; 3]> {
         .flat_map(|y| columns.clone().step_by(step).map(move |x| (y * width + x) * 3))
         .map(|at| [0, 1, 2].map(|n: usize| frame.data()[at + n]))
         .collect()
-}
-
-/// How much more red than other light there is, in the mean.
-fn redness(patch: &[[f32; 3]]) -> f32 {
-    patch.iter().map(|[r, g, b]| (r - g.max(*b)).max(0.0)).sum::<f32>() / patch.len().max(1) as f32
 }
 
 /// The deviation of luma, which glass and chrome make large, and a little of its mean.
@@ -371,11 +435,31 @@ mod tests {
         let object = car(0.3, 0.25);
         let frame = street(Some(&object));
         let mut lamps = Vec::new();
-        // The usual height is 0.5 of the box, where the red is; the usual places are 0.1 and 0.9 across.
-        add(&frame, &object, Side::Rear, [0.5; 3], 8.0, &mut lamps);
+        let vehicle = Vehicle { object: &object, side: Side::Rear, red: red_lamps(&frame, &object) };
+        add(&frame, &vehicle, [0.5; 3], 8.0, &mut lamps);
         let across = |lamp: &Lamp| (f64::from(lamp.x) / SIZE.width as f64 - 0.3) / 0.25;
         assert_eq!(lamps.len(), 2);
         assert!((0.09..0.15).contains(&across(&lamps[0])) && (0.85..0.91).contains(&across(&lamps[1])), "{lamps:?}");
         assert!(lamps.iter().all(|lamp| lamp.light[0] > 5.0 * lamp.light[1]), "tail lamps are red");
+    }
+
+    #[test]
+    fn a_patch_of_red_as_small_as_a_lamp_is_one_wherever_it_is_and_more_red_is_paint() {
+        let object = car(0.3, 0.25);
+        let mut frame = street(None);
+        let (rows, columns) = object.area.pixels(SIZE);
+        let mut paint = |from: [usize; 2], to: [usize; 2]| {
+            for y in rows.start + rows.len() * from[1] / 100..rows.start + rows.len() * to[1] / 100 {
+                for x in columns.start + columns.len() * from[0] / 100..columns.start + columns.len() * to[0] / 100 {
+                    frame.data_mut()[(y * SIZE.width + x) * 3..][..3].copy_from_slice(&[0.7, 0.1, 0.1]);
+                }
+            }
+            red_lamps(&frame, &object)
+        };
+        // A vehicle seen from behind and aside has one of its lamps near the middle of its box.
+        let one = paint([46, 42], [54, 52]);
+        assert!(one.len() == 1 && (one[0][0] - 0.5).abs() < 0.02 && (one[0][1] - 0.47).abs() < 0.02, "{one:?}");
+        assert_eq!(paint([80, 44], [88, 52]).len(), 2, "a pair");
+        assert!(paint([0, 60], [60, 90]).is_empty(), "a red vehicle");
     }
 }
