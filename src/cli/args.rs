@@ -45,6 +45,10 @@ Examples:
 Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 finished but some frames failed or
 annotations could not be carried over, 130 interrupted.";
 
+fn shard(text: &str) -> Result<Shard, String> {
+    Shard::parse(text, |key| std::env::var(key).ok())
+}
+
 /// The verbs of `augment`.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -114,8 +118,9 @@ pub struct BatchArgs {
     /// Do only the first N jobs of the plan
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Do only part I of N of the plan, I from 1; --limit applies first; several parts may run at once into one output
-    #[arg(long, value_name = "I/N")]
+    /// Do only part I of N of the plan, I from 1; --limit applies first; several parts may run at once into one output.
+    /// `auto` takes I and N, `auto/N` only I, from the variables of SLURM, Kubernetes, AWS Batch or Google Batch
+    #[arg(long, value_name = "I/N", value_parser = shard)]
     pub shard: Option<Shard>,
     /// Frames to work on at once; they share the threads; by default one per thread, or fewer if memory is short. Never
     /// changes a pixel

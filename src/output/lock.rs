@@ -56,7 +56,8 @@ pub fn pass_gate(folder: &Path) -> Result<File> {
 /// # Errors
 /// [`Error::Io`] if the system refuses.
 pub fn open_lock(path: &Path) -> Result<File> {
-    let options = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    // NFS makes record locks of these locks, and a shared one needs a file that is open for reading.
+    let options = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
     options.map_err(Error::io(path, "create the lock file"))
 }
 
