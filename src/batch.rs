@@ -3,6 +3,8 @@
 //! - [`capacity`]: how many frames at once, and how long a plan takes
 //! - [`condition`]: one config with its styles
 //! - [`context`]: what all workers share
+//! - [`executor`]: runs whose frames are stylized by other processes
+//! - [`frame_stylizer`]: one config for frames that another program hands over
 //! - [`learn`]: a student learns from optimized frames
 //! - [`pending`]: which jobs are still to be done
 //! - [`pool`]: several workers at once
@@ -12,11 +14,14 @@
 //! - [`sources`]: the files that one picture is made from
 //! - [`stop`]: requests to end early
 //! - [`styles`]: measured styles, kept
+//! - [`stylizers`]: the stylizers of one condition by working size
 //! - [`worker`]: one frame
 
 pub mod capacity;
 pub mod condition;
 pub mod context;
+pub mod executor;
+pub mod frame_stylizer;
 pub mod learn;
 pub mod pending;
 pub mod pool;
@@ -26,16 +31,19 @@ pub mod remedy;
 pub mod sources;
 pub mod stop;
 pub mod styles;
+pub mod stylizers;
 pub mod worker;
 
 use crate::batch::condition::Condition;
-use crate::batch::context::JobContext;
+use crate::batch::context::{DatasetFacts, JobContext};
+use crate::batch::executor::Executor;
 use crate::batch::learn::{LearnOutcome, Learned, Learning};
 use crate::batch::pending::{Again, Pending};
 use crate::batch::pool::{Step, WorkerEvent, WorkerPool};
 use crate::batch::progress::{Event, FailedFrame, Header, Observer, Summary};
 use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::stop::{Reason, Stop};
+use crate::batch::stylizers::Stylizers;
 use crate::batch::worker::Worker;
 use crate::config::values::{Config, EngineChoice};
 use crate::dataset::description::root_of;
@@ -52,6 +60,7 @@ use crate::output::{annotations, data_yaml, folder};
 use crate::plan::balance::balance;
 use crate::plan::shard::Shard;
 use crate::plan::summary::ConditionCounts;
+use crate::plan::task::Task;
 use crate::plan::{self, Job, Plan};
 use crate::weights::student::StudentFile;
 use std::borrow::Cow;
@@ -273,6 +282,20 @@ impl Batch {
     /// # Errors
     /// When the run as a whole cannot go on: the output cannot be written, another run holds it, or the device is lost.
     pub fn run(&self, engines: &[Engine], stop: &Stop, observer: &mut dyn Observer) -> Result<Summary> {
+        self.run_on(None, engines, stop, observer)
+    }
+
+    /// The same with the frames stylized by `executor`, if there is one.
+    ///
+    /// # Errors
+    /// As [`Batch::run`]; and when a worker of the executor has another config, backbone, student or version.
+    pub fn run_on(
+        &self,
+        executor: Option<&mut dyn Executor>,
+        engines: &[Engine],
+        stop: &Stop,
+        observer: &mut dyn Observer,
+    ) -> Result<Summary> {
         let begun = Instant::now();
         let whole = self.whole_plans()?;
         whole.iter().try_for_each(|plan| folder::check_folder(&self.output, &plan.jobs))?;
@@ -284,14 +307,15 @@ impl Batch {
         self.left_out()?.iter().for_each(|text| observer.event(Event::Warning(text)));
         let mut warnings = self.warnings(&whole);
         warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
-        let (engines, learning) = self.with_students(engines, &whole, stop, observer)?;
+        let is_divided = self.options.shard.is_some() || executor.is_some();
+        let (engines, learning) = self.with_students(engines, &whole, is_divided, stop, observer)?;
         warnings.extend(learning);
         let run = Run { batch: self, engines: &engines, whole: &whole, parts: self.parts(&engines, &plans) };
         warnings.extend(run.warn(&manifest, observer));
         let pending = run.pending(&manifest);
         let header = run.header(&pending);
         observer.event(Event::Begin(&header));
-        let counts = run.work(&pending, &mut manifest, stop, observer)?;
+        let counts = run.work(executor, &pending, &mut manifest, stop, observer)?;
         let written = run.describe(&mut manifest)?;
         let failures = run.failures(&manifest)?;
         manifest.close()?;
@@ -302,11 +326,12 @@ impl Batch {
     }
 
     /// The engines with the students that their configs ask to learn, and what a person should know about that. `whole`
-    /// has the jobs of the whole dataset.
+    /// has the jobs of the whole dataset. A run that is divided among several processes learns nothing.
     fn with_students(
         &self,
         engines: &[Engine],
         whole: &[Plan],
+        is_divided: bool,
         stop: &Stop,
         observer: &mut dyn Observer,
     ) -> Result<(Vec<Engine>, Vec<String>)> {
@@ -317,6 +342,7 @@ impl Batch {
             }
             match learn::known(&self.output, condition, engine) {
                 Ok(student) => engine.student = Some(student),
+                Err(_) if is_divided => return Err(learns_alone(&condition.config.condition)),
                 Err(why) => {
                     let learning = self.learning(condition, plan, engine);
                     let (student, told) = self.learned(&learning, stop, observer)?;
@@ -340,11 +366,6 @@ impl Batch {
     ) -> Result<(Option<StudentFile>, Vec<String>)> {
         let Learning { condition, plan, frames, .. } = *learning;
         let name = &condition.config.condition;
-        if self.options.shard.is_some() {
-            return Err(Error::Usage(format!(
-                "{name}: each shard would learn its own student; run `augment learn` once and set `engine` to its file"
-            )));
-        }
         if !learn::pays(plan.jobs.len(), frames) {
             let jobs = plan.jobs.len();
             return Ok((None, vec![format!("{name}: {jobs} frames are too few to learn from, so all are optimized")]));
@@ -398,6 +419,13 @@ fn check_per_frame(per_frame: Option<usize>, conditions: usize) -> Result<()> {
         ))),
         _ => Ok(()),
     }
+}
+
+fn learns_alone(condition: &str) -> Error {
+    Error::Usage(format!(
+        "{condition}: each shard or worker would learn its own student; run `augment learn` once and set `engine` to its \
+         file"
+    ))
 }
 
 /// One run of a batch.
@@ -485,6 +513,7 @@ impl Run<'_> {
     /// Does the jobs that are left to do, condition by condition, and appends their rows.
     fn work(
         &self,
+        mut executor: Option<&mut dyn Executor>,
         pending: &[Pending],
         manifest: &mut Manifest,
         stop: &Stop,
@@ -492,9 +521,20 @@ impl Run<'_> {
     ) -> Result<Counts> {
         let mut counts = Counts::default();
         for (part, pending) in self.parts.iter().zip(pending) {
-            if !pending.todo.is_empty() && !stop.asked() {
-                part.work(self.batch, &pending.todo, manifest, stop, observer, &mut counts)?;
+            if pending.todo.is_empty() || stop.asked() {
+                continue;
             }
+            let Some(executor) = &mut executor else {
+                part.work(self.batch, &pending.todo, manifest, stop, observer, &mut counts)?;
+                continue;
+            };
+            let facts = DatasetFacts::of(&self.batch.dataset);
+            part.work_on(*executor, &facts, &pending.todo, stop, &mut |row| {
+                manifest.append(&row)?;
+                counts.add(&row);
+                observer.event(Event::Row(&row));
+                Ok(())
+            })?;
         }
         Ok(counts)
     }
@@ -558,7 +598,9 @@ impl Part<'_> {
         let asked = batch.options.frames_at_once;
         let pool = WorkerPool::new(capacity::frames_at_once(plan, todo, &stylizer, asked, threads), threads)?;
         let quality = self.condition.config.quality;
-        let context = JobContext::new(plan, &batch.dataset, stylizer, &batch.output, quality);
+        let stylizers = Stylizers::new(stylizer, plan.styles.len());
+        let facts = DatasetFacts::of(&batch.dataset);
+        let context = JobContext { plan, stylizers: &stylizers, output: &batch.output, quality, facts };
         let new_row = |job: &Job| self.provenance.row(plan, job);
         pool.run(
             todo,
@@ -582,6 +624,22 @@ impl Part<'_> {
                 Ok(())
             },
         )
+    }
+
+    /// The same by `executor`, with a row for each job to `finished`.
+    fn work_on(
+        &self,
+        executor: &mut dyn Executor,
+        facts: &DatasetFacts,
+        todo: &[&Job],
+        stop: &Stop,
+        finished: &mut dyn FnMut(Row) -> Result<()>,
+    ) -> Result<()> {
+        let mut tasks = todo.iter().map(|job| Task::of(self.plan, job));
+        executor.execute(&mut tasks, facts, stop, &mut |row| {
+            self.provenance.check(&row)?;
+            finished(row)
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! - [`args`]: all arguments, as clap reads them
 //! - [`batch`], [`preview`], [`report`], [`learn`], [`mod@bench`], [`init`], [`doctor`], [`weights`], [`manuals`]: one verb each,
 //!   or several small ones
+//! - [`run`]: chooses the verb, and reports its error
 //! - [`setup`]: the first steps of every verb that computes
 //! - [`device`]: devices and precisions by name
 //! - [`measure`]: how long an evaluation and a frame take
@@ -20,6 +21,7 @@ pub mod manuals;
 pub mod measure;
 pub mod preview;
 pub mod report;
+pub mod run;
 pub mod setup;
 pub mod signals;
 pub mod terminal;

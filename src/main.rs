@@ -1,34 +1,8 @@
-//! The program: parses the command line, runs one verb, and reports its error.
+//! The program: the command line of the library, as a process.
 
-use augment::cli::args::{Cli, Verb};
-use augment::cli::{batch, bench, doctor, init, learn, manuals, preview, report, terminal, weights};
-use augment::memory;
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use augment::cli::run::run;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    memory::keep_freed();
-    let Cli { verb, batch: args, compute } = Cli::parse();
-    let done = match (verb, args) {
-        (Some(Verb::Preview(args)), _) => preview::preview(args),
-        (Some(Verb::Report(args)), _) => report::report(&args),
-        (Some(Verb::Learn(args)), _) => learn::learn(args),
-        (Some(Verb::Bench(args)), _) => bench::bench(args),
-        (Some(Verb::Init(args)), _) => init::init(&args),
-        (Some(Verb::Doctor(args)), _) => doctor::doctor(args),
-        (Some(Verb::Schema), _) => manuals::schema(),
-        (Some(Verb::Completions(args)), _) => manuals::completions(&args),
-        (Some(Verb::Man(args)), _) => manuals::man(&args),
-        (Some(Verb::Merge(args)), _) => batch::merge(&args),
-        (Some(Verb::Weights(args)), _) => weights::weights(args),
-        (None, Some(args)) => batch::batch(args, compute),
-        (None, None) => Cli::command().error(ErrorKind::MissingRequiredArgument, "a dataset is missing").exit(),
-    };
-    match done {
-        Ok(code) => code.into(),
-        Err(error) => {
-            terminal::print_err(&format!("error: {error}"));
-            error.exit_code().into()
-        }
-    }
+    run(std::env::args_os()).into()
 }

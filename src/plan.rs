@@ -9,6 +9,7 @@
 //! - [`shard`]: one of several runs over a dataset
 //! - [`styles`]: finds the style pictures of a config; with `classes`, the only file here that reads from the disk
 //! - [`summary`]: the plan as it is printed
+//! - [`task`]: a job that another process can do
 //!
 //! Every choice is a draw from a hash; see [`draws`]. It depends on the seed, the frame's path below the dataset, or
 //! the name of its sequence, and the variant. It does not depend on the order of folders, on threads, on shards or on
@@ -23,6 +24,7 @@ pub mod sequence;
 pub mod shard;
 pub mod styles;
 pub mod summary;
+pub mod task;
 #[cfg(test)]
 mod testing;
 
@@ -37,6 +39,7 @@ use crate::plan::pairing::{StyleShare, pick_styles};
 use crate::plan::sequence::Positions;
 use crate::plan::shard::Shard;
 use crate::plan::styles::Style;
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -44,7 +47,7 @@ use std::path::Path;
 const LONGEST_NAME: usize = 255;
 
 /// One picture to make.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// Index into the plan's frames.
     pub frame: usize,
@@ -80,6 +83,30 @@ fn output_extension(extension: &str) -> &str {
     if extension.eq_ignore_ascii_case("mpo") { "jpg" } else { extension }
 }
 
+impl Job {
+    /// The job for one variant of a frame, which is given with its index and the name of its outputs.
+    fn of(
+        config: &Config,
+        styles: &[Style],
+        (index, frame): (usize, &Frame),
+        name: &str,
+        draws: Draws,
+        variant: u32,
+    ) -> Self {
+        let extension = match config.format {
+            OutputFormat::Same => output_extension(NameParts::of(&frame.relative).extension),
+            OutputFormat::Jpg => "jpg",
+            OutputFormat::Png => "png",
+        };
+        let output = format!("{name}__{}-{variant}.{extension}", config.condition);
+        let label_output = frame.label.as_ref().map(|_| with_slashes(&label_path(Path::new(&output))));
+        let styles = pick_styles(config, styles, draws, variant);
+        // JSON readers that use f64 hold integers of 53 bits exactly.
+        let seed = draws.number("job", variant) >> 11;
+        Self { frame: index, variant, styles, seed, output, label_output }
+    }
+}
+
 impl<'a> Plan<'a> {
     /// All jobs that the config asks for, before its `where`; see [`Plan::choose`].
     ///
@@ -102,21 +129,41 @@ impl<'a> Plan<'a> {
             if !config.splits.contains(&frame.split) || draws.share("fraction", 0) >= config.fraction.of(frame.split) {
                 continue;
             }
-            for variant in 1..=config.variants {
-                let extension = match config.format {
-                    OutputFormat::Same => output_extension(NameParts::of(&frame.relative).extension),
-                    OutputFormat::Jpg => "jpg",
-                    OutputFormat::Png => "png",
-                };
-                let output = format!("{name}__{}-{variant}.{extension}", config.condition);
-                let label_output = frame.label.as_ref().map(|_| with_slashes(&label_path(Path::new(&output))));
-                let styles = pick_styles(config, styles, draws, variant);
-                // JSON readers that use f64 hold integers of 53 bits exactly.
-                let seed = draws.number("job", variant) >> 11;
-                jobs.push(Job { frame: index, variant, styles, seed, output, label_output });
-            }
+            let variants = 1..=config.variants;
+            jobs.extend(variants.map(|variant| Job::of(config, styles, (index, frame), name, draws, variant)));
         }
-        Ok(Self { condition: &config.condition, frames, styles, jobs, positions, not_chosen: 0, chooses_none: false })
+        Ok(Self::of_jobs(config, frames, styles, jobs, positions))
+    }
+
+    /// A plan of these jobs, which another plan for the same config and styles has. `frames` are theirs.
+    pub fn of_jobs(
+        config: &'a Config,
+        frames: &'a [Frame],
+        styles: &'a [Style],
+        jobs: Vec<Job>,
+        positions: Positions<'a>,
+    ) -> Self {
+        Self { condition: &config.condition, frames, styles, jobs, positions, not_chosen: 0, chooses_none: false }
+    }
+
+    /// The one job for one variant of `frame`, which is alone in a slice: as in a plan for all frames of its dataset,
+    /// whatever the config's fraction and splits. `place` is the frame's place in its sequence.
+    ///
+    /// # Errors
+    /// See [`Plan::new`].
+    pub fn of_frame(
+        config: &'a Config,
+        frame: &'a [Frame; 1],
+        styles: &'a [Style],
+        variant: u32,
+        place: u64,
+    ) -> Result<Self> {
+        check_styles(config, styles)?;
+        let names = distinct_names(frame, LONGEST_NAME)?;
+        let positions = Positions::of(&config.sequence, frame, &[frame[0].split])?.placed(place);
+        let draws = Draws { seed: config.seed, path: positions.at(0).name };
+        let job = Job::of(config, styles, (0, &frame[0]), &names[0], draws, variant);
+        Ok(Self::of_jobs(config, frame, styles, vec![job], positions))
     }
 
     /// Drops the jobs of frames that are not chosen, which `chosen` says by frame, and counts these frames.

@@ -2,11 +2,12 @@
 
 use crate::batch::capacity;
 use crate::batch::condition::Condition;
-use crate::batch::context::JobContext;
+use crate::batch::context::{DatasetFacts, JobContext};
 use crate::batch::pool::{FrameWorker, Step, WorkerEvent, WorkerPool};
 use crate::batch::progress::{Event, Observer};
 use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::stop::Stop;
+use crate::batch::stylizers::Stylizers;
 use crate::batch::worker::Worker;
 use crate::config::values::EngineChoice;
 use crate::dataset::Dataset;
@@ -198,7 +199,9 @@ impl Learning<'_> {
         let at_once = capacity::frames_at_once(plan, sample, &stylizer, *frames_at_once, threads);
         let pool = WorkerPool::new(at_once, threads)?;
         // Nothing is written, so there is no output folder.
-        let context = JobContext::new(plan, dataset, stylizer, Path::new(""), condition.config.quality);
+        let stylizers = Stylizers::new(stylizer, plan.styles.len());
+        let (output, quality, facts) = (Path::new(""), condition.config.quality, DatasetFacts::of(dataset));
+        let context = JobContext { plan, stylizers: &stylizers, output, quality, facts };
         let provenance = Provenance::new(&condition.config, &engine);
         let results = Mutex::new(Vec::new());
         let new_teacher = || Teacher { worker: Worker::new(&context), sample, results: &results };

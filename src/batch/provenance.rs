@@ -104,6 +104,28 @@ impl<'a> Provenance<'a> {
         Self { settings: &config.stylize, maker }
     }
 
+    /// Checks that a row of another process was made with the same config, backbone, student and version.
+    ///
+    /// # Errors
+    /// [`Error::Run`] with what differs.
+    pub fn check(&self, row: &Row) -> Result<()> {
+        let (own, other) = (&self.maker, &row.maker);
+        let text = |student: &Option<String>| student.clone().unwrap_or("none".into());
+        let pairs = [
+            ("version of augment", own.engine.clone(), other.engine.clone()),
+            ("config", own.config_digest.clone(), other.config_digest.clone()),
+            ("backbone", own.backbone.digest.clone(), other.backbone.digest.clone()),
+            ("student", text(&own.student), text(&other.student)),
+        ];
+        match pairs.iter().find(|(_, own, other)| own != other) {
+            Some((what, own, other)) => Err(Error::Run(format!(
+                "{}: a worker made it with another {what}: {other}, and the run has {own}; give every machine the same",
+                row.identity.source
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// What is compared with the job's row of an earlier run. `style_digest` is [`Plan::style_digest`] of the job.
     pub fn work<'w>(&'w self, plan: &Plan<'w>, job: &'w Job, style_digest: &'w str) -> Work<'w> {
         let frame = plan.frame(job);

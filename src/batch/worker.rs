@@ -1,9 +1,10 @@
 //! One frame: decode, stylize, write. Several workers do this at once and share the styles.
 
 use crate::batch::capacity;
-use crate::batch::context::{JobContext, error_of};
+use crate::batch::context::JobContext;
 use crate::batch::pool::{FrameWorker, Step};
 use crate::batch::sources::{self, Sources};
+use crate::batch::stylizers::error_of;
 use crate::dataset::Frame;
 use crate::dataset::labels::{Labelled, Labels};
 use crate::error::{Error, Result};
@@ -53,16 +54,10 @@ impl FrameWorker for Worker<'_> {
     fn work(&mut self, job: &Job, row: &mut Row, on_step: &mut dyn FnMut(Step) -> ControlFlow<()>) -> Result<bool> {
         let context = self.context;
         let frame = context.plan.frame(job);
-        let ReadFrame { mut image, profile, orientation, label, picture, part } = self.read(frame, row)?;
-        let size = Size { height: image.height() as usize, width: image.width() as usize };
-        let Some(made) = self.stylize(frame, job, size, &picture, &mut row.outcome, on_step)? else {
-            return Ok(false);
-        };
-        record(&made, &mut row.outcome);
-        // Letterbox bars stay as they are.
-        imageops::replace(&mut image, &made.pixels.to_rgb8(), part.left as i64, part.top as i64);
+        let ReadFrame { image, profile, orientation, label, picture, part } = self.read(frame, row)?;
+        let Some(image) = self.make(job, image, &picture, part, &mut row.outcome, on_step)? else { return Ok(false) };
         let quality = drawn_quality(context.quality, job.seed);
-        let orientation = if context.keeps_orientation { orientation } else { Orientation::NoTransforms };
+        let orientation = if context.facts.keeps_orientation { orientation } else { Orientation::NoTransforms };
         let metadata = Metadata { profile: profile.as_deref(), orientation };
         let image = decode::turned_back(image, orientation);
         let encoded = encode_image(&context.output.join(&job.output), &image, metadata, quality)?;
@@ -100,19 +95,41 @@ impl<'a> Worker<'a> {
     /// Reads a frame with its label and maps, and notes in `row` what is known of it then.
     fn read(&self, frame: &Frame, row: &mut Row) -> Result<ReadFrame> {
         let context = self.context;
-        let sources = Sources::read(frame, context.settings());
+        let sources = Sources::read(frame, context.stylizers.settings());
         row.identity.source_files = Some(match &sources {
             Ok(sources) => sources.fingerprint(frame),
-            Err(_) => Fingerprint::of(&sources::paths(frame, context.settings())),
+            Err(_) => Fingerprint::of(&sources::paths(frame, context.stylizers.settings())),
         });
         let Sources { image, label, maps } = sources?;
         let Decoded { image, profile, first_of_several, orientation } = decode::decode_bytes(&frame.path, &image)?;
         row.outcome.first_of_several = first_of_several;
-        let (mut picture, part) = context.picture(&image, &maps, |whole| context.stylized_part(whole))?;
+        let (mut picture, part) =
+            context.stylizers.picture(&image, &maps, |whole| context.stylizers.stylized_part(whole))?;
         let size = Size { height: image.height() as usize, width: image.width() as usize };
         (row.width, row.height) = (Some(image.width()), Some(image.height()));
         picture.objects = self.objects(label.as_deref(), &mut row.outcome, size, part);
         Ok(ReadFrame { image, profile, orientation, label, picture, part })
+    }
+
+    /// Stylizes `image`, whose part `part` is `picture`; `None` if `on_step` ended it. Letterbox bars stay as they are.
+    ///
+    /// # Errors
+    /// As for a frame, besides reading and writing it.
+    pub fn make(
+        &mut self,
+        job: &Job,
+        mut image: RgbImage,
+        picture: &Picture,
+        part: Crop,
+        outcome: &mut Outcome,
+        on_step: &mut dyn FnMut(Step) -> ControlFlow<()>,
+    ) -> Result<Option<RgbImage>> {
+        let frame = self.context.plan.frame(job);
+        let size = Size { height: image.height() as usize, width: image.width() as usize };
+        let Some(made) = self.stylize(frame, job, size, picture, outcome, on_step)? else { return Ok(None) };
+        record(&made, outcome);
+        imageops::replace(&mut image, &made.pixels.to_rgb8(), part.left as i64, part.top as i64);
+        Ok(Some(image))
     }
 
     /// Optimizes the frame of `job` for a student to learn from; `None` if `on_step` ended it. Nothing is written.
@@ -135,12 +152,12 @@ impl<'a> Worker<'a> {
             let what = "memory is too short to learn from it at its working size; try fewer --jobs";
             return Err(Error::bad_file(&frame.path, what));
         }
-        let style = context.style_of(stylizer, job)?;
+        let style = context.stylizers.style_of(stylizer, job, context.plan.styles)?;
         let seed = FrameSeed { seed: job.seed, place: context.plan.positions.at(job.frame).place };
         let Some(Allocated { evaluators, size, .. }) = &mut self.allocated else {
             unreachable!("memory is allocated before")
         };
-        let asked = &context.stylizers[stylizer];
+        let asked = &context.stylizers.by_size()[stylizer];
         let of = schedule::evaluations(&asked.scales(*size));
         let step = |evaluation, loss: Loss| on_step(Step { evaluation, of, loss });
         match asked.lesson(evaluators, &picture, &style, seed, step) {
@@ -165,21 +182,21 @@ impl<'a> Worker<'a> {
         let seed = FrameSeed { seed: job.seed, place: context.plan.positions.at(job.frame).place };
         let part = picture.pixels.size();
         let first = self.prepare(frame, full, part)?;
-        let (stylizer, made) = first_that_fits(first..context.stylizers.len(), |stylizer| {
+        let (stylizer, made) = first_that_fits(first..context.stylizers.by_size().len(), |stylizer| {
             if self.allocated.as_ref().is_none_or(|allocated| allocated.stylizer != stylizer) {
-                self.allocate(stylizer, context.stylizers[stylizer].working_size(part));
+                self.allocate(stylizer, context.stylizers.by_size()[stylizer].working_size(part));
             }
-            let style = context.style_of(stylizer, job)?;
+            let style = context.stylizers.style_of(stylizer, job, context.plan.styles)?;
             Ok(self.try_stylize(picture, &style, seed, outcome, on_step))
         })?;
-        outcome.reduced_size = (stylizer > 0).then_some(context.stylizers[stylizer].settings().size as u32);
+        outcome.reduced_size = (stylizer > 0).then_some(context.stylizers.by_size()[stylizer].settings().size as u32);
         made.map_err(|failure| error_of(&frame.path, &failure))
     }
 
     /// Allocates memory for a frame of the size `full` whose part of the size `part` is stylized. Returns the index of
     /// the first stylizer for which memory suffices.
     fn prepare(&mut self, frame: &Frame, full: Size, part: Size) -> Result<usize> {
-        let stylizers = &self.context.stylizers;
+        let stylizers = self.context.stylizers.by_size();
         let sizes: Vec<Size> = stylizers.iter().map(|stylizer| stylizer.working_size(part)).collect();
         if let Some(Allocated { stylizer, size, .. }) = &self.allocated
             && sizes[*stylizer] == *size
@@ -206,7 +223,7 @@ impl<'a> Worker<'a> {
     /// Allocates memory for pictures that the stylizer of this index works on at `size`, after the old memory is freed.
     fn allocate(&mut self, stylizer: usize, size: Size) {
         self.allocated = None;
-        let evaluators = self.context.stylizers[stylizer].evaluators(size);
+        let evaluators = self.context.stylizers.by_size()[stylizer].evaluators(size);
         self.allocated = Some(Allocated { stylizer, size, evaluators });
     }
 
@@ -223,7 +240,7 @@ impl<'a> Worker<'a> {
         let Some(Allocated { stylizer, size, evaluators }) = &mut self.allocated else {
             unreachable!("memory is allocated before")
         };
-        let asked = &self.context.stylizers[*stylizer];
+        let asked = &self.context.stylizers.by_size()[*stylizer];
         let of = schedule::evaluations(&asked.scales(*size));
         let safe = Settings { init: Init::Content, optimizer: Optimizer::Adam, ..asked.settings().clone() };
         // A student has learned from other starts.
@@ -249,14 +266,14 @@ impl<'a> Worker<'a> {
     }
 
     /// The labelled objects, their sides as shares of the stylized part; none where nothing asks for them.
-    fn objects(&self, label: Option<&[u8]>, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<SceneObject> {
-        let settings = self.context.settings();
+    pub fn objects(&self, label: Option<&[u8]>, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<SceneObject> {
+        let settings = self.context.stylizers.settings();
         let is_asked = settings.guard
             || !settings.effects.is_off()
             || settings.residual.high > 0.0
             || settings.regions == RegionKind::Scene;
         let Some(label) = label.filter(|_| is_asked) else { return Vec::new() };
-        let schema = &self.context.schema;
+        let schema = &self.context.facts.schema;
         let labels = Labels::from_bytes(label, schema.keypoints);
         outcome.malformed_labels = (labels.malformed > 0).then_some(labels.malformed as u32);
         let x = |v: f64| ((v * whole.width as f64 - part.left as f64) / part.width as f64).clamp(0.0, 1.0);

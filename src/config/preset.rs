@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// A preset. The program holds its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -34,6 +35,17 @@ macro_rules! files {
             ],
         )
     };
+}
+
+impl FromStr for Preset {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        <Self as ValueEnum>::from_str(name, false).map_err(|_| {
+            let names: Vec<String> = Self::value_variants().iter().map(|preset| preset.name()).collect();
+            format!("`{name}` is no preset; there are {}", names.join(", "))
+        })
+    }
 }
 
 impl Preset {

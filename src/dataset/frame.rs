@@ -7,12 +7,13 @@ use crate::dataset::scan::{EXTENSIONS, ImageFiles, Scan, Source};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::paths::{label_path, relative_text};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// One image of the dataset.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
     /// Absolute.
     pub path: PathBuf,

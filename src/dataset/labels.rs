@@ -5,6 +5,7 @@
 
 use crate::nst::{Area, ObjectKind};
 use crate::yaml::{self, Yaml};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
 use std::{fs, io};
@@ -74,7 +75,7 @@ impl Labels {
 }
 
 /// What a data.yaml says about the labels of its dataset.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Schema {
     /// How many numbers the keypoints of a pose take on a line, the product of `kpt_shape`.
     pub keypoints: Option<usize>,

@@ -1,9 +1,11 @@
 //! The splits of a dataset, and the names that datasets give them.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A part of a dataset that serves one purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Split {
     Train,
     Val,

@@ -3,9 +3,10 @@
 use crate::config::values::{Config, Pairing};
 use crate::plan::draws::Draws;
 use crate::plan::styles::Style;
+use serde::{Deserialize, Serialize};
 
 /// One style of a picture and its share in it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StyleShare {
     /// Index into the plan's styles.
     pub style: usize,

@@ -64,6 +64,19 @@ impl<'a> Positions<'a> {
         Ok(Self { of, are_asked: *sequence != Sequence::None, unmatched })
     }
 
+    /// Positions that are known already, by frame. `are_asked` says whether the config asks for sequences.
+    pub fn known(of: Vec<Position<'a>>, are_asked: bool) -> Self {
+        Self { of, are_asked, unmatched: Vec::new() }
+    }
+
+    /// The same with all frames at this place, if the config asks for sequences.
+    pub fn placed(mut self, place: u64) -> Self {
+        if self.are_asked {
+            self.of.iter_mut().for_each(|position| position.place = place);
+        }
+        self
+    }
+
     /// The position of the frame of this index.
     pub fn at(&self, frame: usize) -> Position<'a> {
         self.of[frame]
