@@ -66,6 +66,7 @@ class Stylizer:
     ) -> None:
         text, path = _config.text_of(config)
         self._names = _config.names_of(names)
+        _config.threads_of(threads)
         self._threads = threads
         # Absolute, so that a copy in another process finds the same styles.
         self._native_args = (
@@ -88,6 +89,21 @@ class Stylizer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._open()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All that makes the stylizer, as values that JSON can hold. Style pictures are named by their paths."""
+        names = {str(number): name for number, name in self._names.items()}
+        return {"native": list(self._native_args), "names": names, "threads": self._threads}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Stylizer:
+        """The stylizer that `to_dict` tells of."""
+        stylizer = cls.__new__(cls)
+        stylizer._native_args = tuple(values["native"])
+        stylizer._names = {int(number): name for number, name in values["names"].items()}
+        stylizer._threads = values["threads"]
+        stylizer._open()
+        return stylizer
 
     @property
     def condition(self) -> str:
