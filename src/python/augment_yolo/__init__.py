@@ -12,9 +12,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._native import ConfigError, Error, __version__
 from ._native import init as _init
-from .dataset import Planned, Summary, plan, run
+from .dataset import Planned, Summary, plan, rows, run
 from .stylizer import Result, Stylizer
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "__version__",
     "init",
     "plan",
+    "rows",
     "run",
 ]
 
@@ -43,7 +46,7 @@ def init(preset: str, folder: str = ".") -> str:
     return str(_init(preset, folder))
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     # Their base classes come from packages that not everybody has.
     if name == "Augment":
         from .albumentations import Augment

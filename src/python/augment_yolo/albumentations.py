@@ -53,6 +53,10 @@ class Augment(albumentations.DualTransform):
     def get_transform_init_args(self) -> dict[str, Any]:
         return {"stylizer": self.stylizer.to_dict(), "class_field": self.class_field, "bgr": self.bgr}
 
+    def __repr__(self) -> str:
+        # The saved form holds the whole config.
+        return f"Augment({self.stylizer.condition}, p={self.p})"
+
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         boxes, classes = self._objects(data.get("bboxes"))
         return {"boxes": boxes, "classes": classes, "variant": self.py_random.randrange(1, 2**32)}
@@ -64,7 +68,7 @@ class Augment(albumentations.DualTransform):
         corners = np.clip(np.asarray(bboxes)[:, :4].astype(np.float64), 0.0, 1.0)
         sizes = corners[:, 2:] - corners[:, :2]
         boxes = np.concatenate([(corners[:, 2:] + corners[:, :2]) / 2, sizes], axis=1)
-        kept = (sizes > 0).all(axis=1)
+        kept: list[bool] = np.all(sizes > 0, axis=1).tolist()
         classes = self._classes(bboxes)
         return boxes[kept], None if classes is None else [name for name, keep in zip(classes, kept) if keep]
 

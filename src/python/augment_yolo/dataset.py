@@ -35,8 +35,7 @@ def asked(
     threads: int | None = None,
 ) -> dict[str, Any]:
     """The arguments of a run as the native part takes them."""
-    is_one = isinstance(config, (str, os.PathLike, Mapping))
-    configs: Sequence[Any] = [config] if is_one else config  # type: ignore[list-item,assignment]
+    configs: Sequence[Any] = [config] if isinstance(config, (str, os.PathLike, Mapping)) else config
     if not configs:
         raise _native.ConfigError("a config is missing")
     return {
@@ -85,7 +84,8 @@ def run(
         def heard(kind: str, content: str) -> None:
             listener(kind, json.loads(content))
 
-    return json.loads(_native.run(asked(config, dataset, **options), heard, None))
+    summary: Summary = json.loads(_native.run(asked(config, dataset, **options), heard, None))
+    return summary
 
 
 def plan(config: _config.Config | Sequence[_config.Config], dataset: _config.Path, **options: Any) -> list[Planned]:
@@ -95,6 +95,14 @@ def plan(config: _config.Config | Sequence[_config.Config], dataset: _config.Pat
     """
     texts, _ = _native.plan(asked(config, dataset, **options))
     return [_planned(*json.loads(text)) for text in texts]
+
+
+def rows(output: _config.Path) -> list[dict[str, Any]]:
+    """The last row of every picture in an output, done or failed, sorted by its path; see the README (Output).
+
+    Raises Error for a folder that is no output.
+    """
+    return [json.loads(row) for row in _native.rows(os.fspath(output))]
 
 
 def _planned(task: dict[str, Any], styles: list[tuple[str, float]]) -> Planned:

@@ -31,12 +31,12 @@ class Result:
     @property
     def style(self) -> str:
         """The path of the style picture; of several, the one with the largest share."""
-        return self.row["style"]
+        return str(self.row["style"])
 
     @property
     def strength(self) -> float:
         """The blend between the picture (0) and its stylization (1) that was drawn."""
-        return self.row["strength"]
+        return float(self.row["strength"])
 
 
 class Stylizer:
@@ -89,6 +89,11 @@ class Stylizer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._open()
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The names of classes by id."""
+        return dict(self._names)
 
     def to_dict(self) -> dict[str, Any]:
         """All that makes the stylizer, as values that JSON can hold. Style pictures are named by their paths."""

@@ -84,7 +84,7 @@ def _shares(boxes: Any, labels: Any) -> tuple[Any, Any]:
     shares = np.concatenate([(corners[:, 2:] + corners[:, :2]) / 2, sizes], axis=1)[kept]
     if labels is None or len(labels) != len(boxes):
         return shares, None
-    return shares, [int(name) for name, keep in zip(labels, kept) if keep]
+    return shares, [int(name) for name, keep in zip(labels, kept.tolist()) if keep]
 
 
 def _find(sample: Any, key: str) -> Any:

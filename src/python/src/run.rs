@@ -9,8 +9,11 @@ use augment::batch::progress::{Event, Observer};
 use augment::batch::stop::{Reason, Stop};
 use augment::batch::{Batch, RunOptions};
 use augment::config::values::Config;
+use augment::dataset::labels::{Labelled, Labels};
 use augment::error;
 use augment::files::fingerprint::Fingerprint;
+use augment::nst::Area;
+use augment::output::manifest;
 use augment::output::row::Row;
 use augment::plan::shard::Shard;
 use augment::plan::task::Task;
@@ -133,6 +136,25 @@ pub fn plan(py: Python<'_>, asked: Asked) -> PyResult<(Vec<String>, Vec<String>)
 #[pyfunction]
 pub fn fingerprint(files: Vec<PathBuf>) -> String {
     json(&Fingerprint::of(&files))
+}
+
+/// The last row of every output in a folder, as JSON, sorted by output.
+#[pyfunction]
+pub fn rows(folder: PathBuf) -> PyResult<Vec<String>> {
+    Ok(manifest::last_rows(&folder).map_err(exception)?.iter().map(json).collect())
+}
+
+/// The objects of a label file: class, and the box as x and y of its middle, width and height, and its outline, all as
+/// shares of the picture. `keypoints` is how many numbers the keypoints of a pose take.
+#[pyfunction]
+#[pyo3(signature = (content, keypoints=None))]
+pub fn labels(content: &[u8], keypoints: Option<usize>) -> Vec<(String, [f64; 4], Vec<[f64; 2]>)> {
+    let boxes = Labels::from_bytes(content, keypoints).boxes;
+    let object = |Labelled { class, area, outline }: Labelled| {
+        let Area { left, top, right, bottom } = area;
+        (class, [(left + right) / 2.0, (top + bottom) / 2.0, right - left, bottom - top], outline)
+    };
+    boxes.into_iter().map(object).collect()
 }
 
 /// The first exception that a function of the user has raised.
