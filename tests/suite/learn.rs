@@ -144,5 +144,5 @@ fn a_run_learns_on_its_way_keeps_its_student_and_learns_anew_if_that_is_damaged(
     assert_eq!((anew.done, anew.skipped), (0, 87));
 
     let shard = place.augment("--config fog.yaml data --set stylize.engine=learn --shard 1/2 --output shards");
-    expect(&shard, 2, &["each shard would learn its own student"]);
+    expect(&shard, 2, &["each shard or worker would learn its own student"]);
 }

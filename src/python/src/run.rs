@@ -18,7 +18,6 @@ use augment::output::row::Row;
 use augment::plan::shard::Shard;
 use augment::plan::task::Task;
 use pyo3::prelude::*;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -183,8 +182,13 @@ impl Observer for PythonObserver {
         let Some(progress) = &self.progress else { return };
         let (kind, json) = match event {
             Event::Begin(header) => {
-                let facts = [("jobs", header.jobs), ("todo", header.todo), ("skipped", header.skipped)];
-                ("begin", json(&facts.into_iter().collect::<BTreeMap<_, _>>()))
+                let facts = serde_json::json!({
+                    "jobs": header.jobs,
+                    "todo": header.todo,
+                    "skipped": header.skipped,
+                    "output": header.output.to_string_lossy(),
+                });
+                ("begin", json(&facts))
             }
             Event::Row(row) => ("row", json(row)),
             Event::Warning(text) => ("warning", json(&text)),
