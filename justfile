@@ -25,6 +25,15 @@ check-pages:
     npm ci --prefix tests/pages --no-audit --no-fund
     node tests/pages/check.mjs target/release/augment target/pages
 
+# Build the wheel and test the module for Python in a fresh environment: just check-python albumentations "ray[data]"
+check-python *PACKAGES:
+    scripts/check_python {{ PACKAGES }}
+
+# Run shards as the schedulers of clusters start them (needs Python with pyyaml)
+check-cluster:
+    cargo build --release
+    python3 scripts/check_cluster.py --augment target/release/augment
+
 # Check the licences and sources of all dependencies (needs cargo-deny)
 deny:
     cargo deny check bans licenses sources
