@@ -530,6 +530,9 @@ impl Run<'_> {
             };
             let facts = DatasetFacts::of(&self.batch.dataset);
             part.work_on(*executor, &facts, &pending.todo, stop, &mut |row| {
+                if row.status == Status::Failed {
+                    stop.count_failure();
+                }
                 manifest.append(&row)?;
                 counts.add(&row);
                 observer.event(Event::Row(&row));

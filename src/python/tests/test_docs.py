@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ STREETS = README.parents[2] / "tests" / "fixtures" / "streets"
 PACKAGES = ("albumentations", "ultralytics", "torch", "fiftyone", "ray")
 
 
-def test_the_snippets_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_the_snippets_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_ALBUMENTATIONS_UPDATE", "1")
     monkeypatch.setenv("YOLO_OFFLINE", "true")
@@ -31,9 +32,10 @@ def test_the_snippets_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.Monk
             continue
         exec(compile(snippet, str(README), "exec"), values)  # noqa: S102
     assert values["result"].image.shape == values["image"].shape
-    assert (tmp_path / "weather.jpg").exists() and values["summary"]["done"] == 12
+    assert (tmp_path / "weather.jpg").exists()
+    assert len(list((tmp_path / "streets-fog" / "images").rglob("*.jpg"))) == 12
     if skipped:
-        print(f"skipped the snippets that need {', '.join(sorted(set(skipped)))}")
+        warnings.warn(f"skipped the snippets that need {', '.join(sorted(set(skipped)))}", stacklevel=1)
 
 
 def is_there(name: str) -> bool:
