@@ -1,6 +1,7 @@
 //! How much memory this process can still allocate, and the most that it has held. Only Linux reports both.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 /// Bytes that are assumed to be free if the system does not report them: 4 GiB.
 const UNKNOWN: u64 = 4 << 30;
@@ -34,10 +35,25 @@ fn machine() -> Option<u64> {
     field(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
 }
 
-/// Bytes that the limit of the control group (version 2) leaves. Containers have such limits.
+/// Bytes that the limits of the control group (version 2) and of those that it is in leave. Containers and the jobs of
+/// SLURM and systemd have such limits.
 fn control_group() -> Option<u64> {
-    let text = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok();
-    left_in_group(&text("memory.max")?, &text("memory.current")?, &text("memory.stat")?)
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let left = |group: &Path| {
+        let text = |name: &str| fs::read_to_string(group.join(name)).ok();
+        left_in_group(&text("memory.max")?, &text("memory.current")?, &text("memory.stat")?)
+    };
+    group_folders(&own).iter().filter_map(|group| left(group)).min()
+}
+
+/// The folders of the control group that a `/proc/self/cgroup` names, and of those that it is in. In a container, the
+/// name may be that of the machine outside; then only the last folder is there.
+fn group_folders(own: &str) -> Vec<PathBuf> {
+    const ROOT: &str = "/sys/fs/cgroup";
+    // Version 2 has one line, `0::/path`.
+    let name = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+    let below = Path::new(name.trim_start_matches('/'));
+    below.ancestors().map(|group| Path::new(ROOT).join(group)).collect()
 }
 
 /// Bytes of address space that `ulimit -v` leaves.
@@ -88,6 +104,15 @@ mod tests {
         assert_eq!(left_in_group("2000\n", "900\n", ""), Some(1100));
         assert_eq!(left_in_group("500\n", "900\n", ""), Some(0));
         assert_eq!(left_in_group("max\n", "900\n", stat), None);
+    }
+
+    #[test]
+    fn the_groups_of_a_process_are_its_own_and_those_around_it() {
+        let folders = group_folders("1:name=systemd:/x\n0::/system.slice/job_7/step_0\n");
+        let expected = ["/system.slice/job_7/step_0", "/system.slice/job_7", "/system.slice", "/"];
+        assert_eq!(folders, expected.map(|folder| PathBuf::from(format!("/sys/fs/cgroup{folder}"))));
+        assert_eq!(group_folders("0::/\n"), [PathBuf::from("/sys/fs/cgroup/")]);
+        assert_eq!(group_folders(""), [PathBuf::from("/sys/fs/cgroup/")]);
     }
 
     #[test]

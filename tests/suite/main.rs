@@ -9,6 +9,7 @@ mod coco;
 mod command_line;
 mod conditions;
 mod corpus;
+mod elsewhere;
 mod fuzz_seeds;
 mod kills;
 mod layouts;
