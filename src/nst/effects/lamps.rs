@@ -87,10 +87,25 @@ pub fn of_vehicles(
         let wide = (area.right - area.left) * surface.size().width as f64;
         if is_on && wide > LEAST_WIDTH {
             let distance = surface::distance_of_row(area.bottom as f32, horizon.row, surface.size());
-            add(frame, &vehicle, draws, distance, &mut lamps);
+            let mut own = Vec::new();
+            add(frame, &vehicle, draws, distance, &mut own);
+            own.retain(|lamp| !is_covered(lamp, vehicle.object, objects, surface.size()));
+            lamps.append(&mut own);
         }
     }
     lamps
+}
+
+/// Whether an object that stands nearer, by the lower side of its box, covers the lamp of `vehicle`.
+fn is_covered(lamp: &Lamp, vehicle: &SceneObject, objects: &[SceneObject], size: Size) -> bool {
+    /// How much lower it must stand, as a share of the height: a rider is no nearer than the motorbike.
+    const NEARER: f64 = 0.01;
+    let (across, down) = (f64::from(lamp.x) / size.width as f64, f64::from(lamp.y) / size.height as f64);
+    objects.iter().any(|SceneObject { area, .. }| {
+        area.bottom > vehicle.area.bottom + NEARER
+            && (area.left..area.right).contains(&across)
+            && (area.top..area.bottom).contains(&down)
+    })
 }
 
 /// The vehicles and their sides: by their shape and by red lamps where they are large enough to show them; the small
@@ -106,7 +121,7 @@ fn vehicles<'a>(
     let off = |object: &SceneObject| (object.area.left + object.area.right) / 2.0 - f64::from(horizon.column);
     let with_lamps: Vec<(&SceneObject, Vec<[f64; 2]>)> = objects
         .iter()
-        .filter(|object| object.kind.has_lamps())
+        .filter(|object| object.kind.has_lamps() && !is_oblique(object, size))
         .map(|object| (object, red_lamps(frame, object)))
         .collect();
     let sides: Vec<Option<Side>> =
@@ -127,6 +142,14 @@ fn vehicles<'a>(
         Vehicle { object, side, red }
     };
     with_lamps.into_iter().zip(sides).map(vehicle).collect()
+}
+
+/// Whether a two-wheeler is seen from aside and from ahead or behind at once, by its shape: then its lamp may be
+/// anywhere in its box.
+fn is_oblique(object: &SceneObject, size: Size) -> bool {
+    let Area { left, top, right, bottom } = object.area;
+    let shape = (right - left) * size.width as f64 / ((bottom - top) * size.height as f64);
+    object.kind == ObjectKind::TwoWheeler && (0.75..1.1).contains(&shape)
 }
 
 /// The side that a vehicle shows by its shape and by its red lamps; `None` where it is too small to tell.
@@ -428,6 +451,38 @@ mod tests {
         let frame = street(None);
         assert_eq!(sides(&frame, &objects, true), [Side::Rear]);
         assert_eq!(sides(&frame, &objects, false), [Side::Front]);
+    }
+
+    #[test]
+    fn what_stands_before_a_vehicle_covers_its_lamps() {
+        let vehicle = car(0.3, 0.25);
+        let lamp = |across: f64| Lamp {
+            x: (across * SIZE.width as f64) as f32,
+            y: 0.65 * SIZE.height as f32,
+            radius: 3.0,
+            light: HEAD[0],
+            foot: None,
+            distance: 8.0,
+        };
+        let person = |bottom: f64| {
+            let area = Area { left: 0.3, top: 0.4, right: 0.36, bottom };
+            SceneObject::new(area, ObjectKind::Person)
+        };
+        let covered =
+            |across: f64, other: SceneObject| is_covered(&lamp(across), &vehicle, &[vehicle.clone(), other], SIZE);
+        assert!(covered(0.34, person(0.9)));
+        assert!(!covered(0.5, person(0.9)), "beside the person");
+        assert!(!covered(0.34, person(0.75)), "behind the vehicle");
+    }
+
+    #[test]
+    fn a_two_wheeler_that_is_seen_from_aside_and_ahead_has_no_lamps() {
+        let bike = |wide: f64| {
+            let area = Area { left: 0.3, top: 0.4, right: 0.3 + wide * 0.4 * 360.0 / 640.0, bottom: 0.8 };
+            SceneObject::new(area, ObjectKind::TwoWheeler)
+        };
+        let frame = street(None);
+        assert_eq!(sides(&frame, &[bike(0.5), bike(0.9), bike(1.3)], false), [Side::Front, Side::Flank]);
     }
 
     #[test]
