@@ -26,6 +26,7 @@ import augment_yolo  # noqa: E402
 from augment_yolo.ray import Stylize, run  # noqa: E402
 
 STREETS = Path(__file__).parents[3] / "tests/fixtures/streets"
+WEIGHTS = Path(__file__).parents[3] / "src/nst/builtin.safetensors"
 COMMAND = [sys.executable, "-m", "augment_yolo.ray"]
 MEMORY = 80 * 1024 * 1024
 """Bytes of each node's object store; no frame goes through it."""
@@ -175,23 +176,25 @@ def test_a_run_ends_after_as_many_failures_as_are_allowed(cluster: Any, fog: str
     assert summary["stopped"] == "too_many_failures" and 2 <= summary["failed"] < 12
 
 
-def test_a_worker_without_the_styles_ends_the_run_with_machine_and_cause(
-    cluster: Any, fog: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("lacks", ["styles", "vgg19.safetensors"])
+def test_a_worker_without_styles_or_weights_ends_the_run_with_machine_and_cause(
+    cluster: Any, fog: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacks: str
 ) -> None:
     from augment_yolo.ray import _executor
 
     dataset = make_dataset(tmp_path / "drive", 3)
+    weights = shutil.copy(WEIGHTS, tmp_path / "configs/vgg19.safetensors")
 
     class Elsewhere(_executor.RayExecutor):
-        """All nodes are on this machine, so the styles are moved away after the driver has read them."""
+        """All nodes are on this machine, so the files are moved away after the driver has read them."""
 
         def begin(self, facts: str) -> None:
-            (tmp_path / "configs/styles").rename(tmp_path / "gone")
+            (tmp_path / "configs" / lacks).rename(tmp_path / "gone")
             super().begin(facts)
 
     monkeypatch.setattr("augment_yolo.ray._run.RayExecutor", Elsewhere)
-    with pytest.raises(augment_yolo.Error, match="on the machine .*styles"):
-        run(fog, dataset, tmp_path / "out")
+    with pytest.raises(augment_yolo.Error, match=f"on the machine .*{lacks}"):
+        run(fog, dataset, tmp_path / "out", weights=weights, sets={"stylize.steps": 1, "stylize.size": 96})
 
 
 def test_a_frame_that_ends_every_worker_is_named_and_the_others_of_its_chunk_are_done(
