@@ -533,10 +533,7 @@ impl Run<'_> {
                 if row.status == Status::Failed {
                     stop.count_failure();
                 }
-                manifest.append(&row)?;
-                counts.add(&row);
-                observer.event(Event::Row(&row));
-                Ok(())
+                counts.take(&row, manifest, observer)
             })?;
         }
         Ok(counts)
@@ -617,11 +614,7 @@ impl Part<'_> {
                         let name = &plan.frame(job).relative;
                         observer.event(Event::Evaluated { name, evaluation, of, loss: loss.total });
                     }
-                    WorkerEvent::Finished(row) => {
-                        manifest.append(&row)?;
-                        counts.add(&row);
-                        observer.event(Event::Row(&row));
-                    }
+                    WorkerEvent::Finished(row) => counts.take(&row, manifest, observer)?,
                     WorkerEvent::Broken(error) => return Err(with_help(&error)),
                 }
                 Ok(())
@@ -658,6 +651,14 @@ fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> String {
 }
 
 impl Counts {
+    /// Appends a finished row, counts it and tells of it.
+    fn take(&mut self, row: &Row, manifest: &mut Manifest, observer: &mut dyn Observer) -> Result<()> {
+        manifest.append(row)?;
+        self.add(row);
+        observer.event(Event::Row(row));
+        Ok(())
+    }
+
     fn add(&mut self, row: &Row) {
         match row.status {
             Status::Done => self.done += 1,

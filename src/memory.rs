@@ -25,7 +25,8 @@ pub fn keep_freed() {
     for (option, value) in
         [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, 32 << 20), (libc::M_TRIM_THRESHOLD, 1 << 30)]
     {
-        // SAFETY: mallopt only sets numbers of the allocator, and no other thread runs yet that could set them too.
+        // SAFETY: mallopt only sets numbers of the allocator, and nothing else sets them at the same time: the program has
+        // one thread yet, and the threads of a Python process that starts it are idle.
         unsafe { libc::mallopt(option, value) };
     }
 }

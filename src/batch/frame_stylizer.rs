@@ -14,7 +14,6 @@ use crate::dataset::masks::Maps;
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::nst::backend::device::Device;
-use crate::nst::picture::geometry::Size;
 use crate::nst::settings::RegionKind;
 use crate::output::row::{Row, Status};
 use crate::plan::styles::{Style, find_styles};
@@ -89,13 +88,8 @@ impl FrameStylizer {
         let context = self.context(&plan, facts, Path::new(""));
         let mut row = Provenance::new(&self.config, &self.engine).row(&plan, job);
         let mut worker = Worker::new(&context);
-        let size = Size { height: image.height() as usize, width: image.width() as usize };
-        let (mut picture, part) =
-            self.stylizers.picture(&image, &Maps { masks: Vec::new(), depth: None }, |whole| {
-                self.stylizers.stylized_part(whole)
-            })?;
-        picture.objects = worker.objects(label, &mut row.outcome, size, part);
-        (row.width, row.height) = (Some(image.width()), Some(image.height()));
+        let maps = Maps { masks: Vec::new(), depth: None };
+        let (picture, part) = worker.picture(&image, &maps, label, &mut row)?;
         let Some(made) = worker.make(job, image, &picture, part, &mut row.outcome, on_step)? else { return Ok(None) };
         row.status = Status::Done;
         row.outcome.seconds = begun.elapsed().as_secs_f64();

@@ -7,6 +7,7 @@ use crate::batch::sources::{self, Sources};
 use crate::batch::stylizers::error_of;
 use crate::dataset::Frame;
 use crate::dataset::labels::{Labelled, Labels};
+use crate::dataset::masks::Maps;
 use crate::error::{Error, Result};
 use crate::files::fingerprint::Fingerprint;
 use crate::imageio::decode::{self, Decoded};
@@ -103,12 +104,27 @@ impl<'a> Worker<'a> {
         let Sources { image, label, maps } = sources?;
         let Decoded { image, profile, first_of_several, orientation } = decode::decode_bytes(&frame.path, &image)?;
         row.outcome.first_of_several = first_of_several;
-        let (mut picture, part) =
-            context.stylizers.picture(&image, &maps, |whole| context.stylizers.stylized_part(whole))?;
+        let (picture, part) = self.picture(&image, &maps, label.as_deref(), row)?;
+        Ok(ReadFrame { image, profile, orientation, label, picture, part })
+    }
+
+    /// The part of a frame that is stylized, with its objects, and its place. Notes in `row` what is known then.
+    ///
+    /// # Errors
+    /// See [`Stylizers::picture`](crate::batch::stylizers::Stylizers::picture).
+    pub fn picture(
+        &self,
+        image: &RgbImage,
+        maps: &Maps,
+        label: Option<&[u8]>,
+        row: &mut Row,
+    ) -> Result<(Picture, Crop)> {
+        let stylizers = self.context.stylizers;
+        let (mut picture, part) = stylizers.picture(image, maps, |whole| stylizers.stylized_part(whole))?;
         let size = Size { height: image.height() as usize, width: image.width() as usize };
         (row.width, row.height) = (Some(image.width()), Some(image.height()));
-        picture.objects = self.objects(label.as_deref(), &mut row.outcome, size, part);
-        Ok(ReadFrame { image, profile, orientation, label, picture, part })
+        picture.objects = self.objects(label, &mut row.outcome, size, part);
+        Ok((picture, part))
     }
 
     /// Stylizes `image`, whose part `part` is `picture`; `None` if `on_step` ended it. Letterbox bars stay as they are.
@@ -266,7 +282,7 @@ impl<'a> Worker<'a> {
     }
 
     /// The labelled objects, their sides as shares of the stylized part; none where nothing asks for them.
-    pub fn objects(&self, label: Option<&[u8]>, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<SceneObject> {
+    fn objects(&self, label: Option<&[u8]>, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<SceneObject> {
         let settings = self.context.stylizers.settings();
         let is_asked = settings.guard
             || !settings.effects.is_off()
