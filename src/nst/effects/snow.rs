@@ -76,7 +76,7 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
                     let rgb = &mut row[x * 3..][..3];
                     let grey = luma(rgb);
                     // Under a white sky and beside white ground, colours are pale, green most of all.
-                    let pale = snow.cover * (0.25 + 0.5 * surface.plants.data()[at]) * (1.0 - 0.8 * shape);
+                    let pale = snow.cover * (0.25 + 0.5 * surface.plants.data()[at] * (1.0 - shape));
                     // Shadows and the shape of the ground stay visible in the snow.
                     let shade =
                         (near / usual).clamp(0.6, 1.1).sqrt() * (grey / near.max(0.02)).clamp(0.8, 1.15).powf(0.35);

@@ -7,6 +7,7 @@ use crate::nst::picture::matrix::eigen;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::ColourStatistics;
+use crate::nst::scene::object::SceneObject;
 
 /// Thresholds that are tried for a strong edge: slopes of luma, which is in 0..1, per pixel.
 const EDGES: [f32; 16] =
@@ -51,6 +52,41 @@ pub fn find(pixels: &Pixels) -> Option<Plane> {
     (share >= LEAST_SHARE).then(|| soften(pixels, &luma, &border))
 }
 
+/// Whether what was taken for `sky` is a wall: most of the objects have it beside them down to their lower parts, which
+/// the horizon does not reach unless the camera lies on the ground. A blue one is a sky all the same, seen over the edge
+/// of a hill.
+pub fn is_wall(pixels: &Pixels, sky: &Plane, objects: &[SceneObject]) -> bool {
+    /// The row that is looked at, as a share of an object's height from its top.
+    const LOWER: f64 = 0.7;
+    /// The least height of an object whose surroundings are seen well enough, as a share of the picture's.
+    const LEAST_HEIGHT: f64 = 0.1;
+    let size = sky.size();
+    let is_sky = |y: f64, x: f64| {
+        let at = |share: f64, side: usize| (share * side as f64) as usize;
+        let inside = (0.0..1.0).contains(&y) && (0.0..1.0).contains(&x);
+        inside.then(|| sky.at(at(y, size.height), at(x, size.width)) > 0.5)
+    };
+    let stand_before = objects.iter().filter(|object| object.kind.height().is_some()).filter_map(|object| {
+        let area = object.area;
+        let (height, width) = (area.bottom - area.top, area.right - area.left);
+        let beside = [area.left - width / 8.0, area.right + width / 8.0];
+        let seen: Vec<bool> = beside.iter().filter_map(|&x| is_sky(area.top + LOWER * height, x)).collect();
+        (height >= LEAST_HEIGHT && !seen.is_empty()).then(|| seen.into_iter().all(|is_sky| is_sky))
+    });
+    let votes: Vec<bool> = stand_before.collect();
+    2 * votes.iter().filter(|vote| **vote).count() > votes.len() && !is_blue(&mean_colour(pixels, sky))
+}
+
+/// The mean colour of the sky.
+fn mean_colour(pixels: &Pixels, sky: &Plane) -> [f64; 3] {
+    let mut sums = [0.0; 4];
+    for (rgb, &share) in pixels.data().chunks_exact(3).zip(sky.data()) {
+        (0..3).for_each(|i| sums[i] += f64::from(rgb[i] * share));
+        sums[3] += f64::from(share);
+    }
+    [0, 1, 2].map(|i: usize| sums[i] / sums[3].max(1e-9))
+}
+
 /// The row below the sky in each column, sorted; 0 in columns without sky.
 pub fn ends(sky: &Plane) -> Vec<usize> {
     let Size { height, width } = sky.size();
@@ -65,8 +101,11 @@ pub fn ends(sky: &Plane) -> Vec<usize> {
 fn is_sky(sky: &ColourStatistics, ground: &ColourStatistics) -> bool {
     let light = |part: &ColourStatistics| part.mean.iter().sum::<f64>() / 3.0;
     let even = variance(sky) < 0.3 * 0.3;
-    let blue = sky.mean[2] > sky.mean[0] + 0.08;
-    even && (light(sky) > light(ground) + 0.05 || light(sky) < 0.12 || blue)
+    even && (light(sky) > light(ground) + 0.05 || light(sky) < 0.12 || is_blue(&sky.mean))
+}
+
+fn is_blue(colour: &[f64; 3]) -> bool {
+    colour[2] > colour[0] + 0.08
 }
 
 /// The variance of all three colours together.
@@ -216,6 +255,8 @@ pub fn horizon(sky: &Plane) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nst::picture::geometry::Area;
+    use crate::nst::scene::object::ObjectKind;
     use crate::nst::testing::Random;
 
     const SIZE: Size = Size { height: 108, width: 192 };
@@ -239,6 +280,21 @@ mod tests {
             let sky = find(&street(colour)).unwrap_or_else(|| panic!("no sky of {colour:?}"));
             assert!(sky.at(10, 20) > 0.95 && sky.at(30, 150) > 0.95 && sky.at(5, 75) > 0.95, "{colour:?}");
             assert!(sky.at(70, 20) < 0.05 && sky.at(100, 100) < 0.05 && sky.at(30, 75) < 0.1, "{colour:?}");
+        }
+    }
+
+    #[test]
+    fn light_beside_the_legs_of_persons_is_a_wall_unless_it_is_blue() {
+        let person = |left: f64, bottom: f64| {
+            let area = Area { left, top: bottom - 0.3, right: left + 0.08, bottom };
+            SceneObject::new(area, ObjectKind::Person)
+        };
+        let (before_it, on_the_street) = ([person(0.1, 0.4), person(0.7, 0.42)], [person(0.1, 0.6), person(0.7, 0.9)]);
+        for (colour, is_wall) in [([0.9, 0.92, 0.95], true), ([0.25, 0.4, 0.7], false)] {
+            let pixels = street(colour);
+            let sky = find(&pixels).unwrap();
+            assert_eq!(super::is_wall(&pixels, &sky, &before_it), is_wall, "{colour:?}");
+            assert!(!super::is_wall(&pixels, &sky, &on_the_street) && !super::is_wall(&pixels, &sky, &[]));
         }
     }
 

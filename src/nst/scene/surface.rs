@@ -31,6 +31,12 @@ const STANDING: (f32, f32) = (35.0, 110.0);
 /// taken for sky by mistake.
 pub const SKY: f32 = 250.0;
 
+/// The distance of the sky in a picture that shows no ground plane, in metres: what is taken for it may be a wall.
+const BEHIND: f32 = 42.0;
+
+/// The least distance of anything, in metres.
+const LEAST: f32 = 1.0;
+
 /// The distance of the ground at the bottom of a frame, in metres, where nothing says how the camera is held.
 const NEAREST: f32 = 3.0;
 
@@ -81,7 +87,7 @@ impl Surface {
         let small = frame.resized(size);
         let luma = Plane::luma(&small);
         let shapes = shape::of_objects(&small, &luma, objects);
-        let sky = sky::find(&small).map(|mut sky| {
+        let sky = sky::find(&small).filter(|sky| !sky::is_wall(&small, sky, objects)).map(|mut sky| {
             sky.data_mut().iter_mut().zip(shapes.share.data()).for_each(|(sky, &shape)| *sky *= outside(shape));
             sky
         });
@@ -98,15 +104,17 @@ impl Surface {
             None => vec![size.height; size.width],
         };
         let ground = Plane::from_fn(size, |y, x| if y >= border[x] { 1.0 } else { 0.0 });
-        let (distance, own) = match depth {
+        // A known depth has the sky's distance in it. Else the sky is laid over the rest at full size: a line between the
+        // distances of both would bring dark twigs before a bright sky nearer than their tree, or even behind the camera.
+        let (distance, own, behind) = match depth {
             Some(depth) => {
                 let depth = in_metres(&depth.resized(size));
-                (depth.guided(&luma, 5, 4e-3), depth)
+                (depth.guided(&luma, 5, 4e-3), depth, None)
             }
             None => {
                 let distance = distance(size, view, &border, sky.as_ref());
                 let own = own_distance(&distance, view, &shapes, objects);
-                (distance.guided(&luma, 5, 4e-3), own)
+                (distance.guided(&luma, 5, 4e-3), own, Some(if view.is_some() { SKY } else { BEHIND }))
             }
         };
         let nearest = match view {
@@ -127,12 +135,13 @@ impl Surface {
         let has_sky = sky.is_some();
         let [shapes, sky, ground, plants, distance] = upsampled(&lines, size, frame, |values| {
             let [shape, sky, ground, plants] = [0, 1, 2, 3].map(|plane: usize| values[plane].clamp(0.0, 1.0));
-            let [behind, own] = [values[4], values[5]];
+            let [solid, own] = [values[4], values[5]].map(|metres| metres.max(LEAST));
+            let sky = if has_sky { sky } else { 0.0 };
+            let background = behind.map_or(solid, |behind| solid + sky * (behind - solid));
             let outside = outside(shape);
-            // A white truck looks like the sky behind it.
-            let sky = if has_sky { sky * outside } else { 0.0 };
-            // The border between an object and what is far behind it is as sharp as the shape.
-            [shape, sky, ground * outside, plants, own + outside * (behind - own)]
+            // A white truck looks like the sky behind it. The border between an object and what is far behind it is as
+            // sharp as the shape.
+            [shape, sky * outside, ground * outside, plants, own + outside * (background - own)]
         });
         Self {
             view,
@@ -224,7 +233,7 @@ pub fn distance_of_row(row: f32, horizon: f32, size: Size) -> f32 {
     (focal * CAMERA / (row - horizon).max(1e-4)).min(FARTHEST)
 }
 
-/// Flat ground, and upright things at the distance of the ground that they stand on, without objects.
+/// Flat ground, and upright things at the distance of the ground that they stand on, without objects and sky.
 fn distance(size: Size, view: Option<View>, border: &[usize], sky: Option<&Plane>) -> Plane {
     let horizon = match view {
         Some(View::Ahead(horizon)) => horizon,
@@ -238,8 +247,7 @@ fn distance(size: Size, view: Option<View>, border: &[usize], sky: Option<&Plane
         let farthest = STANDING.1 + (STANDING.0 - STANDING.1) * aside;
         let foot = if y >= border[x] { y as f32 } else { standing[x] };
         // Nothing is farther than what ends the view, so that no step runs along the horizon.
-        let solid = of_row(foot + 0.5).min(farthest);
-        solid + (SKY - solid) * sky.map_or(0.0, |sky| sky.at(y, x))
+        of_row(foot + 0.5).min(farthest)
     })
 }
 
@@ -260,22 +268,19 @@ fn own_distance(background: &Plane, view: Option<View>, shapes: &Shapes, objects
 }
 
 /// The distances of a street, for a picture that shows no ground plane: flat ground below the usual horizon, houses
-/// above it, and the sky behind.
+/// above it.
 fn of_a_street(size: Size, sky: Option<&Plane>) -> Plane {
     /// The row of the horizon, as a share of the height from the top.
     const HORIZON: f32 = 0.45;
     /// The distance of houses and trees at the sides of the picture and in its middle, in metres.
     const HOUSES: (f32, f32) = (18.0, 30.0);
-    /// The distance of the sky, in metres: what is taken for it may be a wall.
-    const BEHIND: f32 = 42.0;
     let horizon = sky.map_or(HORIZON, sky::horizon);
     Plane::from_fn(size, |y, x| {
         let row = (y as f32 + 0.5) / size.height as f32;
         let aside = ((x as f32 + 0.5) / size.width as f32 * 2.0 - 1.0).abs();
         // By similar triangles, the distance of the ground `r` rows below the horizon goes with `1 / r`.
         let ground = NEAREST * (1.0 - horizon) / (row - horizon).max(1e-3);
-        let solid = ground.clamp(NEAREST, HOUSES.1 + (HOUSES.0 - HOUSES.1) * aside);
-        solid + sky.map_or(0.0, |sky| sky.at(y, x)) * (BEHIND - solid)
+        ground.clamp(NEAREST, HOUSES.1 + (HOUSES.0 - HOUSES.1) * aside)
     })
 }
 

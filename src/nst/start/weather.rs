@@ -28,6 +28,8 @@ pub struct WeatherStatistics {
     mean: f32,
     /// Local contrast of the rest, in each of the [`BANDS`]: the deviation of luma from its local mean.
     contrast: [f32; BANDS],
+    /// Mean chroma of the rest: the largest channel less the least.
+    chroma: f32,
 }
 
 impl WeatherStatistics {
@@ -45,6 +47,7 @@ impl WeatherStatistics {
             ground: median(pixels, &ground),
             mean: mean(pixels, &ground),
             contrast: contrast(pixels, &ground),
+            chroma: chroma(pixels, &ground),
         }
     }
 }
@@ -54,6 +57,17 @@ fn mean(pixels: &Pixels, weights: &Plane) -> f32 {
     let (mut sum, mut count) = (0.0, f32::MIN_POSITIVE);
     for (rgb, &weight) in pixels.data().chunks_exact(3).zip(weights.data()) {
         sum += weight * luminance([0, 1, 2].map(|n: usize| linear(rgb[n].clamp(0.0, 1.0))));
+        count += weight;
+    }
+    sum / count
+}
+
+/// The weighted mean of chroma.
+fn chroma(pixels: &Pixels, weights: &Plane) -> f32 {
+    let (mut sum, mut count) = (0.0, f32::MIN_POSITIVE);
+    for (rgb, &weight) in pixels.data().chunks_exact(3).zip(weights.data()) {
+        let rgb: [f32; 3] = std::array::from_fn(|n| rgb[n].clamp(0.0, 1.0));
+        sum += weight * (rgb.into_iter().fold(0.0, f32::max) - rgb.into_iter().fold(1.0, f32::min));
         count += weight;
     }
     sum / count
@@ -141,6 +155,8 @@ pub struct Fog {
     extinction: f32,
     /// The share of the content's light that falls through the fog.
     light: f32,
+    /// How pale the content's colours become: light that drops scatter on its way reaches near things, too.
+    pale: f32,
     /// The colour `A` of the air, in linear light: that of the reference's sky.
     air: [f32; 3],
 }
@@ -149,15 +165,18 @@ impl Fog {
     fn over(scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Self {
         /// How pale the air is against the reference's sky. Droplets scatter all colours alike; a tinted sky would be
         /// dust.
-        const PALE: f32 = 0.6;
+        const PALE: f32 = 0.75;
         /// The least light of the air: a frame that was taken by day would look like night in darker fog.
         const LEAST: f32 = 0.25;
+        /// The most that near things lose of their colours.
+        const PALEST: f32 = 0.5;
         let grey = luminance(reference.sky).max(1e-3);
         let lighter = (LEAST / grey).max(1.0);
         Self {
             extinction: extinction(scene, own, reference),
             // The air scatters the same light that falls on the scene.
             light: (grey * lighter / luminance(own.sky).max(0.3)).clamp(0.15, 1.0),
+            pale: (1.0 - reference.chroma / own.chroma.max(1e-3)).clamp(0.0, PALEST),
             air: reference.sky.map(|v| ((v + PALE * (grey - v)) * lighter).min(1.0)),
         }
     }
@@ -171,8 +190,10 @@ impl Fog {
                 || {
                     for (rgb, depth) in row.as_chunks_mut::<3>().0.iter_mut().zip(&depths) {
                         let left = transmission(self.extinction * depth);
-                        for (v, air) in rgb.iter_mut().zip(self.air) {
-                            let light = linear_of_unit(v.clamp(0.0, 1.0)) * self.light;
+                        let light = rgb.map(|v| linear_of_unit(v.clamp(0.0, 1.0)) * self.light);
+                        let grey = luminance(light);
+                        for ((v, light), air) in rgb.iter_mut().zip(light).zip(self.air) {
+                            let light = light + self.pale * (grey - light);
                             *v = encoded_of_unit((light * left + air * (1.0 - left)).min(1.0));
                         }
                     }
