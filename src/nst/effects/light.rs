@@ -2,11 +2,13 @@
 
 use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::lamps::{self, Lamp, StreetLamp};
-use crate::nst::effects::noise::{Ground, random};
+use crate::nst::effects::noise::{Ground, GroundRow, random, step};
 use crate::nst::effects::windows;
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::light::transmission;
 use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
 use crate::nst::scene::object::SceneObject;
 use crate::nst::scene::surface::{FOCAL, Surface, View};
@@ -66,24 +68,13 @@ pub fn shine(
         let bottom = (top + BAND).min(height);
         let mut added = vec![[0.0_f32; 3]; (bottom - top) * width];
         if headlamps > 0.0 || !lighting.is_empty() {
-            for y in top..bottom {
+            for (y, added) in (top..bottom).zip(added.chunks_exact_mut(width)) {
+                let row = Row::of(frame, surface, y, usual);
+                let place = ground.row(y);
                 let below = (y as f32 + 0.5) / height as f32 - horizon.row;
-                for x in 0..width {
-                    let at = y * width + x;
-                    let distance = surface.distance.data()[at];
-                    let place = ground.at(y, x);
-                    let right = place.right * (distance / place.ahead).min(1.0);
-                    let mut light = beam.at(right, distance, below);
-                    if surface.ground.data()[at] > 0.0 {
-                        lighting.iter().for_each(|lamp| {
-                            add(&mut light, pool(lamp, place.right, place.ahead), surface.ground.data()[at])
-                        });
-                    }
-                    let reflected: [f32; 3] =
-                        std::array::from_fn(|n| (frame.data()[at * 3 + n].clamp(0.0, 1.0).powi(2) * usual).min(0.8));
-                    for n in 0..3 {
-                        added[(y - top) * width + x][n] += light[n] * reflected[n];
-                    }
+                row.illuminate(added, beam.light, beam.at(&place, below));
+                for lamp in &lighting {
+                    row.illuminate(added, lamp.light, |x, _| row.ground[x] * pool(lamp, place.right(x), place.ahead));
                 }
             }
         }
@@ -92,17 +83,66 @@ pub fn shine(
             let windows = windows.data()[top * width * 3..bottom * width * 3].as_chunks::<3>().0;
             added.iter_mut().zip(windows).for_each(|(added, light)| add(added, *light, 1.0));
         }
-        for (rgb, added) in rows.chunks_exact_mut(3).zip(&added) {
-            for (v, added) in rgb.iter_mut().zip(added) {
-                if *added > 0.0 {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (v, &added) in rows.iter_mut().zip(added.as_flattened()) {
                     // The square stands for linear light. A sensor saturates softly.
-                    let light = v.max(0.0).powi(2) + added;
-                    let soft = if light > 0.7 { 0.7 + 0.3 * (1.0 - (-(light - 0.7) / 0.3).exp()) } else { light };
-                    *v = soft.max(v.max(0.0).powi(2)).sqrt();
+                    let own = v.max(0.0).powi(2);
+                    let light = own + added;
+                    let soft = 0.7 + 0.3 * (1.0 - transmission((light - 0.7) / 0.3));
+                    let soft = if light > 0.7 { soft } else { light };
+                    *v = if added > 0.0 { soft.max(own).sqrt() } else { *v };
                 }
-            }
-        }
+            },
+        );
     });
+}
+
+/// What lamps light in one row of a frame.
+struct Row<'a> {
+    /// The share of their light that each pixel returns.
+    reflects: Vec<[f32; 3]>,
+    /// The share of ground in each pixel.
+    ground: &'a [f32],
+    /// The distance of each pixel in metres.
+    distance: &'a [f32],
+}
+
+impl<'a> Row<'a> {
+    fn of(frame: &Pixels, surface: &'a Surface, y: usize, usual: f32) -> Self {
+        let width = surface.size().width;
+        let row = |plane: &'a Plane| &plane.data()[y * width..][..width];
+        let frame = &frame.data()[y * width * 3..][..width * 3];
+        let mut reflects = vec![[0.0; 3]; width];
+        vectorized(
+            #[inline(always)]
+            || {
+                for (reflects, v) in reflects.as_flattened_mut().iter_mut().zip(frame) {
+                    *reflects = (v.clamp(0.0, 1.0).powi(2) * usual).min(0.8);
+                }
+            },
+        );
+        Self { reflects, ground: row(&surface.ground), distance: row(&surface.distance) }
+    }
+
+    /// Adds light of this colour, whose strength is a function of the column and of the distance there.
+    fn illuminate(&self, added: &mut [[f32; 3]], colour: [f32; 3], strength: impl Fn(usize, f32) -> f32) {
+        let mut strengths = vec![0.0; self.distance.len()];
+        vectorized(
+            #[inline(always)]
+            || {
+                for (x, (to, &distance)) in strengths.iter_mut().zip(self.distance).enumerate() {
+                    *to = strength(x, distance);
+                }
+                for ((added, reflects), strength) in added.iter_mut().zip(&self.reflects).zip(strengths) {
+                    for ((added, reflects), colour) in added.iter_mut().zip(reflects).zip(colour) {
+                        *added += strength * colour * reflects;
+                    }
+                }
+            },
+        );
+    }
 }
 
 /// What makes the light of the ground by day, in its median, that of a usual road, 0.16.
@@ -129,36 +169,34 @@ impl Beam {
         Self { aim, light: light.map(|v| v * amount) }
     }
 
-    /// The light on something `distance` metres ahead and `right` metres aside, `below` the horizon by this share of
-    /// the height: low beams have a soft border at the horizon.
-    fn at(&self, right: f32, distance: f32, below: f32) -> [f32; 3] {
+    /// The strength of the light in a row, which is `below` the horizon by this share of the height, by column and
+    /// distance in metres: low beams have a soft border at the horizon.
+    fn at(&self, place: &GroundRow, below: f32) -> impl Fn(usize, f32) -> f32 {
         /// Half of the border's width, as a share of the height.
         const SOFT: f32 = 0.06;
-        if below < -0.2 {
-            return [0.0; 3];
-        }
-        let width = 1.6 + 0.33 * distance;
-        let aside = (right - self.aim) / width;
-        let falloff = 1.0 / (1.0 + (distance / 13.0).powi(2));
         // Not as sharp as on a wall that the lamps are aimed at: walls and persons stand at any angle.
-        let t = ((below + SOFT) / (2.0 * SOFT)).clamp(0.0, 1.0);
-        let full = t * t * (3.0 - 2.0 * t);
+        let full = step(-SOFT, SOFT, below);
         let border = full + (1.0 - full) * 0.35 * transmission((below.min(0.0) / 0.12).powi(2));
-        // Close to the bumper, the ground is below the beam.
-        let near = (distance / 4.5).min(1.0).powi(2);
-        let strength = 1.5 * falloff * border * near * transmission(aside * aside);
-        self.light.map(|v| v * strength)
+        let strength = if below < -0.2 { 0.0 } else { 1.5 * border };
+        let (place, aim) = (*place, self.aim);
+        move |x, distance| {
+            let right = place.right(x) * (distance / place.ahead).min(1.0);
+            let aside = (right - aim) / (1.6 + 0.33 * distance);
+            let falloff = 1.0 / (1.0 + (distance / 13.0).powi(2));
+            // Close to the bumper, the ground is below the beam.
+            let near = (distance / 4.5).min(1.0).powi(2);
+            strength * falloff * near * transmission(aside * aside)
+        }
     }
 }
 
-/// The light of a street lamp on a place of the ground.
-fn pool(lamp: &StreetLamp, right: f32, ahead: f32) -> [f32; 3] {
+/// The strength of a street lamp's light on a place of the ground.
+fn pool(lamp: &StreetLamp, right: f32, ahead: f32) -> f32 {
     let (dx, dz) = (right - lamp.right, ahead - lamp.ahead);
     let distance2 = dx * dx + dz * dz + lamp.height * lamp.height;
     // Lambert's cosine and the square of the distance, 1 right below the lamp.
     let cosine = lamp.height / distance2.sqrt();
-    let strength = cosine * cosine * cosine * 0.28;
-    lamp.light.map(|v| v * strength)
+    cosine * cosine * cosine * 0.28
 }
 
 /// The light of a lamp around it, by the distance from its middle in the picture.

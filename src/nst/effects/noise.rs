@@ -18,16 +18,7 @@ pub fn seed_of(random: &mut Random) -> u64 {
     (random.uniform() * 1e15) as u64
 }
 
-/// A place on the ground, in metres: to the right of the camera, and ahead of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    pub right: f32,
-    pub ahead: f32,
-    /// The metres that one pixel covers across and along.
-    pub pixel: (f32, f32),
-}
-
-/// The places of the ground that the pixels of a frame show.
+/// The ground that the pixels of a frame show.
 #[derive(Clone, Copy)]
 pub struct Ground {
     size: Size,
@@ -40,50 +31,119 @@ impl Ground {
         Some(Self { size: surface.size(), view: surface.view? })
     }
 
-    /// The place at row `y` and column `x`. Above the horizon it is that of the farthest ground.
-    pub fn at(&self, y: usize, x: usize) -> Place {
+    /// The places that row `y` shows. Above the horizon they are those of the farthest ground.
+    pub fn row(&self, y: usize) -> GroundRow {
         let Size { height, width } = self.size;
         match self.view {
             View::Ahead(horizon) => {
                 let row = (y as f32 + 0.5) / height as f32;
                 let ahead = surface::distance_of_row(row, horizon.row, self.size);
                 let across = ahead / (FOCAL * width as f32);
-                let right = (x as f32 + 0.5 - horizon.column * width as f32) * across;
-                Place { right, ahead, pixel: (across, across * ahead / CAMERA) }
+                let left = (0.5 - horizon.column * width as f32) * across;
+                GroundRow { ahead, left, pixel: (across, across * ahead / CAMERA), width }
             }
             View::Down(metres) => {
                 let pixel = metres / height as f32;
-                Place { right: x as f32 * pixel, ahead: (height - y) as f32 * pixel, pixel: (pixel, pixel) }
+                GroundRow { ahead: (height - y) as f32 * pixel, left: 0.0, pixel: (pixel, pixel), width }
             }
         }
     }
 }
 
-/// Smooth noise of variance near 1 and mean 0. Octaves that are finer than a pixel are left out.
-#[inline(always)]
-pub fn at(place: Place, seed: u64) -> f32 {
-    let mut sum = 0.0;
-    for (n, (length, amplitude)) in OCTAVES.into_iter().enumerate() {
-        let pixel = place.pixel.0.max(place.pixel.1 * 0.35);
-        let share = ((length / pixel - 1.5) / 2.0).clamp(0.0, 1.0);
-        if share > 0.0 {
-            let value = smooth(place.right / length, place.ahead / length, seed.wrapping_add(n as u64));
-            sum += share * amplitude * value;
-        }
-    }
-    sum
+/// The places on the ground, in metres, that one row of a frame shows.
+#[derive(Clone, Copy, Debug)]
+pub struct GroundRow {
+    /// Ahead of the camera.
+    pub ahead: f32,
+    /// Where the first pixel is, to the right of the camera.
+    left: f32,
+    /// The metres that one pixel covers across and along.
+    pixel: (f32, f32),
+    width: usize,
 }
 
+impl GroundRow {
+    /// How far column `x` is to the right of the camera.
+    #[inline(always)]
+    pub fn right(&self, x: usize) -> f32 {
+        self.left + x as f32 * self.pixel.0
+    }
+
+    /// Smooth noise of variance near 1 and mean 0. Octaves that are finer than a pixel are left out.
+    pub fn noise(&self, seed: u64) -> GroundNoise {
+        let pixel = self.pixel.0.max(self.pixel.1 * 0.35);
+        let octaves = OCTAVES.into_iter().enumerate().filter_map(|(n, (length, amplitude))| {
+            let share = ((length / pixel - 1.5) / 2.0).clamp(0.0, 1.0);
+            let octave = || self.value_noise((length, length), seed.wrapping_add(n as u64));
+            (share > 0.0).then(|| (share * amplitude, octave()))
+        });
+        GroundNoise { octaves: octaves.collect() }
+    }
+
+    /// Value noise with cells of this length across and along.
+    pub fn value_noise(&self, (across, along): (f32, f32), seed: u64) -> RowNoise {
+        RowNoise::new(self.left / across, self.pixel.0 / across, self.width, self.ahead / along, seed)
+    }
+}
+
+/// The noise of the ground along one row of a frame.
+pub struct GroundNoise {
+    /// With their amplitudes.
+    octaves: Vec<(f32, RowNoise)>,
+}
+
+impl GroundNoise {
+    /// At column `x`.
+    #[inline(always)]
+    pub fn at(&self, x: usize) -> f32 {
+        self.octaves.iter().map(|(amplitude, octave)| amplitude * octave.at(x)).sum()
+    }
+}
+
+/// [`smooth`] along one row of a picture, where `v` is constant. The corners of the grid are mixed once for each cell and
+/// not for each pixel.
+pub struct RowNoise {
+    /// The place of the first pixel from the first corner, and the cells that a pixel covers.
+    start: f32,
+    step: f32,
+    corners: Vec<f32>,
+}
+
+impl RowNoise {
+    /// At `u = start + step * x` for `x` in `0..width`; `step` is not negative.
+    pub fn new(start: f32, step: f32, width: usize, v: f32, seed: u64) -> Self {
+        let (first, top) = (start.floor(), v.floor());
+        let t = ease(v - top);
+        let start = start - first;
+        let count = (start + step * width as f32) as i64 + 3;
+        let mixed = |u: i64| {
+            let [upper, lower] = [0, 1].map(|down| corner(u, top as i64 + down, seed));
+            AMPLITUDE * (upper + t * (lower - upper))
+        };
+        Self { start, step, corners: (0..count).map(|n| mixed(first as i64 + n)).collect() }
+    }
+
+    /// At column `x`.
+    #[inline(always)]
+    pub fn at(&self, x: usize) -> f32 {
+        let u = self.start + self.step * x as f32;
+        let left = u as u32 as usize;
+        let (a, b) = (self.corners[left], self.corners[left + 1]);
+        a + ease(u - left as f32) * (b - a)
+    }
+}
+
+/// What makes the variance of value noise near 1.
+const AMPLITUDE: f32 = 2.6;
+
 /// Value noise with a smooth step between the corners of a grid, of variance near 1.
-#[inline(always)]
 pub fn smooth(u: f32, v: f32, seed: u64) -> f32 {
-    let (left, top) = (u.floor(), v.floor());
-    let ease = |t: f32| t * t * (3.0 - 2.0 * t);
-    let (s, t) = (ease(u - left), ease(v - top));
-    let corner = |du: i64, dv: i64| corner(left as i64 + du, top as i64 + dv, seed);
-    let upper = corner(0, 0) + s * (corner(1, 0) - corner(0, 0));
-    let lower = corner(0, 1) + s * (corner(1, 1) - corner(0, 1));
-    2.6 * (upper + t * (lower - upper))
+    RowNoise::new(u, 0.0, 1, v, seed).at(0)
+}
+
+#[inline(always)]
+fn ease(t: f32) -> f32 {
+    t * t * (3.0 - 2.0 * t)
 }
 
 /// Uniform in -0.5..0.5 (a hash in the manner of SplitMix64).
@@ -100,4 +160,36 @@ fn corner(u: i64, v: i64, seed: u64) -> f32 {
 pub fn step(low: f32, high: f32, v: f32) -> f32 {
     let t = ((v - low) / (high - low)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::testing::Random as Noise;
+
+    #[test]
+    fn a_row_of_noise_is_the_noise_of_its_places() {
+        let mut random = Noise(3);
+        for step in [0.0, 0.01, 0.4, 1.0, 7.3] {
+            let (start, v) = (40.0 * random.uniform() - 20.0, 40.0 * random.uniform() - 20.0);
+            let row = RowNoise::new(start, step, 50, v, 9);
+            for x in 0..50 {
+                let (u, own) = (start + step * x as f32, row.at(x));
+                let (left, top) = (u.floor(), v.floor());
+                let of = |du: i64, dv: i64| AMPLITUDE * corner(left as i64 + du, top as i64 + dv, 9);
+                let (s, t) = (ease(u - left), ease(v - top));
+                let (upper, lower) = (of(0, 0) + s * (of(1, 0) - of(0, 0)), of(0, 1) + s * (of(1, 1) - of(0, 1)));
+                let expected = upper + t * (lower - upper);
+                assert!((own - expected).abs() < 1e-3, "step {step}, column {x}: {own} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn noise_has_mean_0_and_variance_1() {
+        let values: Vec<f32> = (0..4000).map(|n| smooth(n as f32 * 0.37, n as f32 * 0.73, 5)).collect();
+        let mean = values.iter().sum::<f32>() / values.len() as f32;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / values.len() as f32;
+        assert!(mean.abs() < 0.1 && (0.6..1.4).contains(&variance), "{mean} {variance}");
+    }
 }

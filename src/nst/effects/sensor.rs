@@ -24,71 +24,102 @@ pub fn noise(pixels: &mut Pixels, sigma: f32, seed: u64) {
         let mut above = row_noise(seed, band * BAND, width);
         for (y, row) in rows.chunks_exact_mut(width * 3).enumerate() {
             let own = row_noise(seed, band * BAND + y + 1, width);
-            let left = own[..1].iter().chain(&own);
             vectorized(
                 #[inline(always)]
-                || {
-                    for (((rgb, own), left), above) in
-                        row.as_chunks_mut::<3>().0.iter_mut().zip(&own).zip(left).zip(&above)
-                    {
-                        let mixed: [f32; 4] = std::array::from_fn(|n| 0.7 * own[n] + 0.5 * left[n] + 0.5 * above[n]);
-                        for (v, own) in rgb.iter_mut().zip(mixed) {
-                            // The eye's curve makes the same noise of light larger where it is dark.
-                            let dark = 1.15 - 0.6 * v.clamp(0.0, 1.0);
-                            *v = (*v + sigma * dark * (0.75 * mixed[3] + 0.6 * own)).clamp(0.0, 1.0);
-                        }
-                    }
-                },
+                || add_noise(row, &own, &above, sigma),
             );
             above = own;
         }
     });
 }
 
-/// Four numbers for each pixel of a row, of mean 0 and variance 1: the sum of three uniform ones is close to normal, and
-/// much faster.
+/// Adds the noise of a row, which begins one pixel before it.
+#[inline(always)]
+fn add_noise(row: &mut [f32], own: &[[f32; 4]], above: &[[f32; 4]], sigma: f32) {
+    let (left, own, above) = (own.as_flattened(), own[1..].as_flattened(), above[1..].as_flattened());
+    let mixed = own.iter().zip(left).zip(above).map(|((own, left), above)| 0.7 * own + 0.5 * left + 0.5 * above);
+    let mixed: Vec<f32> = mixed.collect();
+    let mixed = mixed.as_chunks::<4>().0;
+    let noise: Vec<[f32; 3]> =
+        mixed.iter().map(|mixed| [0, 1, 2].map(|n: usize| 0.6 * mixed[n] + 0.75 * mixed[3])).collect();
+    for (v, noise) in row.iter_mut().zip(noise.as_flattened()) {
+        // The eye's curve makes the same noise of light larger where it is dark.
+        let dark = 1.15 - 0.6 * v.clamp(0.0, 1.0);
+        *v = (*v + sigma * dark * noise).clamp(0.0, 1.0);
+    }
+}
+
+/// Four numbers for each pixel of a row and the one before it, of mean 0 and variance 1: the sum of three uniform ones is
+/// close to normal, and much faster.
 fn row_noise(seed: u64, row: usize, width: usize) -> Vec<[f32; 4]> {
-    /// Bits of one uniform number; three fit into those of one draw.
-    const BITS: u32 = 21;
+    /// Bits of one uniform number; six fit into those of one draw.
+    const BITS: u32 = 10;
     const ONE: u64 = 1 << BITS;
     let mut random = random(seed, row as u64 + 1);
-    let mut number = || {
+    let mut pair = || {
         let bits = random.bits();
         let uniform = |n: u32| ((bits >> (n * BITS)) & (ONE - 1)) as i32;
-        let sum = uniform(0) + uniform(1) + uniform(2);
-        sum as f32 * (2.0 / ONE as f32) - 3.0
+        // Steps of 0.002, without their mean.
+        [0, 3].map(|n| {
+            (uniform(n) + uniform(n + 1) + uniform(n + 2)) as f32 * (2.0 / ONE as f32) - (3.0 - 3.0 / ONE as f32)
+        })
     };
-    (0..width).map(|_| std::array::from_fn(|_| number())).collect()
+    let number = |_| {
+        let [[a, b], [c, d]] = [pair(), pair()];
+        [a, b, c, d]
+    };
+    (0..=width).map(number).collect()
 }
 
 /// Blurs what passes by while the exposure lasts, in which the camera moves `metres` ahead: each pixel moves away from
 /// the vanishing point, the more the nearer it is. Labelled objects stay sharp: most of them move along.
 pub fn motion(pixels: &mut Pixels, surface: &Surface, horizon: Horizon, metres: f32) {
-    /// The most places that are averaged, and the most pixels between them.
-    const MOST: (usize, f32) = (16, 1.5);
     let Size { height, width } = pixels.size();
     let from = pixels.clone();
-    let (middle_x, middle_y) = (horizon.column * width as f32, horizon.row * height as f32);
+    let middle = (horizon.row * height as f32, horizon.column * width as f32);
     pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
-        for (x, rgb) in row.chunks_exact_mut(3).enumerate() {
-            let at = y * width + x;
-            let share = metres / surface.distance.data()[at].max(2.0) * (1.0 - surface.shapes.data()[at]);
-            let (dx, dy) = (share * (x as f32 - middle_x), share * (y as f32 - middle_y));
-            let length = (dx * dx + dy * dy).sqrt();
-            if length < 1.0 {
-                continue;
-            }
-            let count = ((length / MOST.1).ceil() as usize + 1).min(MOST.0);
-            let mut sum = [0.0; 3];
-            for n in 0..count {
-                let t = n as f32 / (count - 1) as f32 - 0.5;
-                let place = |at: f32, side: usize| (at + 0.5).clamp(0.0, (side - 1) as f32) as usize;
-                let at = (place(y as f32 + t * dy, height) * width + place(x as f32 + t * dx, width)) * 3;
-                sum.iter_mut().zip(&from.data()[at..at + 3]).for_each(|(sum, v)| *sum += v);
-            }
-            rgb.iter_mut().zip(sum).for_each(|(v, sum)| *v = sum / count as f32);
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                for (x, rgb) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+                    let at = y * width + x;
+                    let share = metres / surface.distance.data()[at].max(2.0) * (1.0 - surface.shapes.data()[at]);
+                    let (y, x) = (y as f32, x as f32);
+                    let way = (share * (y - middle.0), share * (x - middle.1));
+                    if way.0 * way.0 + way.1 * way.1 >= 1.0 {
+                        *rgb = mean_along(&from, (y, x), way);
+                    }
+                }
+            },
+        );
     });
+}
+
+/// The mean of the pixels along a `way`, in rows and columns, whose middle is a pixel. What lies outside of the picture
+/// is left out.
+#[inline(always)]
+fn mean_along(pixels: &Pixels, middle: (f32, f32), way: (f32, f32)) -> [f32; 3] {
+    /// The most places that are averaged, and the pixels between them if there are fewer.
+    const MOST: (usize, f32) = (16, 1.5);
+    /// The parts of a pixel that places are counted in.
+    const FINE: f32 = 256.0;
+    let Size { height, width } = pixels.size();
+    let count = ((way.0 * way.0 + way.1 * way.1).sqrt() / MOST.1) as usize + 2;
+    let count = count.min(MOST.0);
+    let along = |middle: f32, way: f32, side: usize| {
+        let place = |at: f32| ((at + 0.5).clamp(0.0, side as f32 - 0.5) * FINE) as i32;
+        let (first, last) = (place(middle - 0.5 * way), place(middle + 0.5 * way));
+        (first, (last - first) / (count as i32 - 1))
+    };
+    let ((mut y, down), (mut x, right)) = (along(middle.0, way.0, height), along(middle.1, way.1, width));
+    let pixels = pixels.data().as_chunks::<3>().0;
+    let mut sum = [0.0; 3];
+    for _ in 0..count {
+        let rgb = &pixels[(y as usize / FINE as usize) * width + x as usize / FINE as usize];
+        (0..3).for_each(|n| sum[n] += rgb[n]);
+        (y, x) = (y + down, x + right);
+    }
+    sum.map(|sum| sum / count as f32)
 }
 
 /// Blurs with a normal kernel of the standard deviation `sigma`, in thousandths of the long side.

@@ -1,9 +1,10 @@
 //! Snow that lies on the ground, on plants, on edges that face the sky and on vehicles.
 
 use crate::nst::effects::amounts::Effects;
-use crate::nst::effects::noise::{self, Ground, Place, random, seed_of, step};
+use crate::nst::effects::noise::{Ground, GroundNoise, GroundRow, RowNoise, random, seed_of, smooth, step};
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
+use crate::nst::picture::light::transmission;
 use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
@@ -53,7 +54,11 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
     let ground = Ground::of(surface);
     let Size { width, height } = surface.size();
     let ledge = (height / 90).max(1);
+    let has_tracks = matches!(surface.view, Some(View::Ahead(_)));
     pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
+        let ground = ground.map(|ground| snow.of_row(ground.row(y), has_tracks));
+        let unit = height as f32 / 60.0;
+        let patches = RowNoise::new(0.0, 1.0 / unit, width, y as f32 / unit, snow.seed ^ 11);
         vectorized(
             #[inline(always)]
             || {
@@ -63,14 +68,13 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
                     let (on_ground, shape) = (surface.ground.data()[at], surface.shapes.data()[at]);
                     let mut share = 0.0;
                     if on_ground > 0.0
-                        && let Some(ground) = ground
+                        && let Some(ground) = &ground
                     {
-                        let tracks = matches!(surface.view, Some(View::Ahead(_)));
-                        share = on_ground * snow.on_ground(ground.at(y, x), surface.plants.data()[at], tracks);
+                        share = on_ground * snow.on_ground(ground, x, surface.plants.data()[at]);
                     }
                     let standing = (1.0 - on_ground) * (1.0 - shape) * (1.0 - surface.sky.data()[at]);
                     if standing > 0.0 {
-                        share += standing * snow.on_standing(surface, &lumas, near, ledge, y, x);
+                        share += standing * snow.on_standing(surface, &lumas, near, patches.at(x), (ledge, y, x));
                     }
                     share += on_objects.data()[at];
                     let rgb = &mut row[x * 3..][..3];
@@ -78,8 +82,8 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
                     // Under a white sky and beside white ground, colours are pale, green most of all.
                     let pale = snow.cover * (0.25 + 0.5 * surface.plants.data()[at] * (1.0 - shape));
                     // Shadows and the shape of the ground stay visible in the snow.
-                    let shade =
-                        (near / usual).clamp(0.6, 1.1).sqrt() * (grey / near.max(0.02)).clamp(0.8, 1.15).powf(0.35);
+                    let (wide, fine) = ((near / usual).clamp(0.6, 1.1), (grey / near.max(0.02)).clamp(0.8, 1.15));
+                    let shade = (wide * fine.sqrt() * fine.sqrt().sqrt()).sqrt();
                     for (v, white) in rgb.iter_mut().zip(snow.white) {
                         let own = *v + pale * (grey - *v);
                         *v = own + share.min(1.0) * ((white * shade).min(1.0) - own);
@@ -90,14 +94,28 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
     });
 }
 
+/// What is the same in one row of the ground.
+struct RowOfSnow {
+    ground: GroundRow,
+    noise: GroundNoise,
+    /// What the wheels press, if there are tracks, and how far they are from the middle of their lane.
+    pressed: f32,
+    aside: f32,
+}
+
 impl Snow {
+    fn of_row(&self, ground: GroundRow, has_tracks: bool) -> RowOfSnow {
+        let pressed = if has_tracks { 2.2 * self.tracks } else { 0.0 };
+        let wave = 0.25 * smooth(ground.ahead / 14.0, 0.0, self.seed ^ 7);
+        RowOfSnow { ground, noise: ground.noise(self.seed), pressed, aside: wave - self.lane }
+    }
+
     /// The share of snow at a place on the ground. Lawns keep it longer than roads; wheels press it into slush.
     #[inline(always)]
-    fn on_ground(&self, place: Place, plants: f32, tracks: bool) -> f32 {
-        let mut depth = 2.6 * self.cover - 1.3 + 0.75 * noise::at(place, self.seed) + 0.9 * plants;
-        if tracks && self.tracks > 0.0 {
-            let wave = 0.25 * noise::smooth(place.ahead / 14.0, 0.0, self.seed ^ 7);
-            depth -= 2.2 * self.tracks * self.rut(place.right - self.lane + wave) * (1.0 - plants);
+    fn on_ground(&self, row: &RowOfSnow, x: usize, plants: f32) -> f32 {
+        let mut depth = 2.6 * self.cover - 1.3 + 0.75 * row.noise.at(x) + 0.9 * plants;
+        if row.pressed > 0.0 {
+            depth -= row.pressed * self.rut(row.ground.right(x) + row.aside) * (1.0 - plants);
         }
         // Some slush stays in the deepest ruts.
         0.12 + 0.88 * step(-0.4, 0.4, depth) * (0.9 + 0.1 * step(0.0, 1.0, depth))
@@ -108,17 +126,23 @@ impl Snow {
     fn rut(&self, right: f32) -> f32 {
         let lane = (right / LANE).round().clamp(-(self.lanes.0 as f32), self.lanes.1 as f32);
         let off = (right - lane * LANE).abs() - RUT.0;
-        (-(off / RUT.1).powi(2)).exp()
+        transmission((off / RUT.1).powi(2))
     }
 
     /// The share of snow on something upright: on the lit side of plants and on edges below the sky.
     #[inline(always)]
-    fn on_standing(&self, surface: &Surface, luma: &Plane, near: f32, ledge: usize, y: usize, x: usize) -> f32 {
+    fn on_standing(
+        &self,
+        surface: &Surface,
+        luma: &Plane,
+        near: f32,
+        patches: f32,
+        (ledge, y, x): (usize, usize, usize),
+    ) -> f32 {
         let Size { height, .. } = surface.size();
         let own = luma.at(y, x);
         let plants = surface.plants.at(y, x);
-        let unit = height as f32 / 60.0;
-        let patches = 0.5 + 0.35 * noise::smooth(x as f32 / unit, y as f32 / unit, self.seed ^ 11);
+        let patches = 0.5 + 0.35 * patches;
         let lit = step(0.92, 1.5, own / near.max(0.03)) * patches.clamp(0.0, 1.0);
         let above = y.saturating_sub(ledge);
         let below = (y + ledge).min(height - 1);

@@ -2,8 +2,8 @@
 
 use crate::nst::effects::air::air_light;
 use crate::nst::effects::amounts::Effects;
-use crate::nst::effects::noise::{self, Ground, Place, random, seed_of, step};
-use crate::nst::picture::filter::{Border, box_mean, neighbours};
+use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, random, seed_of, smooth, step};
+use crate::nst::picture::filter::neighbours;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::scene::horizon;
@@ -39,6 +39,7 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
             Some(View::Ahead(horizon)) => fresnel(y as f32 - horizon.row * height as f32, width),
             _ => 0.03,
         };
+        let puddles = (effects.puddles > 0.0).then(|| Puddles::of(ground.row(y), effects.puddles, puddle_seed));
         for x in 0..width {
             let at = y * width + x;
             let share = surface.ground.data()[at] * effects.wet;
@@ -46,10 +47,7 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
                 continue;
             }
             let hard = 1.0 - 0.85 * surface.plants.data()[at];
-            let puddle = match effects.puddles > 0.0 {
-                true => puddle(ground.at(y, x), effects.puddles, puddle_seed) * hard,
-                false => 0.0,
-            };
+            let puddle = puddles.as_ref().map_or(0.0, |puddles| puddles.at(x) * hard);
             let dark = 1.0 - share * (1.0 - WET) * (0.6 + 0.4 * hard);
             let returned = (share * hard * (reflects * (0.8 + 0.2 * puddle) + 0.15 * puddle)).min(1.0);
             let image = mirror.as_ref().map(|mirror| mirror.at(y, x));
@@ -62,13 +60,24 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
     });
 }
 
-/// How much of this place is under a puddle, 0..1, if `puddles` of the wet ground is.
-fn puddle(place: Place, puddles: f32, seed: u64) -> f32 {
-    // Puddles are longer along the road than across it.
-    let depth = noise::smooth(place.right / 1.6, place.ahead / 5.0, seed)
-        + 0.5 * noise::smooth(place.right / 0.6, place.ahead / 1.8, seed ^ 1);
-    let level = 1.3 - 2.6 * puddles;
-    step(level - 0.15, level + 0.15, depth)
+/// The puddles of one row of the ground.
+struct Puddles {
+    waves: [RowNoise; 2],
+    level: f32,
+}
+
+impl Puddles {
+    /// Puddles on this share of the wet ground. They are longer along the road than across it.
+    fn of(row: GroundRow, share: f32, seed: u64) -> Self {
+        let waves = [row.value_noise((1.6, 5.0), seed), row.value_noise((0.6, 1.8), seed ^ 1)];
+        Self { waves, level: 1.3 - 2.6 * share }
+    }
+
+    /// How much of column `x` is under a puddle, 0..1.
+    fn at(&self, x: usize) -> f32 {
+        let depth = self.waves[0].at(x) + 0.5 * self.waves[1].at(x);
+        step(self.level - 0.15, self.level + 0.15, depth)
+    }
 }
 
 /// The share of light that water returns to a camera that sees it `below` pixels under the horizon (Schlick 1994).
@@ -102,8 +111,7 @@ impl Mirror {
 /// side of the nearest object above it, or the border of the ground. Waves stretch the image along columns.
 fn mirrored(pixels: &Pixels, surface: &Surface, standing: &[&SceneObject]) -> Mirror {
     let full = surface.size();
-    let size = full.map(|side| side.div_ceil(REDUCTION));
-    let small = pixels.resized(size);
+    let (size, small) = pixels.light(REDUCTION);
     let contacts: Vec<Vec<f32>> = (0..size.width).map(|x| contacts(surface, standing, size, x)).collect();
     let mut data = vec![0.0; size.pixels() * 3];
     for y in 0..size.height {
@@ -112,13 +120,12 @@ fn mirrored(pixels: &Pixels, surface: &Surface, standing: &[&SceneObject]) -> Mi
             let contact = below.fold(f32::NEG_INFINITY, f32::max);
             let from = if contact.is_finite() { (2.0 * contact - y as f32).max(0.0) as usize } else { y };
             for channel in 0..3 {
-                let v = small.data()[(from.min(size.height - 1) * size.width + x) * 3 + channel].clamp(0.0, 1.0);
+                let v = small[(from.min(size.height - 1) * size.width + x) * 3 + channel].clamp(0.0, 1.0);
                 data[(y * size.width + x) * 3 + channel] = v * v;
             }
         }
     }
     let data = stretched(&data, size, size.height / 22 + 1);
-    let data = box_mean::<3>(&data, size, 1, Border::Cut);
     Mirror { size, full, data: data.as_chunks::<3>().0.to_vec() }
 }
 
@@ -189,7 +196,7 @@ pub fn spray(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], ef
             let v = (y as f32 - foot as f32) / radius_y * if (y as f64) < foot { 1.0 } else { 2.2 };
             for x in columns.clone() {
                 let u = (x as f32 - middle as f32) / radius_x;
-                let puff = 0.75 + 0.3 * noise::smooth(u * 3.0, v * 3.0, noise_seed);
+                let puff = 0.75 + 0.3 * smooth(u * 3.0, v * 3.0, noise_seed);
                 let share = amount * (-(u * u + v * v) * 1.6).exp() * puff.clamp(0.2, 1.3);
                 for (value, light) in pixels.data_mut()[(y * width + x) * 3..][..3].iter_mut().zip(light) {
                     let own = value.max(0.0).powi(2);

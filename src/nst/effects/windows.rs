@@ -1,6 +1,7 @@
 //! Lit windows in the façades of a frame.
 
 use crate::nst::effects::noise::{random, smooth};
+use crate::nst::picture::filter::bilinear;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
@@ -61,7 +62,7 @@ pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<P
             }
         }
     }
-    Some(light.resized(full))
+    Some(Pixels::new(full, bilinear::<3>(light.data(), size, full)))
 }
 
 /// Whether each pixel is darker than the wall that it lies in.

@@ -18,8 +18,9 @@ mod streaks;
 #[cfg(test)]
 mod testing;
 
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
-use crate::nst::picture::light::luminance;
+use crate::nst::picture::light::{luminance, transmission};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::FrameSeed;
 use crate::nst::render::precipitation::camera::Camera;
@@ -46,12 +47,17 @@ pub fn add(pixels: &mut Pixels, precipitation: &Precipitation, seed: impl Into<F
         let (top, bottom) = (band * BAND, height.min((band + 1) * BAND));
         // Optical depth, and depth times glow. Both are sums, so it does not matter which particle is in front.
         let mut veil = vec![[0.0; 2]; (bottom - top) * width];
-        streaks.iter().for_each(|streak| streak.draw(&mut veil, top..bottom, width));
-        for (rgb, &[depth, glow]) in rows.chunks_exact_mut(3).zip(&veil) {
-            if depth > 0.0 {
-                blend(rgb, depth.min(deepest), glow / depth, light);
-            }
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                streaks.iter().for_each(|streak| streak.draw(&mut veil, top..bottom, width));
+                for (rgb, &[depth, glow]) in rows.as_chunks_mut::<3>().0.iter_mut().zip(&veil) {
+                    if depth > 0.0 {
+                        blend(rgb, depth.min(deepest), glow / depth, light);
+                    }
+                }
+            },
+        );
     });
 }
 
@@ -59,8 +65,9 @@ pub fn add(pixels: &mut Pixels, precipitation: &Precipitation, seed: impl Into<F
 ///
 /// The square stands for linear light. It is fast, and close enough to sRGB's exact curve for a veil of uncertain
 /// strength.
-fn blend(rgb: &mut [f32], depth: f32, glow: f32, light: [f32; 3]) {
-    let alpha = 1.0 - (-depth).exp();
+#[inline(always)]
+fn blend(rgb: &mut [f32; 3], depth: f32, glow: f32, light: [f32; 3]) {
+    let alpha = 1.0 - transmission(depth);
     for (v, light) in rgb.iter_mut().zip(light) {
         let behind = v.max(0.0) * v.max(0.0);
         *v = (behind + alpha * ((glow * light).min(1.0) - behind)).sqrt();

@@ -190,10 +190,10 @@ impl Fog {
                 || {
                     for (rgb, depth) in row.as_chunks_mut::<3>().0.iter_mut().zip(&depths) {
                         let left = transmission(self.extinction * depth);
-                        let light = rgb.map(|v| linear_of_unit(v.clamp(0.0, 1.0)) * self.light);
-                        let grey = luminance(light);
-                        for ((v, light), air) in rgb.iter_mut().zip(light).zip(self.air) {
-                            let light = light + self.pale * (grey - light);
+                        rgb.iter_mut().for_each(|v| *v = linear_of_unit(v.clamp(0.0, 1.0)) * self.light);
+                        let grey = luminance(*rgb);
+                        for (v, air) in rgb.iter_mut().zip(self.air) {
+                            let light = *v + self.pale * (grey - *v);
                             *v = encoded_of_unit((light * left + air * (1.0 - left)).min(1.0));
                         }
                     }

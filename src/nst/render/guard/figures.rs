@@ -1,5 +1,6 @@
 //! What a labelled object keeps of the original: contrast and edges.
 
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::render::guard::patch::{Patch, RADIUS, Rect, sums, written_lumas};
@@ -29,7 +30,11 @@ impl Figures {
         if had < FLAT * before.pixels() as f64 {
             return Self::ALL;
         }
-        Self { contrast: after.deviation() / had, edges: edges(before, after) }
+        let edges = vectorized(
+            #[inline(always)]
+            || edges(before, after),
+        );
+        Self { contrast: after.deviation() / had, edges }
     }
 }
 
@@ -53,6 +58,7 @@ pub(super) fn of_rect(before: &[f32], after: &[f32], size: Size, rect: Rect) -> 
 }
 
 /// The correlation of the gradients. It is not centred: a gradient of 0 is no edge in either.
+#[inline(always)]
 fn edges(before: &Patch, after: &Patch) -> f64 {
     let width = before.width();
     let [mut product, mut squares_before, mut squares_after] = [0.0; 3];

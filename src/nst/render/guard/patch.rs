@@ -1,5 +1,6 @@
 //! The luma of a rectangle and of the pixels around it, as it is written: cut to 0..1 and rounded to 256 steps.
 
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
@@ -143,6 +144,14 @@ impl Patch {
 
     /// The absolute deviation of luma from its local mean, summed over the rectangle.
     pub fn deviation(&self) -> f64 {
+        vectorized(
+            #[inline(always)]
+            || self.deviation_by_rows(),
+        )
+    }
+
+    #[inline(always)]
+    fn deviation_by_rows(&self) -> f64 {
         let width = self.width;
         let mut across = vec![0.0; width * (self.height + 2 * RADIUS)];
         for (y, to) in across.chunks_exact_mut(width).enumerate() {
@@ -160,6 +169,7 @@ impl Patch {
     }
 }
 
+#[inline(always)]
 fn add(to: &mut [f32], values: &[f32]) {
     to.iter_mut().zip(values).for_each(|(to, v)| *to += v);
 }
@@ -173,6 +183,7 @@ fn reflections(low: usize, high: usize, len: usize) -> impl Iterator<Item = (usi
 }
 
 /// The sums of `values(0..count)`. Each is kept as eight running sums, which lets the compiler use vectors.
+#[inline(always)]
 pub fn sums<const N: usize>(count: usize, values: impl Fn(usize) -> [f32; N]) -> [f64; N] {
     const LANES: usize = 8;
     let mut lanes = [[0.0_f32; LANES]; N];

@@ -31,6 +31,7 @@ pub fn kernel_integral(radius: f64, length: f64) -> f64 {
 
 impl Streak {
     /// Adds the optical depth, and the depth times the glow, of the part in `rows` to `veil`, `[rows][width]`.
+    #[inline(always)]
     pub fn draw(&self, veil: &mut [[f32; 2]], rows: Range<usize>, width: usize) {
         let Self { start: [x, y], way: [dx, dy], radius, peak, glow } = *self;
         let (first, last) = covered(y.min(y + dy) - radius, y.max(y + dy) + radius, rows.end);
@@ -45,8 +46,8 @@ impl Streak {
             };
             let (left, right) = covered(x + a.min(b) - radius, x + a.max(b) + radius, width);
             let start = (row - rows.start) * width;
-            for (n, veil) in veil[start..start + width].iter_mut().enumerate().take(right).skip(left) {
-                let aside = n as f32 + 0.5 - x;
+            for (n, veil) in veil[start + left..start + right.max(left)].iter_mut().enumerate() {
+                let aside = (left + n) as f32 + 0.5 - x;
                 let t = ((aside * dx + down * dy) * inverse).clamp(0.0, 1.0);
                 let far = (aside - t * dx).powi(2) + (down - t * dy).powi(2);
                 let inside = (1.0 - far / (radius * radius)).max(0.0);
@@ -58,8 +59,10 @@ impl Streak {
     }
 }
 
-/// The pixels, of `len`, whose centres can lie between `low` and `high`: the first and the one behind the last.
+/// The pixels, of `len`, whose centres can lie between `low` and `high`, and at most one more before them: the first and
+/// the one behind the last.
+#[inline(always)]
 fn covered(low: f32, high: f32, len: usize) -> (usize, usize) {
-    // A cast of a negative number gives 0.
-    (((low - 0.5).ceil() as usize).min(len), ((high + 0.5) as usize).min(len))
+    // A cast of a negative number gives 0. It takes no call, as rounding up would.
+    (((low - 0.5) as usize).min(len), ((high + 0.5) as usize).min(len))
 }
