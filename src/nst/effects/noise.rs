@@ -5,7 +5,8 @@ use crate::nst::random::Random;
 use crate::nst::scene::horizon::CAMERA;
 use crate::nst::scene::surface::{self, FOCAL, Surface, View};
 
-/// The wavelengths of the octaves in metres, and their amplitudes, whose squares sum to about 1: the sum varies as much as one of them.
+/// The wavelengths of the octaves in metres, and their amplitudes, whose squares sum to about 1: the sum varies as much as
+/// one of them alone would.
 const OCTAVES: [(f32, f32); 4] = [(5.0, 0.72), (1.7, 0.5), (0.6, 0.36), (0.2, 0.26)];
 
 /// A generator for one effect of one picture. Each effect has its own, so that one that is off changes no other.

@@ -48,6 +48,7 @@ pub fn find(pixels: &Pixels) -> Option<Plane> {
         is_sky(&sky, &ground).then(|| (energy(&sky, &ground), border))
     });
     let (_, border) = tried.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let border = without_runaways(border, luma.size().height);
     let share = border.iter().sum::<usize>() as f64 / luma.size().pixels() as f64;
     (share >= LEAST_SHARE).then(|| soften(pixels, &luma, &border))
 }
@@ -140,6 +141,19 @@ fn border(slopes: &Plane, edge: f32) -> Vec<usize> {
         near[near.len() / 2] + height / 32
     };
     (0..width).map(|x| first[x].min(limit(x))).collect()
+}
+
+/// No sky reaches the lower quarter of a picture: in columns where the border runs down to there, its edge is too faint.
+/// They get the median border of the others, if those are the most.
+fn without_runaways(border: Vec<usize>, height: usize) -> Vec<usize> {
+    let lowest = height * 3 / 4;
+    let mut ends: Vec<usize> = border.iter().copied().filter(|&row| row <= lowest).collect();
+    if 2 * ends.len() <= border.len() {
+        return border;
+    }
+    ends.sort_unstable();
+    let usual = ends[ends.len() / 2];
+    border.into_iter().map(|row| if row > lowest { usual } else { row }).collect()
 }
 
 /// Running sums down each column. With them, the statistics above and below a border take one lookup per column.
@@ -281,6 +295,15 @@ mod tests {
             assert!(sky.at(10, 20) > 0.95 && sky.at(30, 150) > 0.95 && sky.at(5, 75) > 0.95, "{colour:?}");
             assert!(sky.at(70, 20) < 0.05 && sky.at(100, 100) < 0.05 && sky.at(30, 75) < 0.1, "{colour:?}");
         }
+    }
+
+    #[test]
+    fn a_sky_that_runs_down_to_the_ground_in_some_columns_ends_where_it_does_in_the_others() {
+        let mut border = vec![40; 100];
+        border[80..].fill(100);
+        assert_eq!(without_runaways(border, 100), vec![40; 100]);
+        let fog = vec![100; 100];
+        assert_eq!(without_runaways(fog.clone(), 100), fog, "all of a picture of fog may be sky");
     }
 
     #[test]
