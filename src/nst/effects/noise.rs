@@ -70,7 +70,8 @@ impl GroundRow {
         self.left + x as f32 * self.pixel.0
     }
 
-    /// Smooth noise of mean 0 and a standard deviation of 0.55. Octaves that are finer than a pixel are left out.
+    /// Smooth noise of mean 0 and, close to the camera, a standard deviation of 0.55. Octaves that are finer than a pixel
+    /// are left out, so it falls with the distance.
     pub fn noise(&self, seed: u64) -> GroundNoise {
         let pixel = self.pixel.0.max(self.pixel.1 * 0.35);
         let octaves = OCTAVES.into_iter().enumerate().filter_map(|(n, (length, amplitude))| {

@@ -99,17 +99,20 @@ pub fn motion(pixels: &mut Pixels, surface: &Surface, horizon: Horizon, metres: 
 /// is left out.
 #[inline(always)]
 fn mean_along(pixels: &Pixels, middle: (f32, f32), way: (f32, f32)) -> [f32; 3] {
-    /// The most places that are averaged, and the pixels between them if there are fewer.
+    /// The most places that are averaged, and the most pixels between them.
     const MOST: (usize, f32) = (16, 1.5);
-    /// The parts of a pixel that places are counted in.
+    /// Places are whole numbers of this part of a pixel: to cast each float would be slow.
     const FINE: f32 = 256.0;
     let Size { height, width } = pixels.size();
     let count = ((way.0 * way.0 + way.1 * way.1).sqrt() / MOST.1) as usize + 2;
     let count = count.min(MOST.0);
+    let (first, last) = inside(middle.0, way.0, height);
+    let (first_aside, last_aside) = inside(middle.1, way.1, width);
+    let (first, last) = (first.max(first_aside), last.min(last_aside));
     let along = |middle: f32, way: f32, side: usize| {
-        let place = |at: f32| ((at + 0.5).clamp(0.0, side as f32 - 0.5) * FINE) as i32;
-        let (first, last) = (place(middle - 0.5 * way), place(middle + 0.5 * way));
-        (first, (last - first) / (count as i32 - 1))
+        let place = |share: f32| ((middle + share * way + 0.5).clamp(0.0, side as f32 - 0.5) * FINE) as i32;
+        let start = place(first);
+        (start, (place(last) - start) / (count as i32 - 1))
     };
     let ((mut y, down), (mut x, right)) = (along(middle.0, way.0, height), along(middle.1, way.1, width));
     let pixels = pixels.data().as_chunks::<3>().0;
@@ -120,6 +123,16 @@ fn mean_along(pixels: &Pixels, middle: (f32, f32), way: (f32, f32)) -> [f32; 3] 
         (y, x) = (y + down, x + right);
     }
     sum.map(|sum| sum / count as f32)
+}
+
+/// The first and the last share of a `way`, -0.5..=0.5 from its `middle`, that lie in a picture of this side.
+#[inline(always)]
+fn inside(middle: f32, way: f32, side: usize) -> (f32, f32) {
+    if way.abs() < 1e-3 {
+        return (-0.5, 0.5);
+    }
+    let (a, b) = (-middle / way, ((side - 1) as f32 - middle) / way);
+    (a.min(b).max(-0.5), a.max(b).min(0.5))
 }
 
 /// Blurs with a normal kernel of the standard deviation `sigma`, in thousandths of the long side.
@@ -168,4 +181,25 @@ fn normal(sigma: f32) -> Vec<f32> {
     let kernel: Vec<f32> = (0..=reach).map(weight).collect();
     let sum = 2.0 * kernel.iter().sum::<f32>() - kernel[0];
     kernel.iter().map(|weight| weight / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stripes along the way from the middle stay as they are, up to the borders.
+    #[test]
+    fn the_mean_along_a_way_stays_on_it_at_the_border() {
+        let size = Size { height: 60, width: 80 };
+        let ray = |y: f32, x: f32| 0.5 + 0.4 * (3.0 * (y - 30.0).atan2(x - 40.0)).sin();
+        let data = (0..size.pixels()).flat_map(|n| [ray((n / size.width) as f32, (n % size.width) as f32); 3]);
+        let pixels = Pixels::new(size, data.collect());
+        for (y, x) in [(59.0, 45.0), (58.0, 79.0), (0.0, 20.0), (40.0, 0.0), (45.0, 70.0)] {
+            let way = (0.5 * (y - 30.0), 0.5 * (x - 40.0));
+            let (mean, own) = (mean_along(&pixels, (y, x), way)[0], ray(y, x));
+            assert!((mean - own).abs() < 0.06, "{y}, {x}: {mean} {own}");
+        }
+        let one = Pixels::new(Size { height: 1, width: 1 }, vec![0.3; 3]);
+        assert!((mean_along(&one, (0.0, 0.0), (5.0, 3.0))[0] - 0.3).abs() < 1e-6);
+    }
 }

@@ -2,8 +2,8 @@
 
 use crate::nst::effects::air::air_light;
 use crate::nst::effects::amounts::Effects;
-use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, random, seed_of, smooth, step};
-use crate::nst::picture::filter::neighbours;
+use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, random, seed_of, step};
+use crate::nst::picture::filter::{Border, box_mean, neighbours};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::scene::horizon;
@@ -111,7 +111,8 @@ impl Mirror {
 /// side of the nearest object above it, or the border of the ground. Waves stretch the image along columns.
 fn mirrored(pixels: &Pixels, surface: &Surface, standing: &[&SceneObject]) -> Mirror {
     let full = surface.size();
-    let (size, small) = pixels.light(REDUCTION);
+    let size = full.map(|side| side.div_ceil(REDUCTION));
+    let small = pixels.resized(size);
     let contacts: Vec<Vec<f32>> = (0..size.width).map(|x| contacts(surface, standing, size, x)).collect();
     let mut data = vec![0.0; size.pixels() * 3];
     for y in 0..size.height {
@@ -120,12 +121,13 @@ fn mirrored(pixels: &Pixels, surface: &Surface, standing: &[&SceneObject]) -> Mi
             let contact = below.fold(f32::NEG_INFINITY, f32::max);
             let from = if contact.is_finite() { (2.0 * contact - y as f32).max(0.0) as usize } else { y };
             for channel in 0..3 {
-                let v = small[(from.min(size.height - 1) * size.width + x) * 3 + channel].clamp(0.0, 1.0);
+                let v = small.data()[(from.min(size.height - 1) * size.width + x) * 3 + channel].clamp(0.0, 1.0);
                 data[(y * size.width + x) * 3 + channel] = v * v;
             }
         }
     }
     let data = stretched(&data, size, size.height / 22 + 1);
+    let data = box_mean::<3>(&data, size, 1, Border::Cut);
     Mirror { size, full, data: data.as_chunks::<3>().0.to_vec() }
 }
 
@@ -194,9 +196,11 @@ pub fn spray(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], ef
             ..((middle as f32 + 1.6 * radius_x).max(0.0) as usize).min(width);
         for y in rows {
             let v = (y as f32 - foot as f32) / radius_y * if (y as f64) < foot { 1.0 } else { 2.2 };
+            let left = (columns.start as f32 - middle as f32) / radius_x;
+            let puffs = RowNoise::new(3.0 * left, 3.0 / radius_x, columns.len(), v * 3.0, noise_seed);
             for x in columns.clone() {
                 let u = (x as f32 - middle as f32) / radius_x;
-                let puff = 0.75 + 0.3 * smooth(u * 3.0, v * 3.0, noise_seed);
+                let puff = 0.75 + 0.3 * puffs.at(x - columns.start);
                 let share = amount * (-(u * u + v * v) * 1.6).exp() * puff.clamp(0.2, 1.3);
                 for (value, light) in pixels.data_mut()[(y * width + x) * 3..][..3].iter_mut().zip(light) {
                     let own = value.max(0.0).powi(2);

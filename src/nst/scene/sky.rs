@@ -144,16 +144,18 @@ fn border(slopes: &Plane, edge: f32) -> Vec<usize> {
 }
 
 /// No sky reaches the lower quarter of a picture: in columns where the border runs down to there, its edge is too faint.
-/// They get the median border of the others, if those are the most.
+/// If those are not the most, they get the median border of the others that have a sky.
 fn without_runaways(border: Vec<usize>, height: usize) -> Vec<usize> {
     let lowest = height * 3 / 4;
-    let mut ends: Vec<usize> = border.iter().copied().filter(|&row| row <= lowest).collect();
-    if 2 * ends.len() <= border.len() {
-        return border;
-    }
+    let runaways = border.iter().filter(|&&row| row > lowest).count();
+    let mut ends: Vec<usize> = border.iter().copied().filter(|row| (1..=lowest).contains(row)).collect();
     ends.sort_unstable();
-    let usual = ends[ends.len() / 2];
-    border.into_iter().map(|row| if row > lowest { usual } else { row }).collect()
+    match ends.get(ends.len() / 2) {
+        Some(&usual) if 2 * runaways < border.len() => {
+            border.into_iter().map(|row| if row > lowest { usual } else { row }).collect()
+        }
+        _ => border,
+    }
 }
 
 /// Running sums down each column. With them, the statistics above and below a border take one lookup per column.
@@ -302,6 +304,9 @@ mod tests {
         let mut border = vec![40; 100];
         border[80..].fill(100);
         assert_eq!(without_runaways(border, 100), vec![40; 100]);
+        // Columns without sky, under a house, say nothing.
+        let border = [vec![0; 45], vec![40; 20], vec![100; 35]].concat();
+        assert_eq!(without_runaways(border, 100), [vec![0; 45], vec![40; 55]].concat());
         let fog = vec![100; 100];
         assert_eq!(without_runaways(fog.clone(), 100), fog, "all of a picture of fog may be sky");
     }
