@@ -70,11 +70,15 @@ pub fn shine(
         if headlamps > 0.0 || !lighting.is_empty() {
             for (y, added) in (top..bottom).zip(added.chunks_exact_mut(width)) {
                 let row = Row::of(frame, surface, y, usual);
-                let place = ground.row(y);
+                let on_ground = ground.row(y);
                 let below = (y as f32 + 0.5) / height as f32 - horizon.row;
-                row.illuminate(added, beam.light, beam.at(&place, below));
-                for lamp in &lighting {
-                    row.illuminate(added, lamp.light, |x, _| row.ground[x] * pool(lamp, place.right(x), place.ahead));
+                if headlamps > 0.0 && below >= Beam::HIGHEST {
+                    row.illuminate(added, beam.light, beam.strength(on_ground, below));
+                }
+                if row.ground.iter().any(|&share| share > 0.0) {
+                    lighting
+                        .iter()
+                        .for_each(|lamp| row.illuminate(added, lamp.light, pool(lamp, on_ground, row.ground)));
                 }
             }
         }
@@ -110,6 +114,7 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// Row `y` of the frame; `usual` is what makes its ground as light as a usual road.
     fn of(frame: &Pixels, surface: &'a Surface, y: usize, usual: f32) -> Self {
         let width = surface.size().width;
         let row = |plane: &'a Plane| &plane.data()[y * width..][..width];
@@ -163,6 +168,9 @@ struct Beam {
 }
 
 impl Beam {
+    /// The highest row that it lights, below the horizon as a share of the height.
+    const HIGHEST: f32 = -0.2;
+
     fn new(amount: f32, seed: u64) -> Self {
         let mut random = random(seed, EFFECT);
         let (aim, light) = lamps::own(&mut random);
@@ -171,32 +179,35 @@ impl Beam {
 
     /// The strength of the light in a row, which is `below` the horizon by this share of the height, by column and
     /// distance in metres: low beams have a soft border at the horizon.
-    fn at(&self, place: &GroundRow, below: f32) -> impl Fn(usize, f32) -> f32 {
+    fn strength(&self, row: GroundRow, below: f32) -> impl Fn(usize, f32) -> f32 {
         /// Half of the border's width, as a share of the height.
         const SOFT: f32 = 0.06;
         // Not as sharp as on a wall that the lamps are aimed at: walls and persons stand at any angle.
         let full = step(-SOFT, SOFT, below);
         let border = full + (1.0 - full) * 0.35 * transmission((below.min(0.0) / 0.12).powi(2));
-        let strength = if below < -0.2 { 0.0 } else { 1.5 * border };
-        let (place, aim) = (*place, self.aim);
+        let aim = self.aim;
+        #[inline(always)]
         move |x, distance| {
-            let right = place.right(x) * (distance / place.ahead).min(1.0);
+            let right = row.right(x) * (distance / row.ahead).min(1.0);
             let aside = (right - aim) / (1.6 + 0.33 * distance);
             let falloff = 1.0 / (1.0 + (distance / 13.0).powi(2));
             // Close to the bumper, the ground is below the beam.
             let near = (distance / 4.5).min(1.0).powi(2);
-            strength * falloff * near * transmission(aside * aside)
+            1.5 * border * falloff * near * transmission(aside * aside)
         }
     }
 }
 
-/// The strength of a street lamp's light on a place of the ground.
-fn pool(lamp: &StreetLamp, right: f32, ahead: f32) -> f32 {
-    let (dx, dz) = (right - lamp.right, ahead - lamp.ahead);
-    let distance2 = dx * dx + dz * dz + lamp.height * lamp.height;
-    // Lambert's cosine and the square of the distance, 1 right below the lamp.
-    let cosine = lamp.height / distance2.sqrt();
-    cosine * cosine * cosine * 0.28
+/// The strength of a street lamp's light in a row of the ground, of which each pixel has this `share`.
+fn pool(lamp: &StreetLamp, row: GroundRow, share: &[f32]) -> impl Fn(usize, f32) -> f32 {
+    let (dz, right, height) = (row.ahead - lamp.ahead, lamp.right, lamp.height);
+    #[inline(always)]
+    move |x, _| {
+        let dx = row.right(x) - right;
+        // Lambert's cosine and the square of the distance, 1 right below the lamp.
+        let cosine = height / (dx * dx + dz * dz + height * height).sqrt();
+        share[x] * (cosine * cosine * cosine * 0.28)
+    }
 }
 
 /// The light of a lamp around it, by the distance from its middle in the picture.

@@ -5,8 +5,8 @@ use crate::nst::random::Random;
 use crate::nst::scene::horizon::CAMERA;
 use crate::nst::scene::surface::{self, FOCAL, Surface, View};
 
-/// The wavelengths of the octaves in metres, and their amplitudes, whose squares sum to about 1: the sum varies as much as
-/// one of them alone would.
+/// The wavelengths of the octaves in metres, and their amplitudes, whose squares sum to about 1: their sum has the
+/// deviation of one octave of amplitude 1.
 const OCTAVES: [(f32, f32); 4] = [(5.0, 0.72), (1.7, 0.5), (0.6, 0.36), (0.2, 0.26)];
 
 /// A generator for one effect of one picture. Each effect has its own, so that one that is off changes no other.
@@ -105,44 +105,46 @@ impl GroundNoise {
 /// [`smooth`] along one row of a picture, where `v` is constant. The corners of the grid are mixed once for each cell and
 /// not for each pixel.
 pub struct RowNoise {
-    /// The place of the first pixel from the first corner, and the cells that a pixel covers.
+    /// How far the first pixel is from the first corner, in cells of the grid.
     start: f32,
-    step: f32,
+    /// The cells that a pixel covers.
+    cells: f32,
     corners: Vec<f32>,
 }
 
 impl RowNoise {
-    /// At `u = start + step * x` for `x` in `0..width`; `step` is not negative.
-    pub fn new(start: f32, step: f32, width: usize, v: f32, seed: u64) -> Self {
+    /// At `u = start + cells * x` for `x` in `0..width`; `cells` is not negative.
+    pub fn new(start: f32, cells: f32, width: usize, v: f32, seed: u64) -> Self {
         let (first, top) = (start.floor(), v.floor());
         let t = ease(v - top);
         let start = start - first;
-        let count = (start + step * width as f32) as i64 + 3;
+        let count = (start + cells * width as f32) as i64 + 3;
         let mixed = |u: i64| {
             let [upper, lower] = [0, 1].map(|down| corner(u, top as i64 + down, seed));
-            AMPLITUDE * (upper + t * (lower - upper))
+            RANGE * (upper + t * (lower - upper))
         };
-        Self { start, step, corners: (0..count).map(|n| mixed(first as i64 + n)).collect() }
+        Self { start, cells, corners: (0..count).map(|n| mixed(first as i64 + n)).collect() }
     }
 
     /// At column `x`.
     #[inline(always)]
     pub fn at(&self, x: usize) -> f32 {
-        let u = self.start + self.step * x as f32;
+        let u = self.start + self.cells * x as f32;
         let left = u as u32 as usize;
         let (a, b) = (self.corners[left], self.corners[left + 1]);
         a + ease(u - left as f32) * (b - a)
     }
 }
 
-/// The range of value noise, around 0.
-const AMPLITUDE: f32 = 2.6;
+/// From the least to the largest value of value noise.
+const RANGE: f32 = 2.6;
 
 /// Value noise with a smooth step between the corners of a grid: mean 0, standard deviation 0.55.
 pub fn smooth(u: f32, v: f32, seed: u64) -> f32 {
     RowNoise::new(u, 0.0, 1, v, seed).at(0)
 }
 
+/// A smooth step from 0 at 0 to 1 at 1.
 #[inline(always)]
 fn ease(t: f32) -> f32 {
     t * t * (3.0 - 2.0 * t)
@@ -160,13 +162,13 @@ fn corner(u: i64, v: i64, seed: u64) -> f32 {
 /// 0 up to `low`, 1 from `high` on, smooth between.
 #[inline(always)]
 pub fn step(low: f32, high: f32, v: f32) -> f32 {
-    let t = ((v - low) / (high - low)).clamp(0.0, 1.0);
-    t * t * (3.0 - 2.0 * t)
+    ease(((v - low) / (high - low)).clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nst::scene::horizon::Horizon;
     use crate::nst::testing::Random as Noise;
 
     #[test]
@@ -178,13 +180,50 @@ mod tests {
             for x in 0..50 {
                 let (u, own) = (start + step * x as f32, row.at(x));
                 let (left, top) = (u.floor(), v.floor());
-                let of = |du: i64, dv: i64| AMPLITUDE * corner(left as i64 + du, top as i64 + dv, 9);
+                let of = |du: i64, dv: i64| RANGE * corner(left as i64 + du, top as i64 + dv, 9);
                 let (s, t) = (ease(u - left), ease(v - top));
                 let (upper, lower) = (of(0, 0) + s * (of(1, 0) - of(0, 0)), of(0, 1) + s * (of(1, 1) - of(0, 1)));
                 let expected = upper + t * (lower - upper);
                 assert!((own - expected).abs() < 1e-3, "step {step}, column {x}: {own} {expected}");
             }
         }
+    }
+
+    #[test]
+    fn rows_of_the_ground_have_the_places_and_the_noise_of_their_pixels() {
+        let horizon = Horizon { row: 0.43, column: 0.6, is_seen: true };
+        for (height, width) in [(67, 91), (2, 400), (1, 1)] {
+            let size = Size { height, width };
+            for view in [View::Ahead(horizon), View::Down(60.0)] {
+                let ground = Ground { size, view };
+                for y in 0..height {
+                    let row = ground.row(y);
+                    let (ahead, across) = match view {
+                        View::Ahead(_) => {
+                            let ahead = surface::distance_of_row((y as f32 + 0.5) / height as f32, 0.43, size);
+                            (ahead, ahead / (FOCAL * width as f32))
+                        }
+                        View::Down(metres) => ((height - y) as f32 * metres / height as f32, metres / height as f32),
+                    };
+                    let origin = if view == View::Down(60.0) { 0.0 } else { 0.6 * width as f32 - 0.5 };
+                    let noise = row.noise(7);
+                    assert!((row.ahead - ahead).abs() < 1e-5 * ahead, "{y}: {} {ahead}", row.ahead);
+                    for x in 0..width {
+                        let right = (x as f32 - origin) * across;
+                        assert!((row.right(x) - right).abs() < 1e-3 * (1.0 + right.abs()), "{y}, {x}");
+                        let pixel = row.pixel.0.max(row.pixel.1 * 0.35);
+                        let octaves = OCTAVES.iter().zip(7..).map(|(&(length, amplitude), seed)| {
+                            let share = ((length / pixel - 1.5) / 2.0).clamp(0.0, 1.0);
+                            share * amplitude * smooth(right / length, ahead / length, seed)
+                        });
+                        let (own, expected) = (noise.at(x), octaves.sum::<f32>());
+                        assert!((own - expected).abs() < 0.01, "{y}, {x}: {own} {expected}");
+                    }
+                }
+            }
+        }
+        let far = Ground { size: Size { height: 67, width: 91 }, view: View::Ahead(horizon) }.row(0);
+        assert_eq!(far.noise(7).at(40), 0.0, "at the horizon, all octaves are finer than a pixel");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn noise(pixels: &mut Pixels, sigma: f32, seed: u64) {
     });
 }
 
-/// Adds the noise of a row, which begins one pixel before it.
+/// Adds noise to a row, given its own numbers and those of the row above. Both begin one pixel before the row.
 #[inline(always)]
 fn add_noise(row: &mut [f32], own: &[[f32; 4]], above: &[[f32; 4]], sigma: f32) {
     let (left, own, above) = (own.as_flattened(), own[1..].as_flattened(), above[1..].as_flattened());
@@ -59,7 +59,7 @@ fn row_noise(seed: u64, row: usize, width: usize) -> Vec<[f32; 4]> {
     let mut pair = || {
         let bits = random.bits();
         let uniform = |n: u32| ((bits >> (n * BITS)) & (ONE - 1)) as i32;
-        // Steps of 0.002, without their mean.
+        // Less its mean, so that the mean is 0.
         [0, 3].map(|n| {
             (uniform(n) + uniform(n + 1) + uniform(n + 2)) as f32 * (2.0 / ONE as f32) - (3.0 - 3.0 / ONE as f32)
         })

@@ -81,7 +81,8 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
                     let grey = luma(rgb);
                     // Under a white sky and beside white ground, colours are pale, green most of all.
                     let pale = snow.cover * (0.25 + 0.5 * surface.plants.data()[at] * (1.0 - shape));
-                    // Shadows and the shape of the ground stay visible in the snow.
+                    // Shadows and the shape of the ground stay visible in the snow: `wide^(1/2) fine^(3/8)`, of which
+                    // roots are faster than a power.
                     let (wide, fine) = ((near / usual).clamp(0.6, 1.1), (grey / near.max(0.02)).clamp(0.8, 1.15));
                     let shade = (wide * fine.sqrt() * fine.sqrt().sqrt()).sqrt();
                     for (v, white) in rgb.iter_mut().zip(snow.white) {
@@ -98,8 +99,9 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
 struct RowOfSnow {
     ground: GroundRow,
     noise: GroundNoise,
-    /// What the wheels press, if there are tracks, and how far they are from the middle of their lane.
+    /// The depth of snow that wheels press away in the middle of a rut.
     pressed: f32,
+    /// Added to metres to the right of the camera, it gives those to the right of the middle of one's own lane.
     aside: f32,
 }
 

@@ -75,7 +75,7 @@ fn exactly_encoded(v: f32) -> f32 {
 }
 
 /// The luminance of linear RGB, with the weights of Rec. 709.
-#[inline]
+#[inline(always)]
 pub fn luminance(rgb: [f32; 3]) -> f32 {
     0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]
 }

@@ -6,6 +6,7 @@ use crate::nst::picture::pixels::Pixels;
 const WEIGHTS: [f32; 3] = [0.299, 0.587, 0.114];
 
 /// The luma of one pixel, in the units of its RGB.
+#[inline(always)]
 pub fn luma(rgb: &[f32]) -> f32 {
     rgb.iter().zip(WEIGHTS).map(|(v, weight)| v * weight).sum()
 }

@@ -75,17 +75,7 @@ pub fn is_wall(pixels: &Pixels, sky: &Plane, objects: &[SceneObject]) -> bool {
         (height >= LEAST_HEIGHT && !seen.is_empty()).then(|| seen.into_iter().all(|is_sky| is_sky))
     });
     let votes: Vec<bool> = stand_before.collect();
-    2 * votes.iter().filter(|vote| **vote).count() > votes.len() && !is_blue(&mean_colour(pixels, sky))
-}
-
-/// The mean colour of the sky.
-fn mean_colour(pixels: &Pixels, sky: &Plane) -> [f64; 3] {
-    let mut sums = [0.0; 4];
-    for (rgb, &share) in pixels.data().chunks_exact(3).zip(sky.data()) {
-        (0..3).for_each(|i| sums[i] += f64::from(rgb[i] * share));
-        sums[3] += f64::from(share);
-    }
-    [0, 1, 2].map(|i: usize| sums[i] / sums[3].max(1e-9))
+    2 * votes.iter().filter(|vote| **vote).count() > votes.len() && !is_blue(&ColourStatistics::of(pixels, sky).mean)
 }
 
 /// The row below the sky in each column, sorted; 0 in columns without sky.

@@ -45,32 +45,26 @@ impl WeatherStatistics {
         Self {
             sky: median(pixels, &sky),
             ground: median(pixels, &ground),
-            mean: mean(pixels, &ground),
+            mean: mean(pixels, &ground, |rgb| luminance(rgb.map(linear))),
             contrast: contrast(pixels, &ground),
-            chroma: chroma(pixels, &ground),
+            chroma: mean(pixels, &ground, chroma),
         }
     }
 }
 
-/// The weighted mean of luminance, in linear light.
-fn mean(pixels: &Pixels, weights: &Plane) -> f32 {
+/// The weighted mean of a number of each colour, which is in 0..1.
+fn mean(pixels: &Pixels, weights: &Plane, number: impl Fn([f32; 3]) -> f32) -> f32 {
     let (mut sum, mut count) = (0.0, f32::MIN_POSITIVE);
-    for (rgb, &weight) in pixels.data().chunks_exact(3).zip(weights.data()) {
-        sum += weight * luminance([0, 1, 2].map(|n: usize| linear(rgb[n].clamp(0.0, 1.0))));
+    for (rgb, &weight) in pixels.data().as_chunks::<3>().0.iter().zip(weights.data()) {
+        sum += weight * number(rgb.map(|v| v.clamp(0.0, 1.0)));
         count += weight;
     }
     sum / count
 }
 
-/// The weighted mean of chroma.
-fn chroma(pixels: &Pixels, weights: &Plane) -> f32 {
-    let (mut sum, mut count) = (0.0, f32::MIN_POSITIVE);
-    for (rgb, &weight) in pixels.data().chunks_exact(3).zip(weights.data()) {
-        let rgb: [f32; 3] = std::array::from_fn(|n| rgb[n].clamp(0.0, 1.0));
-        sum += weight * (rgb.into_iter().fold(0.0, f32::max) - rgb.into_iter().fold(1.0, f32::min));
-        count += weight;
-    }
-    sum / count
+/// The largest channel less the least.
+fn chroma(rgb: [f32; 3]) -> f32 {
+    rgb.into_iter().fold(0.0, f32::max) - rgb.into_iter().fold(1.0, f32::min)
 }
 
 /// The weighted median of each channel, in linear light.

@@ -63,6 +63,6 @@ impl Streak {
 /// the one behind the last.
 #[inline(always)]
 fn covered(low: f32, high: f32, len: usize) -> (usize, usize) {
-    // A cast of a negative number gives 0. It takes no call, as rounding up would.
+    // A cast of a negative number gives 0. Casts round down; on old processors, to round up would be a call.
     (((low - 0.5) as usize).min(len), ((high + 0.5) as usize).min(len))
 }
