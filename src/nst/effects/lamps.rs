@@ -58,6 +58,8 @@ enum Side {
     Front,
     Rear,
     Flank,
+    /// A flank, and the front or the rear as well. Its lamps may be anywhere in its box, so only those burn that are seen.
+    Corner,
 }
 
 /// A labelled vehicle, and what the camera sees of it.
@@ -121,7 +123,7 @@ fn vehicles<'a>(
     let off = |object: &SceneObject| (object.area.left + object.area.right) / 2.0 - f64::from(horizon.column);
     let with_lamps: Vec<(&SceneObject, Vec<[f64; 2]>)> = objects
         .iter()
-        .filter(|object| object.kind.has_lamps() && !is_oblique(object, size))
+        .filter(|object| object.kind.has_lamps())
         .map(|object| (object, red_lamps(frame, object)))
         .collect();
     let sides: Vec<Option<Side>> =
@@ -144,30 +146,27 @@ fn vehicles<'a>(
     with_lamps.into_iter().zip(sides).map(vehicle).collect()
 }
 
-/// Whether a two-wheeler is seen from aside and from ahead or behind at once, by its shape: then its lamp may be
-/// anywhere in its box.
-fn is_oblique(object: &SceneObject, size: Size) -> bool {
-    let Area { left, top, right, bottom } = object.area;
-    let shape = (right - left) * size.width as f64 / ((bottom - top) * size.height as f64);
-    object.kind == ObjectKind::TwoWheeler && (0.75..1.1).contains(&shape)
-}
-
 /// The side that a vehicle shows by its shape and by its red lamps; `None` where it is too small to tell.
 fn side_seen(object: &SceneObject, has_red_lamps: bool, size: Size) -> Option<Side> {
-    let area = object.area;
-    let (wide, high) = ((area.right - area.left) * size.width as f64, (area.bottom - area.top) * size.height as f64);
-    let flank = match object.kind {
-        ObjectKind::Car => 1.75,
-        ObjectKind::LargeVehicle => 1.5,
-        _ => 1.1,
+    let Area { left, top, right, bottom } = object.area;
+    let (wide, high) = ((right - left) * size.width as f64, (bottom - top) * size.height as f64);
+    // What is wider over its height than a front or a rear, but not as wide as a flank, is seen across a corner.
+    let corner = match object.kind {
+        ObjectKind::Car => 1.35..2.1,
+        ObjectKind::LargeVehicle => 1.05..1.9,
+        // From aside, the picture shows its red lamp or none.
+        _ => 0.65..f64::INFINITY,
     };
-    if wide / high > flank && area.left > 0.005 && area.right < 0.995 {
+    let shape = wide / high;
+    // The border of the frame cuts vehicles, and then their shape tells nothing.
+    let is_whole = left > 0.005 && right < 0.995;
+    if is_whole && shape >= corner.end {
         return Some(Side::Flank);
     }
     if has_red_lamps {
         return Some(Side::Rear);
     }
-    (wide > CLEAR_WIDTH).then_some(Side::Front)
+    (wide > CLEAR_WIDTH).then_some(if is_whole && shape < corner.start { Side::Front } else { Side::Corner })
 }
 
 /// The places of a vehicle's red lamps, across and down its box as shares of it: two patches of red at one height that
@@ -255,6 +254,9 @@ fn red_patches(frame: &Pixels, area: Area) -> Vec<RedPatch> {
 /// Adds the lamps of one vehicle.
 fn add(frame: &Pixels, vehicle: &Vehicle, draws: [f32; 3], distance: f32, lamps: &mut Vec<Lamp>) {
     let &Vehicle { object, side, ref red } = vehicle;
+    if side == Side::Corner {
+        return;
+    }
     let size = frame.size();
     let Area { left, top, right, bottom } = object.area;
     let (wide, high) = ((right - left) * size.width as f64, (bottom - top) * size.height as f64);
@@ -274,7 +276,7 @@ fn add(frame: &Pixels, vehicle: &Vehicle, draws: [f32; 3], distance: f32, lamps:
         (_, Side::Front) => (&[0.14, 0.86], head, 4.5 * power, 0.019),
         (_, Side::Rear) => (&[0.1, 0.9], TAIL, 1.2 * power, 0.024),
         (_, Side::Flank) if draws[1] < 0.5 => (&[0.03, 0.97], head, 0.7 * power, 0.02),
-        (_, Side::Flank) => (&[0.97, 0.03], head, 0.7 * power, 0.02),
+        _ => (&[0.97, 0.03], head, 0.7 * power, 0.02),
     };
     // Real sizes over a width of 1.8 m; seen from aside, a vehicle's height stands for its distance.
     let unit = match object.kind {
@@ -406,7 +408,7 @@ mod tests {
     const SIZE: Size = Size { height: 360, width: 640 };
 
     fn car(left: f64, wide: f64) -> SceneObject {
-        let area = Area { left, top: 0.5, right: left + wide, bottom: 0.5 + wide * 1.2 };
+        let area = Area { left, top: 0.5, right: left + wide, bottom: 0.5 + wide * 1.5 };
         SceneObject::new(area, ObjectKind::Car)
     }
 
@@ -476,13 +478,30 @@ mod tests {
     }
 
     #[test]
-    fn a_two_wheeler_that_is_seen_from_aside_and_ahead_has_no_lamps() {
-        let bike = |wide: f64| {
-            let area = Area { left: 0.3, top: 0.4, right: 0.3 + wide * 0.4 * 360.0 / 640.0, bottom: 0.8 };
-            SceneObject::new(area, ObjectKind::TwoWheeler)
+    fn what_is_seen_across_a_corner_or_is_cut_by_the_border_has_the_lamps_that_the_picture_shows() {
+        let of_shape = |kind: ObjectKind, left: f64, shape: f64| {
+            let area = Area { left, top: 0.4, right: left + shape * 0.3 * 360.0 / 640.0, bottom: 0.7 };
+            SceneObject::new(area, kind)
         };
-        let frame = street(None);
-        assert_eq!(sides(&frame, &[bike(0.5), bike(0.9), bike(1.3)], false), [Side::Front, Side::Flank]);
+        let grey = street(None);
+        let seen = |kind, shapes: [f64; 3]| {
+            let objects = shapes.map(|shape| of_shape(kind, 0.3, shape));
+            sides(&grey, &objects, false)
+        };
+        assert_eq!(seen(ObjectKind::Car, [1.2, 1.6, 2.3]), [Side::Front, Side::Corner, Side::Flank]);
+        assert_eq!(seen(ObjectKind::LargeVehicle, [0.8, 1.4, 2.3]), [Side::Front, Side::Corner, Side::Flank]);
+        assert_eq!(seen(ObjectKind::TwoWheeler, [0.5, 0.9, 1.4]), [Side::Front, Side::Corner, Side::Corner]);
+        assert_eq!(sides(&grey, &[of_shape(ObjectKind::Car, 0.0, 1.2)], false), [Side::Corner], "cut by the border");
+
+        let corner = of_shape(ObjectKind::Car, 0.3, 1.6);
+        let lamps = |frame: &Pixels| {
+            let red = red_lamps(frame, &corner);
+            let side = side_seen(&corner, !red.is_empty(), SIZE).unwrap();
+            let mut lamps = Vec::new();
+            add(frame, &Vehicle { object: &corner, side, red }, [0.5; 3], 8.0, &mut lamps);
+            lamps.len()
+        };
+        assert_eq!((lamps(&grey), lamps(&street(Some(&corner)))), (0, 2));
     }
 
     #[test]

@@ -36,6 +36,11 @@ impl Regions {
         Self { parts, of_scene: false }
     }
 
+    /// Whether these are the parts of [`RegionKind::Scene`].
+    pub fn is_scene(&self) -> bool {
+        self.of_scene
+    }
+
     /// These regions for a transfer of colours, in which ground and plants are a part of the rest. Both are found by
     /// guesses. Textures hide a wrong guess; a map of colours would show it as a blot. And plants are found by their
     /// green: a map that gives them the mean of other things would make the brown in them red.

@@ -12,6 +12,12 @@ use rayon::prelude::*;
 /// turn its own noise, and the twigs in front of it, into blots.
 const STEEPEST: f64 = 1.6;
 
+/// No direction of chroma is stretched more times as much as another than this, so hues turn by 12 degrees at most.
+const UNEVEN: f64 = 1.5;
+
+/// How much more chroma grey may get than the target has in the mean, as a length in RGB.
+const TINT: f64 = 0.02;
+
 /// A linear map of RGB around a mean.
 struct Map {
     from: [f64; 3],
@@ -30,10 +36,62 @@ impl Map {
         Self { from: source.mean, to: target.mean, factors: compose(&vectors, values.map(|value| value.min(STEEPEST))) }
     }
 
+    /// A map to the same mean that changes colours as light and air do, and not as paint does: hues turn little, and grey
+    /// stays about as grey as the target is in the mean. The map of a green street to a grey one would otherwise make
+    /// grey walls pink, and where only tail lamps have a colour, it would keep the red of yellow things alone.
+    fn of_light(self) -> Self {
+        let even = even_chroma(&self.factors);
+        let factors = product(&product(&even, &self.factors), &even);
+        let paler = with_chroma(chroma_kept(&factors, self.from, self.to).sqrt());
+        Self { factors: product(&product(&paler, &factors), &paler), ..self }
+    }
+
     fn apply(&self, rgb: &[f32]) -> [f64; 3] {
         let centred: [f64; 3] = std::array::from_fn(|i| rgb[i] as f64 - self.from[i]);
-        std::array::from_fn(|i| (0..3).map(|j| self.factors[i][j] * centred[j]).sum::<f64>() + self.to[i])
+        std::array::from_fn(|i| dot(self.factors[i], centred) + self.to[i])
     }
+}
+
+/// The projection to chroma, which is what a colour is without its grey, the mean of its channels.
+const CHROMA: Matrix =
+    [[2.0 / 3.0, -1.0 / 3.0, -1.0 / 3.0], [-1.0 / 3.0, 2.0 / 3.0, -1.0 / 3.0], [-1.0 / 3.0, -1.0 / 3.0, 2.0 / 3.0]];
+
+/// The matrix `P` for which `P T P` stretches one direction of chroma at most [`UNEVEN`] times as much as another. Both
+/// together are stretched as by the factors `T`.
+fn even_chroma(factors: &Matrix) -> Matrix {
+    let (values, vectors) = eigen(&product(&product(&CHROMA, factors), &CHROMA));
+    // The least value is that of grey, which has no chroma.
+    let mut order = [0, 1, 2];
+    order.sort_unstable_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let [_, low, high] = order;
+    // `P` is on both sides, so the ratio changes by its fourth power.
+    let excess = (values[high] / values[low].max(1e-9) / UNEVEN).max(1.0).powf(0.25);
+    let mut even = [1.0; 3];
+    (even[low], even[high]) = (excess, 1.0 / excess);
+    compose(&vectors, even)
+}
+
+/// The matrix that multiplies chroma.
+fn with_chroma(factor: f64) -> Matrix {
+    std::array::from_fn(|i| std::array::from_fn(|j| (i == j) as u8 as f64 + (factor - 1.0) * CHROMA[i][j]))
+}
+
+/// The largest share `k`, up to 1, that a map may keep of the content's chroma.
+///
+/// The map takes the mean `s` to the mean `t`, and grey of the lightness of `s` to a colour of chroma `t - k q`. Here
+/// `t` is that of the target's mean, and `q` what the factors make of that of the content's. `|t - k q| <= |t| + TINT` is
+/// a quadratic inequality in `k`, and holds for 0.
+fn chroma_kept(factors: &Matrix, source: [f64; 3], target: [f64; 3]) -> f64 {
+    let chroma = |rgb| CHROMA.map(|row| dot(row, rgb));
+    let own = chroma(source);
+    let (moved, target) = (chroma(factors.map(|row| dot(row, own))), chroma(target));
+    let (along, square, length) = (dot(moved, target), dot(moved, moved), dot(target, target).sqrt());
+    let room = TINT * (TINT + 2.0 * length);
+    ((along + (along * along + square * room).sqrt()) / square.max(1e-12)).min(1.0)
+}
+
+fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
+    a.into_iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// The maps of the regions of one content.
@@ -43,12 +101,15 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// The maps that give each region of `pixels` the mean and covariance of its target.
+    /// The maps that give each region of `pixels` the mean and, unless these are the regions of a scene, the covariance of
+    /// its target. Style and content are then photos of the same kinds of things in other light.
     pub fn between(pixels: &Pixels, regions: &Regions, targets: &[ColourStatistics]) -> Self {
-        let maps = regions
-            .parts()
-            .zip(targets)
-            .map(|(part, target)| part.map(|part| Map::between(&ColourStatistics::of(pixels, part), target)));
+        let maps = regions.parts().zip(targets).map(|(part, target)| {
+            part.map(|part| {
+                let map = Map::between(&ColourStatistics::of(pixels, part), target);
+                if regions.is_scene() { map.of_light() } else { map }
+            })
+        });
         Self { maps: maps.collect() }
     }
 
@@ -84,6 +145,8 @@ impl Transfer {
 mod tests {
     use super::*;
     use crate::nst::picture::geometry::Size;
+    use crate::nst::scene::Scene;
+    use crate::nst::settings::RegionKind;
     use crate::nst::testing::colourful;
 
     fn of(pixels: &Pixels) -> ColourStatistics {
@@ -112,6 +175,45 @@ mod tests {
         let own = colourful(3, 0.1);
         let same = transfer_all(&own, &of(&own));
         assert!(own.data().iter().zip(same.data()).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+
+    /// A scene of grey things and of things in this colour, in several lights, in the light of a target.
+    fn in_light(colour: [f32; 3], target: impl Fn(usize) -> [f32; 3]) -> (Pixels, ColourStatistics, Pixels) {
+        let size = Size { height: 8, width: 8 };
+        let light = |n: usize| 0.2 + 0.1 * (n % 5) as f32;
+        let thing = |n: usize| if n.is_multiple_of(4) { [light(n); 3] } else { colour.map(|v| v * light(n)) };
+        let content = Pixels::new(size, (0..64).flat_map(thing).collect());
+        let target = of(&Pixels::new(size, (0..64).flat_map(target).collect()));
+        let regions = Regions::of(&RegionKind::Scene, size, &Scene::unknown(size), &[]);
+        let transfer = Transfer::between(&content, &regions, &vec![target.clone(); 4]);
+        let result = transfer.apply(&content, &regions);
+        (content, target, result)
+    }
+
+    fn chroma(rgb: &[f32; 3]) -> [f64; 3] {
+        CHROMA.map(|row| dot(row, rgb.map(f64::from)))
+    }
+
+    #[test]
+    fn in_a_scene_grey_stays_grey_where_green_turns_grey() {
+        let (_, target, result) = in_light([1.0, 1.4, 0.5], |n| [0.4 + 0.05 * (n % 3) as f32; 3]);
+        for rgb in result.data().as_chunks::<3>().0.iter().step_by(4) {
+            assert!(dot(chroma(rgb), chroma(rgb)).sqrt() < 1.5 * TINT, "{rgb:?}");
+        }
+        let mean = of(&result).mean;
+        assert!((0..3).all(|i| (mean[i] - target.mean[i]).abs() < 1e-4), "{mean:?} {:?}", target.mean);
+    }
+
+    #[test]
+    fn in_a_scene_yellow_does_not_turn_red_where_red_is_the_only_colour() {
+        let red = |n: usize| if n.is_multiple_of(8) { [0.7, 0.2, 0.2] } else { [0.3 + 0.02 * (n % 7) as f32; 3] };
+        let (content, _, result) = in_light([1.2, 1.0, 0.3], red);
+        let [yellow, own] = [&content, &result].map(|pixels| {
+            let [yellow, grey] = [1, 16].map(|n| pixels.data().as_chunks::<3>().0[n]);
+            chroma(&std::array::from_fn(|i| yellow[i] - grey[i]))
+        });
+        let cosine = dot(yellow, own) / (dot(yellow, yellow) * dot(own, own)).sqrt();
+        assert!(cosine > 0.9, "{yellow:?} {own:?}");
     }
 
     #[test]
