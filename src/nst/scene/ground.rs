@@ -37,12 +37,14 @@ pub fn border(
     let size = pixels.size();
     let top = ((horizon.row * size.height as f32) as usize).min(size.height.saturating_sub(1));
     let hidden = hidden(size, objects);
-    let bottom_half = top + (size.height - top) * 2 / 5;
-    let mut border = vec![bottom_half; size.width];
+    // What is close to the camera is ground, and so is what lies before an object that stands.
+    let near = top + (size.height - top) * 2 / 5;
+    let lowest = lowest(size, objects, horizon);
+    let mut border: Vec<usize> = lowest.iter().map(|&row| row.clamp(top, near)).collect();
     for _ in 0..ROUNDS {
         let mut scores = scores(pixels, sky, &hidden, top, &border);
         scores.iter_mut().zip(plants.data()).for_each(|(score, plants)| *score *= 1.0 - PLANTS * plants);
-        border = best(&scores, size, top, &lowest(size, objects, horizon));
+        border = best(&scores, size, top, &lowest);
     }
     without_thin(&border, top)
 }
