@@ -6,7 +6,7 @@ use crate::nst::picture::geometry::Size;
 use crate::nst::picture::matrix::eigen;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
-use crate::nst::picture::statistics::ColourStatistics;
+use crate::nst::picture::statistics::{ColourStatistics, quantile};
 use crate::nst::scene::object::SceneObject;
 
 /// Thresholds that are tried for a strong edge: slopes of luma, which is in 0..1, per pixel.
@@ -229,13 +229,50 @@ fn soften(pixels: &Pixels, luma: &Plane, border: &[usize]) -> Plane {
     soft
 }
 
+/// A found sky with what goes on from it without an edge, down to the row of the horizon: the lower clouds, and the haze
+/// above roofs. What lies below the horizon is none. `hidden` is the share of objects in each pixel.
+pub fn down_to(horizon: f32, sky: &Plane, luma: &Plane, hidden: &Plane) -> Plane {
+    /// The steepest slope of luma inside of a sky, per pixel.
+    const FAINT: f32 = 0.025;
+    /// The least luma of what goes on from a sky, as a share of the sky's.
+    const LEAST: f32 = 0.75;
+    let Size { height, width } = sky.size();
+    let end = ((horizon * height as f32) as usize).min(height) * width;
+    let (slopes, least) = (slopes(luma), LEAST * light(sky, luma));
+    let is_sky = |at: usize| {
+        let goes_on = luma.data()[at] > least && slopes.data()[at] < FAINT && hidden.data()[at] < 0.3;
+        sky.data()[at] > 0.5 || goes_on
+    };
+    // From the upper side of the picture: an island of sky in a plain is a mistake that should not grow.
+    let mut open: Vec<usize> = (0..width.min(end)).filter(|&at| sky.data()[at] > 0.5).collect();
+    let mut whole = Plane::filled(sky.size(), 0.0);
+    open.iter().for_each(|&at| whole.data_mut()[at] = 1.0);
+    while let Some(at) = open.pop() {
+        let beside = [(at % width > 0).then(|| at - 1), ((at + 1) % width > 0).then_some(at + 1)];
+        let above_and_below = [at.checked_sub(width), Some(at + width)];
+        for next in beside.into_iter().chain(above_and_below).flatten() {
+            if next < end && whole.data()[next] == 0.0 && is_sky(next) {
+                whole.data_mut()[next] = 1.0;
+                open.push(next);
+            }
+        }
+    }
+    let mut soft = whole.guided(luma, 2, 1e-3);
+    for (at, (soft, sky)) in soft.data_mut().iter_mut().zip(sky.data()).enumerate() {
+        *soft = if at < end { soft.clamp(*sky, 1.0) } else { soft.clamp(0.0, *sky) };
+    }
+    soft
+}
+
+/// The luma that a quarter of a sky is above. Even where a crown covers half of what was found, this is sky.
+fn light(sky: &Plane, luma: &Plane) -> f32 {
+    let lumas = luma.data().iter().zip(sky.data()).filter(|(_, sky)| **sky > 0.5).map(|(luma, _)| *luma);
+    quantile(lumas.collect(), 3, 4).unwrap_or(0.0)
+}
+
 /// Takes crowns of trees out of a sky by day, which outshines them.
 fn darken(sky: &mut Plane, luma: &Plane, mask: &Plane) {
-    let mut lumas: Vec<f32> =
-        luma.data().iter().zip(mask.data()).filter(|(_, mask)| **mask > 0.5).map(|(luma, _)| *luma).collect();
-    lumas.sort_unstable_by(f32::total_cmp);
-    // Even where a crown covers half of what was found, this is sky.
-    let light = lumas.get(lumas.len() * 3 / 4).copied().unwrap_or(0.0);
+    let light = light(mask, luma);
     if light < DAY {
         return;
     }
@@ -299,6 +336,28 @@ mod tests {
         assert_eq!(without_runaways(border, 100), [vec![0; 45], vec![40; 55]].concat());
         let fog = vec![100; 100];
         assert_eq!(without_runaways(fog.clone(), 100), fog, "all of a picture of fog may be sky");
+    }
+
+    #[test]
+    fn a_sky_goes_on_to_lower_clouds_down_to_the_horizon_and_not_into_islands() {
+        // Rows: sky, from 20 on clouds that begin softly, from 50 on a dark hill, and a road as light as the sky.
+        let luma = Plane::from_fn(SIZE, |y, x| match y {
+            50..60 => 0.2,
+            _ if (100..110).contains(&x) && y >= 30 => 0.2,
+            0..20 => 0.7,
+            20..50 => (0.7 + 0.02 * (y - 20) as f32).min(0.9),
+            _ => 0.8,
+        });
+        let island = |y: usize, x: usize| (62..66).contains(&y) && x < 40;
+        let found = Plane::from_fn(SIZE, |y, x| (y < 20 || island(y, x)) as u8 as f32);
+        let hidden = Plane::from_fn(SIZE, |y, x| ((25..45).contains(&y) && x >= 150) as u8 as f32);
+        let sky = down_to(0.8, &found, &luma, &hidden);
+        assert!(sky.at(10, 50) > 0.95 && sky.at(45, 50) > 0.95, "the lower clouds: {}", sky.at(45, 50));
+        assert!(sky.at(40, 105) < 0.1 && sky.at(55, 50) < 0.1, "a tower and the hill");
+        assert!(sky.at(35, 170) < 0.1, "an object");
+        assert!(sky.at(64, 20) > 0.5 && sky.at(64, 60) < 0.1, "the island stays as it is");
+        let low = down_to(0.4, &found, &luma, &hidden);
+        assert!(low.at(38, 50) > 0.95 && low.at(46, 50) == 0.0 && low.at(64, 20) == 0.0, "the horizon ends it");
     }
 
     #[test]

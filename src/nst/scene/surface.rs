@@ -93,7 +93,11 @@ impl Surface {
         });
         let horizon = horizon::find(&luma, sky.as_ref(), objects);
         let view = view(kind, horizon, sky.is_some(), objects, full);
-        let sky = if matches!(view, Some(View::Down(_))) { None } else { sky };
+        let sky = match view {
+            Some(View::Ahead(horizon)) => sky.map(|sky| sky::down_to(horizon.row, &sky, &luma, &shapes.share)),
+            Some(View::Down(_)) => None,
+            None => sky,
+        };
         let plants = plants(&small, sky.as_ref());
         let border = match view {
             Some(View::Ahead(horizon)) => {
