@@ -91,13 +91,9 @@ impl Surface {
             sky.data_mut().iter_mut().zip(shapes.share.data()).for_each(|(sky, &shape)| *sky *= outside(shape));
             sky
         });
-        let horizon = horizon::find(&luma, sky.as_ref(), objects);
+        let (horizon, sky) = horizon_and_sky(&luma, sky, &shapes.share, objects);
         let view = view(kind, horizon, sky.is_some(), objects, full);
-        let sky = match view {
-            Some(View::Ahead(horizon)) => sky.map(|sky| sky::down_to(horizon.row, &sky, &luma, &shapes.share)),
-            Some(View::Down(_)) => None,
-            None => sky,
-        };
+        let sky = if matches!(view, Some(View::Down(_))) { None } else { sky };
         let plants = plants(&small, sky.as_ref());
         let border = match view {
             Some(View::Ahead(horizon)) => {
@@ -185,6 +181,23 @@ impl Surface {
 /// there no sky in its rim, a rim of daylight would be left around objects at night.
 pub fn outside(shape: f32) -> f32 {
     1.0 - ((shape - 0.45) / 0.4).clamp(0.0, 1.0)
+}
+
+/// The horizon, and the sky down to it. Where the sky goes on beneath it in most columns, it lies too high.
+fn horizon_and_sky(
+    luma: &Plane,
+    sky: Option<Plane>,
+    hidden: &Plane,
+    objects: &[SceneObject],
+) -> (Horizon, Option<Plane>) {
+    let horizon = horizon::find(luma, sky.as_ref(), objects);
+    let Some(sky) = sky else { return (horizon, None) };
+    let whole = sky::down_to(1.0, &sky, luma, hidden);
+    let ends = sky::ends(&whole);
+    if ends[ends.len() / 2] as f32 > horizon.row * luma.size().height as f32 {
+        return (horizon::find(luma, Some(&whole), objects), Some(whole));
+    }
+    (horizon, Some(sky::down_to(horizon.row, &sky, luma, hidden)))
 }
 
 /// How the ground is seen, if there is one.
