@@ -230,15 +230,14 @@ fn soften(pixels: &Pixels, luma: &Plane, border: &[usize]) -> Plane {
 }
 
 /// A found sky with what goes on from it without an edge, down to the row of the horizon: the lower clouds, and the haze
-/// above roofs. What lies below the horizon is none. `hidden` is the share of objects in each pixel.
-pub fn down_to(horizon: f32, sky: &Plane, luma: &Plane, hidden: &Plane) -> Plane {
+/// above roofs. What lies below the horizon is none. It has at least the share `least` of the sky's luma. `hidden` is the
+/// share of objects in each pixel.
+pub fn down_to(horizon: f32, least: f32, sky: &Plane, luma: &Plane, hidden: &Plane) -> Plane {
     /// The steepest slope of luma inside of a sky, per pixel.
     const FAINT: f32 = 0.025;
-    /// The least luma of what goes on from a sky, as a share of the sky's.
-    const LEAST: f32 = 0.75;
     let Size { height, width } = sky.size();
     let end = ((horizon * height as f32) as usize).min(height) * width;
-    let (slopes, least) = (slopes(luma), LEAST * light(sky, luma));
+    let (slopes, least) = (slopes(luma), least * light(sky, luma));
     let is_sky = |at: usize| {
         let goes_on = luma.data()[at] > least && slopes.data()[at] < FAINT && hidden.data()[at] < 0.3;
         sky.data()[at] > 0.5 || goes_on
@@ -351,12 +350,12 @@ mod tests {
         let island = |y: usize, x: usize| (62..66).contains(&y) && x < 40;
         let found = Plane::from_fn(SIZE, |y, x| (y < 20 || island(y, x)) as u8 as f32);
         let hidden = Plane::from_fn(SIZE, |y, x| ((25..45).contains(&y) && x >= 150) as u8 as f32);
-        let sky = down_to(0.8, &found, &luma, &hidden);
+        let sky = down_to(0.8, 0.75, &found, &luma, &hidden);
         assert!(sky.at(10, 50) > 0.95 && sky.at(45, 50) > 0.95, "the lower clouds: {}", sky.at(45, 50));
         assert!(sky.at(40, 105) < 0.1 && sky.at(55, 50) < 0.1, "a tower and the hill");
         assert!(sky.at(35, 170) < 0.1, "an object");
         assert!(sky.at(64, 20) > 0.5 && sky.at(64, 60) < 0.1, "the island stays as it is");
-        let low = down_to(0.4, &found, &luma, &hidden);
+        let low = down_to(0.4, 0.75, &found, &luma, &hidden);
         assert!(low.at(38, 50) > 0.95 && low.at(46, 50) == 0.0 && low.at(64, 20) == 0.0, "the horizon ends it");
     }
 

@@ -183,21 +183,24 @@ pub fn outside(shape: f32) -> f32 {
     1.0 - ((shape - 0.45) / 0.4).clamp(0.0, 1.0)
 }
 
-/// The horizon, and the sky down to it. Where the sky goes on beneath it in most columns, it lies too high.
+/// The horizon, and the sky down to it. Where clouds as light as the sky go on beneath it in most columns, it lies too
+/// high. Fog goes on beneath it, too, but gets darker.
 fn horizon_and_sky(
     luma: &Plane,
     sky: Option<Plane>,
     hidden: &Plane,
     objects: &[SceneObject],
 ) -> (Horizon, Option<Plane>) {
+    /// The least luma of clouds, and of haze above the horizon, as shares of the sky's.
+    const LEAST: (f32, f32) = (0.9, 0.75);
     let horizon = horizon::find(luma, sky.as_ref(), objects);
     let Some(sky) = sky else { return (horizon, None) };
-    let whole = sky::down_to(1.0, &sky, luma, hidden);
+    let whole = sky::down_to(1.0, LEAST.0, &sky, luma, hidden);
     let ends = sky::ends(&whole);
     if ends[ends.len() / 2] as f32 > horizon.row * luma.size().height as f32 {
         return (horizon::find(luma, Some(&whole), objects), Some(whole));
     }
-    (horizon, Some(sky::down_to(horizon.row, &sky, luma, hidden)))
+    (horizon, Some(sky::down_to(horizon.row, LEAST.1, &sky, luma, hidden)))
 }
 
 /// How the ground is seen, if there is one.
