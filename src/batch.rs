@@ -204,9 +204,9 @@ impl Batch {
     /// When the engine cannot be set up.
     pub fn estimate(&self, plans: &[Plan], engines: &[Engine]) -> Result<Option<Duration>> {
         let mut all = None;
-        for ((condition, plan), engine) in self.conditions.iter().zip(plans).zip(engines) {
-            let whole = condition.plan(&self.dataset.frames)?.jobs.len();
-            let optimized = learn::optimized_share(&condition.config.engine, engine.student.as_ref(), whole);
+        let whole = self.whole_plans()?;
+        for (((condition, plan), engine), whole) in self.conditions.iter().zip(plans).zip(engines).zip(&whole) {
+            let optimized = learn::optimized_share(&condition.config.engine, engine.student.as_ref(), whole.jobs.len());
             if let Some(time) = capacity::estimate(plan, &condition.stylizer(engine)?, optimized)? {
                 all = Some(all.unwrap_or_default() + time);
             }
@@ -337,17 +337,19 @@ impl Batch {
     ) -> Result<(Vec<Engine>, Vec<String>)> {
         let (mut engines, mut warnings) = (engines.to_vec(), Vec::new());
         for ((condition, engine), plan) in self.conditions.iter().zip(&mut engines).zip(whole) {
-            if condition.config.engine != EngineChoice::Learn || stop.asked() {
+            if condition.config.engine != EngineChoice::Learn {
                 continue;
             }
             match learn::known(&self.output, condition, engine) {
                 Ok(student) => engine.student = Some(student),
                 Err(_) if is_divided => return Err(learns_alone(&condition.config.condition)),
+                Err(_) if stop.asked() => {}
                 Err(why) => {
                     let learning = self.learning(condition, plan, engine);
                     let (student, told) = self.learned(&learning, stop, observer)?;
+                    let then = if student.is_some() { "it was learned anew" } else { "it is not used" };
                     engine.student = student;
-                    warnings.extend(why.map(|why| format!("{why}; it was learned anew")));
+                    warnings.extend(why.map(|why| format!("{why}; {then}")));
                     warnings.extend(told);
                 }
             }

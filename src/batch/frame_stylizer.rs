@@ -7,7 +7,7 @@ use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::stop::Stop;
 use crate::batch::stylizers::Stylizers;
 use crate::batch::worker::Worker;
-use crate::config::values::Config;
+use crate::config::values::{Config, EngineChoice};
 use crate::dataset::Frame;
 use crate::dataset::labels::Schema;
 use crate::dataset::masks::Maps;
@@ -49,8 +49,14 @@ impl FrameStylizer {
     /// Finds the styles, and opens the network as far as the config needs it.
     ///
     /// # Errors
-    /// When styles, weights or a student cannot be used, or the device refuses.
+    /// When styles, weights or a student cannot be used, the config asks to learn a student, or the device refuses.
     pub fn open(config: Config, weights: Option<&str>, device: Device) -> Result<Self> {
+        if config.engine == EngineChoice::Learn {
+            return Err(Error::Usage(format!(
+                "{}: `engine: learn` learns from the frames of a run; run `augment learn` once and set `engine` to its file",
+                config.condition
+            )));
+        }
         let styles = find_styles(&config.styles, &config.stylize)?;
         let mut engine = Engine::open(weights, &config.backbone, &config.stylize, device)?;
         engine.read_student(&config, &styles)?;

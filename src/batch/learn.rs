@@ -154,7 +154,7 @@ impl Learning<'_> {
     }
 
     fn too_few(&self, learned: usize, judged: usize, failures: &[String]) -> String {
-        let failed = failures.first().map_or(String::new(), |first| format!("; {} failed: {first}", failures.len()));
+        let failed = failed(failures);
         let (least, least_judged) = LEAST;
         format!(
             "{}: a student needs {least} optimized frames to learn from and {least_judged} to be judged by, and there \
@@ -176,8 +176,11 @@ impl Learning<'_> {
         if figures.student_db <= figures.start_db {
             return Ok(LearnOutcome::Useless(format!(
                 "{}: on frames that it has not learned from, the student is at {:.1} dB to the optimizer and the start \
-                 at {:.1}, so it is of no use; learn from more frames, or go on with `engine: optimize`",
-                self.condition.config.condition, figures.student_db, figures.start_db
+                 at {:.1}, so it is of no use; learn from more frames, or go on with `engine: optimize`{}",
+                self.condition.config.condition,
+                figures.student_db,
+                figures.start_db,
+                failed(&failures)
             )));
         }
         let file = StudentFile::new(student.with_gate(gate), self.condition.origin(self.engine), figures)?;
@@ -317,6 +320,11 @@ fn decibels(a: &Pixels, b: &Pixels) -> f64 {
     let square = |(a, b): (&f32, &f32)| ((a.clamp(0.0, 1.0) - b.clamp(0.0, 1.0)) as f64).powi(2);
     let mean = a.data().iter().zip(b.data()).map(square).sum::<f64>() / a.data().len() as f64;
     if mean.is_finite() { -10.0 * mean.max(1e-10).log10() } else { 0.0 }
+}
+
+/// How many frames failed, and why the first did; empty where none did.
+fn failed(failures: &[String]) -> String {
+    failures.first().map_or(String::new(), |first| format!("; {} failed: {first}", failures.len()))
 }
 
 /// How well a student with this gate does on held-out frames.

@@ -103,9 +103,10 @@ impl Stylizers {
     ) -> Result<(Picture, Crop)> {
         let whole = Pixels::from_rgb8(image);
         let part = part(&whole);
-        let decode = |map: &MapFile| Ok(map.decode(whole.size())?.map(|map| map.cropped(part)));
-        let masks = maps.masks.iter().map(decode).collect::<Result<_>>()?;
-        let depth = maps.depth.as_ref().map(decode).transpose()?.flatten();
+        let mask = |map: &MapFile| Ok(map.decode(whole.size())?.map(|map| map.cropped(part)));
+        let masks = maps.masks.iter().map(mask).collect::<Result<_>>()?;
+        let depth = maps.depth.as_ref().map(|map| map.decode_depth(whole.size())).transpose()?.flatten();
+        let depth = depth.map(|map| map.cropped(part));
         let pixels = if part == Crop::whole(whole.size()) { whole } else { whole.cropped(part) };
         Ok((Picture { pixels, objects: Vec::new(), depth, masks }, part))
     }

@@ -19,9 +19,9 @@ use crate::nst::picture::geometry::{Area, Crop, Size};
 use crate::nst::random::{FrameSeed, Random};
 use crate::nst::render::guard::Easing;
 use crate::nst::schedule;
-use crate::nst::settings::{self, Init, Optimizer, RegionKind, Settings};
+use crate::nst::settings::{self, Init, Optimizer, Settings};
 use crate::nst::student::lesson::Lesson;
-use crate::nst::stylizer::{Evaluators, Judgement, Losses, Picture, Style, Stylized};
+use crate::nst::stylizer::{Evaluators, Judgement, Losses, Picture, Style, Stylized, needs_scene};
 use crate::output::folder;
 use crate::output::row::{BoxRow, GuardRow, MadeBy, Outcome, Row};
 use crate::plan::Job;
@@ -30,8 +30,8 @@ use image::metadata::Orientation;
 use image::{RgbImage, imageops};
 use std::ops::{ControlFlow, Range};
 
-/// The most objects of one frame that are guarded: no picture shows more, and a damaged label may list any number.
-const MOST_BOXES: usize = 1000;
+/// The most objects of one frame that are guarded and gone around: a damaged label may list any number.
+const MOST_OBJECTS: usize = 3000;
 
 /// Makes one picture after the other.
 pub struct Worker<'a> {
@@ -214,11 +214,12 @@ impl<'a> Worker<'a> {
     fn prepare(&mut self, frame: &Frame, full: Size, part: Size) -> Result<usize> {
         let stylizers = self.context.stylizers.by_size();
         let sizes: Vec<Size> = stylizers.iter().map(|stylizer| stylizer.working_size(part)).collect();
-        if let Some(Allocated { stylizer, size, .. }) = &self.allocated
-            && sizes[*stylizer] == *size
+        // A smaller working size was for a frame that found less memory.
+        if let Some(Allocated { stylizer: 0, size, .. }) = &self.allocated
+            && sizes[0] == *size
             && capacity::bytes_per_frame(full, &[]) <= memory::free()
         {
-            return Ok(*stylizer);
+            return Ok(0);
         }
         // The old memory is free for the new one.
         self.allocated = None;
@@ -261,6 +262,7 @@ impl<'a> Worker<'a> {
         let safe = Settings { init: Init::Content, optimizer: Optimizer::Adam, ..asked.settings().clone() };
         // A student has learned from other starts.
         let safe = (safe != *asked.settings()).then(|| asked.with(safe).with_student(None));
+        outcome.restarted = false;
         for stylizer in std::iter::once(asked).chain(&safe) {
             outcome.losses.clear();
             let step = |evaluation, loss: Loss| {
@@ -284,10 +286,8 @@ impl<'a> Worker<'a> {
     /// The labelled objects, their sides as shares of the stylized part; none where nothing asks for them.
     fn objects(&self, label: Option<&[u8]>, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<SceneObject> {
         let settings = self.context.stylizers.settings();
-        let is_asked = settings.guard
-            || !settings.effects.is_off()
-            || settings.residual.high > 0.0
-            || settings.regions == RegionKind::Scene;
+        let is_asked =
+            settings.guard || !settings.effects.is_off() || settings.residual.high > 0.0 || needs_scene(settings);
         let Some(label) = label.filter(|_| is_asked) else { return Vec::new() };
         let schema = &self.context.facts.schema;
         let labels = Labels::from_bytes(label, schema.keypoints);
@@ -299,10 +299,12 @@ impl<'a> Worker<'a> {
             let outline = outline.iter().map(|&[across, down]| [x(across), y(down)]).collect();
             SceneObject { area, kind: schema.kind(class), outline }
         });
+        let mut objects: Vec<SceneObject> =
+            objects.filter(|SceneObject { area, .. }| area.left < area.right && area.top < area.bottom).collect();
+        let left_out = objects.len().saturating_sub(MOST_OBJECTS);
+        outcome.objects_left_out = (left_out > 0).then_some(left_out as u32);
+        objects.truncate(MOST_OBJECTS);
         objects
-            .filter(|SceneObject { area, .. }| area.left < area.right && area.top < area.bottom)
-            .take(MOST_BOXES)
-            .collect()
     }
 }
 

@@ -9,6 +9,7 @@ use crate::cli::report::{name_of, show};
 use crate::cli::setup::{print_json, set_up};
 use crate::cli::signals::stop_on_signals;
 use crate::cli::{args, measure, terminal};
+use crate::config::values::EngineChoice;
 use crate::dataset::description;
 use crate::error::Result;
 use crate::output::folder;
@@ -30,6 +31,8 @@ const SHEET_ROWS: usize = 40;
 pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     let args::PreviewArgs { config: path, compute, dataset, frames, output, seed, open, quiet } = args;
     let (device, config) = set_up(&path, &compute, seed)?;
+    // A preview is too small to learn from: the optimizer makes its pictures.
+    let is_slower = config.engine == EngineChoice::Learn;
     let folder = match output {
         Some(folder) => folder,
         None => folder::default_folder(&description::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
@@ -56,7 +59,7 @@ pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     terminal::print_err(&terminal::summary_lines(&summary));
     let rows = batch.rows()?;
     let mut facts = vec![
-        whole_dataset(jobs, estimate, &summary),
+        whole_dataset(jobs, if is_slower { estimate } else { pace_of(jobs, &summary).or(estimate) }),
         ("config".into(), path.display().to_string()),
         ("backbone".into(), backbone_text(&summary.backbone, &summary.backbone_digest)),
         ("device".into(), summary.device.clone()),
@@ -99,10 +102,13 @@ fn pace(summary: &Summary) -> Option<f64> {
     (summary.done > 0).then(|| summary.seconds / summary.done as f64)
 }
 
-/// The number of pictures for the whole dataset, and the time that they would take here. The time comes from the pace
-/// of the preview, whose frames are spread over the dataset, or from `estimate` if the preview finished no frame.
-fn whole_dataset(jobs: usize, estimate: Option<Duration>, summary: &Summary) -> (String, String) {
-    let measured = pace(summary).map(|pace| Duration::from_secs_f64(pace * jobs as f64));
-    let time = measured.or(estimate).map_or(String::new(), |time| format!(", about {} here", Rough(time)));
+/// How long so many pictures take at the pace of the preview, whose frames are spread over the dataset.
+fn pace_of(jobs: usize, summary: &Summary) -> Option<Duration> {
+    pace(summary).map(|pace| Duration::from_secs_f64(pace * jobs as f64))
+}
+
+/// The number of pictures for the whole dataset, and the time that they would take here.
+fn whole_dataset(jobs: usize, time: Option<Duration>) -> (String, String) {
+    let time = time.map_or(String::new(), |time| format!(", about {} here", Rough(time)));
     ("whole dataset".into(), format!("{jobs} pictures{time}"))
 }

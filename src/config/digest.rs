@@ -114,12 +114,12 @@ mod tests {
     #[test]
     fn the_digests_of_the_presets_are_those_of_version_0_2_0() {
         let presets = [
-            ("fog", "7bb323c9069ec74d"),
-            ("rain", "82251aa393ba9f28"),
-            ("snow", "96926311273d0d01"),
-            ("night", "9839b4cfad596a15"),
-            ("dusk", "ffffb9f4b8c4ad90"),
-            ("painting", "9e043ce717ea2dd5"),
+            ("fog", "19fc47c052de6e76"),
+            ("rain", "5dac32bbf1bb6434"),
+            ("snow", "ce99bf75a53dcbe1"),
+            ("night", "fcaf47ec48b20e03"),
+            ("dusk", "8f77e0db22003670"),
+            ("painting", "7aa809f46a34b71d"),
         ];
         for (name, digest) in presets {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("configs/{name}.yaml"));

@@ -210,9 +210,11 @@ fn apply_effects(target: &mut Effects<Range>, wire: WireEffects, origin: &Origin
         noise,
         blur,
         motion,
+        overcast,
+        dim,
     } = wire;
     set!(target, origin; air, snow, tracks, snowy_vehicles, wet, puddles, spray);
-    set!(target, origin; lamps, headlamps, street_lamps, windows, glare, drops, noise, blur, motion);
+    set!(target, origin; lamps, headlamps, street_lamps, windows, glare, drops, noise, blur, motion, overcast, dim);
     Ok(())
 }
 

@@ -231,6 +231,12 @@ pub(super) struct WireEffects {
     /// Metres that the camera moves ahead in one exposure; what passes by is blurred.
     #[schemars(extend("default" = span(&Settings::default().effects.motion)))]
     pub motion: Key<Span<Amount>>,
+    /// How far the sun's shadows on the ground are evened out.
+    #[schemars(extend("default" = span(&Settings::default().effects.overcast)))]
+    pub overcast: Key<Span<Share>>,
+    /// Light that the picture loses before lamps are lit, in stops: each halves it.
+    #[schemars(extend("default" = span(&Settings::default().effects.dim)))]
+    pub dim: Key<Span<Amount>>,
 }
 
 /// Rain or snow in the air.

@@ -99,10 +99,24 @@ impl MapFile {
     /// # Errors
     /// [`Error::BadFile`] if it cannot be decoded or its aspect ratio is not the picture's.
     pub fn decode(&self, size: Size) -> Result<Option<Plane>> {
+        Ok(self.of_picture(size)?.map(|map| map.resized(size)))
+    }
+
+    /// The same for a depth, of which 0 is infinitely far.
+    ///
+    /// # Errors
+    /// As [`MapFile::decode`].
+    pub fn decode_depth(&self, size: Size) -> Result<Option<Plane>> {
+        Ok(self.of_picture(size)?.map(|map| map.resized_distances(size)))
+    }
+
+    /// The map at its own size, with values in 0..1.
+    fn of_picture(&self, size: Size) -> Result<Option<Plane>> {
         self.content.as_ref().map(|content| decode_map(&self.path, content, size)).transpose()
     }
 }
 
+/// `size` is that of the picture.
 fn decode_map(path: &Path, bytes: &[u8], size: Size) -> Result<Plane> {
     let image = decode::decode_grey_bytes(path, bytes)?;
     let own = Size { height: image.height() as usize, width: image.width() as usize };
@@ -116,7 +130,7 @@ fn decode_map(path: &Path, bytes: &[u8], size: Size) -> Result<Plane> {
         return Err(Error::bad_file(path, message));
     }
     let data = image.into_raw().into_iter().map(|v| v as f32 / u16::MAX as f32).collect();
-    Ok(Plane::new(own, data).resized(size))
+    Ok(Plane::new(own, data))
 }
 
 #[cfg(test)]

@@ -5,29 +5,34 @@
 //! leave. Light and camera come last, in front of the stylized picture.
 //!
 //! - [`amounts`]: how much of each effect
-//! - [`on_surfaces`]: snow, water and air; `snow`, `water` and `air` draw them
-//! - [`in_the_camera`]: lamps, windows, the lens and the sensor; `lamps`, `windows`, `light`, `lens` and `sensor` draw
-//!   them
+//! - [`frames`]: the frame that effects read
+//! - [`on_surfaces`]: shadows, snow, water and air; `overcast`, `snow`, `water` and `air` draw them
+//! - [`in_the_camera`]: lamps, windows, the lens and the sensor; `lamps`, `street_lamps`, `windows`, `light`, `lens` and
+//!   `sensor` draw them
 //! - `noise`: noise on the ground, in perspective
 
 mod air;
 pub mod amounts;
+pub mod frames;
 mod lamps;
 mod lens;
 mod light;
 pub mod noise;
+mod overcast;
 mod sensor;
 mod snow;
+mod street_lamps;
 mod water;
 mod windows;
 
 use crate::nst::effects::amounts::Effects;
+use crate::nst::effects::frames::Frames;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::FrameSeed;
 use crate::nst::scene::object::SceneObject;
 use crate::nst::scene::surface::{Surface, View};
 
-/// The frame with snow and water on its surfaces and with white air in front of them. Values in 0..1 stay there.
+/// The frame without the sun's shadows, with snow and water on its surfaces and with white air in front of them. Values in 0..1 stay there.
 pub fn on_surfaces(
     frame: &Pixels,
     surface: &Surface,
@@ -36,6 +41,9 @@ pub fn on_surfaces(
     seed: u64,
 ) -> Pixels {
     let mut pixels = frame.clone();
+    if effects.overcast > 0.0 {
+        overcast::even(&mut pixels, surface, effects.overcast);
+    }
     if effects.snow > 0.0 {
         snow::lay(&mut pixels, surface, objects, effects, seed);
     }
@@ -48,12 +56,11 @@ pub fn on_surfaces(
     pixels
 }
 
-/// Adds light, the lens and the sensor to the stylized picture. `frame` is the frame with the effects on its surfaces,
-/// as far as it is known what light would fall back from them; `haze` is the extinction of the air per metre. The noise
-/// of the sensor is another one at each place of a sequence.
+/// Dims the stylized picture, and adds light, the lens and the sensor to it. `haze` is the extinction of the air per
+/// metre. The noise of the sensor is another one at each place of a sequence.
 pub fn in_the_camera(
     pixels: &mut Pixels,
-    frame: &Pixels,
+    frames: Frames,
     surface: Option<&Surface>,
     objects: &[SceneObject],
     effects: &Effects<f32>,
@@ -61,8 +68,11 @@ pub fn in_the_camera(
     frame_seed: FrameSeed,
 ) {
     let seed = frame_seed.seed;
+    if effects.dim > 0.0 {
+        sensor::dim(pixels, effects.dim);
+    }
     if let Some(surface) = surface {
-        light::shine(pixels, frame, surface, objects, effects, haze, seed);
+        light::shine(pixels, frames, surface, objects, effects, haze, seed);
         if effects.spray > 0.0 {
             water::spray(pixels, surface, objects, effects, seed);
         }
@@ -110,6 +120,8 @@ mod tests {
         noise: 0.02,
         blur: 1.0,
         motion: 0.3,
+        overcast: 0.8,
+        dim: 0.7,
     };
 
     /// A road under a sky, and a car on it.
@@ -132,7 +144,8 @@ mod tests {
         let surface = Surface::of(frame, objects, SceneKind::Road, None);
         let mut pixels = on_surfaces(frame, &surface, objects, effects, seed);
         let laid = pixels.clone();
-        in_the_camera(&mut pixels, &laid, Some(&surface), objects, effects, effects.air / 100.0, seed.into());
+        let frames = Frames { taken: frame, laid: &laid };
+        in_the_camera(&mut pixels, frames, Some(&surface), objects, effects, effects.air / 100.0, seed.into());
         pixels
     }
 
@@ -165,6 +178,8 @@ mod tests {
     #[test]
     fn every_effect_changes_the_picture_and_keeps_it_in_range_at_any_size() {
         let (frame, objects) = street(SIZE);
+        let mut count = 0;
+        EVERYTHING.map(|_| count += 1);
         let mut which = 0;
         loop {
             let mut at = 0;
@@ -191,7 +206,7 @@ mod tests {
                 || (0..8).any(|seed| made(&frame, &objects, &with, seed) != made(&frame, &objects, &without, seed));
             assert!(changed, "effect {which}");
             which += 1;
-            if which == 16 {
+            if which == count {
                 break;
             }
         }
@@ -208,7 +223,8 @@ mod tests {
         let surface = Surface::of(&frame, &objects, SceneKind::Road, None);
         let at = |effects: &Effects<f32>, place| {
             let mut pixels = frame.clone();
-            in_the_camera(&mut pixels, &frame, Some(&surface), &objects, effects, 0.01, FrameSeed { seed: 3, place });
+            let frames = Frames { taken: &frame, laid: &frame };
+            in_the_camera(&mut pixels, frames, Some(&surface), &objects, effects, 0.01, FrameSeed { seed: 3, place });
             pixels
         };
         let quiet = Effects { noise: 0.0, ..EVERYTHING };
@@ -235,9 +251,8 @@ mod tests {
 
     #[test]
     fn a_wet_road_is_darker_near_and_mirrors_the_sky_far() {
-        let (frame, objects) = street(SIZE);
+        let (frame, _) = street(SIZE);
         let wet = made(&frame, &[], &Effects { wet: 1.0, ..Effects::default() }, 2);
-        drop(objects);
         let gain = |rows: std::ops::Range<usize>| mean(&wet, rows.clone(), 120..200) - mean(&frame, rows, 120..200);
         let (near, far) = (gain(168..178), gain(80..86));
         assert!(near < 0.02 && far > near + 0.05, "near {near}, far {far}");
@@ -266,7 +281,8 @@ mod tests {
             let mut pixels = frame.clone();
             pixels.data_mut().iter_mut().for_each(|v| *v *= 0.1);
             let effects = Effects { lamps: 1.0, ..Effects::default() };
-            in_the_camera(&mut pixels, &frame, Some(&surface), &objects, &effects, haze, 2.into());
+            let frames = Frames { taken: &frame, laid: &frame };
+            in_the_camera(&mut pixels, frames, Some(&surface), &objects, &effects, haze, 2.into());
             pixels
         };
         let (clear, hazy) = (lit(0.0), lit(0.15));
@@ -274,6 +290,23 @@ mod tests {
         assert!(top(&hazy) < top(&clear), "{} {}", top(&hazy), top(&clear));
         // Beside the car, well outside of its lamps.
         assert!(mean(&hazy, 95..125, 236..250) > mean(&clear, 95..125, 236..250) + 0.01);
+    }
+
+    #[test]
+    fn a_car_that_drives_ahead_keeps_red_lamps_in_fog() {
+        let (mut frame, _) = street(SIZE);
+        let area = Area { left: 0.55, top: 0.5, right: 0.85, bottom: 0.9 };
+        for (y, x) in (114..120).flat_map(|y| (184..192).chain(256..264).map(move |x| (y, x))) {
+            frame.data_mut()[(y * SIZE.width + x) * 3..][..3].copy_from_slice(&[0.7, 0.1, 0.1]);
+        }
+        let cars = [SceneObject::new(area, ObjectKind::Car)];
+        let with = |lamps: f32| made(&frame, &cars, &Effects { lamps, air: 6.0, ..Effects::default() }, 2);
+        let (dark, lit) = (with(0.0), with(1.0));
+        let light = |channel: usize| -> f32 {
+            let channels = lit.data().iter().zip(dark.data()).skip(channel).step_by(3);
+            channels.map(|(lit, dark)| lit - dark).sum()
+        };
+        assert!(light(0) > 1.0 && light(0) > 2.0 * light(2), "red {} blue {}", light(0), light(2));
     }
 
     #[test]
@@ -300,6 +333,33 @@ mod tests {
         };
         assert!(left(150..178, 270..318) < 0.7, "near and aside: {}", left(150..178, 270..318));
         assert!(left(97..118, 190..215) > 0.8, "the car: {}", left(97..118, 190..215));
+    }
+
+    #[test]
+    fn shadows_of_the_sun_on_the_ground_go_and_road_markings_stay() {
+        let (mut frame, _) = street(SIZE);
+        let is_shadow = |y: usize| (110..150).contains(&y);
+        let is_marking = |y: usize, x: usize| y > 90 && (190..194).contains(&x);
+        for (y, x) in (72..SIZE.height).flat_map(|y| (80..SIZE.width).map(move |x| (y, x))) {
+            let light = if is_shadow(y) { 0.5 } else { 1.0 } * if is_marking(y, x) { 1.7 } else { 1.0 };
+            frame.data_mut()[(y * SIZE.width + x) * 3..][..3].iter_mut().for_each(|v| *v *= light);
+        }
+        let even = made(&frame, &[], &Effects { overcast: 1.0, ..Effects::default() }, 2);
+        let shadow = |pixels: &Pixels| mean(pixels, 115..145, 220..300) / mean(pixels, 156..178, 220..300);
+        assert!(shadow(&frame) < 0.55 && shadow(&even) > 0.75, "{} {}", shadow(&frame), shadow(&even));
+        let road = mean(&even, 115..145, 150..180) / mean(&even, 115..145, 191..193);
+        assert!(road < 0.75, "a marking is brighter than the road: {road}");
+        assert!((mean(&even, 5..50, 20..300) - mean(&frame, 5..50, 20..300)).abs() < 0.01, "sky");
+    }
+
+    #[test]
+    fn each_stop_halves_the_light_of_all_but_lamps() {
+        let (frame, objects) = street(SIZE);
+        let made = |lamps: f32, dim: f32| made(&frame, &objects, &Effects { lamps, dim, ..Effects::default() }, 2);
+        let dark = made(0.0, 2.0);
+        assert!(frame.data().iter().zip(dark.data()).all(|(v, dark)| (v * v / 4.0 - dark * dark).abs() < 1e-6));
+        let top = |pixels: &Pixels| pixels.data().iter().fold(0.0_f32, |top, v| top.max(*v));
+        assert!(top(&dark) < 0.5 && top(&made(1.0, 2.0)) > 0.7);
     }
 
     #[test]

@@ -28,8 +28,7 @@ pub struct Scale {
 /// `full`, shrunk to a long side of at most `long` pixels. Sides below `least` pixels, which the network needs, are
 /// stretched to it.
 pub fn working_size(full: Size, long: usize, least: usize) -> Size {
-    let scale = (long as f64 / full.long() as f64).min(1.0);
-    full.map(|side| ((side as f64 * scale).round() as usize).max(least))
+    full.fitted(long).map(|side| side.max(least))
 }
 
 /// The scales of a picture of the working size `size`: the coarsest first, `size` itself last; none with 0 steps.

@@ -16,6 +16,7 @@ mod testing;
 use crate::nst::backend::Network;
 use crate::nst::backend::device::Device;
 use crate::nst::effects::amounts::Effects;
+use crate::nst::effects::frames::Frames;
 use crate::nst::effects::{self, noise};
 use crate::nst::failure::StylizeError;
 use crate::nst::loss::Loss;
@@ -37,13 +38,13 @@ use crate::nst::student::lesson::{Lesson, Pictures};
 use crate::nst::student::view::View;
 use crate::nst::student::{Prediction, Student};
 use crate::nst::stylizer::coarse_to_fine::{CoarseToFine, Optimized};
-use crate::nst::stylizer::input::{needs_scene, network_input, resampled, resized};
+use crate::nst::stylizer::input::{network_input, resampled, resized};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 pub use crate::nst::stylizer::evaluators::Evaluators;
-pub use crate::nst::stylizer::input::Picture;
+pub use crate::nst::stylizer::input::{Picture, needs_scene};
 pub use crate::nst::stylizer::style::Style;
 
 /// Stylizes pictures with one backbone and one group of settings.
@@ -243,7 +244,8 @@ impl Stylizer {
         }
         let fog = surface.as_ref().map_or(0.0, |surface| start.extinction() / surface.nearest);
         let haze = fog + effects.air / 100.0;
-        effects::in_the_camera(&mut pixels, frame, surface.as_ref(), &content.objects, &effects, haze, frame_seed);
+        let frames = Frames { taken: &content.pixels, laid: frame };
+        effects::in_the_camera(&mut pixels, frames, surface.as_ref(), &content.objects, &effects, haze, frame_seed);
         if let Some(precipitation) = precipitation {
             precipitation::add(&mut pixels, &precipitation, frame_seed);
         }
@@ -264,7 +266,7 @@ impl Stylizer {
             return Prepared { frame: Cow::Borrowed(&content.pixels), surface: None, effects };
         }
         let surface = Surface::of(&content.pixels, &content.objects, self.settings.scene, content.depth.as_ref());
-        let frame = match [effects.snow, effects.wet, effects.air].iter().any(|&amount| amount > 0.0) {
+        let frame = match effects.are_on_surfaces() {
             true => Cow::Owned(effects::on_surfaces(&content.pixels, &surface, &content.objects, &effects, seed)),
             false => Cow::Borrowed(&content.pixels),
         };

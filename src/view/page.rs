@@ -92,6 +92,7 @@ impl Serialize for Card {
         card.serialize_entry("box_edges_min", &outcome.box_edges_min)?;
         card.serialize_entry("guard", &outcome.guard)?;
         card.serialize_entry("malformed_labels", &outcome.malformed_labels)?;
+        card.serialize_entry("objects_left_out", &outcome.objects_left_out)?;
         card.serialize_entry("reduced_size", &outcome.reduced_size)?;
         card.serialize_entry("restarted", &outcome.restarted)?;
         card.serialize_entry("content", &self.content)?;

@@ -37,6 +37,10 @@ pub struct Effects<T> {
     pub blur: T,
     /// The metres that the camera moves ahead in one exposure.
     pub motion: T,
+    /// How far the sun's shadows on the ground are evened out, 0..1.
+    pub overcast: T,
+    /// The light that the picture loses before lamps are lit, in stops: each halves it.
+    pub dim: T,
 }
 
 impl<T: Copy> Effects<T> {
@@ -60,6 +64,8 @@ impl<T: Copy> Effects<T> {
             noise,
             blur,
             motion,
+            overcast,
+            dim,
         } = self;
         Effects {
             air: f(air),
@@ -78,6 +84,8 @@ impl<T: Copy> Effects<T> {
             noise: f(noise),
             blur: f(blur),
             motion: f(motion),
+            overcast: f(overcast),
+            dim: f(dim),
         }
     }
 }
@@ -90,6 +98,11 @@ impl<T: Default + PartialEq> Effects<T> {
 }
 
 impl Effects<f32> {
+    /// Whether [`on_surfaces`](crate::nst::effects::on_surfaces) changes anything.
+    pub fn are_on_surfaces(&self) -> bool {
+        [self.overcast, self.snow, self.wet, self.air].iter().any(|&amount| amount > 0.0)
+    }
+
     /// Whether an effect needs the surfaces of the frame.
     pub fn needs_surface(&self) -> bool {
         // Without `..`: a new effect does not compile until it is here. Some only change another effect.
@@ -110,7 +123,10 @@ impl Effects<f32> {
             noise: _,
             blur: _,
             motion,
+            overcast,
+            dim: _,
         } = *self;
-        [air, snow, wet, spray, lamps, headlamps, street_lamps, windows, motion].iter().any(|&amount| amount > 0.0)
+        let read = [air, snow, wet, spray, lamps, headlamps, street_lamps, windows, motion, overcast];
+        read.iter().any(|&amount| amount > 0.0)
     }
 }

@@ -1,17 +1,17 @@
-//! Where lamps are in a frame: on labelled vehicles, and along the road.
+//! Where labelled vehicles have their lamps.
 
 use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::noise::random;
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::Random;
-use crate::nst::scene::horizon::{CAMERA, Horizon};
+use crate::nst::scene::horizon::Horizon;
 use crate::nst::scene::object::{ObjectKind, SceneObject};
-use crate::nst::scene::surface::{self, FOCAL, Surface};
+use crate::nst::scene::surface::{self, Surface};
 use std::ops::Range;
 
-/// The numbers of the generators of vehicles' lamps and of street lamps.
-const EFFECTS: (u64, u64) = (6, 7);
+/// The number of this effect's generator.
+const EFFECT: u64 = 6;
 
 /// The width in pixels from which on a vehicle gets lamps, and from which on its red lamps are seen by day.
 const LEAST_WIDTH: f64 = 5.0;
@@ -20,13 +20,9 @@ const CLEAR_WIDTH: f64 = 44.0;
 /// What is not farther from the horizon's column than this share of the width drives ahead.
 const AHEAD: f64 = 0.06;
 
-/// The most street lamps on each side.
-const MOST_STREET_LAMPS: f64 = 7.0;
-
-/// Light of halogen, xenon and LED lamps, of tail lamps, and of sodium and white street lamps, in linear RGB.
+/// Light of halogen, xenon and LED lamps, and of tail lamps, in linear RGB.
 const HEAD: [[f32; 3]; 3] = [[1.0, 0.86, 0.62], [0.95, 0.97, 1.0], [1.0, 0.95, 0.86]];
 const TAIL: [f32; 3] = [1.0, 0.06, 0.03];
-const STREET: [[f32; 3]; 2] = [[1.0, 0.68, 0.3], [0.95, 0.97, 1.0]];
 
 /// A lamp that the camera sees.
 #[derive(Clone, Copy, Debug)]
@@ -41,15 +37,6 @@ pub struct Lamp {
     pub foot: Option<f32>,
     /// Metres from the camera.
     pub distance: f32,
-}
-
-/// A street lamp that lights the ground: its place in metres to the right and ahead, its height and its light.
-#[derive(Clone, Copy, Debug)]
-pub struct StreetLamp {
-    pub right: f32,
-    pub ahead: f32,
-    pub height: f32,
-    pub light: [f32; 3],
 }
 
 /// The side of a vehicle that the camera sees.
@@ -79,7 +66,7 @@ pub fn of_vehicles(
     effects: &Effects<f32>,
     seed: u64,
 ) -> Vec<Lamp> {
-    let mut random = random(seed, EFFECTS.0);
+    let mut random = random(seed, EFFECT);
     let drawn_side = random.uniform() < 0.5;
     let mut lamps = Vec::new();
     for vehicle in vehicles(frame, objects, surface.size(), horizon, drawn_side) {
@@ -350,50 +337,6 @@ fn relief(patch: &[[f32; 3]]) -> f32 {
     let mean = patch.iter().map(luma).sum::<f32>() / count;
     let variance = patch.iter().map(|rgb| (luma(rgb) - mean).powi(2)).sum::<f32>() / count;
     variance.sqrt() + 0.3 * mean
-}
-
-/// Street lamps at equal distances along the road, on one side or on both, and how the camera sees them. Those behind
-/// something nearer are only seen by the ground that they light.
-pub fn of_the_street(
-    surface: &Surface,
-    horizon: Horizon,
-    objects: &[SceneObject],
-    effects: &Effects<f32>,
-    seed: u64,
-) -> (Vec<Lamp>, Vec<StreetLamp>) {
-    let mut random = random(seed, EFFECTS.1);
-    let Size { height, width } = surface.size();
-    let focal = FOCAL * width as f32;
-    let light = STREET[(random.uniform() * 1.999) as usize];
-    let (high, every, first) = (
-        7.0 + 2.5 * random.uniform() as f32,
-        24.0 + 14.0 * random.uniform() as f32,
-        12.0 + 22.0 * random.uniform() as f32,
-    );
-    let (offset, both) = (6.0 + 3.0 * random.uniform() as f32, random.uniform() < 0.4);
-    let side = if random.uniform() < 0.5 { 1.0 } else { -1.0 };
-    let count = (f64::from(effects.street_lamps) * MOST_STREET_LAMPS * random.uniform()).round() as usize;
-    let (mut seen, mut lighting) = (Vec::new(), Vec::new());
-    for n in 0..count {
-        for right in [side, -side].into_iter().take(if both { 2 } else { 1 }).map(|side| side * offset) {
-            let ahead = first + every * n as f32;
-            lighting.push(StreetLamp { right, ahead, height: high, light: light.map(|v| v * 0.9) });
-            let x = horizon.column * width as f32 + focal * right / ahead;
-            let y = horizon.row * height as f32 - focal * (high - CAMERA) / ahead;
-            if x < 0.0 || y < 0.0 || x >= width as f32 || y >= height as f32 {
-                continue;
-            }
-            let (across, down) = (f64::from(x) / width as f64, f64::from(y) / height as f64);
-            let is_hidden = objects.iter().any(|SceneObject { area, .. }| {
-                (area.left..area.right).contains(&across) && (area.top..area.bottom).contains(&down)
-            });
-            if !is_hidden && surface.distance.at(y as usize, x as usize) > 0.9 * ahead {
-                let radius = (focal * 0.16 / ahead).max(0.0011 * width as f32);
-                seen.push(Lamp { x, y, radius, light: light.map(|v| 4.0 * v), foot: None, distance: ahead });
-            }
-        }
-    }
-    (seen, lighting)
 }
 
 /// Numbers that are drawn once for the lamps of one's own vehicle: their aim in metres to the right, and their light.

@@ -1,8 +1,10 @@
 //! The light of lamps and windows: on what it falls, around lamps in the lens and in the air, and mirrored on the road.
 
 use crate::nst::effects::amounts::Effects;
-use crate::nst::effects::lamps::{self, Lamp, StreetLamp};
+use crate::nst::effects::frames::Frames;
+use crate::nst::effects::lamps::{self, Lamp};
 use crate::nst::effects::noise::{Ground, GroundRow, random, step};
+use crate::nst::effects::street_lamps::{self, StreetLamp, StreetView};
 use crate::nst::effects::windows;
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
@@ -34,11 +36,11 @@ const REACH: (f32, f32) = (60.0, 0.22);
 /// where all of its light is scattered, and the radius of that glow in metres (after Narasimhan and Nayar 2003).
 const GLOW: (f32, f32) = (0.06, 0.9);
 
-/// Adds the light of lamps and of windows to `pixels`, in place. `frame` is what they light, by day; `haze` is the
-/// extinction of the air per metre.
+/// Adds the masts of street lamps and the light of lamps and of windows to `pixels`, in place. `haze` is the extinction of
+/// the air per metre.
 pub fn shine(
     pixels: &mut Pixels,
-    frame: &Pixels,
+    frames: Frames,
     surface: &Surface,
     objects: &[SceneObject],
     effects: &Effects<f32>,
@@ -50,9 +52,11 @@ pub fn shine(
     if [share, headlamps, street_lamps, windows].iter().all(|&amount| amount <= 0.0) {
         return;
     }
-    let mut seen = lamps::of_vehicles(frame, surface, horizon, objects, effects, seed);
-    let (street, lighting) = lamps::of_the_street(surface, horizon, objects, effects, seed);
-    seen.extend(street);
+    let mut seen = lamps::of_vehicles(frames.taken, surface, horizon, objects, effects, seed);
+    let lighting = street_lamps::along_the_road(street_lamps, seed);
+    let street = StreetView { surface, horizon, haze };
+    seen.extend(street.seen(&lighting));
+    street.draw_masts(&lighting, pixels);
     let with_glare = |lamp: Lamp| {
         let clear = (-haze * lamp.distance).exp();
         let glare = Glare::of(&lamp, clear, effects.glare, surface.size().width);
@@ -60,8 +64,8 @@ pub fn shine(
     };
     let seen: Vec<_> = seen.into_iter().map(with_glare).collect();
     let beam = Beam::new(headlamps, seed);
-    let windows = windows::lit(frame, surface, windows, seed);
-    let usual = ground_light(frame, surface);
+    let windows = windows::lit(frames.taken, surface, windows, seed);
+    let usual = ground_light(frames.laid, surface);
     let Size { height, width } = surface.size();
     pixels.data_mut().par_chunks_mut(BAND * width * 3).enumerate().for_each(|(band, rows)| {
         let top = band * BAND;
@@ -69,7 +73,7 @@ pub fn shine(
         let mut added = vec![[0.0_f32; 3]; (bottom - top) * width];
         if headlamps > 0.0 || !lighting.is_empty() {
             for (y, added) in (top..bottom).zip(added.chunks_exact_mut(width)) {
-                let row = Row::of(frame, surface, y, usual);
+                let row = Row::of(frames.laid, surface, y, usual, haze);
                 let on_ground = ground.row(y);
                 let below = (y as f32 + 0.5) / height as f32 - horizon.row;
                 if headlamps > 0.0 && below >= Beam::HIGHEST {
@@ -85,7 +89,12 @@ pub fn shine(
         seen.iter().for_each(|lamp| draw(lamp, surface, effects.wet, &mut added, top..bottom));
         if let Some(windows) = &windows {
             let windows = windows.data()[top * width * 3..bottom * width * 3].as_chunks::<3>().0;
-            added.iter_mut().zip(windows).for_each(|(added, light)| add(added, *light, 1.0));
+            let metres = &surface.distance.data()[top * width..bottom * width];
+            for ((added, light), metres) in added.iter_mut().zip(windows).zip(metres) {
+                if *light != [0.0; 3] {
+                    add(added, *light, transmission(haze * metres));
+                }
+            }
         }
         vectorized(
             #[inline(always)]
@@ -105,7 +114,7 @@ pub fn shine(
 
 /// What lamps light in one row of a frame.
 struct Row<'a> {
-    /// The share of their light that each pixel returns.
+    /// The share of their light that each pixel returns to the camera.
     reflects: Vec<[f32; 3]>,
     /// The share of ground in each pixel.
     ground: &'a [f32],
@@ -115,20 +124,22 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// Row `y` of the frame; `usual` is what makes its ground as light as a usual road.
-    fn of(frame: &Pixels, surface: &'a Surface, y: usize, usual: f32) -> Self {
+    fn of(frame: &Pixels, surface: &'a Surface, y: usize, usual: f32, haze: f32) -> Self {
         let width = surface.size().width;
         let row = |plane: &'a Plane| &plane.data()[y * width..][..width];
-        let frame = &frame.data()[y * width * 3..][..width * 3];
+        let frame = frame.data()[y * width * 3..][..width * 3].as_chunks::<3>().0;
+        let distance = row(&surface.distance);
         let mut reflects = vec![[0.0; 3]; width];
         vectorized(
             #[inline(always)]
             || {
-                for (reflects, v) in reflects.as_flattened_mut().iter_mut().zip(frame) {
-                    *reflects = (v.clamp(0.0, 1.0).powi(2) * usual).min(0.8);
+                for ((reflects, frame), metres) in reflects.iter_mut().zip(frame).zip(distance) {
+                    let clear = transmission(haze * metres);
+                    *reflects = frame.map(|v| (v.clamp(0.0, 1.0).powi(2) * usual).min(0.8) * clear);
                 }
             },
         );
-        Self { reflects, ground: row(&surface.ground), distance: row(&surface.distance) }
+        Self { reflects, ground: row(&surface.ground), distance }
     }
 
     /// Adds light of this colour, whose strength is a function of the column and of the distance there.

@@ -14,6 +14,13 @@ const EFFECT: u64 = 5;
 /// Rows that get their noise together. It does not depend on the number of threads.
 const BAND: usize = 16;
 
+/// Takes this many stops of light from `pixels`, in place: each halves it.
+pub fn dim(pixels: &mut Pixels, stops: f32) {
+    // The square of a value stands for linear light.
+    let left = (-0.5 * stops).exp2();
+    pixels.data_mut().iter_mut().for_each(|v| *v *= left);
+}
+
 /// Adds normal noise of the standard deviation `sigma`, as a share of white. Neighbouring pixels share a part of it, as
 /// after demosaicing and compression, and most of it is the same in all colours.
 pub fn noise(pixels: &mut Pixels, sigma: f32, seed: u64) {

@@ -10,7 +10,7 @@ use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
 use crate::nst::random::Random;
-use crate::nst::scene::object::SceneObject;
+use crate::nst::scene::object::{ObjectKind, SceneObject};
 use crate::nst::scene::surface::{Surface, View};
 use rayon::prelude::*;
 
@@ -176,7 +176,7 @@ fn ground_light(light: &Pixels, surface: &Surface) -> f32 {
 fn on_vehicles(surface: &Surface, objects: &[SceneObject], share: f32, random: &mut Random) -> Plane {
     let Size { height, width } = surface.size();
     let mut snow = Plane::filled(surface.size(), 0.0);
-    for object in objects.iter().filter(|object| object.kind.has_lamps()) {
+    for object in objects.iter().filter(|object| matches!(object.kind, ObjectKind::Car | ObjectKind::LargeVehicle)) {
         let (is_parked, amount) = (random.uniform() < f64::from(share), 0.5 + 0.4 * random.uniform() as f32);
         if !is_parked {
             continue;

@@ -36,9 +36,7 @@ pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<P
     if share <= 0.0 {
         return None;
     }
-    let full = frame.size();
-    let scale = (LONG_SIDE as f64 / full.long() as f64).min(1.0);
-    let size = full.map(|side| ((side as f64 * scale).round() as usize).max(1));
+    let size = frame.size().fitted(LONG_SIDE);
     let luma = Plane::luma(&frame.resized(size));
     let dark = dark(&luma, surface);
     let windows = windows(&dark, size);
@@ -62,7 +60,7 @@ pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<P
             }
         }
     }
-    Some(Pixels::new(full, bilinear::<3>(light.data(), size, full)))
+    Some(Pixels::new(frame.size(), bilinear::<3>(light.data(), size, frame.size())))
 }
 
 /// Whether each pixel is darker than the wall that it lies in.

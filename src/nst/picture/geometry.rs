@@ -24,6 +24,12 @@ impl Size {
         self.height.min(self.width)
     }
 
+    /// This size, or a smaller one of its shape, whose longer side has at most `long` pixels.
+    pub fn fitted(self, long: usize) -> Self {
+        let scale = (long as f64 / self.long() as f64).min(1.0);
+        self.map(|side| ((side as f64 * scale).round() as usize).max(1))
+    }
+
     /// Both sides under `f`.
     pub fn map(self, f: impl Fn(usize) -> usize) -> Self {
         Self { height: f(self.height), width: f(self.width) }

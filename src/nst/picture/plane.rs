@@ -73,12 +73,38 @@ impl Plane {
         Self { size: self.size, data: box_mean::<1>(&self.data, self.size, radius, Border::Cut) }
     }
 
+    /// Without bright things that are at most `2 * radius` pixels high or wide: the least value of a square window, and
+    /// of those the largest (a morphological opening).
+    pub fn opened(&self, radius: usize) -> Self {
+        self.extreme(radius, f32::min).extreme(radius, f32::max)
+    }
+
+    /// The value of a square window, which is cut off at the border, that `pick` prefers to all others.
+    fn extreme(&self, radius: usize, pick: impl Fn(f32, f32) -> f32) -> Self {
+        let Size { height, width } = self.size;
+        let around = |at: usize, length: usize| at.saturating_sub(radius)..(at + radius + 1).min(length);
+        let best = |values: &mut dyn Iterator<Item = f32>| values.reduce(&pick).unwrap_or_default();
+        let rows = Self::from_fn(self.size, |y, x| best(&mut around(x, width).map(|x| self.at(y, x))));
+        Self::from_fn(self.size, |y, x| best(&mut around(y, height).map(|y| rows.at(y, x))))
+    }
+
     /// Resized bilinearly.
     pub fn resized(&self, size: Size) -> Self {
         if size == self.size {
             return self.clone();
         }
         Self { size, data: bilinear::<1>(&self.data, self.size, size) }
+    }
+
+    /// Distances, of which 0 is infinitely far, at another size. Their reciprocals are resized bilinearly: between a tower
+    /// and the sky, nothing is nearer than the tower.
+    pub fn resized_distances(&self, size: Size) -> Self {
+        if size == self.size {
+            return self.clone();
+        }
+        let reciprocal = |v: &f32| if *v > 0.0 { 1.0 / v } else { 0.0 };
+        let turned = Self { size: self.size, data: self.data.iter().map(reciprocal).collect() }.resized(size);
+        Self { size, data: turned.data.iter().map(reciprocal).collect() }
     }
 
     /// This plane with the edges of `guide` (the guided filter: He, Sun and Tang 2010, section 3.1). Windows reach
@@ -125,6 +151,28 @@ mod tests {
         let guided = mask.guided(&guide, 8, 1e-4);
         assert!(guided.at(20, 28) > 0.9 && guided.at(20, 32) < 0.4, "{} {}", guided.at(20, 28), guided.at(20, 32));
         assert!(mask.guided(&Plane::filled(size, 0.5), 8, 1e-4).at(20, 32) > 0.4, "a flat guide only blurs");
+    }
+
+    #[test]
+    fn opening_removes_thin_bright_lines_and_keeps_dark_ones_and_edges() {
+        let size = Size { height: 30, width: 50 };
+        let plane = Plane::from_fn(size, |y, x| match (y, x) {
+            (_, 10..14) | (5..9, _) => 1.0,
+            (_, 20) => 0.1,
+            (_, 30..) => 0.9,
+            _ => 0.4,
+        });
+        let opened = plane.opened(2);
+        assert_eq!((opened.at(15, 11), opened.at(6, 3), opened.at(6, 45)), (0.4, 0.4, 0.9));
+        assert_eq!((opened.at(15, 20), opened.at(15, 29), opened.at(15, 30)), (0.1, 0.4, 0.9));
+    }
+
+    #[test]
+    fn between_something_near_and_what_is_infinitely_far_nothing_is_nearer() {
+        let plane = Plane::from_fn(Size { height: 4, width: 8 }, |_, x| if x < 4 { 30.0 } else { 0.0 });
+        let resized = plane.resized_distances(Size { height: 9, width: 31 });
+        assert!(resized.data().iter().all(|&v| v == 0.0 || v > 29.9), "{:?}", resized.data());
+        assert!((resized.at(4, 0) - 30.0).abs() < 1e-3 && resized.at(4, 30) == 0.0);
     }
 
     #[test]

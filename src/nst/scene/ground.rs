@@ -13,7 +13,8 @@ const BINS: usize = 8;
 /// The cost of a step of one row between neighbouring columns, and of any step.
 const STEP: (f32, f32) = (0.35, 7.0);
 
-/// What a row of ground less costs: without evidence, the ground reaches up to the horizon.
+/// What it costs to take a row of the picture for something upright, if no object hides the row: without evidence, the
+/// ground reaches up to the horizon.
 const LESS_GROUND: f32 = 0.2;
 
 /// How much less the colours of plants say: lawns and trees have the same.
@@ -44,7 +45,7 @@ pub fn border(
     for _ in 0..ROUNDS {
         let mut scores = scores(pixels, sky, &hidden, top, &border);
         scores.iter_mut().zip(plants.data()).for_each(|(score, plants)| *score *= 1.0 - PLANTS * plants);
-        border = best(&scores, size, top, &lowest);
+        border = best(&scores, &hidden, size, top, &lowest);
     }
     without_thin(&border, top)
 }
@@ -124,15 +125,18 @@ fn scores(pixels: &Pixels, sky: Option<&Plane>, hidden: &[bool], top: usize, bor
 }
 
 /// The border that has the most score below and the least above, with short steps.
-fn best(scores: &[f32], size: Size, top: usize, lowest: &[usize]) -> Vec<usize> {
+fn best(scores: &[f32], hidden: &[bool], size: Size, top: usize, lowest: &[usize]) -> Vec<usize> {
     let rows = size.height - top;
     // The value of a border at row `top + r` of a column: its score below minus its score above.
     let column = |x: usize| -> Vec<f32> {
         let all: f32 = (top..size.height).map(|y| scores[y * size.width + x]).sum();
-        let mut above = 0.0;
+        let (mut above, mut less) = (0.0, 0.0);
         let value = |r: usize| {
-            let value = all - 2.0 * above - LESS_GROUND * r as f32;
-            above += scores[(top + r) * size.width + x];
+            let value = all - 2.0 * above - less;
+            let at = (top + r) * size.width + x;
+            above += scores[at];
+            // Where an object hides it, the border follows that beside the object.
+            less += if hidden[at] { 0.0 } else { LESS_GROUND };
             // Ground in front of an object's lower side is seen.
             if top + r <= lowest[x].max(top) { value } else { value - 30.0 }
         };

@@ -1,7 +1,7 @@
 //! The surfaces of a frame: sky, ground, plants, labelled objects and their distances. Effects of weather and light
 //! read them.
 
-use crate::nst::picture::filter::neighbours;
+use crate::nst::picture::filter::{neighbours, row_of_lines};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
@@ -55,7 +55,7 @@ pub enum View {
     Down(f32),
 }
 
-/// The surfaces of one frame, each at the frame's full size.
+/// The surfaces of one frame.
 pub struct Surface {
     /// `None` where there is no ground plane.
     pub view: Option<View>,
@@ -73,6 +73,8 @@ pub struct Surface {
     pub distance: Plane,
     /// The distance of the ground at the bottom of the frame, in metres.
     pub nearest: f32,
+    /// The luma of the small picture that surfaces were found in; all others have the frame's full size.
+    pub small_luma: Plane,
     /// The first row of ground in each column of the small picture, as a share of the height.
     border: Vec<f32>,
 }
@@ -82,8 +84,7 @@ impl Surface {
     /// farther, and 0 is infinitely far.
     pub fn of(frame: &Pixels, objects: &[SceneObject], kind: SceneKind, depth: Option<&Plane>) -> Self {
         let full = frame.size();
-        let scale = (LONG_SIDE as f64 / full.long() as f64).min(1.0);
-        let size = full.map(|side| ((side as f64 * scale).round() as usize).max(1));
+        let size = full.fitted(LONG_SIDE);
         let small = frame.resized(size);
         let luma = Plane::luma(&small);
         let shapes = shape::of_objects(&small, &luma, objects);
@@ -108,7 +109,7 @@ impl Surface {
         // distances of both would bring dark twigs before a bright sky nearer than their tree, or even behind the camera.
         let (distance, own, behind) = match depth {
             Some(depth) => {
-                let depth = in_metres(&depth.resized(size));
+                let depth = in_metres(&depth.resized_distances(size));
                 (depth.guided(&luma, 5, 4e-3), depth, None)
             }
             None => {
@@ -152,6 +153,7 @@ impl Surface {
             shapes,
             distance,
             nearest,
+            small_luma: luma,
             border: border.iter().map(|&row| row as f32 / size.height as f32).collect(),
         }
     }
@@ -405,14 +407,6 @@ fn upsampled<const LINES: usize>(
         },
     );
     planes.map(|plane| Plane::new(full, plane))
-}
-
-/// Row `y`, of `height`, of `lines`, which are those of a picture of the size `small`.
-fn row_of_lines(lines: &[f32], small: Size, y: usize, height: usize) -> Vec<[f32; 2]> {
-    let (top, bottom, down) = neighbours(y, height, small.height, false);
-    let row = |y: usize| &lines.as_chunks::<2>().0[y * small.width..][..small.width];
-    let mixed = |(top, bottom): (&[f32; 2], &[f32; 2])| [0, 1].map(|n: usize| top[n] + down * (bottom[n] - top[n]));
-    row(top).iter().zip(row(bottom)).map(mixed).collect()
 }
 
 #[cfg(test)]
