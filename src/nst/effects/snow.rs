@@ -3,7 +3,7 @@
 use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::noise::{Ground, GroundNoise, GroundRow, RowNoise, random, seed_of, smooth, step};
 use crate::nst::kernels::simd::vectorized;
-use crate::nst::picture::geometry::Size;
+use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::light::transmission;
 use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
@@ -50,6 +50,7 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
     let cell = (surface.size().long() / 40).max(1);
     let light = pixels.blurred(cell);
     let usual = ground_light(&light, surface);
+    let sheltered: Vec<Sheltered> = objects.iter().filter_map(|object| Sheltered::by(object, surface)).collect();
     let on_objects = on_vehicles(surface, objects, effects.snowy_vehicles, &mut random);
     let ground = Ground::of(surface);
     let Size { width, height } = surface.size();
@@ -57,6 +58,7 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
     let has_tracks = matches!(surface.view, Some(View::Ahead(_)));
     pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
         let ground = ground.map(|ground| snow.of_row(ground.row(y), has_tracks));
+        let open = open_sky(&sheltered, y, width);
         let unit = height as f32 / 60.0;
         let patches = RowNoise::new(0.0, 1.0 / unit, width, y as f32 / unit, snow.seed ^ 11);
         vectorized(
@@ -70,7 +72,7 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
                     if on_ground > 0.0
                         && let Some(ground) = &ground
                     {
-                        share = on_ground * snow.on_ground(ground, x, surface.plants.data()[at]);
+                        share = on_ground * open[x] * snow.on_ground(ground, x, surface.plants.data()[at]);
                     }
                     let standing = (1.0 - on_ground) * (1.0 - shape) * (1.0 - surface.sky.data()[at]);
                     if standing > 0.0 {
@@ -93,6 +95,60 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
             },
         )
     });
+}
+
+/// The ground below a vehicle, where less snow falls: an ellipse around the middle of its lower side. Snow that ended at
+/// the vehicle's shape would show each fault of the shape, and the vehicle would seem to float.
+struct Sheltered {
+    /// The middle, in pixels.
+    x: f32,
+    y: f32,
+    /// Half of the width and of the height, in pixels.
+    wide: f32,
+    high: f32,
+}
+
+impl Sheltered {
+    /// Half of the width and of the height, as shares of the vehicle's.
+    const SIZE: (f32, f32) = (0.56, 0.16);
+
+    /// `None` below anything but vehicles that are seen from aside or ahead.
+    fn by(object: &SceneObject, surface: &Surface) -> Option<Self> {
+        let has_roof = matches!(object.kind, ObjectKind::Car | ObjectKind::LargeVehicle);
+        if !has_roof || !matches!(surface.view, Some(View::Ahead(_))) {
+            return None;
+        }
+        let (wide, high) = Self::SIZE;
+        let Size { height, width } = surface.size();
+        let Area { left, top, right, bottom } = object.area;
+        Some(Self {
+            x: ((left + right) / 2.0) as f32 * width as f32,
+            y: (bottom as f32 - 0.25 * high * (bottom - top) as f32) * height as f32,
+            wide: (wide * (right - left) as f32 * width as f32).max(1.0),
+            high: (high * (bottom - top) as f32 * height as f32).max(1.0),
+        })
+    }
+}
+
+/// The share of the snow that falls on each pixel of row `y`.
+fn open_sky(sheltered: &[Sheltered], y: usize, width: usize) -> Vec<f32> {
+    /// The share of the snow that the middle of a sheltered place does not get.
+    const MOST: f32 = 0.85;
+    let mut open = vec![1.0_f32; width];
+    for place in sheltered {
+        let down = (y as f32 + 0.5 - place.y) / place.high;
+        if down.abs() >= 1.0 {
+            continue;
+        }
+        let reach = place.wide * (1.0 - down * down).sqrt();
+        let columns = (place.x - reach).max(0.0) as usize..((place.x + reach).max(0.0) as usize + 1).min(width);
+        for x in columns {
+            let aside = (x as f32 + 0.5 - place.x) / place.wide;
+            let inside = step(0.0, 0.6, 1.0 - aside * aside - down * down);
+            open[x] = open[x].min(1.0 - MOST * inside);
+        }
+    }
+    open
 }
 
 /// What is the same in one row of the ground.

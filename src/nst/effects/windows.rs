@@ -13,7 +13,7 @@ const EFFECT: u64 = 9;
 /// The long side, in pixels, of the picture that windows are found in.
 const LONG_SIDE: usize = 480;
 
-/// A façade has at least this many windows. Fewer dark spots may be anything.
+/// A frame with façades has at least this many windows. Fewer dark spots may be anything.
 const LEAST: usize = 6;
 
 /// The luma of a window by day, at most, over that of the wall around it.
@@ -31,6 +31,16 @@ struct Window {
     bottom: usize,
 }
 
+impl Window {
+    fn columns(&self) -> (usize, usize) {
+        (self.left, self.right)
+    }
+
+    fn rows(&self) -> (usize, usize) {
+        (self.top, self.bottom)
+    }
+}
+
 /// The light, in linear RGB at the frame's size, of a share of the windows of `frame`; `None` where none is lit.
 pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<Pixels> {
     if share <= 0.0 {
@@ -39,7 +49,7 @@ pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<P
     let size = frame.size().fitted(LONG_SIDE);
     let luma = Plane::luma(&frame.resized(size));
     let dark = dark(&luma, surface);
-    let windows = windows(&dark, size);
+    let windows = in_rows(&windows(&dark, size));
     if windows.len() < LEAST {
         return None;
     }
@@ -90,6 +100,39 @@ fn windows(dark: &[bool], size: Size) -> Vec<Window> {
         }
     }
     found
+}
+
+/// The windows that stand in a row or a column with at least two others of their size. Gaps in trees and black stripes of
+/// kerbs do not.
+fn in_rows(windows: &[Window]) -> Vec<Window> {
+    let stands = |window: &&Window| {
+        let next = |along: fn(&Window) -> (usize, usize), across: fn(&Window) -> (usize, usize)| {
+            let others = windows.iter().filter(|other| other != window);
+            others.filter(|other| are_alike(window, other, along, across)).count() >= 2
+        };
+        next(Window::columns, Window::rows) || next(Window::rows, Window::columns)
+    };
+    windows.iter().filter(stands).copied().collect()
+}
+
+/// Whether two windows are of one size, lie side by side in the direction `along`, and at one height `across` it.
+fn are_alike(
+    a: &Window,
+    b: &Window,
+    along: fn(&Window) -> (usize, usize),
+    across: fn(&Window) -> (usize, usize),
+) -> bool {
+    /// The farthest that the middles lie apart, in lengths of one, and how much longer one may be.
+    const FARTHEST: usize = 6;
+    const LONGER: f32 = 1.6;
+    let length = |(start, end): (usize, usize)| end - start;
+    let doubled_middle = |(start, end): (usize, usize)| start + end;
+    let fits = |of: fn(&Window) -> (usize, usize)| {
+        let (a, b) = (length(of(a)) as f32, length(of(b)) as f32);
+        a.max(b) <= LONGER * a.min(b) + 1.0
+    };
+    let apart = |of: fn(&Window) -> (usize, usize)| doubled_middle(of(a)).abs_diff(doubled_middle(of(b)));
+    fits(along) && fits(across) && apart(across) <= length(across(a)) && apart(along) <= 2 * FARTHEST * length(along(a))
 }
 
 /// The bounds of the connected spot around `start`, and the number of its pixels.
@@ -161,9 +204,22 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_without_rows_of_windows_stays_dark() {
-        let frame = street(0);
-        let surface = without_sky(&frame);
-        assert!(lit(&frame, &surface, 1.0, 3).is_none());
+    fn spots_that_stand_in_no_row_and_too_few_windows_stay_dark() {
+        let spots = [(10, 8), (27, 60), (48, 130), (70, 20), (90, 200), (110, 90), (20, 250), (130, 280)];
+        let is_spot = |y: usize, x: usize| {
+            spots.iter().any(|&(top, left)| (y.wrapping_sub(top) < 12) && x.wrapping_sub(left) < 8)
+        };
+        let wall = street(0);
+        let mut scattered = wall.clone();
+        for (y, x) in (0..150).flat_map(|y| (0..SIZE.width).map(move |x| (y, x))).filter(|&(y, x)| is_spot(y, x)) {
+            scattered.data_mut()[(y * SIZE.width + x) * 3..][..3].fill(0.2);
+        }
+        let mut few = street(1);
+        for (y, x) in (0..30).flat_map(|y| (200..SIZE.width).map(move |x| (y, x))) {
+            few.data_mut()[(y * SIZE.width + x) * 3..][..3].copy_from_slice(&[0.7, 0.65, 0.6]);
+        }
+        assert!([wall, scattered, few].iter().all(|frame| lit(frame, &without_sky(frame), 1.0, 3).is_none()));
+        let row = street(1);
+        assert!(lit(&row, &without_sky(&row), 1.0, 3).is_some(), "eight in a row");
     }
 }

@@ -50,7 +50,41 @@ pub fn find(pixels: &Pixels) -> Option<Plane> {
     let (_, border) = tried.max_by(|a, b| a.0.total_cmp(&b.0))?;
     let border = without_runaways(border, luma.size().height);
     let share = border.iter().sum::<usize>() as f64 / luma.size().pixels() as f64;
-    (share >= LEAST_SHARE).then(|| soften(pixels, &luma, &border))
+    (share >= LEAST_SHARE).then(|| without_islands(soften(pixels, &luma, &border), &luma))
+}
+
+/// The sky without patches that are not joined to the upper side of the picture and darker than what is: fields and hazy
+/// hills. Sky between twigs and under a roof is as light as the rest, at least.
+fn without_islands(mut sky: Plane, luma: &Plane) -> Plane {
+    /// Patches of less than the first share of the sky's median luma are none, from the second on they are whole.
+    const LUMA: (f32, f32) = (0.86, 0.96);
+    let joined = joined_to_the_top(&sky);
+    let lumas = luma.data().iter().zip(&joined).filter(|(_, joined)| **joined).map(|(luma, _)| *luma).collect();
+    let Some(usual) = quantile(lumas, 1, 2) else { return sky };
+    for ((share, luma), joined) in sky.data_mut().iter_mut().zip(luma.data()).zip(joined) {
+        if !joined && *share > 0.5 {
+            *share *= ((luma / usual - LUMA.0) / (LUMA.1 - LUMA.0)).clamp(0.0, 1.0);
+        }
+    }
+    sky
+}
+
+/// The pixels of sky that others join to the upper side of the picture.
+fn joined_to_the_top(sky: &Plane) -> Vec<bool> {
+    let Size { height, width } = sky.size();
+    let mut joined = vec![false; sky.size().pixels()];
+    let mut open: Vec<usize> = (0..width * MARGIN.min(height)).collect();
+    while let Some(at) = open.pop() {
+        if joined[at] || sky.data()[at] <= 0.5 {
+            continue;
+        }
+        joined[at] = true;
+        let (y, x) = (at / width, at % width);
+        let next = [(y > 0).then(|| at - width), (y + 1 < height).then_some(at + width)];
+        let aside = [(x > 0).then(|| at - 1), (x + 1 < width).then_some(at + 1)];
+        open.extend(next.into_iter().chain(aside).flatten());
+    }
+    joined
 }
 
 /// Whether what was taken for `sky` is a wall: most of the objects have it beside them down to their lower parts, which
@@ -323,6 +357,17 @@ mod tests {
             assert!(sky.at(10, 20) > 0.95 && sky.at(30, 150) > 0.95 && sky.at(5, 75) > 0.95, "{colour:?}");
             assert!(sky.at(70, 20) < 0.05 && sky.at(100, 100) < 0.05 && sky.at(30, 75) < 0.1, "{colour:?}");
         }
+    }
+
+    #[test]
+    fn a_darker_patch_below_the_sky_is_no_sky_and_a_light_one_is() {
+        let is_sky = |y: usize, x: usize| y < 20 || ((40..50).contains(&y) && (20..60).contains(&x) && x != 40);
+        let sky = Plane::from_fn(SIZE, |y, x| is_sky(y, x) as u8 as f32);
+        let luma = Plane::from_fn(SIZE, |y, x| if y > 30 && x < 40 { 0.6 } else { 0.75 });
+        let found = without_islands(sky, &luma);
+        assert_eq!((found.at(10, 30), found.at(10, 100), found.at(45, 30), found.at(45, 50)), (1.0, 1.0, 0.0, 1.0));
+        let nothing_above = Plane::from_fn(SIZE, |y, _| (40..50).contains(&y) as u8 as f32);
+        assert!(without_islands(nothing_above.clone(), &luma) == nothing_above);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::nst::scene::shape::{self, Shapes};
 use crate::nst::scene::{ground, sky};
 use crate::nst::settings::SceneKind;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// The long side, in pixels, of the picture that surfaces are found in.
 const LONG_SIDE: usize = 320;
@@ -320,6 +321,12 @@ fn unhidden(border: &[usize], objects: &[&SceneObject], size: Size) -> Vec<usize
             .filter(|&x| above <= border[x] && border[x] <= rows.end + 1)
             .for_each(|x| feet[x] = Some(feet[x].unwrap_or(rows.end).min(rows.end)));
     }
+    for object in objects {
+        let (rows, columns) = object.area.pixels(size);
+        if is_alone(border, &columns) {
+            columns.for_each(|x| feet[x] = Some(feet[x].unwrap_or(rows.end).min(rows.end)));
+        }
+    }
     let seen: Vec<usize> = (0..border.len()).filter(|&x| feet[x].is_none()).collect();
     let (Some(&first), Some(&last)) = (seen.first(), seen.last()) else { return border.to_vec() };
     let between = |x: usize| {
@@ -338,6 +345,18 @@ fn unhidden(border: &[usize], objects: &[&SceneObject], size: Size) -> Vec<usize
         row.min(foot)
     };
     (0..border.len()).map(filled).collect()
+}
+
+/// Whether ground reaches up above an object and not beside it: the border had to be above its lower side, and nothing
+/// held it there.
+fn is_alone(border: &[usize], columns: &Range<usize>) -> bool {
+    /// The widest such object, as a share of the picture, and the rows between both borders, as a share of the object's
+    /// width: a road that leads to an object is seen beside it, too.
+    const MOST: (usize, usize) = (3, 4);
+    let (Some(left), Some(&right)) = (columns.start.checked_sub(1), border.get(columns.end)) else { return false };
+    let beside = border[left].min(right);
+    let above = columns.clone().map(|x| border[x]).max().unwrap_or(beside);
+    columns.len() * MOST.0 < border.len() && above + columns.len() / MOST.1 < beside
 }
 
 /// The row that upright things around column `x` stand in: that of the nearer ones, which reach over the others.
@@ -458,7 +477,11 @@ mod tests {
         let seen = unhidden(&border, &[&truck], size);
         assert!(seen[..40].iter().all(|&row| row == 60), "{seen:?}");
         border[10..20].fill(10);
-        assert_eq!(unhidden(&border, &[&truck], size), border, "well above it, ground is seen");
+        let seen = unhidden(&border, &[&truck], size);
+        assert!(seen[..40].iter().all(|&row| row == 60), "nor well above it: {seen:?}");
+        border[..30].fill(10);
+        assert_eq!(unhidden(&border, &[&truck], size), border, "ground is seen above it and beside it");
+        border[..40].fill(60);
         let whole = SceneObject::new(Area { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 }, ObjectKind::Car);
         assert_eq!(unhidden(&border, &[&whole], size), border);
     }
