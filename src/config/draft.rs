@@ -211,10 +211,10 @@ fn apply_effects(target: &mut Effects<Range>, wire: WireEffects, origin: &Origin
         blur,
         motion,
         overcast,
-        dim,
+        black,
     } = wire;
     set!(target, origin; air, snow, tracks, snowy_vehicles, wet, puddles, spray);
-    set!(target, origin; lamps, headlamps, street_lamps, windows, glare, drops, noise, blur, motion, overcast, dim);
+    set!(target, origin; lamps, headlamps, street_lamps, windows, glare, drops, noise, blur, motion, overcast, black);
     Ok(())
 }
 

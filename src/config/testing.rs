@@ -44,7 +44,7 @@ stylize:
   scene: auto
   effects: {air: 0, snow: 0, tracks: 0, snowy_vehicles: 0, wet: 0, puddles: 0, spray: 0, lamps: 0, headlamps: 0,
             street_lamps: 0, windows: 0, glare: 0, drops: 0, noise: 0, blur: 0, motion: 0,
-            overcast: 0, dim: 0}
+            overcast: 0, black: 0}
 ";
 
 /// A folder with `styles/fog/a.png` and the config file `fog.yaml`.

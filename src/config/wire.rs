@@ -234,9 +234,9 @@ pub(super) struct WireEffects {
     /// How far the sun's shadows on the ground are evened out.
     #[schemars(extend("default" = span(&Settings::default().effects.overcast)))]
     pub overcast: Key<Span<Share>>,
-    /// Light that the picture loses before lamps are lit, in stops: each halves it.
-    #[schemars(extend("default" = span(&Settings::default().effects.dim)))]
-    pub dim: Key<Span<Amount>>,
+    /// Share of the picture that the camera shows as black; the rest gains contrast.
+    #[schemars(extend("default" = span(&Settings::default().effects.black)))]
+    pub black: Key<Span<Share>>,
 }
 
 /// Rain or snow in the air.

@@ -56,7 +56,7 @@ pub fn on_surfaces(
     pixels
 }
 
-/// Dims the stylized picture, and adds light, the lens and the sensor to it. `haze` is the extinction of the air per
+/// Adds light, the lens and the sensor to the stylized picture. `haze` is the extinction of the air per
 /// metre. The noise of the sensor is another one at each place of a sequence.
 pub fn in_the_camera(
     pixels: &mut Pixels,
@@ -68,9 +68,6 @@ pub fn in_the_camera(
     frame_seed: FrameSeed,
 ) {
     let seed = frame_seed.seed;
-    if effects.dim > 0.0 {
-        sensor::dim(pixels, effects.dim);
-    }
     if let Some(surface) = surface {
         light::shine(pixels, frames, surface, objects, effects, haze, seed);
         if effects.spray > 0.0 {
@@ -90,6 +87,9 @@ pub fn in_the_camera(
     }
     if effects.noise > 0.0 {
         sensor::noise(pixels, effects.noise, frame_seed.of_frame());
+    }
+    if effects.black > 0.0 {
+        sensor::blacken(pixels, effects.black);
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
         blur: 1.0,
         motion: 0.3,
         overcast: 0.8,
-        dim: 0.7,
+        black: 0.2,
     };
 
     /// A road under a sky, and a car on it.
@@ -353,13 +353,18 @@ mod tests {
     }
 
     #[test]
-    fn each_stop_halves_the_light_of_all_but_lamps() {
-        let (frame, objects) = street(SIZE);
-        let made = |lamps: f32, dim: f32| made(&frame, &objects, &Effects { lamps, dim, ..Effects::default() }, 2);
-        let dark = made(0.0, 2.0);
-        assert!(frame.data().iter().zip(dark.data()).all(|(v, dark)| (v * v / 4.0 - dark * dark).abs() < 1e-6));
-        let top = |pixels: &Pixels| pixels.data().iter().fold(0.0_f32, |top, v| top.max(*v));
-        assert!(top(&dark) < 0.5 && top(&made(1.0, 2.0)) > 0.7);
+    fn a_share_of_the_picture_goes_black_and_what_is_bright_stays_bright() {
+        let ramp =
+            Pixels::new(SIZE, (0..SIZE.pixels() * 3).map(|n| 0.4 * (n / 3) as f32 / SIZE.pixels() as f32).collect());
+        let made = |black: f32| made(&ramp, &[], &Effects { black, ..Effects::default() }, 2);
+        for share in [0.2, 0.4] {
+            let dark = made(share);
+            let black = dark.data().iter().filter(|v| **v == 0.0).count() as f32 / dark.data().len() as f32;
+            assert!((black - share).abs() < 0.02, "{black}");
+            let bright = SIZE.pixels() * 3 * 95 / 100;
+            assert!((dark.data()[bright] - ramp.data()[bright]).abs() < 0.01);
+        }
+        assert!(made(1.0).data().iter().all(|v| (0.0..=1.0).contains(v)));
     }
 
     #[test]

@@ -39,8 +39,8 @@ pub struct Effects<T> {
     pub motion: T,
     /// How far the sun's shadows on the ground are evened out, 0..1.
     pub overcast: T,
-    /// The light that the picture loses before lamps are lit, in stops: each halves it.
-    pub dim: T,
+    /// The share of the picture that the camera shows as black, 0..1; the rest gains contrast.
+    pub black: T,
 }
 
 impl<T: Copy> Effects<T> {
@@ -65,7 +65,7 @@ impl<T: Copy> Effects<T> {
             blur,
             motion,
             overcast,
-            dim,
+            black,
         } = self;
         Effects {
             air: f(air),
@@ -85,7 +85,7 @@ impl<T: Copy> Effects<T> {
             blur: f(blur),
             motion: f(motion),
             overcast: f(overcast),
-            dim: f(dim),
+            black: f(black),
         }
     }
 }
@@ -124,7 +124,7 @@ impl Effects<f32> {
             blur: _,
             motion,
             overcast,
-            dim: _,
+            black: _,
         } = *self;
         let read = [air, snow, wet, spray, lamps, headlamps, street_lamps, windows, motion, overcast];
         read.iter().any(|&amount| amount > 0.0)

@@ -3,7 +3,9 @@
 use crate::nst::effects::noise::{random, seed_of};
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
+use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::statistics::quantile;
 use crate::nst::scene::horizon::Horizon;
 use crate::nst::scene::surface::Surface;
 use rayon::prelude::*;
@@ -14,11 +16,16 @@ const EFFECT: u64 = 5;
 /// Rows that get their noise together. It does not depend on the number of threads.
 const BAND: usize = 16;
 
-/// Takes this many stops of light from `pixels`, in place: each halves it.
-pub fn dim(pixels: &mut Pixels, stops: f32) {
-    // The square of a value stands for linear light.
-    let left = (-0.5 * stops).exp2();
-    pixels.data_mut().iter_mut().for_each(|v| *v *= left);
+/// Shows the darkest `share` of the pixels as black, in place, and the rest with more contrast, so that what is bright
+/// stays as bright: the tones of a camera at night, which hide the noise of its shadows.
+pub fn blacken(pixels: &mut Pixels, share: f32) {
+    /// The highest level that becomes black, and the most contrast that the rest gains.
+    const MOST: (f32, f32) = (0.25, 2.0);
+    let lumas: Vec<f32> = pixels.data().as_chunks::<3>().0.iter().step_by(29).map(|rgb| luma(rgb)).collect();
+    let at = |share: f32| quantile(lumas.clone(), (share.min(0.999) * 1000.0) as usize, 1000).unwrap_or(0.0);
+    let (level, bright) = (at(share).min(MOST.0), at(0.95));
+    let contrast = (bright / (bright - level).max(1e-3)).clamp(1.0, MOST.1);
+    pixels.data_mut().iter_mut().for_each(|v| *v = ((*v - level) * contrast).clamp(0.0, 1.0));
 }
 
 /// Adds normal noise of the standard deviation `sigma`, as a share of white. Neighbouring pixels share a part of it, as
