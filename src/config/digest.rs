@@ -117,7 +117,7 @@ mod tests {
             ("fog", "a3e330cb2faa5c46"),
             ("rain", "ce369a926d75cb4e"),
             ("snow", "0ca27fff6337e9d2"),
-            ("night", "75860e71f89db51d"),
+            ("night", "1a3eb8582cb27dd3"),
             ("dusk", "cb3894487b9cf914"),
             ("painting", "d5eabaf55bbabb1f"),
         ];

@@ -234,7 +234,7 @@ pub(super) struct WireEffects {
     /// How far the sun's shadows on the ground are evened out.
     #[schemars(extend("default" = span(&Settings::default().effects.overcast)))]
     pub overcast: Key<Span<Share>>,
-    /// Share of the picture that the camera shows as black; the rest gains contrast.
+    /// Share of the picture that the camera shows as black; the rest is darker, too.
     #[schemars(extend("default" = span(&Settings::default().effects.black)))]
     pub black: Key<Span<Share>>,
 }

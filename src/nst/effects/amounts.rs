@@ -39,7 +39,7 @@ pub struct Effects<T> {
     pub motion: T,
     /// How far the sun's shadows on the ground are evened out, 0..1.
     pub overcast: T,
-    /// The share of the picture that the camera shows as black, 0..1; the rest gains contrast.
+    /// The share of the picture that the camera shows as black, 0..1; the rest is darker, too.
     pub black: T,
 }
 

@@ -16,16 +16,14 @@ const EFFECT: u64 = 5;
 /// Rows that get their noise together. It does not depend on the number of threads.
 const BAND: usize = 16;
 
-/// Shows the darkest `share` of the pixels as black, in place, and the rest with more contrast, so that what is bright
-/// stays as bright: the tones of a camera at night, which hide the noise of its shadows.
+/// Shows the darkest `share` of the pixels as black, in place, and the rest darker, down from white: the tones of a camera
+/// at night, which hide the noise of its shadows.
 pub fn blacken(pixels: &mut Pixels, share: f32) {
-    /// The highest level that becomes black, and the most contrast that the rest gains.
-    const MOST: (f32, f32) = (0.25, 2.0);
-    let lumas: Vec<f32> = pixels.data().as_chunks::<3>().0.iter().step_by(29).map(|rgb| luma(rgb)).collect();
-    let at = |share: f32| quantile(lumas.clone(), (share.min(0.999) * 1000.0) as usize, 1000).unwrap_or(0.0);
-    let (level, bright) = (at(share).min(MOST.0), at(0.95));
-    let contrast = (bright / (bright - level).max(1e-3)).clamp(1.0, MOST.1);
-    pixels.data_mut().iter_mut().for_each(|v| *v = ((*v - level) * contrast).clamp(0.0, 1.0));
+    /// The highest level that becomes black, as a share of white.
+    const MOST: f32 = 0.25;
+    let lumas = pixels.data().as_chunks::<3>().0.iter().step_by(29).map(|rgb| luma(rgb)).collect();
+    let level = quantile(lumas, (share.min(0.999) * 1000.0) as usize, 1000).unwrap_or(0.0).min(MOST);
+    pixels.data_mut().iter_mut().for_each(|v| *v = (*v - level).max(0.0) / (1.0 - level));
 }
 
 /// Adds normal noise of the standard deviation `sigma`, as a share of white. Neighbouring pixels share a part of it, as
