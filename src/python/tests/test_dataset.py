@@ -75,7 +75,7 @@ def test_mistakes_have_the_messages_of_the_command(streets: Path, fog: str, tmp_
     with pytest.raises(augment_yolo.ConfigError, match="a config is missing"):
         augment_yolo.run([], streets)
     with pytest.raises(augment_yolo.ConfigError, match="augment learn"):
-        augment_yolo.Stylizer(fog, sets={"stylize.engine": "learn"})
+        augment_yolo.Stylizer(fog, sets={"stylize.engine": "learn", "stylize.steps": 30})
 
 
 def test_an_exception_of_the_listener_ends_the_run_and_what_is_done_stays_done(streets: Path, fog: str) -> None:
