@@ -31,8 +31,7 @@ const SHEET_ROWS: usize = 40;
 pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     let args::PreviewArgs { config: path, compute, dataset, frames, output, seed, open, quiet } = args;
     let (device, config) = set_up(&path, &compute, seed)?;
-    // A preview is too small to learn from: the optimizer makes its pictures.
-    let is_slower = config.engine == EngineChoice::Learn;
+    let learns = config.engine == EngineChoice::Learn;
     let folder = match output {
         Some(folder) => folder,
         None => folder::default_folder(&description::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
@@ -58,8 +57,10 @@ pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     let summary = batch.run(&engines, &stop, terminal::observer(quiet).as_mut())?;
     terminal::print_err(&terminal::summary_lines(&summary));
     let rows = batch.rows()?;
+    // A preview is too small to learn from: the optimizer makes its pictures, and its pace is not that of a run.
+    let measured = if learns { None } else { pace_of(jobs, &summary) };
     let mut facts = vec![
-        whole_dataset(jobs, if is_slower { estimate } else { pace_of(jobs, &summary).or(estimate) }),
+        whole_dataset(jobs, measured.or(estimate)),
         ("config".into(), path.display().to_string()),
         ("backbone".into(), backbone_text(&summary.backbone, &summary.backbone_digest)),
         ("device".into(), summary.device.clone()),

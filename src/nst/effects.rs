@@ -31,33 +31,35 @@ use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::FrameSeed;
 use crate::nst::scene::object::SceneObject;
 use crate::nst::scene::surface::{Surface, View};
+use std::borrow::Cow;
 
-/// The frame without the sun's shadows, with snow and water on its surfaces and with white air in front of them. Values in 0..1 stay there.
-pub fn on_surfaces(
-    frame: &Pixels,
+/// The frame without the sun's shadows, with snow and water on its surfaces and with white air in front of them; the
+/// frame itself where the effects change none of this. Values in 0..1 stay there.
+pub fn on_surfaces<'a>(
+    frame: &'a Pixels,
     surface: &Surface,
     objects: &[SceneObject],
     effects: &Effects<f32>,
     seed: u64,
-) -> Pixels {
-    let mut pixels = frame.clone();
+) -> Cow<'a, Pixels> {
+    let mut pixels = Cow::Borrowed(frame);
     if effects.overcast > 0.0 {
-        overcast::even(&mut pixels, surface, effects.overcast);
+        overcast::even(pixels.to_mut(), surface, effects.overcast);
     }
     if effects.snow > 0.0 {
-        snow::lay(&mut pixels, surface, objects, effects, seed);
+        snow::lay(pixels.to_mut(), surface, objects, effects, seed);
     }
     if effects.wet > 0.0 {
-        water::wet(&mut pixels, surface, objects, effects, seed);
+        water::wet(pixels.to_mut(), surface, objects, effects, seed);
     }
     if effects.air > 0.0 {
-        air::fill(&mut pixels, surface, effects.air);
+        air::fill(pixels.to_mut(), surface, effects.air);
     }
     pixels
 }
 
-/// Adds light, the lens and the sensor to the stylized picture. `haze` is the extinction of the air per
-/// metre. The noise of the sensor is another one at each place of a sequence.
+/// Adds light, the lens and the sensor to the stylized picture. `haze` is the extinction of the air per metre. The noise
+/// of the sensor is another one at each place of a sequence.
 pub fn in_the_camera(
     pixels: &mut Pixels,
     frames: Frames,
@@ -142,8 +144,8 @@ mod tests {
 
     fn made(frame: &Pixels, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) -> Pixels {
         let surface = Surface::of(frame, objects, SceneKind::Road, None);
-        let mut pixels = on_surfaces(frame, &surface, objects, effects, seed);
-        let laid = pixels.clone();
+        let laid = on_surfaces(frame, &surface, objects, effects, seed);
+        let mut pixels = laid.clone().into_owned();
         let frames = Frames { taken: frame, laid: &laid };
         in_the_camera(&mut pixels, frames, Some(&surface), objects, effects, effects.air / 100.0, seed.into());
         pixels

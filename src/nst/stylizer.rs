@@ -266,10 +266,7 @@ impl Stylizer {
             return Prepared { frame: Cow::Borrowed(&content.pixels), surface: None, effects };
         }
         let surface = Surface::of(&content.pixels, &content.objects, self.settings.scene, content.depth.as_ref());
-        let frame = match effects.are_on_surfaces() {
-            true => Cow::Owned(effects::on_surfaces(&content.pixels, &surface, &content.objects, &effects, seed)),
-            false => Cow::Borrowed(&content.pixels),
-        };
+        let frame = effects::on_surfaces(&content.pixels, &surface, &content.objects, &effects, seed);
         Prepared { frame, surface: Some(surface), effects }
     }
 

@@ -98,11 +98,6 @@ impl<T: Default + PartialEq> Effects<T> {
 }
 
 impl Effects<f32> {
-    /// Whether [`on_surfaces`](crate::nst::effects::on_surfaces) changes anything.
-    pub fn are_on_surfaces(&self) -> bool {
-        [self.overcast, self.snow, self.wet, self.air].iter().any(|&amount| amount > 0.0)
-    }
-
     /// Whether an effect needs the surfaces of the frame.
     pub fn needs_surface(&self) -> bool {
         // Without `..`: a new effect does not compile until it is here. Some only change another effect.

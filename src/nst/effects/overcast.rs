@@ -2,7 +2,7 @@
 //! ground, such as a pavement beside a road.
 
 use crate::nst::kernels::simd::vectorized;
-use crate::nst::picture::filter::{neighbours, row_of_lines};
+use crate::nst::picture::filter::{neighbours, on_line, row_of_lines};
 use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
@@ -39,12 +39,9 @@ pub fn even(pixels: &mut Pixels, surface: &Surface, amount: f32) {
         vectorized(
             #[inline(always)]
             || {
-                for ((rgb, &ground), &(left, right, aside)) in
-                    row.as_chunks_mut::<3>().0.iter_mut().zip(ground).zip(&across)
-                {
-                    let line = [0, 1].map(|n: usize| lines[left][n] + aside * (lines[right][n] - lines[left][n]));
+                for ((rgb, &ground), &between) in row.as_chunks_mut::<3>().0.iter_mut().zip(ground).zip(&across) {
                     let own = luma(rgb);
-                    let gain = (line[0] * own + line[1]).clamp(GAIN.0, GAIN.1);
+                    let gain = on_line(&lines, between, own).clamp(GAIN.0, GAIN.1);
                     // Shadows are blue from the sky; so half of what lightens them is grey.
                     let more = 0.5 * (gain - 1.0).max(0.0);
                     let (times, more) = (gain - more, own * more);

@@ -10,7 +10,7 @@ use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
 use crate::nst::random::Random;
-use crate::nst::scene::object::{ObjectKind, SceneObject};
+use crate::nst::scene::object::SceneObject;
 use crate::nst::scene::surface::{Surface, View};
 use rayon::prelude::*;
 
@@ -58,7 +58,7 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
     let has_tracks = matches!(surface.view, Some(View::Ahead(_)));
     pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
         let ground = ground.map(|ground| snow.of_row(ground.row(y), has_tracks));
-        let open = open_sky(&sheltered, y, width);
+        let snowfall = snowfall(&sheltered, y, width);
         let unit = height as f32 / 60.0;
         let patches = RowNoise::new(0.0, 1.0 / unit, width, y as f32 / unit, snow.seed ^ 11);
         vectorized(
@@ -72,7 +72,7 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
                     if on_ground > 0.0
                         && let Some(ground) = &ground
                     {
-                        share = on_ground * open[x] * snow.on_ground(ground, x, surface.plants.data()[at]);
+                        share = on_ground * snowfall[x] * snow.on_ground(ground, x, surface.plants.data()[at]);
                     }
                     let standing = (1.0 - on_ground) * (1.0 - shape) * (1.0 - surface.sky.data()[at]);
                     if standing > 0.0 {
@@ -114,8 +114,7 @@ impl Sheltered {
 
     /// `None` below anything but vehicles that are seen from aside or ahead.
     fn by(object: &SceneObject, surface: &Surface) -> Option<Self> {
-        let has_roof = matches!(object.kind, ObjectKind::Car | ObjectKind::LargeVehicle);
-        if !has_roof || !matches!(surface.view, Some(View::Ahead(_))) {
+        if !object.kind.has_roof() || !matches!(surface.view, Some(View::Ahead(_))) {
             return None;
         }
         let (wide, high) = Self::SIZE;
@@ -131,10 +130,10 @@ impl Sheltered {
 }
 
 /// The share of the snow that falls on each pixel of row `y`.
-fn open_sky(sheltered: &[Sheltered], y: usize, width: usize) -> Vec<f32> {
+fn snowfall(sheltered: &[Sheltered], y: usize, width: usize) -> Vec<f32> {
     /// The share of the snow that the middle of a sheltered place does not get.
     const MOST: f32 = 0.85;
-    let mut open = vec![1.0_f32; width];
+    let mut falls = vec![1.0_f32; width];
     for place in sheltered {
         let down = (y as f32 + 0.5 - place.y) / place.high;
         if down.abs() >= 1.0 {
@@ -145,10 +144,10 @@ fn open_sky(sheltered: &[Sheltered], y: usize, width: usize) -> Vec<f32> {
         for x in columns {
             let aside = (x as f32 + 0.5 - place.x) / place.wide;
             let inside = step(0.0, 0.6, 1.0 - aside * aside - down * down);
-            open[x] = open[x].min(1.0 - MOST * inside);
+            falls[x] = falls[x].min(1.0 - MOST * inside);
         }
     }
-    open
+    falls
 }
 
 /// What is the same in one row of the ground.
@@ -232,7 +231,7 @@ fn ground_light(light: &Pixels, surface: &Surface) -> f32 {
 fn on_vehicles(surface: &Surface, objects: &[SceneObject], share: f32, random: &mut Random) -> Plane {
     let Size { height, width } = surface.size();
     let mut snow = Plane::filled(surface.size(), 0.0);
-    for object in objects.iter().filter(|object| matches!(object.kind, ObjectKind::Car | ObjectKind::LargeVehicle)) {
+    for object in objects.iter().filter(|object| object.kind.has_roof()) {
         let (is_parked, amount) = (random.uniform() < f64::from(share), 0.5 + 0.4 * random.uniform() as f32);
         if !is_parked {
             continue;

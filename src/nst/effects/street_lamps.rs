@@ -7,7 +7,7 @@ use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::Random;
 use crate::nst::scene::horizon::{CAMERA, Horizon};
 use crate::nst::scene::surface::{FOCAL, Surface};
-use rayon::prelude::*;
+use std::ops::Range;
 
 /// The number of this effect's generator.
 const EFFECT: u64 = 7;
@@ -89,30 +89,27 @@ impl StreetView<'_> {
     /// Draws the masts and the arms that carry the lamps onto `pixels`, in place: dark against what is behind them, and as
     /// pale as the air before them.
     pub fn draw_masts(&self, lamps: &[StreetLamp], pixels: &mut Pixels) {
-        let width = pixels.size().width;
-        pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
-            lamps.iter().for_each(|lamp| self.draw_row_of_mast(lamp, y, row.as_chunks_mut::<3>().0));
-        });
+        lamps.iter().for_each(|lamp| self.draw_mast(lamp, pixels));
     }
 
-    fn draw_row_of_mast(&self, lamp: &StreetLamp, y: usize, row: &mut [[f32; 3]]) {
+    fn draw_mast(&self, lamp: &StreetLamp, pixels: &mut Pixels) {
         let (end, top) = self.place(lamp.right, lamp.height, lamp.ahead);
         let (middle, foot) = self.place(lamp.right + MAST.2 * lamp.right.signum(), 0.0, lamp.ahead);
         let [half, half_of_arm] = [MAST.0, MAST.1].map(|metres| self.pixels(metres, lamp.ahead));
-        let down = y as f32 + 0.5;
-        // The share of this row that lies between the ends of the mast, or of the arm.
-        let [of_mast, of_arm] = [(top, foot), (top - half_of_arm, top + half_of_arm)].map(|ends| covered(down, ends));
-        if of_mast.max(of_arm) <= 0.0 {
-            return;
-        }
+        let mast = [(top, foot), (middle - half, middle + half)];
+        let arm = [(top - half_of_arm, top + half_of_arm), (middle.min(end), middle.max(end))];
         let dark = DARK * (-self.haze * lamp.ahead).exp();
-        let (left, right) = (middle.min(end).min(middle - half), middle.max(end).max(middle + half));
-        for x in (left.max(0.0) as usize)..((right + 1.0).max(0.0) as usize).min(row.len()) {
-            let across = x as f32 + 0.5;
-            let share = (of_mast * covered(across, (middle - half, middle + half)))
-                .max(of_arm * covered(across, (middle.min(end), middle.max(end))));
-            if share > 0.0 && self.shows(lamp, y, x) {
-                row[x].iter_mut().for_each(|v| *v *= 1.0 - dark * share);
+        let Size { height, width } = self.surface.size();
+        let columns = touched(arm[1].0.min(mast[1].0), arm[1].1.max(mast[1].1), width);
+        for y in touched(arm[0].0, foot, height) {
+            for x in columns.clone() {
+                let share =
+                    [mast, arm].map(|[rows, columns]| covered(y as f32 + 0.5, rows) * covered(x as f32 + 0.5, columns));
+                let share = share[0].max(share[1]);
+                if share > 0.0 && self.shows(lamp, y, x) {
+                    let rgb = &mut pixels.data_mut()[(y * width + x) * 3..][..3];
+                    rgb.iter_mut().for_each(|v| *v *= 1.0 - dark * share);
+                }
             }
         }
     }
@@ -133,6 +130,11 @@ impl StreetView<'_> {
     fn pixels(&self, metres: f32, ahead: f32) -> f32 {
         FOCAL * self.surface.size().width as f32 * metres / ahead
     }
+}
+
+/// The pixels of a side of `length` pixels that something from `low` to `high` may touch.
+fn touched(low: f32, high: f32, length: usize) -> Range<usize> {
+    low.max(0.0) as usize..((high + 1.0).max(0.0) as usize).min(length)
 }
 
 /// The share of the pixel around `at` that lies between the two ends.

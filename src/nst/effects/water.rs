@@ -7,7 +7,7 @@ use crate::nst::picture::filter::{Border, box_mean, neighbours};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::scene::horizon;
-use crate::nst::scene::object::{ObjectKind, SceneObject};
+use crate::nst::scene::object::SceneObject;
 use crate::nst::scene::surface::{FOCAL, Surface, View};
 use rayon::prelude::*;
 
@@ -180,7 +180,7 @@ pub fn spray(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], ef
     let mut random = random(seed, EFFECTS.1);
     let light = air_light(pixels, surface);
     let Size { height, width } = surface.size();
-    let vehicles = objects.iter().filter(|object| matches!(object.kind, ObjectKind::Car | ObjectKind::LargeVehicle));
+    let vehicles = objects.iter().filter(|object| object.kind.has_roof());
     for object in vehicles {
         let (drives, amount) = (random.uniform() < 0.7, effects.spray * (0.25 + 0.45 * random.uniform() as f32));
         let noise_seed = seed_of(&mut random);

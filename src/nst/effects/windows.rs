@@ -106,11 +106,11 @@ fn windows(dark: &[bool], size: Size) -> Vec<Window> {
 /// kerbs do not.
 fn in_rows(windows: &[Window]) -> Vec<Window> {
     let stands = |window: &&Window| {
-        let next = |along: fn(&Window) -> (usize, usize), across: fn(&Window) -> (usize, usize)| {
+        let two_beside = |along: fn(&Window) -> (usize, usize), across: fn(&Window) -> (usize, usize)| {
             let others = windows.iter().filter(|other| other != window);
             others.filter(|other| are_alike(window, other, along, across)).count() >= 2
         };
-        next(Window::columns, Window::rows) || next(Window::rows, Window::columns)
+        two_beside(Window::columns, Window::rows) || two_beside(Window::rows, Window::columns)
     };
     windows.iter().filter(stands).copied().collect()
 }
@@ -137,7 +137,7 @@ fn are_alike(
 
 /// The bounds of the connected spot around `start`, and the number of its pixels.
 fn spot(dark: &[bool], seen: &mut [bool], start: usize, size: Size) -> (Window, usize) {
-    let Size { height, width } = size;
+    let width = size.width;
     let (row, column) = (start / width, start % width);
     let mut window = Window { left: column, top: row, right: column + 1, bottom: row + 1 };
     let (mut open, mut pixels) = (vec![start], 0);
@@ -151,13 +151,7 @@ fn spot(dark: &[bool], seen: &mut [bool], start: usize, size: Size) -> (Window, 
             right: window.right.max(x + 1),
             bottom: window.bottom.max(y + 1),
         };
-        let near = [
-            (x > 0).then(|| at - 1),
-            (x + 1 < width).then_some(at + 1),
-            (y > 0).then(|| at - width),
-            (y + 1 < height).then_some(at + width),
-        ];
-        for next in near.into_iter().flatten() {
+        for next in size.beside(at) {
             if dark[next] && !seen[next] {
                 seen[next] = true;
                 open.push(next);

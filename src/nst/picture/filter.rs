@@ -28,6 +28,15 @@ pub fn row_of_lines(lines: &[f32], small: Size, y: usize, height: usize) -> Vec<
     row(top).iter().zip(row(bottom)).map(mixed).collect()
 }
 
+/// The value of a guided filter at a pixel whose guide is `guide`, from a row of [`row_of_lines`] and the pixel's
+/// [`neighbours`] in it.
+#[inline(always)]
+pub fn on_line(row: &[[f32; 2]], (left, right, aside): (usize, usize, f32), guide: f32) -> f32 {
+    let (left, right) = (row[left], row[right]);
+    let [factor, offset] = [0, 1].map(|n: usize| left[n] + aside * (right[n] - left[n]));
+    factor * guide + offset
+}
+
 /// Resizes `[height][width][N]` bilinearly from `size` to `to`.
 pub fn bilinear<const N: usize>(data: &[f32], size: Size, to: Size) -> Vec<f32> {
     let across: Vec<_> = (0..to.width).map(|x| neighbours(x, to.width, size.width, false)).collect();

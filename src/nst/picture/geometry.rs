@@ -30,6 +30,14 @@ impl Size {
         self.map(|side| ((side as f64 * scale).round() as usize).max(1))
     }
 
+    /// The pixels above, below, left and right of pixel `at`, which are counted row by row.
+    pub fn beside(self, at: usize) -> impl Iterator<Item = usize> {
+        let (y, x) = (at / self.width, at % self.width);
+        let above_and_below = [(y > 0).then(|| at - self.width), (y + 1 < self.height).then(|| at + self.width)];
+        let left_and_right = [(x > 0).then(|| at - 1), (x + 1 < self.width).then_some(at + 1)];
+        above_and_below.into_iter().chain(left_and_right).flatten()
+    }
+
     /// Both sides under `f`.
     pub fn map(self, f: impl Fn(usize) -> usize) -> Self {
         Self { height: f(self.height), width: f(self.width) }

@@ -45,8 +45,13 @@ impl ObjectKind {
         }
     }
 
+    /// Whether it is a vehicle that people sit inside.
+    pub fn has_roof(self) -> bool {
+        matches!(self, Self::Car | Self::LargeVehicle)
+    }
+
     /// Whether it has lamps that light the road.
     pub fn has_lamps(self) -> bool {
-        matches!(self, Self::Car | Self::LargeVehicle | Self::TwoWheeler)
+        self.has_roof() || self == Self::TwoWheeler
     }
 }

@@ -53,8 +53,8 @@ pub fn find(pixels: &Pixels) -> Option<Plane> {
     (share >= LEAST_SHARE).then(|| without_islands(soften(pixels, &luma, &border), &luma))
 }
 
-/// The sky without patches that are not joined to the upper side of the picture and darker than what is: fields and hazy
-/// hills. Sky between twigs and under a roof is as light as the rest, at least.
+/// The sky without patches that are darker than it and that nothing joins to the upper side of the picture: fields and
+/// hazy hills. Sky between twigs and under a roof is as light as the rest, at least.
 fn without_islands(mut sky: Plane, luma: &Plane) -> Plane {
     /// Patches of less than the first share of the sky's median luma are none, from the second on they are whole.
     const LUMA: (f32, f32) = (0.86, 0.96);
@@ -79,10 +79,7 @@ fn joined_to_the_top(sky: &Plane) -> Vec<bool> {
             continue;
         }
         joined[at] = true;
-        let (y, x) = (at / width, at % width);
-        let next = [(y > 0).then(|| at - width), (y + 1 < height).then_some(at + width)];
-        let aside = [(x > 0).then(|| at - 1), (x + 1 < width).then_some(at + 1)];
-        open.extend(next.into_iter().chain(aside).flatten());
+        open.extend(sky.size().beside(at));
     }
     joined
 }

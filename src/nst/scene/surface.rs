@@ -1,7 +1,7 @@
 //! The surfaces of a frame: sky, ground, plants, labelled objects and their distances. Effects of weather and light
 //! read them.
 
-use crate::nst::picture::filter::{neighbours, row_of_lines};
+use crate::nst::picture::filter::{neighbours, on_line, row_of_lines};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
@@ -323,7 +323,7 @@ fn unhidden(border: &[usize], objects: &[&SceneObject], size: Size) -> Vec<usize
     }
     for object in objects {
         let (rows, columns) = object.area.pixels(size);
-        if is_alone(border, &columns) {
+        if is_drawn_up(border, &columns) {
             columns.for_each(|x| feet[x] = Some(feet[x].unwrap_or(rows.end).min(rows.end)));
         }
     }
@@ -347,16 +347,17 @@ fn unhidden(border: &[usize], objects: &[&SceneObject], size: Size) -> Vec<usize
     (0..border.len()).map(filled).collect()
 }
 
-/// Whether ground reaches up above an object and not beside it: the border had to be above its lower side, and nothing
-/// held it there.
-fn is_alone(border: &[usize], columns: &Range<usize>) -> bool {
-    /// The widest such object, as a share of the picture, and the rows between both borders, as a share of the object's
-    /// width: a road that leads to an object is seen beside it, too.
-    const MOST: (usize, usize) = (3, 4);
+/// Whether the ground reaches higher in an object's `columns` than on both sides of it. A road that leads up to an object
+/// is seen beside it, too; so it was the object that drew the border up, which ends above its lower side.
+fn is_drawn_up(border: &[usize], columns: &Range<usize>) -> bool {
+    /// Such an object is narrower than the picture by this factor.
+    const NARROWER: usize = 3;
+    /// The step of the border is higher than the object is wide, divided by this.
+    const STEP: usize = 4;
     let (Some(left), Some(&right)) = (columns.start.checked_sub(1), border.get(columns.end)) else { return false };
     let beside = border[left].min(right);
     let above = columns.clone().map(|x| border[x]).max().unwrap_or(beside);
-    columns.len() * MOST.0 < border.len() && above + columns.len() / MOST.1 < beside
+    columns.len() * NARROWER < border.len() && above + columns.len() / STEP < beside
 }
 
 /// The row that upright things around column `x` stand in: that of the nearer ones, which reach over the others.
@@ -415,12 +416,8 @@ fn upsampled<const LINES: usize>(
             let mut rows = [a, b, c, d, e];
             let mixed = lines.each_ref().map(|plane| row_of_lines(plane, small, y, full.height));
             let lumas = frame.as_chunks::<3>().0.iter().map(|rgb| luma(rgb));
-            for (x, (luma, &(left, right, aside))) in lumas.zip(&across).enumerate() {
-                let values = finish(mixed.each_ref().map(|line| {
-                    let (left, right) = (line[left], line[right]);
-                    let [factor, offset] = [0, 1].map(|n: usize| left[n] + aside * (right[n] - left[n]));
-                    factor * luma + offset
-                }));
+            for (x, (luma, &between)) in lumas.zip(&across).enumerate() {
+                let values = finish(mixed.each_ref().map(|line| on_line(line, between, luma)));
                 rows.iter_mut().zip(values).for_each(|(row, v)| row[x] = v);
             }
         },
