@@ -9,10 +9,12 @@
 //! - [`statistics`]: mean and covariance of colours
 //! - [`matrix`]: 3x3 matrices
 //! - [`filter`]: box mean and bilinear resizing on the CPU
+//! - [`lanczos`]: resizing of pictures
 //! - [`separable`]: the same two as matrix products on a device
 
 pub mod filter;
 pub mod geometry;
+pub mod lanczos;
 pub mod letterbox;
 pub mod light;
 pub mod luma;

@@ -86,8 +86,10 @@ fn row_noise(seed: u64, row: usize, width: usize) -> Vec<[f32; 4]> {
 /// Blurs what passes by while the exposure lasts, in which the camera moves `metres` ahead: each pixel moves away from
 /// the vanishing point, the more the nearer it is. Labelled objects stay sharp: most of them move along.
 pub fn motion(pixels: &mut Pixels, surface: &Surface, horizon: Horizon, metres: f32) {
-    let Size { height, width } = pixels.size();
-    let from = pixels.clone();
+    let size = pixels.size();
+    let Size { height, width } = size;
+    // With a fourth value, a pixel is one load.
+    let from: Vec<[f32; 4]> = pixels.data().as_chunks::<3>().0.iter().map(|&[r, g, b]| [r, g, b, 0.0]).collect();
     let middle = (horizon.row * height as f32, horizon.column * width as f32);
     pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
         vectorized(
@@ -99,7 +101,7 @@ pub fn motion(pixels: &mut Pixels, surface: &Surface, horizon: Horizon, metres: 
                     let (y, x) = (y as f32, x as f32);
                     let way = (share * (y - middle.0), share * (x - middle.1));
                     if way.0 * way.0 + way.1 * way.1 >= 1.0 {
-                        *rgb = mean_along(&from, (y, x), way);
+                        *rgb = mean_along(&from, size, (y, x), way);
                     }
                 }
             },
@@ -108,14 +110,14 @@ pub fn motion(pixels: &mut Pixels, surface: &Surface, horizon: Horizon, metres: 
 }
 
 /// The mean of the pixels along a `way`, in rows and columns, whose middle is a pixel. What lies outside of the picture
-/// is left out.
+/// is left out. Pixels have a fourth value, which is none of theirs.
 #[inline(always)]
-fn mean_along(pixels: &Pixels, middle: (f32, f32), way: (f32, f32)) -> [f32; 3] {
+fn mean_along(pixels: &[[f32; 4]], size: Size, middle: (f32, f32), way: (f32, f32)) -> [f32; 3] {
     /// The most places that are averaged, and the most pixels between them.
     const MOST: (usize, f32) = (16, 1.5);
     /// Places are whole numbers of this part of a pixel: to cast each float would be slow.
     const FINE: f32 = 256.0;
-    let Size { height, width } = pixels.size();
+    let Size { height, width } = size;
     let count = ((way.0 * way.0 + way.1 * way.1).sqrt() / MOST.1) as usize + 2;
     let count = count.min(MOST.0);
     let (first, last) = inside(middle.0, way.0, height);
@@ -127,14 +129,14 @@ fn mean_along(pixels: &Pixels, middle: (f32, f32), way: (f32, f32)) -> [f32; 3] 
         (start, (place(last) - start) / (count as i32 - 1))
     };
     let ((mut y, down), (mut x, right)) = (along(middle.0, way.0, height), along(middle.1, way.1, width));
-    let pixels = pixels.data().as_chunks::<3>().0;
-    let mut sum = [0.0; 3];
+    let mut sum = [0.0; 4];
     for _ in 0..count {
         let rgb = &pixels[(y as usize / FINE as usize) * width + x as usize / FINE as usize];
-        (0..3).for_each(|n| sum[n] += rgb[n]);
+        (0..4).for_each(|n| sum[n] += rgb[n]);
         (y, x) = (y + down, x + right);
     }
-    sum.map(|sum| sum / count as f32)
+    let [r, g, b, _] = sum.map(|sum| sum / count as f32);
+    [r, g, b]
 }
 
 /// The first and the last share of a `way`, -0.5..=0.5 from its `middle`, that lie in a picture of this side.
@@ -156,8 +158,7 @@ pub fn blur(pixels: &mut Pixels, sigma: f32) {
     let mut across = vec![0.0; pixels.data().len()];
     across.par_chunks_mut(stride).zip(pixels.data().par_chunks(stride)).for_each(|(to, from)| {
         let reach = kernel.len() - 1;
-        let wide = from[..3].iter().cycle().take(3 * reach).chain(from);
-        let wide: Vec<f32> = wide.chain(from[stride - 3..].iter().cycle().take(3 * reach)).copied().collect();
+        let wide = [from[..3].repeat(reach), from.to_vec(), from[stride - 3..].repeat(reach)].concat();
         add_shifted(to, &kernel, |shift| &wide[(reach as isize + shift) as usize * 3..][..stride]);
     });
     pixels.data_mut().par_chunks_mut(stride).enumerate().for_each(|(y, to)| {
@@ -204,14 +205,14 @@ mod tests {
     fn the_mean_along_a_way_stays_on_it_at_the_border() {
         let size = Size { height: 60, width: 80 };
         let ray = |y: f32, x: f32| 0.5 + 0.4 * (3.0 * (y - 30.0).atan2(x - 40.0)).sin();
-        let data = (0..size.pixels()).flat_map(|n| [ray((n / size.width) as f32, (n % size.width) as f32); 3]);
-        let pixels = Pixels::new(size, data.collect());
+        let pixels: Vec<[f32; 4]> =
+            (0..size.pixels()).map(|n| [ray((n / size.width) as f32, (n % size.width) as f32); 4]).collect();
         for (y, x) in [(59.0, 45.0), (58.0, 79.0), (0.0, 20.0), (40.0, 0.0), (45.0, 70.0)] {
             let way = (0.5 * (y - 30.0), 0.5 * (x - 40.0));
-            let (mean, own) = (mean_along(&pixels, (y, x), way)[0], ray(y, x));
+            let (mean, own) = (mean_along(&pixels, size, (y, x), way)[0], ray(y, x));
             assert!((mean - own).abs() < 0.06, "{y}, {x}: {mean} {own}");
         }
-        let one = Pixels::new(Size { height: 1, width: 1 }, vec![0.3; 3]);
-        assert!((mean_along(&one, (0.0, 0.0), (5.0, 3.0))[0] - 0.3).abs() < 1e-6);
+        let one = Size { height: 1, width: 1 };
+        assert!((mean_along(&[[0.3; 4]], one, (0.0, 0.0), (5.0, 3.0))[0] - 0.3).abs() < 1e-6);
     }
 }

@@ -34,26 +34,30 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
         }
         _ => None,
     };
-    pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
+    let rows = pixels.data_mut().par_chunks_mut(width * 3).zip(surface.ground.data().par_chunks(width));
+    rows.enumerate().for_each(|(y, (row, shares))| {
+        if shares.iter().all(|&share| share <= 0.0) {
+            return;
+        }
         let reflects = match surface.view {
             Some(View::Ahead(horizon)) => fresnel(y as f32 - horizon.row * height as f32, width),
             _ => 0.03,
         };
         let puddles = (effects.puddles > 0.0).then(|| Puddles::of(ground.row(y), effects.puddles, puddle_seed));
-        for x in 0..width {
-            let at = y * width + x;
-            let share = surface.ground.data()[at] * effects.wet;
+        let image = mirror.as_ref().map(|mirror| mirror.row(y));
+        let plants = &surface.plants.data()[y * width..][..width];
+        for (x, (rgb, &share)) in row.as_chunks_mut::<3>().0.iter_mut().zip(shares).enumerate() {
             if share <= 0.0 {
                 continue;
             }
-            let hard = 1.0 - 0.85 * surface.plants.data()[at];
+            let share = share * effects.wet;
+            let hard = 1.0 - 0.85 * plants[x];
             let puddle = puddles.as_ref().map_or(0.0, |puddles| puddles.at(x) * hard);
             let dark = 1.0 - share * (1.0 - WET) * (0.6 + 0.4 * hard);
             let returned = (share * hard * (reflects * (0.8 + 0.2 * puddle) + 0.15 * puddle)).min(1.0);
-            let image = mirror.as_ref().map(|mirror| mirror.at(y, x));
-            for (channel, v) in row[x * 3..][..3].iter_mut().enumerate() {
-                let own = *v * *v * dark;
-                let image = image.map_or(own, |image| image[channel]);
+            let own = rgb.map(|v| v * v * dark);
+            let image = image.as_ref().map_or(own, |image| image[x]);
+            for ((v, own), image) in rgb.iter_mut().zip(own).zip(image) {
                 *v = (own * (1.0 - returned) + image * returned).max(0.0).sqrt();
             }
         }
@@ -91,19 +95,18 @@ struct Mirror {
     size: Size,
     full: Size,
     data: Vec<[f32; 3]>,
+    /// The pixels that each column of the frame lies between.
+    across: Vec<(usize, usize, f32)>,
 }
 
 impl Mirror {
-    /// Between its pixels.
-    fn at(&self, y: usize, x: usize) -> [f32; 3] {
-        let (top, bottom, t) = neighbours(y, self.full.height, self.size.height, false);
-        let (left, right, s) = neighbours(x, self.full.width, self.size.width, false);
-        let pixel = |y: usize, x: usize| self.data[y * self.size.width + x];
-        let (a, b, c, d) = (pixel(top, left), pixel(top, right), pixel(bottom, left), pixel(bottom, right));
-        [0, 1, 2].map(|n: usize| {
-            let (upper, lower) = (a[n] + s * (b[n] - a[n]), c[n] + s * (d[n] - c[n]));
-            upper + t * (lower - upper)
-        })
+    /// Row `y` of the frame, between its own pixels.
+    fn row(&self, y: usize) -> Vec<[f32; 3]> {
+        let (top, bottom, down) = neighbours(y, self.full.height, self.size.height, false);
+        let [top, bottom] = [top, bottom].map(|y| &self.data[y * self.size.width..][..self.size.width]);
+        let mix = |a: [f32; 3], b: [f32; 3], t: f32| [0, 1, 2].map(|n: usize| a[n] + t * (b[n] - a[n]));
+        let between: Vec<[f32; 3]> = top.iter().zip(bottom).map(|(&top, &bottom)| mix(top, bottom, down)).collect();
+        self.across.iter().map(|&(left, right, aside)| mix(between[left], between[right], aside)).collect()
     }
 }
 
@@ -128,7 +131,8 @@ fn mirrored(pixels: &Pixels, surface: &Surface, standing: &[&SceneObject]) -> Mi
     }
     let data = stretched(&data, size, size.height / 22 + 1);
     let data = box_mean::<3>(&data, size, 1, Border::Cut);
-    Mirror { size, full, data: data.as_chunks::<3>().0.to_vec() }
+    let across = (0..full.width).map(|x| neighbours(x, full.width, size.width, false)).collect();
+    Mirror { size, full, data: data.as_chunks::<3>().0.to_vec(), across }
 }
 
 /// The rows in which something touches the ground in column `x` of the small picture.

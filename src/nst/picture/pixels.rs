@@ -3,12 +3,9 @@
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::filter::{Border, bilinear, box_mean};
 use crate::nst::picture::geometry::{Crop, Size};
+use crate::nst::picture::lanczos;
 use image::RgbImage;
 use rayon::prelude::*;
-use std::f64::consts::PI;
-
-/// Lobes of the Lanczos window to each side.
-const LOBES: f64 = 3.0;
 
 /// An RGB picture, `[height][width][3]`, values nominally in 0..1 of the picture's own (gamma-encoded) colour space.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,49 +120,8 @@ impl Pixels {
         if size == self.size {
             return self.clone();
         }
-        let rows = lanczos_weights(self.size.height, size.height, wraps);
-        let columns = lanczos_weights(self.size.width, size.width, wraps);
-        let row_len = self.size.width * 3;
-        let mut data = vec![0.0; size.pixels() * 3];
-        data.par_chunks_mut(size.width * 3).zip(rows).for_each(|(out, weights)| {
-            let mut row = vec![0.0; row_len];
-            for (from, weight) in weights {
-                let from = &self.data[from * row_len..][..row_len];
-                vectorized(
-                    #[inline(always)]
-                    || row.iter_mut().zip(from).for_each(|(sum, v)| *sum += weight * v),
-                );
-            }
-            let row = row.as_chunks::<3>().0;
-            for (out, weights) in out.as_chunks_mut::<3>().0.iter_mut().zip(&columns) {
-                for &(from, weight) in weights {
-                    (0..3).for_each(|colour| out[colour] += weight * row[from][colour]);
-                }
-            }
-        });
-        Self { size, data }
+        Self { size, data: lanczos::resized(&self.data, self.size, size, wraps) }
     }
-}
-
-/// For each of `to` pixels of a row, the pixels that it is made of, of a row of `from`, with weights that sum to 1. At
-/// the ends of a row that does not wrap, windows are cut off.
-fn lanczos_weights(from: usize, to: usize, wraps: bool) -> Vec<Vec<(usize, f32)>> {
-    let ratio = from as f64 / to as f64;
-    // A smaller result needs a wider window, or it would miss pixels.
-    let scale = ratio.max(1.0);
-    let sinc = |x: f64| if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) };
-    let weights_of = |pixel: usize| {
-        let centre = (pixel as f64 + 0.5) * ratio - 0.5;
-        let reach = (centre - LOBES * scale).ceil() as i64..=(centre + LOBES * scale).floor() as i64;
-        let weights: Vec<_> = reach
-            .filter(|at| wraps || (0..from as i64).contains(at))
-            .map(|at| ((at as f64 - centre) / scale, at.rem_euclid(from as i64) as usize))
-            .map(|(x, at)| (at, if x.abs() < LOBES { sinc(x) * sinc(x / LOBES) } else { 0.0 }))
-            .collect();
-        let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
-        weights.into_iter().map(|(at, weight)| (at, (weight / sum) as f32)).collect()
-    };
-    (0..to).map(weights_of).collect()
 }
 
 #[cfg(test)]

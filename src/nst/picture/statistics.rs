@@ -9,8 +9,8 @@ const FLOOR: f64 = (0.5 / 255.0) * (0.5 / 255.0);
 
 /// The value above `part` of `whole` parts of `values`; `None` without values. Half of them is the median.
 pub fn quantile(mut values: Vec<f32>, part: usize, whole: usize) -> Option<f32> {
-    values.sort_unstable_by(f32::total_cmp);
-    values.get(values.len() * part / whole).copied()
+    let at = values.len() * part / whole;
+    (at < values.len()).then(|| *values.select_nth_unstable_by(at, f32::total_cmp).1)
 }
 
 /// Mean and covariance of a picture's RGB, in units of 0..1.
