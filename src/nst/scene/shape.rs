@@ -246,7 +246,7 @@ impl<'a> Cutout<'a> {
             let odds = self.odds(&by_place, &self.around(&shares), |bin, _| probability(&inside, bin));
             shares = self.neighbours.settle(&odds);
         }
-        shares
+        without_scraps(shares, self.window.reach.size())
     }
 
     /// The logarithm of the odds by place. No pixel outside of the rounded box is the object's.
@@ -286,6 +286,34 @@ impl<'a> Cutout<'a> {
         };
         places(self.window.reach).zip(&self.bins).zip(by_place).map(odds).collect()
     }
+}
+
+/// The shares of an object without small patches that nothing joins to its largest part: things of its colours behind it.
+fn without_scraps(mut shares: Vec<f32>, size: Size) -> Vec<f32> {
+    /// The least share of a patch's pixels.
+    const LEAST: f32 = 0.3;
+    /// A patch that is smaller than this part of the largest one is no part of the object.
+    const SMALL: usize = 25;
+    let mut seen = vec![false; shares.len()];
+    let mut patches: Vec<Vec<usize>> = Vec::new();
+    for start in 0..shares.len() {
+        let (mut open, mut patch) = (vec![start], Vec::new());
+        while let Some(at) = open.pop() {
+            if shares[at] > LEAST && !seen[at] {
+                seen[at] = true;
+                patch.push(at);
+                open.extend(size.beside(at));
+            }
+        }
+        if !patch.is_empty() {
+            patches.push(patch);
+        }
+    }
+    let largest = patches.iter().map(Vec::len).max().unwrap_or(0);
+    for patch in patches.into_iter().filter(|patch| patch.len() * SMALL < largest) {
+        patch.into_iter().for_each(|at| shares[at] = 0.0);
+    }
+    shares
 }
 
 /// The colours around an object: all of them, and those of bands of rows. A person before a hill has sky beside the head
@@ -479,6 +507,24 @@ mod tests {
         }
         let (own, beside) = (own / (rows.len() * 8) as f32, beside / (rows.len() * 10) as f32);
         assert!(own > 0.9 && beside < 0.1, "{own} {beside}");
+    }
+
+    #[test]
+    fn small_patches_apart_from_an_object_are_none_of_it() {
+        let size = Size { height: 20, width: 30 };
+        // The object, one of its parts that stands apart, and a scrap of the background.
+        let share = |n: usize| match (n / size.width, n % size.width) {
+            (2..18, 4..14) => 0.9,
+            (4..10, 20..24) => 0.8,
+            (15..17, 22..24) => 0.7,
+            _ => 0.1,
+        };
+        let shares: Vec<f32> = (0..size.pixels()).map(share).collect();
+        let left = without_scraps(shares.clone(), size);
+        let gone: Vec<usize> = (0..shares.len()).filter(|&at| left[at] != shares[at]).collect();
+        assert_eq!(gone, [15 * 30 + 22, 15 * 30 + 23, 16 * 30 + 22, 16 * 30 + 23]);
+        assert!(gone.iter().all(|&at| left[at] == 0.0));
+        assert_eq!(without_scraps(Vec::new(), Size { height: 0, width: 0 }), Vec::<f32>::new());
     }
 
     #[test]

@@ -261,26 +261,30 @@ fn soften(pixels: &Pixels, luma: &Plane, border: &[usize]) -> Plane {
 }
 
 /// A found sky with what goes on from it without an edge, down to the row of the horizon: the lower clouds, and the haze
-/// above roofs. What lies below the horizon is none. It has at least the share `least` of the sky's luma. `hidden` is the
-/// share of objects in each pixel.
-pub fn down_to(horizon: f32, least: f32, sky: &Plane, luma: &Plane, hidden: &Plane) -> Plane {
+/// above roofs. What lies below the horizon is none. It has at least the share `least` of the sky's luma, and is hardly
+/// warmer than the sky or grey: a yellow wall is not. `luma` is that of `pixels`, and `hidden` is the share of objects in
+/// each pixel.
+pub fn down_to(horizon: f32, least: f32, sky: &Plane, pixels: &Pixels, luma: &Plane, hidden: &Plane) -> Plane {
     /// The steepest slope of luma inside of a sky, per pixel.
     const FAINT: f32 = 0.025;
+    /// How much warmer than the sky haze may be.
+    const WARMER: f32 = 0.07;
     let Size { height, width } = sky.size();
     let end = ((horizon * height as f32) as usize).min(height) * width;
     let (slopes, least) = (slopes(luma), least * light(sky, luma));
+    let colours = pixels.data().as_chunks::<3>().0;
+    let found = colours.iter().zip(sky.data()).filter(|(_, sky)| **sky > 0.5).map(|(rgb, _)| warmth(rgb));
+    let warmest = quantile(found.collect(), 9, 10).unwrap_or(0.0).max(0.0) + WARMER;
     let is_sky = |at: usize| {
-        let goes_on = luma.data()[at] > least && slopes.data()[at] < FAINT && hidden.data()[at] < 0.3;
-        sky.data()[at] > 0.5 || goes_on
+        let is_like_it = luma.data()[at] > least && warmth(&colours[at]) < warmest;
+        sky.data()[at] > 0.5 || (is_like_it && slopes.data()[at] < FAINT && hidden.data()[at] < 0.3)
     };
     // From the upper side of the picture: an island of sky in a plain is a mistake that should not grow.
     let mut open: Vec<usize> = (0..width.min(end)).filter(|&at| sky.data()[at] > 0.5).collect();
     let mut whole = Plane::filled(sky.size(), 0.0);
     open.iter().for_each(|&at| whole.data_mut()[at] = 1.0);
     while let Some(at) = open.pop() {
-        let beside = [(at % width > 0).then(|| at - 1), ((at + 1) % width > 0).then_some(at + 1)];
-        let above_and_below = [at.checked_sub(width), Some(at + width)];
-        for next in beside.into_iter().chain(above_and_below).flatten() {
+        for next in sky.size().beside(at) {
             if next < end && whole.data()[next] == 0.0 && is_sky(next) {
                 whole.data_mut()[next] = 1.0;
                 open.push(next);
@@ -292,6 +296,11 @@ pub fn down_to(horizon: f32, least: f32, sky: &Plane, luma: &Plane, hidden: &Pla
         *soft = if at < end { soft.clamp(*sky, 1.0) } else { soft.clamp(0.0, *sky) };
     }
     soft
+}
+
+/// How much more red than blue a colour has.
+fn warmth(rgb: &[f32; 3]) -> f32 {
+    rgb[0] - rgb[2]
 }
 
 /// The luma that a quarter of a sky is above. Even where a crown covers half of what was found, this is sky.
@@ -389,15 +398,23 @@ mod tests {
             20..50 => (0.7 + 0.02 * (y - 20) as f32).min(0.9),
             _ => 0.8,
         });
+        let wall = |y: usize, x: usize| y >= 25 && (60..80).contains(&x);
+        let colour = |at: usize| {
+            let v = luma.data()[at];
+            if wall(at / SIZE.width, at % SIZE.width) { [v + 0.1, v, v - 0.1] } else { [v - 0.1, v, v + 0.1] }
+        };
+        let pixels = Pixels::new(SIZE, (0..SIZE.pixels()).flat_map(colour).collect());
         let island = |y: usize, x: usize| (62..66).contains(&y) && x < 40;
         let found = Plane::from_fn(SIZE, |y, x| (y < 20 || island(y, x)) as u8 as f32);
         let hidden = Plane::from_fn(SIZE, |y, x| ((25..45).contains(&y) && x >= 150) as u8 as f32);
-        let sky = down_to(0.8, 0.75, &found, &luma, &hidden);
+        let down_to = |horizon: f32| down_to(horizon, 0.75, &found, &pixels, &luma, &hidden);
+        let sky = down_to(0.8);
         assert!(sky.at(10, 50) > 0.95 && sky.at(45, 50) > 0.95, "the lower clouds: {}", sky.at(45, 50));
         assert!(sky.at(40, 105) < 0.1 && sky.at(55, 50) < 0.1, "a tower and the hill");
+        assert!(sky.at(40, 70) < 0.1, "a yellow wall");
         assert!(sky.at(35, 170) < 0.1, "an object");
         assert!(sky.at(64, 20) > 0.5 && sky.at(64, 60) < 0.1, "the island stays as it is");
-        let low = down_to(0.4, 0.75, &found, &luma, &hidden);
+        let low = down_to(0.4);
         assert!(low.at(38, 50) > 0.95 && low.at(46, 50) == 0.0 && low.at(64, 20) == 0.0, "the horizon ends it");
     }
 

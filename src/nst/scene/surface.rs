@@ -1,7 +1,8 @@
 //! The surfaces of a frame: sky, ground, plants, labelled objects and their distances. Effects of weather and light
 //! read them.
 
-use crate::nst::picture::filter::{neighbours, on_line, row_of_lines};
+use crate::nst::kernels::simd::vectorized;
+use crate::nst::picture::filter::neighbours;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
@@ -93,7 +94,7 @@ impl Surface {
             sky.data_mut().iter_mut().zip(shapes.share.data()).for_each(|(sky, &shape)| *sky *= outside(shape));
             sky
         });
-        let (horizon, sky) = horizon_and_sky(&luma, sky, &shapes.share, objects);
+        let (horizon, sky) = horizon_and_sky(&small, &luma, sky, &shapes.share, objects);
         let view = view(kind, horizon, sky.is_some(), objects, full);
         let sky = if matches!(view, Some(View::Down(_))) { None } else { sky };
         let plants = plants(&small, sky.as_ref());
@@ -128,23 +129,29 @@ impl Surface {
         let lines = [
             (&shapes.share, 1),
             (sky.as_ref().unwrap_or(&shapes.share), 2),
-            (&ground.guided(&luma, 2, 1e-3), 1),
+            (&ground.guided(&luma, 6, 1e-3), 1),
             (&plants, 1),
             (&distance, 2),
             (&own, 1),
         ];
         let lines = lines.map(|(plane, radius)| plane.lines(&luma, radius, 1e-3));
         let has_sky = sky.is_some();
-        let [shapes, sky, ground, plants, distance] = upsampled(&lines, size, frame, |values| {
-            let [shape, sky, ground, plants] = [0, 1, 2, 3].map(|plane: usize| values[plane].clamp(0.0, 1.0));
-            let [solid, own] = [values[4], values[5]].map(|metres| metres.max(LEAST));
-            let sky = if has_sky { sky } else { 0.0 };
-            let background = behind.map_or(solid, |behind| solid + sky * (behind - solid));
-            let outside = outside(shape);
-            // A white truck looks like the sky behind it. The border between an object and what is far behind it is as
-            // sharp as the shape.
-            [shape, sky * outside, ground * outside, plants, own + outside * (background - own)]
-        });
+        let [shapes, sky, ground, plants, distance] = upsampled(
+            &lines,
+            size,
+            frame,
+            #[inline(always)]
+            |values: [f32; LINES]| {
+                let [shape, sky, ground, plants] = [0, 1, 2, 3].map(|plane: usize| values[plane].clamp(0.0, 1.0));
+                let [solid, own] = [values[4], values[5]].map(|metres| metres.max(LEAST));
+                let sky = if has_sky { sky } else { 0.0 };
+                let background = behind.map_or(solid, |behind| solid + sky * (behind - solid));
+                let outside = outside(shape);
+                // A white truck looks like the sky behind it. The border between an object and what is far behind it is as
+                // sharp as the shape.
+                [shape, sky * outside, ground * outside, plants, own + outside * (background - own)]
+            },
+        );
         Self {
             view,
             has_sky,
@@ -182,6 +189,7 @@ impl Surface {
 
 /// The share of sky and ground that an object's share of a pixel leaves. A soft shape reaches past its object; were
 /// there no sky in its rim, a rim of daylight would be left around objects at night.
+#[inline(always)]
 pub fn outside(shape: f32) -> f32 {
     1.0 - ((shape - 0.45) / 0.4).clamp(0.0, 1.0)
 }
@@ -189,6 +197,7 @@ pub fn outside(shape: f32) -> f32 {
 /// The horizon, and the sky down to it. Where clouds as light as the sky go on beneath it in most columns, it lies too
 /// high. Fog goes on beneath it, too, but gets darker.
 fn horizon_and_sky(
+    small: &Pixels,
     luma: &Plane,
     sky: Option<Plane>,
     hidden: &Plane,
@@ -198,12 +207,12 @@ fn horizon_and_sky(
     const LEAST: (f32, f32) = (0.9, 0.75);
     let horizon = horizon::find(luma, sky.as_ref(), objects);
     let Some(sky) = sky else { return (horizon, None) };
-    let whole = sky::down_to(1.0, LEAST.0, &sky, luma, hidden);
+    let whole = sky::down_to(1.0, LEAST.0, &sky, small, luma, hidden);
     let ends = sky::ends(&whole);
     if ends[ends.len() / 2] as f32 > horizon.row * luma.size().height as f32 {
         return (horizon::find(luma, Some(&whole), objects), Some(whole));
     }
-    (horizon, Some(sky::down_to(horizon.row, LEAST.1, &sky, luma, hidden)))
+    (horizon, Some(sky::down_to(horizon.row, LEAST.1, &sky, small, luma, hidden)))
 }
 
 /// How the ground is seen, if there is one.
@@ -258,20 +267,24 @@ pub fn distance_of_row(row: f32, horizon: f32, size: Size) -> f32 {
 
 /// Flat ground, and upright things at the distance of the ground that they stand on, without objects and sky.
 fn distance(size: Size, view: Option<View>, border: &[usize], sky: Option<&Plane>) -> Plane {
+    /// How much farther than what stands around it ground is seen at most: a ball of fog would lie on a wall that is taken
+    /// for ground.
+    const FARTHER: f32 = 2.0;
     let horizon = match view {
         Some(View::Ahead(horizon)) => horizon,
         Some(View::Down(_)) => return Plane::filled(size, ABOVE),
         None => return of_a_street(size, sky),
     };
-    let of_row = |row: f32| distance_of_row(row / size.height as f32, horizon.row, size);
-    let standing: Vec<f32> = (0..size.width).map(|x| standing(border, x, size.width)).collect();
-    Plane::from_fn(size, |y, x| {
+    // Nothing is farther than what ends the view, so that no step runs along the horizon.
+    let of_row = |row: usize, x: usize| {
         let aside = ((x as f32 + 0.5) / size.width as f32 * 2.0 - 1.0).abs();
         let farthest = STANDING.1 + (STANDING.0 - STANDING.1) * aside;
-        let foot = if y >= border[x] { y as f32 } else { standing[x] };
-        // Nothing is farther than what ends the view, so that no step runs along the horizon.
-        of_row(foot + 0.5).min(farthest)
-    })
+        distance_of_row((row as f32 + 0.5) / size.height as f32, horizon.row, size).min(farthest)
+    };
+    let feet: Vec<f32> = border.iter().enumerate().map(|(x, &row)| of_row(row, x)).collect();
+    let standing = standing(&feet);
+    let ground = |y: usize, x: usize| of_row(y, x).min(FARTHER * standing[x]);
+    Plane::from_fn(size, |y, x| if y >= border[x] { ground(y, x) } else { standing[x] })
 }
 
 /// The distance of the object that may be in each pixel: that of the ground at its lower side. Where there is none, or it
@@ -321,9 +334,11 @@ fn unhidden(border: &[usize], objects: &[&SceneObject], size: Size) -> Vec<usize
             .filter(|&x| above <= border[x] && border[x] <= rows.end + 1)
             .for_each(|x| feet[x] = Some(feet[x].unwrap_or(rows.end).min(rows.end)));
     }
+    let groups = groups(objects, size);
     for object in objects {
         let (rows, columns) = object.area.pixels(size);
-        if is_drawn_up(border, &columns) {
+        let mut around = groups.iter().filter(|group| group.contains(&columns.start));
+        if is_drawn_up(border, &columns) || around.any(|group| is_drawn_up(border, group)) {
             columns.for_each(|x| feet[x] = Some(feet[x].unwrap_or(rows.end).min(rows.end)));
         }
     }
@@ -347,6 +362,20 @@ fn unhidden(border: &[usize], objects: &[&SceneObject], size: Size) -> Vec<usize
     (0..border.len()).map(filled).collect()
 }
 
+/// The columns of objects that stand side by side, without a gap between them.
+fn groups(objects: &[&SceneObject], size: Size) -> Vec<Range<usize>> {
+    let mut columns: Vec<Range<usize>> = objects.iter().map(|object| object.area.pixels(size).1).collect();
+    columns.sort_unstable_by_key(|columns| columns.start);
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    for columns in columns {
+        match groups.last_mut() {
+            Some(group) if columns.start <= group.end => group.end = group.end.max(columns.end),
+            _ => groups.push(columns),
+        }
+    }
+    groups
+}
+
 /// Whether the ground reaches higher in an object's `columns` than on both sides of it. A road that leads up to an object
 /// is seen beside it, too; so it was the object that drew the border up, which ends above its lower side.
 fn is_drawn_up(border: &[usize], columns: &Range<usize>) -> bool {
@@ -360,12 +389,21 @@ fn is_drawn_up(border: &[usize], columns: &Range<usize>) -> bool {
     columns.len() * NARROWER < border.len() && above + columns.len() / STEP < beside
 }
 
-/// The row that upright things around column `x` stand in: that of the nearer ones, which reach over the others.
-fn standing(border: &[usize], x: usize, width: usize) -> f32 {
-    let mut near = border[x.saturating_sub(width / 10)..(x + width / 10 + 1).min(width)].to_vec();
-    near.sort_unstable();
-    let nearer = &near[near.len() / 2..];
-    nearer.iter().sum::<usize>() as f32 / nearer.len() as f32
+/// The distance of upright things in each column, from that of their `feet`: that of the nearer ones around it, which
+/// reach over the others. It is smooth, since their real borders are not known: a step would be a wall of fog.
+fn standing(feet: &[f32]) -> Vec<f32> {
+    /// The columns to either side that things reach over, and those that are smoothed, as parts of the width.
+    const REACH: (usize, usize) = (10, 12);
+    let around =
+        |x: usize, part: usize| x.saturating_sub(feet.len() / part)..(x + feet.len() / part + 1).min(feet.len());
+    let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
+    let nearer = |x: usize| {
+        let mut near = feet[around(x, REACH.0)].to_vec();
+        near.sort_unstable_by(f32::total_cmp);
+        mean(&near[..near.len().div_ceil(2)])
+    };
+    let nearer: Vec<f32> = (0..feet.len()).map(nearer).collect();
+    (0..feet.len()).map(|x| mean(&nearer[around(x, REACH.1)])).collect()
 }
 
 /// A known depth in metres, if its median ground is as far as usual.
@@ -398,11 +436,20 @@ fn plants(pixels: &Pixels, sky: Option<&Plane>) -> Plane {
 /// The planes of a surface: shapes, sky, ground, plants and distance.
 const PLANES: usize = 5;
 
+/// As many guided filters as fill a register.
+const LINES: usize = 8;
+
+/// The factors and the offsets of the lines of guided filters at one pixel.
+type Lines = [[f32; LINES]; 2];
+
+/// Rows that are drawn together. It does not depend on the number of threads.
+const BAND: usize = 32;
+
 /// Planes at the size of `frame`, with its edges: guided filters whose `lines` are found in a picture of the size
 /// `small` (He and Sun 2015, "Fast guided filter"). `finish` makes the planes' values of each pixel from theirs. All
 /// planes are made in one pass, since memory is what it waits for.
-fn upsampled<const LINES: usize>(
-    lines: &[Vec<f32>; LINES],
+fn upsampled(
+    lines: &[Vec<f32>],
     small: Size,
     frame: &Pixels,
     finish: impl Fn([f32; LINES]) -> [f32; PLANES] + Sync,
@@ -410,19 +457,56 @@ fn upsampled<const LINES: usize>(
     let full = frame.size();
     let across: Vec<_> = (0..full.width).map(|x| neighbours(x, full.width, small.width, false)).collect();
     let mut planes: [Vec<f32>; PLANES] = std::array::from_fn(|_| vec![0.0; full.pixels()]);
-    let [a, b, c, d, e] = planes.each_mut().map(|plane| plane.par_chunks_mut(full.width));
-    (a, b, c, d, e).into_par_iter().zip(frame.data().par_chunks(full.width * 3)).enumerate().for_each(
-        |(y, ((a, b, c, d, e), frame))| {
-            let mut rows = [a, b, c, d, e];
-            let mixed = lines.each_ref().map(|plane| row_of_lines(plane, small, y, full.height));
-            let lumas = frame.as_chunks::<3>().0.iter().map(|rgb| luma(rgb));
-            for (x, (luma, &between)) in lumas.zip(&across).enumerate() {
-                let values = finish(mixed.each_ref().map(|line| on_line(line, between, luma)));
-                rows.iter_mut().zip(values).for_each(|(row, v)| row[x] = v);
+    let [a, b, c, d, e] = planes.each_mut().map(|plane| plane.par_chunks_mut(BAND * full.width));
+    (a, b, c, d, e).into_par_iter().zip(frame.data().par_chunks(BAND * full.width * 3)).enumerate().for_each(
+        |(band, ((a, b, c, d, e), frame))| {
+            let mut planes = [a, b, c, d, e];
+            let mut wide = [const { (usize::MAX, Vec::new()) }; 2];
+            for (n, frame) in frame.chunks_exact(full.width * 3).enumerate() {
+                let (top, bottom, down) = neighbours(band * BAND + n, full.height, small.height, false);
+                for y in [top, bottom] {
+                    let row = &mut wide[y % 2];
+                    if row.0 != y {
+                        *row = (y, wide_row(lines, small.width, y, &across));
+                    }
+                }
+                let [top, bottom] = [top, bottom].map(|y| &wide[y % 2].1);
+                let mut rows = planes.each_mut().map(|plane| &mut plane[n * full.width..][..full.width]);
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        let pixels = top.iter().zip(bottom).zip(frame.as_chunks::<3>().0);
+                        for (x, ((top, bottom), rgb)) in pixels.enumerate() {
+                            let [factors, offsets] = between(top, bottom, down);
+                            let luma = luma(rgb);
+                            let values = finish(std::array::from_fn(|n| factors[n] * luma + offsets[n]));
+                            rows.iter_mut().zip(values).for_each(|(row, v)| row[x] = v);
+                        }
+                    },
+                );
             }
         },
     );
     planes.map(|plane| Plane::new(full, plane))
+}
+
+/// Row `y` of the lines, of a picture of `width` pixels, at the columns of a wider one.
+fn wide_row(lines: &[Vec<f32>], width: usize, y: usize, across: &[(usize, usize, f32)]) -> Vec<Lines> {
+    let of_line = |n: usize, x: usize| match lines.get(n) {
+        Some(lines) => lines.as_chunks::<2>().0[y * width + x],
+        None => [0.0; 2],
+    };
+    let at = |x: usize| [0, 1].map(|part: usize| std::array::from_fn(|n| of_line(n, x)[part]));
+    let row: Vec<Lines> = (0..width).map(at).collect();
+    vectorized(
+        #[inline(always)]
+        || across.iter().map(|&(left, right, aside)| between(&row[left], &row[right], aside)).collect(),
+    )
+}
+
+#[inline(always)]
+fn between(a: &Lines, b: &Lines, share: f32) -> Lines {
+    std::array::from_fn(|part| std::array::from_fn(|n| a[part][n] + share * (b[part][n] - a[part][n])))
 }
 
 #[cfg(test)]
@@ -481,6 +565,18 @@ mod tests {
         border[..40].fill(60);
         let whole = SceneObject::new(Area { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 }, ObjectKind::Car);
         assert_eq!(unhidden(&border, &[&whole], size), border);
+    }
+
+    #[test]
+    fn persons_side_by_side_draw_no_ground_up_behind_them() {
+        let size = Size { height: 100, width: 50 };
+        let mut border = vec![60; 50];
+        border[10..20].fill(10);
+        let person =
+            |left: f64, right: f64| SceneObject::new(Area { left, top: 0.5, right, bottom: 0.9 }, ObjectKind::Person);
+        let (one, other) = (person(0.2, 0.3), person(0.28, 0.4));
+        assert_eq!(unhidden(&border, &[&one, &other], size), vec![60; 50]);
+        assert_eq!(unhidden(&border, &[&one], size), border, "half of it is seen");
     }
 
     /// A person before a near wall hides where the wall stands. What is beside the head is wall, too, and no ground near
