@@ -30,7 +30,8 @@ use crate::nst::effects::frames::Frames;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::FrameSeed;
 use crate::nst::scene::object::SceneObject;
-use crate::nst::scene::surface::{Surface, View};
+use crate::nst::scene::surface::Surface;
+use crate::nst::scene::view::View;
 use std::borrow::Cow;
 
 /// The frame without the sun's shadows, with snow and water on its surfaces and with white air in front of them; the

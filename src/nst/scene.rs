@@ -4,10 +4,13 @@
 //! - [`sky`]: finds the sky
 //! - [`regions`]: soft parts of a picture ([`regions::Regions`])
 //! - [`object`]: labelled objects and their kinds
-//! - [`surface`]: ground, plants, objects and distances, as effects need them; `horizon`, `ground` and `shape` find
-//!   them
+//! - [`surface`]: ground, plants, objects and distances, as effects need them; `horizon`, `ground`, `hidden` and
+//!   `shape` find them
+//! - [`view`]: how the ground is seen, and [`distance`]: how far everything is
 
+pub mod distance;
 mod ground;
+mod hidden;
 mod histogram;
 pub mod horizon;
 pub mod object;
@@ -15,6 +18,8 @@ pub mod regions;
 mod shape;
 pub mod sky;
 pub mod surface;
+mod upsample;
+pub mod view;
 
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::plane::Plane;

@@ -5,9 +5,10 @@ use crate::nst::effects::noise::random;
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::Random;
+use crate::nst::scene::distance::distance_of_row;
 use crate::nst::scene::horizon::Horizon;
 use crate::nst::scene::object::{ObjectKind, SceneObject};
-use crate::nst::scene::surface::{self, Surface};
+use crate::nst::scene::surface::Surface;
 use std::ops::Range;
 
 /// The number of this effect's generator.
@@ -75,7 +76,7 @@ pub fn of_vehicles(
         let area = vehicle.object.area;
         let wide = (area.right - area.left) * surface.size().width as f64;
         if is_on && wide > LEAST_WIDTH {
-            let distance = surface::distance_of_row(area.bottom as f32, horizon.row, surface.size());
+            let distance = distance_of_row(area.bottom as f32, horizon.row, surface.size());
             let mut own = Vec::new();
             add(frame, &vehicle, draws, distance, &mut own);
             own.retain(|lamp| !is_covered(lamp, vehicle.object, objects, surface.size()));

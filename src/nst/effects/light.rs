@@ -12,9 +12,12 @@ use crate::nst::picture::light::transmission;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
+use crate::nst::scene::horizon::Horizon;
 use crate::nst::scene::object::SceneObject;
-use crate::nst::scene::surface::{FOCAL, Surface, View};
+use crate::nst::scene::surface::Surface;
+use crate::nst::scene::view::{FOCAL, View};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// The number of the generator of one's own lamps.
 const EFFECT: u64 = 8;
@@ -62,54 +65,101 @@ pub fn shine(
         let glare = Glare::of(&lamp, clear, effects.glare, surface.size().width);
         (lamp, clear, glare)
     };
-    let seen: Vec<_> = seen.into_iter().map(with_glare).collect();
-    let beam = Beam::new(headlamps, seed);
-    let windows = windows::lit(frames.taken, surface, windows, seed);
-    let usual = ground_light(frames.laid, surface);
+    let lights = Lights {
+        surface,
+        ground,
+        horizon,
+        laid: frames.laid,
+        usual: ground_light(frames.laid, surface),
+        haze,
+        wet: effects.wet,
+        lamps: seen.into_iter().map(with_glare).collect(),
+        beam: (headlamps > 0.0).then(|| Beam::new(headlamps, seed)),
+        street_lamps: lighting,
+        windows: windows::lit(frames.taken, surface, windows, seed),
+    };
     let Size { height, width } = surface.size();
     pixels.data_mut().par_chunks_mut(BAND * width * 3).enumerate().for_each(|(band, rows)| {
         let top = band * BAND;
-        let bottom = (top + BAND).min(height);
-        let mut added = vec![[0.0_f32; 3]; (bottom - top) * width];
-        if headlamps > 0.0 || !lighting.is_empty() {
-            for (y, added) in (top..bottom).zip(added.chunks_exact_mut(width)) {
-                let row = Row::of(frames.laid, surface, y, usual, haze);
-                let on_ground = ground.row(y);
-                let below = (y as f32 + 0.5) / height as f32 - horizon.row;
-                if headlamps > 0.0 && below >= Beam::HIGHEST {
-                    row.illuminate(added, beam.light, beam.strength(on_ground, below));
-                }
-                if row.ground.iter().any(|&share| share > 0.0) {
-                    lighting
-                        .iter()
-                        .for_each(|lamp| row.illuminate(added, lamp.light, pool(lamp, on_ground, row.ground)));
-                }
-            }
+        let added = lights.on_rows(top..(top + BAND).min(height));
+        let added = added.as_flattened();
+        if added.iter().any(|&light| light > 0.0) {
+            vectorized(
+                #[inline(always)]
+                || expose(rows, added),
+            );
         }
-        seen.iter().for_each(|lamp| draw(lamp, surface, effects.wet, &mut added, top..bottom));
-        if let Some(windows) = &windows {
-            let windows = windows.data()[top * width * 3..bottom * width * 3].as_chunks::<3>().0;
-            let metres = &surface.distance.data()[top * width..bottom * width];
+    });
+}
+
+/// Adds light to values of the eye's curve. A sensor saturates softly.
+#[inline(always)]
+fn expose(values: &mut [f32], added: &[f32]) {
+    for (v, &added) in values.iter_mut().zip(added) {
+        // The square stands for linear light.
+        let own = v.max(0.0).powi(2);
+        let light = own + added;
+        let soft = 0.7 + 0.3 * (1.0 - transmission((light - 0.7) / 0.3));
+        let soft = if light > 0.7 { soft } else { light };
+        *v = if added > 0.0 { soft.max(own).sqrt() } else { *v };
+    }
+}
+
+/// All lights of one frame.
+struct Lights<'a> {
+    surface: &'a Surface,
+    ground: Ground,
+    horizon: Horizon,
+    /// What they light.
+    laid: &'a Pixels,
+    /// What makes its ground as light as a usual road.
+    usual: f32,
+    /// The extinction of the air per metre.
+    haze: f32,
+    wet: f32,
+    /// Lamps that are seen, the share of their light that the air lets through, and their glare.
+    lamps: Vec<(Lamp, f32, Glare)>,
+    /// One's own lamps, if they are on.
+    beam: Option<Beam>,
+    street_lamps: Vec<StreetLamp>,
+    /// The light of windows, if some are lit.
+    windows: Option<Pixels>,
+}
+
+impl Lights<'_> {
+    /// The linear light that comes to these rows.
+    fn on_rows(&self, rows: Range<usize>) -> Vec<[f32; 3]> {
+        let width = self.surface.size().width;
+        let mut added = vec![[0.0_f32; 3]; rows.len() * width];
+        if self.beam.is_some() || !self.street_lamps.is_empty() {
+            rows.clone().zip(added.chunks_exact_mut(width)).for_each(|(y, added)| self.on_things(y, added));
+        }
+        self.lamps.iter().for_each(|lamp| draw(lamp, self.surface, self.wet, &mut added, rows.clone()));
+        if let Some(windows) = &self.windows {
+            let windows = windows.data()[rows.start * width * 3..rows.end * width * 3].as_chunks::<3>().0;
+            let metres = &self.surface.distance.data()[rows.start * width..rows.end * width];
             for ((added, light), metres) in added.iter_mut().zip(windows).zip(metres) {
                 if *light != [0.0; 3] {
-                    add(added, *light, transmission(haze * metres));
+                    add(added, *light, transmission(self.haze * metres));
                 }
             }
         }
-        vectorized(
-            #[inline(always)]
-            || {
-                for (v, &added) in rows.iter_mut().zip(added.as_flattened()) {
-                    // The square stands for linear light. A sensor saturates softly.
-                    let own = v.max(0.0).powi(2);
-                    let light = own + added;
-                    let soft = 0.7 + 0.3 * (1.0 - transmission((light - 0.7) / 0.3));
-                    let soft = if light > 0.7 { soft } else { light };
-                    *v = if added > 0.0 { soft.max(own).sqrt() } else { *v };
-                }
-            },
-        );
-    });
+        added
+    }
+
+    /// Adds the light that one's own lamps and street lamps throw on what row `y` shows.
+    fn on_things(&self, y: usize, added: &mut [[f32; 3]]) {
+        let row = Row::of(self.laid, self.surface, y, self.usual, self.haze);
+        let on_ground = self.ground.row(y);
+        let below = (y as f32 + 0.5) / self.surface.size().height as f32 - self.horizon.row;
+        if let Some(beam) = self.beam.as_ref().filter(|_| below >= Beam::HIGHEST) {
+            row.illuminate(added, beam.light, beam.strength(on_ground, below));
+        }
+        if row.ground.iter().any(|&share| share > 0.0) {
+            let lamps = self.street_lamps.iter();
+            lamps.for_each(|lamp| row.illuminate(added, lamp.light, pool(lamp, on_ground, row.ground)));
+        }
+    }
 }
 
 /// What lamps light in one row of a frame.
@@ -264,7 +314,7 @@ fn draw(
     surface: &Surface,
     wet: f32,
     added: &mut [[f32; 3]],
-    rows: std::ops::Range<usize>,
+    rows: Range<usize>,
 ) {
     let width = surface.size().width;
     let reach = glare.reach;

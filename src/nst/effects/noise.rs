@@ -2,8 +2,10 @@
 
 use crate::nst::picture::geometry::Size;
 use crate::nst::random::Random;
+use crate::nst::scene::distance::distance_of_row;
 use crate::nst::scene::horizon::CAMERA;
-use crate::nst::scene::surface::{self, FOCAL, Surface, View};
+use crate::nst::scene::surface::Surface;
+use crate::nst::scene::view::{FOCAL, View};
 
 /// The wavelengths of the octaves in metres, and their amplitudes, whose squares sum to about 1: their sum has the
 /// deviation of one octave of amplitude 1.
@@ -38,7 +40,7 @@ impl Ground {
         match self.view {
             View::Ahead(horizon) => {
                 let row = (y as f32 + 0.5) / height as f32;
-                let ahead = surface::distance_of_row(row, horizon.row, self.size);
+                let ahead = distance_of_row(row, horizon.row, self.size);
                 let across = ahead / (FOCAL * width as f32);
                 let left = (0.5 - horizon.column * width as f32) * across;
                 GroundRow { ahead, left, pixel: (across, across * ahead / CAMERA), width }
@@ -200,7 +202,7 @@ mod tests {
                     let row = ground.row(y);
                     let (ahead, across) = match view {
                         View::Ahead(_) => {
-                            let ahead = surface::distance_of_row((y as f32 + 0.5) / height as f32, 0.43, size);
+                            let ahead = distance_of_row((y as f32 + 0.5) / height as f32, 0.43, size);
                             (ahead, ahead / (FOCAL * width as f32))
                         }
                         View::Down(metres) => ((height - y) as f32 * metres / height as f32, metres / height as f32),

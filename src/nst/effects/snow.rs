@@ -11,7 +11,8 @@ use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
 use crate::nst::random::Random;
 use crate::nst::scene::object::SceneObject;
-use crate::nst::scene::surface::{Surface, View};
+use crate::nst::scene::surface::Surface;
+use crate::nst::scene::view::View;
 use rayon::prelude::*;
 
 /// The number of this effect's generator.
@@ -213,8 +214,7 @@ impl Snow {
 
 /// The light of snow under the sky of `pixels`: close to the brightest parts, a little blue.
 fn white(pixels: &Pixels) -> [f32; 3] {
-    let lumas =
-        pixels.data().chunks_exact(3).step_by(37).map(|rgb| 0.3 * rgb[0] + 0.6 * rgb[1] + 0.1 * rgb[2]).collect();
+    let lumas = pixels.data().chunks_exact(3).step_by(37).map(luma).collect();
     let bright = quantile(lumas, 19, 20).unwrap_or(0.9).clamp(0.7, 0.95);
     [0.955, 0.975, 1.0].map(|tint| tint * bright)
 }
@@ -223,7 +223,7 @@ fn white(pixels: &Pixels) -> [f32; 3] {
 fn ground_light(light: &Pixels, surface: &Surface) -> f32 {
     let lumas = light.data().chunks_exact(3).zip(surface.ground.data()).step_by(29);
     let on_ground = lumas.filter(|(_, ground)| **ground > 0.5);
-    let lumas = on_ground.map(|(rgb, _)| 0.3 * rgb[0] + 0.6 * rgb[1] + 0.1 * rgb[2]).collect();
+    let lumas = on_ground.map(|(rgb, _)| luma(rgb)).collect();
     quantile(lumas, 1, 2).unwrap_or(0.5).max(0.08)
 }
 

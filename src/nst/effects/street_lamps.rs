@@ -6,7 +6,8 @@ use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::Random;
 use crate::nst::scene::horizon::{CAMERA, Horizon};
-use crate::nst::scene::surface::{FOCAL, Surface};
+use crate::nst::scene::surface::Surface;
+use crate::nst::scene::view::FOCAL;
 use std::ops::Range;
 
 /// The number of this effect's generator.
@@ -146,8 +147,9 @@ fn covered(at: f32, (low, high): (f32, f32)) -> f32 {
 mod tests {
     use super::*;
     use crate::nst::picture::geometry::Area;
+    use crate::nst::scene::distance::distance_of_row;
     use crate::nst::scene::object::{ObjectKind, SceneObject};
-    use crate::nst::scene::surface;
+    use crate::nst::scene::view::View;
     use crate::nst::settings::SceneKind;
 
     const SIZE: Size = Size { height: 180, width: 320 };
@@ -166,7 +168,7 @@ mod tests {
     }
 
     fn view(surface: &Surface) -> StreetView<'_> {
-        let Some(surface::View::Ahead(horizon)) = surface.view else { panic!("a road") };
+        let Some(View::Ahead(horizon)) = surface.view else { panic!("a road") };
         StreetView { surface, horizon, haze: 0.0 }
     }
 
@@ -183,7 +185,7 @@ mod tests {
         let rows = dark.iter().map(|n| n / SIZE.width);
         let (top, bottom) = (rows.clone().min().unwrap_or(0), rows.max().unwrap_or(0));
         assert!((top as f32 - lamp.y).abs() < 2.0, "{top} {}", lamp.y);
-        let foot = surface::distance_of_row((bottom as f32 + 0.5) / SIZE.height as f32, view.horizon.row, SIZE);
+        let foot = distance_of_row((bottom as f32 + 0.5) / SIZE.height as f32, view.horizon.row, SIZE);
         assert!((foot / LAMP.ahead - 1.0).abs() < 0.15, "{foot} metres");
         let right_of_the_lamp = |n: &usize| (n % SIZE.width) as f32 + 1.0 > lamp.x;
         assert!(dark.iter().all(right_of_the_lamp), "the arm reaches from the mast over the road");

@@ -8,7 +8,8 @@ use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::scene::horizon;
 use crate::nst::scene::object::SceneObject;
-use crate::nst::scene::surface::{FOCAL, Surface, View};
+use crate::nst::scene::surface::Surface;
+use crate::nst::scene::view::{FOCAL, View};
 use rayon::prelude::*;
 
 /// The numbers of the generators of puddles and of spray.

@@ -1,0 +1,85 @@
+//! Planes at the size of a frame, from those of a small picture of it.
+
+use crate::nst::kernels::simd::vectorized;
+use crate::nst::picture::filter::neighbours;
+use crate::nst::picture::geometry::Size;
+use crate::nst::picture::luma::luma;
+use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::plane::Plane;
+use rayon::prelude::*;
+
+/// As many planes as a surface has.
+const PLANES: usize = 5;
+
+/// As many guided filters as fill a register.
+pub const LINES: usize = 8;
+
+/// The factors and the offsets of the lines of guided filters at one pixel.
+type Lines = [[f32; LINES]; 2];
+
+/// Rows that are drawn together. It does not depend on the number of threads.
+const BAND: usize = 32;
+
+/// Planes at the size of `frame`, with its edges: guided filters whose `lines` are found in a picture of the size
+/// `small` (He and Sun 2015, "Fast guided filter"). `finish` makes the planes' values of each pixel from theirs. All
+/// planes are made in one pass, since memory is what it waits for.
+pub fn upsampled(
+    lines: &[Vec<f32>],
+    small: Size,
+    frame: &Pixels,
+    finish: impl Fn([f32; LINES]) -> [f32; PLANES] + Sync,
+) -> [Plane; PLANES] {
+    let full = frame.size();
+    let across: Vec<_> = (0..full.width).map(|x| neighbours(x, full.width, small.width, false)).collect();
+    let mut planes: [Vec<f32>; PLANES] = std::array::from_fn(|_| vec![0.0; full.pixels()]);
+    let [a, b, c, d, e] = planes.each_mut().map(|plane| plane.par_chunks_mut(BAND * full.width));
+    (a, b, c, d, e).into_par_iter().zip(frame.data().par_chunks(BAND * full.width * 3)).enumerate().for_each(
+        |(band, ((a, b, c, d, e), frame))| {
+            let mut planes = [a, b, c, d, e];
+            let mut wide = [const { (usize::MAX, Vec::new()) }; 2];
+            for (n, frame) in frame.chunks_exact(full.width * 3).enumerate() {
+                let (top, bottom, down) = neighbours(band * BAND + n, full.height, small.height, false);
+                for y in [top, bottom] {
+                    let row = &mut wide[y % 2];
+                    if row.0 != y {
+                        *row = (y, wide_row(lines, small.width, y, &across));
+                    }
+                }
+                let [top, bottom] = [top, bottom].map(|y| &wide[y % 2].1);
+                let mut rows = planes.each_mut().map(|plane| &mut plane[n * full.width..][..full.width]);
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        let pixels = top.iter().zip(bottom).zip(frame.as_chunks::<3>().0);
+                        for (x, ((top, bottom), rgb)) in pixels.enumerate() {
+                            let [factors, offsets] = between(top, bottom, down);
+                            let luma = luma(rgb);
+                            let values = finish(std::array::from_fn(|n| factors[n] * luma + offsets[n]));
+                            rows.iter_mut().zip(values).for_each(|(row, v)| row[x] = v);
+                        }
+                    },
+                );
+            }
+        },
+    );
+    planes.map(|plane| Plane::new(full, plane))
+}
+
+/// Row `y` of the lines, of a picture of `width` pixels, at the columns of a wider one.
+fn wide_row(lines: &[Vec<f32>], width: usize, y: usize, across: &[(usize, usize, f32)]) -> Vec<Lines> {
+    let of_line = |n: usize, x: usize| match lines.get(n) {
+        Some(lines) => lines.as_chunks::<2>().0[y * width + x],
+        None => [0.0; 2],
+    };
+    let at = |x: usize| [0, 1].map(|part: usize| std::array::from_fn(|n| of_line(n, x)[part]));
+    let row: Vec<Lines> = (0..width).map(at).collect();
+    vectorized(
+        #[inline(always)]
+        || across.iter().map(|&(left, right, aside)| between(&row[left], &row[right], aside)).collect(),
+    )
+}
+
+#[inline(always)]
+fn between(a: &Lines, b: &Lines, share: f32) -> Lines {
+    std::array::from_fn(|part| std::array::from_fn(|n| a[part][n] + share * (b[part][n] - a[part][n])))
+}
