@@ -1,5 +1,6 @@
 //! Random numbers of effects: a generator for each, and noise on the ground plane, in metres, as a camera sees it.
 
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
 use crate::nst::random::Random;
 use crate::nst::scene::distance::distance_of_row;
@@ -72,35 +73,24 @@ impl GroundRow {
         self.left + x as f32 * self.pixel.0
     }
 
-    /// Smooth noise of mean 0 and, close to the camera, a standard deviation of 0.55. Octaves that are finer than a pixel
-    /// are left out, so it falls with the distance.
-    pub fn noise(&self, seed: u64) -> GroundNoise {
+    /// Smooth noise of mean 0 and, close to the camera, a standard deviation of 0.55, at each column. Octaves that are
+    /// finer than a pixel are left out, so it falls with the distance.
+    pub fn noise(&self, seed: u64) -> Vec<f32> {
         let pixel = self.pixel.0.max(self.pixel.1 * 0.35);
-        let octaves = OCTAVES.into_iter().enumerate().filter_map(|(n, (length, amplitude))| {
+        let mut sums = vec![0.0; self.width];
+        for (n, (length, amplitude)) in OCTAVES.into_iter().enumerate() {
             let share = ((length / pixel - 1.5) / 2.0).clamp(0.0, 1.0);
-            let octave = || self.value_noise((length, length), seed.wrapping_add(n as u64));
-            (share > 0.0).then(|| (share * amplitude, octave()))
-        });
-        GroundNoise { octaves: octaves.collect() }
+            if share > 0.0 {
+                let octave = self.value_noise((length, length), seed.wrapping_add(n as u64)).row(self.width);
+                sums.iter_mut().zip(octave).for_each(|(sum, v)| *sum += share * amplitude * v);
+            }
+        }
+        sums
     }
 
     /// Value noise with cells of this length across and along.
     pub fn value_noise(&self, (across, along): (f32, f32), seed: u64) -> RowNoise {
         RowNoise::new(self.left / across, self.pixel.0 / across, self.width, self.ahead / along, seed)
-    }
-}
-
-/// The noise of the ground along one row of a frame.
-pub struct GroundNoise {
-    /// With their amplitudes.
-    octaves: Vec<(f32, RowNoise)>,
-}
-
-impl GroundNoise {
-    /// At column `x`.
-    #[inline(always)]
-    pub fn at(&self, x: usize) -> f32 {
-        self.octaves.iter().map(|(amplitude, octave)| amplitude * octave.at(x)).sum()
     }
 }
 
@@ -135,6 +125,27 @@ impl RowNoise {
         let left = u as u32 as usize;
         let (a, b) = (self.corners[left], self.corners[left + 1]);
         a + ease(u - left as f32) * (b - a)
+    }
+
+    /// At each of the first `width` columns: [`RowNoise::at`], a cell of the grid at a time.
+    pub fn row(&self, width: usize) -> Vec<f32> {
+        let mut values = vec![0.0; width];
+        let mut x = 0;
+        while x < width {
+            let from = self.start + self.cells * x as f32;
+            let left = from as u32 as usize;
+            let (a, b) = (self.corners[left], self.corners[left + 1]);
+            let from = from - left as f32;
+            let columns = ((1.0 - from) / self.cells).ceil() as usize;
+            let end = (x + columns.max(1)).min(width);
+            let cell = &mut values[x..end];
+            vectorized(
+                #[inline(always)]
+                || cell.iter_mut().zip(0..).for_each(|(v, n)| *v = a + ease(from + self.cells * n as f32) * (b - a)),
+            );
+            x = end;
+        }
+        values
     }
 }
 
@@ -179,6 +190,7 @@ mod tests {
         for step in [0.0, 0.01, 0.4, 1.0, 7.3] {
             let (start, v) = (40.0 * random.uniform() - 20.0, 40.0 * random.uniform() - 20.0);
             let row = RowNoise::new(start, step, 50, v, 9);
+            let whole = row.row(50);
             for x in 0..50 {
                 let (u, own) = (start + step * x as f32, row.at(x));
                 let (left, top) = (u.floor(), v.floor());
@@ -187,6 +199,7 @@ mod tests {
                 let (upper, lower) = (of(0, 0) + s * (of(1, 0) - of(0, 0)), of(0, 1) + s * (of(1, 1) - of(0, 1)));
                 let expected = upper + t * (lower - upper);
                 assert!((own - expected).abs() < 1e-3, "step {step}, column {x}: {own} {expected}");
+                assert!((own - whole[x]).abs() < 1e-3, "step {step}, column {x}: {own} {}", whole[x]);
             }
         }
     }
@@ -218,14 +231,14 @@ mod tests {
                             let share = ((length / pixel - 1.5) / 2.0).clamp(0.0, 1.0);
                             share * amplitude * smooth(right / length, ahead / length, seed)
                         });
-                        let (own, expected) = (noise.at(x), octaves.sum::<f32>());
+                        let (own, expected) = (noise[x], octaves.sum::<f32>());
                         assert!((own - expected).abs() < 0.01, "{y}, {x}: {own} {expected}");
                     }
                 }
             }
         }
         let far = Ground { size: Size { height: 67, width: 91 }, view: View::Ahead(horizon) }.row(0);
-        assert_eq!(far.noise(7).at(40), 0.0, "at the horizon, all octaves are finer than a pixel");
+        assert_eq!(far.noise(7)[40], 0.0, "at the horizon, all octaves are finer than a pixel");
     }
 
     #[test]

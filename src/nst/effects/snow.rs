@@ -1,7 +1,7 @@
 //! Snow that lies on the ground, on plants, on edges that face the sky and on vehicles.
 
 use crate::nst::effects::amounts::Effects;
-use crate::nst::effects::noise::{Ground, GroundNoise, GroundRow, RowNoise, random, seed_of, smooth, step};
+use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, random, seed_of, smooth, step};
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::light::transmission;
@@ -58,44 +58,83 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
     let ledge = (height / 90).max(1);
     let has_tracks = matches!(surface.view, Some(View::Ahead(_)));
     pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
-        let ground = ground.map(|ground| snow.of_row(ground.row(y), has_tracks));
-        let snowfall = snowfall(&sheltered, y, width);
+        let seen = Seen::of(surface, &lumas, &light, y, ledge);
+        let mut shares = on_objects.data()[y * width..][..width].to_vec();
+        if let Some(ground) = ground
+            && seen.ground.iter().any(|&share| share > 0.0)
+        {
+            let depths = snow.depths(ground.row(y), has_tracks, seen.plants);
+            seen.add_on_ground(&mut shares, &depths, &snowfall(&sheltered, y, width));
+        }
         let unit = height as f32 / 60.0;
-        let patches = RowNoise::new(0.0, 1.0 / unit, width, y as f32 / unit, snow.seed ^ 11);
+        let patches = RowNoise::new(0.0, 1.0 / unit, width, y as f32 / unit, snow.seed ^ 11).row(width);
         vectorized(
             #[inline(always)]
             || {
-                for x in 0..width {
-                    let at = y * width + x;
-                    let near = luma(&light.data()[at * 3..][..3]);
-                    let (on_ground, shape) = (surface.ground.data()[at], surface.shapes.data()[at]);
-                    let mut share = 0.0;
-                    if on_ground > 0.0
-                        && let Some(ground) = &ground
-                    {
-                        share = on_ground * snowfall[x] * snow.on_ground(ground, x, surface.plants.data()[at]);
-                    }
-                    let standing = (1.0 - on_ground) * (1.0 - shape) * (1.0 - surface.sky.data()[at]);
-                    if standing > 0.0 {
-                        share += standing * snow.on_standing(surface, &lumas, near, patches.at(x), (ledge, y, x));
-                    }
-                    share += on_objects.data()[at];
-                    let rgb = &mut row[x * 3..][..3];
-                    let grey = luma(rgb);
-                    // Under a white sky and beside white ground, colours are pale, green most of all.
-                    let pale = snow.cover * (0.25 + 0.5 * surface.plants.data()[at] * (1.0 - shape));
-                    // Shadows and the shape of the ground stay visible in the snow: `wide^(1/2) fine^(3/8)`, of which
-                    // roots are faster than a power.
-                    let (wide, fine) = ((near / usual).clamp(0.6, 1.1), (grey / near.max(0.02)).clamp(0.8, 1.15));
-                    let shade = (wide * fine.sqrt() * fine.sqrt().sqrt()).sqrt();
-                    for (v, white) in rgb.iter_mut().zip(snow.white) {
-                        let own = *v + pale * (grey - *v);
-                        *v = own + share.min(1.0) * ((white * shade).min(1.0) - own);
-                    }
-                }
+                seen.add_on_standing(&mut shares, snow.cover, &patches);
+                snow.cover_row(row.as_chunks_mut().0, &seen, &shares, usual);
             },
-        )
+        );
     });
+}
+
+/// What one row of a frame shows.
+struct Seen<'a> {
+    ground: &'a [f32],
+    plants: &'a [f32],
+    shapes: &'a [f32],
+    /// In the row itself, and a ledge above it.
+    sky: [&'a [f32]; 2],
+    /// In the row itself, a ledge above it and a ledge below it.
+    lumas: [&'a [f32]; 3],
+    /// The luma of the surroundings of each pixel.
+    near: Vec<f32>,
+}
+
+impl<'a> Seen<'a> {
+    /// Row `y`; a ledge is this many rows high.
+    fn of(surface: &'a Surface, lumas: &'a Plane, light: &Pixels, y: usize, ledge: usize) -> Self {
+        let Size { height, width } = surface.size();
+        let row = |plane: &'a Plane, y: usize| &plane.data()[y * width..][..width];
+        let (above, below) = (y.saturating_sub(ledge), (y + ledge).min(height - 1));
+        Self {
+            ground: row(&surface.ground, y),
+            plants: row(&surface.plants, y),
+            shapes: row(&surface.shapes, y),
+            sky: [y, above].map(|y| row(&surface.sky, y)),
+            lumas: [y, above, below].map(|y| row(lumas, y)),
+            near: light.data()[y * width * 3..][..width * 3].chunks_exact(3).map(luma).collect(),
+        }
+    }
+
+    /// Adds the share of snow on the ground, by its depth and by how much of it falls.
+    fn add_on_ground(&self, shares: &mut [f32], depths: &[f32], snowfall: &[f32]) {
+        for (((share, ground), depth), falls) in shares.iter_mut().zip(self.ground).zip(depths).zip(snowfall) {
+            // Some slush stays in the deepest ruts.
+            let lies = 0.12 + 0.88 * step(-0.4, 0.4, *depth) * (0.9 + 0.1 * step(0.0, 1.0, *depth));
+            *share += ground * falls * lies;
+        }
+    }
+
+    /// Adds the share of snow on what is upright: on the lit side of plants and on edges below the sky. In `patches`,
+    /// which are noise, there is less of it.
+    #[inline(always)]
+    fn add_on_standing(&self, shares: &mut [f32], cover: f32, patches: &[f32]) {
+        let width = shares.len();
+        let ([sky, sky_above], [own, above, below]) =
+            (self.sky.map(|row| &row[..width]), self.lumas.map(|row| &row[..width]));
+        let [ground, plants, shapes] = [self.ground, self.plants, self.shapes].map(|row| &row[..width]);
+        let (near, patches) = (&self.near[..width], &patches[..width]);
+        for x in 0..width {
+            let standing = (1.0 - ground[x]) * (1.0 - shapes[x]) * (1.0 - sky[x]);
+            let patches = (0.5 + 0.35 * patches[x]).clamp(0.0, 1.0);
+            let lit = step(0.92, 1.5, own[x] / near[x].max(0.03)) * patches;
+            let under_sky = (sky_above[x] - sky[x]).max(0.0);
+            let edge = ((own[x] - below[x]) * 3.5).clamp(0.0, 1.0) * ((own[x] - above[x]) * 6.0 + 0.6).clamp(0.0, 1.0);
+            let hard = (0.9 * under_sky).max(0.5 * edge * patches);
+            shares[x] += standing * cover * (plants[x] * (0.75 * lit + 0.12) + (1.0 - plants[x]) * hard);
+        }
+    }
 }
 
 /// The ground below a vehicle, where less snow falls: an ellipse around the middle of its lower side. Snow that ended at
@@ -151,64 +190,50 @@ fn snowfall(sheltered: &[Sheltered], y: usize, width: usize) -> Vec<f32> {
     falls
 }
 
-/// What is the same in one row of the ground.
-struct RowOfSnow {
-    ground: GroundRow,
-    noise: GroundNoise,
-    /// The depth of snow that wheels press away in the middle of a rut.
-    pressed: f32,
-    /// Added to metres to the right of the camera, it gives those to the right of the middle of one's own lane.
-    aside: f32,
-}
-
 impl Snow {
-    fn of_row(&self, ground: GroundRow, has_tracks: bool) -> RowOfSnow {
+    /// The depth of snow on a row of the ground; it lies from about 0 on. Lawns keep it longer than roads; wheels press it
+    /// into slush.
+    fn depths(&self, ground: GroundRow, has_tracks: bool, plants: &[f32]) -> Vec<f32> {
+        // The depth of snow that wheels press away in the middle of a rut.
         let pressed = if has_tracks { 2.2 * self.tracks } else { 0.0 };
-        let wave = 0.25 * smooth(ground.ahead / 14.0, 0.0, self.seed ^ 7);
-        RowOfSnow { ground, noise: ground.noise(self.seed), pressed, aside: wave - self.lane }
-    }
-
-    /// The share of snow at a place on the ground. Lawns keep it longer than roads; wheels press it into slush.
-    #[inline(always)]
-    fn on_ground(&self, row: &RowOfSnow, x: usize, plants: f32) -> f32 {
-        let mut depth = 2.6 * self.cover - 1.3 + 0.75 * row.noise.at(x) + 0.9 * plants;
-        if row.pressed > 0.0 {
-            depth -= row.pressed * self.rut(row.ground.right(x) + row.aside) * (1.0 - plants);
-        }
-        // Some slush stays in the deepest ruts.
-        0.12 + 0.88 * step(-0.4, 0.4, depth) * (0.9 + 0.1 * step(0.0, 1.0, depth))
+        let aside = 0.25 * smooth(ground.ahead / 14.0, 0.0, self.seed ^ 7) - self.lane;
+        let mut depths = ground.noise(self.seed);
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((depth, plants), x) in depths.iter_mut().zip(plants).zip(0..) {
+                    let rut = pressed * self.rut(ground.right(x) + aside) * (1.0 - plants);
+                    *depth = 2.6 * self.cover - 1.3 + 0.75 * *depth + 0.9 * plants - rut;
+                }
+            },
+        );
+        depths
     }
 
     /// How close a place is to the middle of a rut, 0..1; `right` is its distance from the middle of one's own lane.
     #[inline(always)]
     fn rut(&self, right: f32) -> f32 {
-        let lane = (right / LANE).round().clamp(-(self.lanes.0 as f32), self.lanes.1 as f32);
+        let lane = (right / LANE).round_ties_even().clamp(-(self.lanes.0 as f32), self.lanes.1 as f32);
         let off = (right - lane * LANE).abs() - RUT.0;
         transmission((off / RUT.1).powi(2))
     }
 
-    /// The share of snow on something upright: on the lit side of plants and on edges below the sky.
+    /// Covers these shares of a row with snow. `usual` is the luma of its ground.
     #[inline(always)]
-    fn on_standing(
-        &self,
-        surface: &Surface,
-        luma: &Plane,
-        near: f32,
-        patches: f32,
-        (ledge, y, x): (usize, usize, usize),
-    ) -> f32 {
-        let Size { height, .. } = surface.size();
-        let own = luma.at(y, x);
-        let plants = surface.plants.at(y, x);
-        let patches = 0.5 + 0.35 * patches;
-        let lit = step(0.92, 1.5, own / near.max(0.03)) * patches.clamp(0.0, 1.0);
-        let above = y.saturating_sub(ledge);
-        let below = (y + ledge).min(height - 1);
-        let under_sky = (surface.sky.at(above, x) - surface.sky.at(y, x)).max(0.0);
-        let edge =
-            ((own - luma.at(below, x)) * 3.5).clamp(0.0, 1.0) * ((own - luma.at(above, x)) * 6.0 + 0.6).clamp(0.0, 1.0);
-        let hard = (0.9 * under_sky).max(0.5 * edge * patches.clamp(0.0, 1.0));
-        self.cover * (plants * (0.75 * lit + 0.12) + (1.0 - plants) * hard)
+    fn cover_row(&self, row: &mut [[f32; 3]], seen: &Seen, shares: &[f32], usual: f32) {
+        for (x, (rgb, share)) in row.iter_mut().zip(shares).enumerate() {
+            let (grey, near) = (luma(rgb), seen.near[x]);
+            // Under a white sky and beside white ground, colours are pale, green most of all.
+            let pale = self.cover * (0.25 + 0.5 * seen.plants[x] * (1.0 - seen.shapes[x]));
+            // Shadows and the shape of the ground stay visible in the snow: `wide^(1/2) fine^(3/8)`, of which roots are
+            // faster than a power.
+            let (wide, fine) = ((near / usual).clamp(0.6, 1.1), (grey / near.max(0.02)).clamp(0.8, 1.15));
+            let shade = (wide * fine.sqrt() * fine.sqrt().sqrt()).sqrt();
+            for (v, white) in rgb.iter_mut().zip(self.white) {
+                let own = *v + pale * (grey - *v);
+                *v = own + share.min(1.0) * ((white * shade).min(1.0) - own);
+            }
+        }
     }
 }
 
