@@ -79,7 +79,40 @@ fn wide_row(lines: &[Vec<f32>], width: usize, y: usize, across: &[(usize, usize,
     )
 }
 
+/// The line that lies the `share` of the way from `a` to `b`.
 #[inline(always)]
 fn between(a: &Lines, b: &Lines, share: f32) -> Lines {
     std::array::from_fn(|part| std::array::from_fn(|n| a[part][n] + share * (b[part][n] - a[part][n])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nst::picture::filter::bilinear;
+    use crate::nst::testing::{Random, assert_close};
+
+    #[test]
+    fn planes_are_the_lines_between_the_pixels_of_the_small_picture() {
+        let size = |height, width| Size { height, width };
+        for (small, full) in [
+            (size(9, 13), size(36, 52)),
+            (size(5, 7), size(67, 33)),
+            (size(4, 4), size(4, 4)),
+            (size(1, 1), size(3, 2)),
+        ] {
+            let mut random = Random(7);
+            let mut numbers = |count: usize| (0..count).map(|_| random.uniform()).collect::<Vec<f32>>();
+            let lines = [0; 3].map(|_| numbers(small.pixels() * 2));
+            let frame = Pixels::new(full, numbers(full.pixels() * 3));
+            let planes = upsampled(&lines, small, &frame, |values| [values[0], values[1], values[2], values[7], 1.0]);
+            let luma = Plane::luma(&frame);
+            for (plane, lines) in planes.iter().zip(&lines) {
+                let wide = bilinear::<2>(lines, small, full);
+                let values = wide.as_chunks::<2>().0.iter().zip(luma.data());
+                let expected: Vec<f32> = values.map(|([factor, offset], luma)| factor * luma + offset).collect();
+                assert_close(plane.data(), &expected, 1e-5, "a line");
+            }
+            assert!(planes[3].data().iter().all(|&v| v == 0.0) && planes[4].data().iter().all(|&v| v == 1.0));
+        }
+    }
 }
