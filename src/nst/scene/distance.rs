@@ -162,7 +162,7 @@ fn standing(feet: &[f32]) -> Vec<f32> {
 fn in_metres(depth: &Plane) -> Plane {
     let unit = nearest_of(depth) / NEAREST;
     Plane::from_fn(depth.size(), |y, x| match depth.at(y, x) / unit {
-        v if v > 0.0 => v.clamp(1.0, SKY),
+        v if v > 0.0 => v.clamp(LEAST, SKY),
         _ => SKY,
     })
 }

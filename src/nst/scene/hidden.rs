@@ -10,21 +10,16 @@ use std::ops::Range;
 pub fn unhidden(border: &[usize], objects: &[&SceneObject], size: Size) -> Vec<usize> {
     // The lower side of the highest object that hides the border.
     let mut feet = vec![None; border.len()];
-    for object in objects {
-        let (rows, columns) = object.area.pixels(size);
-        // Little of what is above an object says nothing either.
-        let above = rows.start.saturating_sub(rows.len() / 4 + 1);
-        columns
-            .filter(|&x| above <= border[x] && border[x] <= rows.end + 1)
-            .for_each(|x| feet[x] = Some(feet[x].unwrap_or(rows.end).min(rows.end)));
-    }
     let groups = groups(objects, size);
     for object in objects {
         let (rows, columns) = object.area.pixels(size);
         let mut around = groups.iter().filter(|group| group.contains(&columns.start));
-        if is_drawn_up(border, &columns) || around.any(|group| is_drawn_up(border, group)) {
-            columns.for_each(|x| feet[x] = Some(feet[x].unwrap_or(rows.end).min(rows.end)));
-        }
+        let is_drawn_up = is_drawn_up(border, &columns) || around.any(|group| is_drawn_up(border, group));
+        // Little of what is above an object says nothing either.
+        let above = rows.start.saturating_sub(rows.len() / 4 + 1);
+        columns
+            .filter(|&x| is_drawn_up || (above <= border[x] && border[x] <= rows.end + 1))
+            .for_each(|x| feet[x] = Some(feet[x].unwrap_or(rows.end).min(rows.end)));
     }
     let seen: Vec<usize> = (0..border.len()).filter(|&x| feet[x].is_none()).collect();
     let (Some(&first), Some(&last)) = (seen.first(), seen.last()) else { return border.to_vec() };
@@ -60,7 +55,7 @@ fn groups(objects: &[&SceneObject], size: Size) -> Vec<Range<usize>> {
     groups
 }
 
-/// Whether the ground reaches higher in an object's `columns` than on both sides of it. A road that leads up to an object
+/// Whether the ground reaches higher in the `columns` of an object, or of a group, than on both sides of it. A road that leads up to an object
 /// is seen beside it, too; so it was the object that drew the border up, which ends above its lower side.
 fn is_drawn_up(border: &[usize], columns: &Range<usize>) -> bool {
     /// Such an object is narrower than the picture by this factor.
