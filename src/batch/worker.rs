@@ -270,7 +270,11 @@ impl<'a> Worker<'a> {
                 on_step(Step { evaluation, of, loss })
             };
             match stylizer.stylize(evaluators, picture, style, seed, step) {
-                Ok(made) => return Ok(Some(made)),
+                Ok(made) => {
+                    let is_passed_on = outcome.restarted && asked.has_student();
+                    outcome.made_by = is_passed_on.then_some(MadeBy::Optimizer);
+                    return Ok(Some(made));
+                }
                 Err(StylizeError::Stopped) => return Ok(None),
                 // Other settings would not help against a device's error.
                 Err(failure @ (StylizeError::Device(_) | StylizeError::Memory(_) | StylizeError::Lost(_))) => {

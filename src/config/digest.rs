@@ -116,7 +116,7 @@ mod tests {
         let presets = [
             ("fog", "a3e330cb2faa5c46"),
             ("rain", "ce369a926d75cb4e"),
-            ("snow", "0ca27fff6337e9d2"),
+            ("snow", "fd2f8ddea15a4f83"),
             ("night", "1a3eb8582cb27dd3"),
             ("dusk", "cb3894487b9cf914"),
             ("painting", "d5eabaf55bbabb1f"),

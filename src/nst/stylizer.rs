@@ -133,6 +133,10 @@ impl Stylizer {
         Self { student, ..self }
     }
 
+    pub fn has_student(&self) -> bool {
+        self.student.is_some()
+    }
+
     /// For settings with 0 steps: pictures are their starts, and no network is needed.
     ///
     /// # Panics

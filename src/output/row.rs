@@ -94,7 +94,7 @@ pub struct Maker {
 #[serde(rename_all = "lowercase")]
 pub enum MadeBy {
     Student,
-    /// The student's networks disagreed too much.
+    /// The student's networks disagreed too much, or its picture could not be used.
     Optimizer,
 }
 

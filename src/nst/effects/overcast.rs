@@ -29,7 +29,7 @@ const WINDOW: (usize, f32) = (8, 1e-3);
 pub fn even(pixels: &mut Pixels, surface: &Surface, amount: f32) {
     let (full, small) = (surface.size(), surface.small_luma.size());
     let light = surface.small_luma.opened(MARKING);
-    let Some(usual) = mean_on(&surface.ground.resized(small), &light) else { return };
+    let Some(usual) = light.mean_on(&surface.ground.resized(small)) else { return };
     let gains = light.data().iter().map(|light| (usual / light.max(0.02)).powf(EVENED * amount).clamp(GAIN.0, GAIN.1));
     let lines = Plane::new(small, gains.collect()).lines(&surface.small_luma, WINDOW.0, WINDOW.1);
     let across: Vec<_> = (0..full.width).map(|x| neighbours(x, full.width, small.width, false)).collect();
@@ -50,11 +50,4 @@ pub fn even(pixels: &mut Pixels, surface: &Surface, amount: f32) {
             },
         );
     });
-}
-
-/// The mean of `light` on the ground; `None` without ground.
-fn mean_on(ground: &Plane, light: &Plane) -> Option<f32> {
-    let sum: f32 = ground.data().iter().sum();
-    let lit: f32 = ground.data().iter().zip(light.data()).map(|(ground, light)| ground * light).sum();
-    (sum > 1.0).then(|| lit / sum)
 }

@@ -47,6 +47,13 @@ impl Plane {
         self.data[y * self.size.width + x]
     }
 
+    /// The mean, weighted by `part`; `None` where that is less than a pixel.
+    pub fn mean_on(&self, part: &Self) -> Option<f32> {
+        let count: f32 = part.data().iter().sum();
+        let sum: f32 = part.data().iter().zip(self.data()).map(|(part, v)| part * v).sum();
+        (count > 1.0).then(|| sum / count)
+    }
+
     pub fn mean(&self) -> f64 {
         self.data.iter().map(|&v| v as f64).sum::<f64>() / self.data.len() as f64
     }

@@ -115,14 +115,18 @@ impl Window {
         (from(y, self.inner.top, self.inner.height), from(x, self.inner.left, self.inner.width))
     }
 
-    /// The share that a pixel at this place belongs to an object of this kind: a rounded box.
+    /// The share that a pixel at this place belongs to an object of this kind: a rounded box. Wheels and feet stand near
+    /// its lower corners.
     fn prior(&self, kind: ObjectKind, place: (usize, usize)) -> f32 {
         let (down, aside) = self.place_in_box(place);
+        let is_lower = down > 0.0;
         let (down, aside) = (down.abs(), aside.abs());
         let radius = match kind {
-            ObjectKind::Car | ObjectKind::LargeVehicle => (down.powi(4) + aside.powi(4)).sqrt().sqrt(),
-            ObjectKind::TwoWheeler | ObjectKind::Person => down.hypot(aside),
-            ObjectKind::Other => (down.powi(3) + aside.powi(3)).cbrt(),
+            ObjectKind::TwoWheeler | ObjectKind::Person if !is_lower => down.hypot(aside),
+            ObjectKind::Car | ObjectKind::LargeVehicle | ObjectKind::TwoWheeler => {
+                (down.powi(4) + aside.powi(4)).sqrt().sqrt()
+            }
+            ObjectKind::Person | ObjectKind::Other => (down.powi(3) + aside.powi(3)).cbrt(),
         };
         ((1.12 - radius) / 0.3).clamp(0.0, 1.0)
     }

@@ -8,6 +8,7 @@ use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::{ColourStatistics, quantile};
 use crate::nst::scene::object::SceneObject;
+use std::ops::Range;
 
 /// Thresholds that are tried for a strong edge: slopes of luma, which is in 0..1, per pixel.
 const EDGES: [f32; 16] =
@@ -31,6 +32,10 @@ const TOLERANCE: f32 = 0.14;
 /// The least luma of a sky by day.
 const DAY: f32 = 0.4;
 
+/// How much lighter than the ground a sky by day is, and how much more blue than red a clear one has.
+const LIGHTER: f64 = 0.05;
+const CLEAR: f32 = 0.12;
+
 /// By day, what has the first share of the sky's luma is no sky; from the second on, it may be.
 const DARKEST: (f32, f32) = (0.5, 0.68);
 
@@ -47,10 +52,30 @@ pub fn find(pixels: &Pixels) -> Option<Plane> {
         // sky.
         is_sky(&sky, &ground).then(|| (energy(&sky, &ground), border))
     });
-    let (_, border) = tried.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    let border = without_runaways(border, luma.size().height);
-    let share = border.iter().sum::<usize>() as f64 / luma.size().pixels() as f64;
-    (share >= LEAST_SHARE).then(|| without_islands(soften(pixels, &luma, &border), &luma))
+    let best = tried.max_by(|a, b| a.0.total_cmp(&b.0));
+    let border = best.map(|(_, border)| without_runaways(border, luma.size().height));
+    let above = |border: Vec<usize>| Plane::from_fn(luma.size(), |y, x| (y < border[x]) as u8 as f32);
+    let is_large = |sky: &Plane| sky.mean() >= LEAST_SHARE;
+    let mask = border.map(above).filter(is_large).or_else(|| clear(pixels, &luma, &slopes).filter(is_large))?;
+    Some(without_islands(soften(pixels, &luma, mask), &luma))
+}
+
+/// What is as blue and as light as a clear sky at the upper side of the picture and goes on from there: between houses
+/// and trees no column need be free. `None` if it is no lighter than the rest, as a blue wall in a room, or not as even as
+/// a sky.
+fn clear(pixels: &Pixels, luma: &Plane, slopes: &Plane) -> Option<Plane> {
+    /// How much more blue than green it has: a roof may be turquoise.
+    const BLUER: f32 = 0.04;
+    /// The largest mean slope of luma, per pixel: tiles and letters are no sky.
+    const EVEN: f32 = 0.015;
+    let is_clear = |rgb: &[f32; 3], luma: f32| luma > DAY && warmth(rgb) < -CLEAR && rgb[2] > rgb[1] + BLUER;
+    let like_it = pixels.data().as_chunks::<3>().0.iter().zip(luma.data());
+    let like_it = like_it.map(|(rgb, &luma)| is_clear(rgb, luma) as u8 as f32);
+    let joined = joined_to_the_top(&Plane::new(luma.size(), like_it.collect()));
+    let sky = Plane::new(luma.size(), joined.into_iter().map(|joined| joined as u8 as f32).collect());
+    let rest = Plane::from_fn(luma.size(), |y, x| 1.0 - sky.at(y, x));
+    let is_lighter = luma.mean_on(&sky)? > luma.mean_on(&rest).unwrap_or(0.0) + LIGHTER as f32;
+    (is_lighter && slopes.mean_on(&sky)? < EVEN).then_some(sky)
 }
 
 /// The sky without patches that are darker than it and that nothing joins to the upper side of the picture: fields and
@@ -123,7 +148,7 @@ pub fn ends(sky: &Plane) -> Vec<usize> {
 fn is_sky(sky: &ColourStatistics, ground: &ColourStatistics) -> bool {
     let light = |part: &ColourStatistics| part.mean.iter().sum::<f64>() / 3.0;
     let even = variance(sky) < 0.3 * 0.3;
-    even && (light(sky) > light(ground) + 0.05 || light(sky) < 0.12 || is_blue(&sky.mean))
+    even && (light(sky) > light(ground) + LIGHTER || light(sky) < 0.12 || is_blue(&sky.mean))
 }
 
 fn is_blue(colour: &[f64; 3]) -> bool {
@@ -235,14 +260,11 @@ fn energy(sky: &ColourStatistics, ground: &ColourStatistics) -> f64 {
     1.0 / (SKY * variation(sky) + variation(ground))
 }
 
-/// The sky above the border, grown into pixels of its colour near by: between branches, and down to the haze of the
+/// The sky of a mask, grown into pixels of its colour near by: between branches, and down to the haze of the
 /// horizon. Its edges are those of the picture.
-fn soften(pixels: &Pixels, luma: &Plane, border: &[usize]) -> Plane {
+fn soften(pixels: &Pixels, luma: &Plane, mut mask: Plane) -> Plane {
     let Size { height, width } = pixels.size();
-    let mut sorted = border.to_vec();
-    sorted.sort_unstable();
-    let low = sorted[width * 49 / 50] + height / 12;
-    let mut mask = Plane::from_fn(pixels.size(), |y, x| (y < border[x]) as u8 as f32);
+    let low = ends(&mask)[width * 49 / 50] + height / 12;
     for _ in 0..GROWTHS {
         let near = sky_near(pixels, &mask, height / 16 + 1);
         let grown = |y: usize, x: usize| {
@@ -265,19 +287,14 @@ fn soften(pixels: &Pixels, luma: &Plane, border: &[usize]) -> Plane {
 /// warmer than the sky or grey: a yellow wall is not. `luma` is that of `pixels`, and `hidden` is the share of objects in
 /// each pixel.
 pub fn down_to(horizon: f32, least: f32, sky: &Plane, pixels: &Pixels, luma: &Plane, hidden: &Plane) -> Plane {
-    /// The steepest slope of luma inside of a sky, per pixel.
-    const FAINT: f32 = 0.025;
-    /// How much warmer than the sky haze may be.
-    const WARMER: f32 = 0.07;
     let Size { height, width } = sky.size();
     let end = ((horizon * height as f32) as usize).min(height) * width;
     let (slopes, least) = (slopes(luma), least * light(sky, luma));
     let colours = pixels.data().as_chunks::<3>().0;
-    let found = colours.iter().zip(sky.data()).filter(|(_, sky)| **sky > 0.5).map(|(rgb, _)| warmth(rgb));
-    let warmest = quantile(found.collect(), 9, 10).unwrap_or(0.0).max(0.0) + WARMER;
+    let hues = Hues::of(colours, sky);
     let is_sky = |at: usize| {
-        let is_like_it = luma.data()[at] > least && warmth(&colours[at]) < warmest;
-        sky.data()[at] > 0.5 || (is_like_it && slopes.data()[at] < FAINT && hidden.data()[at] < 0.3)
+        let is_like_it = luma.data()[at] > least && slopes.data()[at] < hues.steepest(warmth(&colours[at]));
+        sky.data()[at] > 0.5 || (is_like_it && hidden.data()[at] < 0.3)
     };
     // From the upper side of the picture: an island of sky in a plain is a mistake that should not grow.
     let mut open: Vec<usize> = (0..width.min(end)).filter(|&at| sky.data()[at] > 0.5).collect();
@@ -296,6 +313,44 @@ pub fn down_to(horizon: f32, least: f32, sky: &Plane, pixels: &Pixels, luma: &Pl
         *soft = if at < end { soft.clamp(*sky, 1.0) } else { soft.clamp(0.0, *sky) };
     }
     soft
+}
+
+/// How warm the colours of a sky are.
+struct Hues {
+    /// Clear sky. Hazy hills before it are less blue, and signs are more.
+    clear: Range<f32>,
+    has_clear: bool,
+    warmest: f32,
+}
+
+impl Hues {
+    fn of(colours: &[[f32; 3]], sky: &Plane) -> Self {
+        /// How much warmer than the sky haze may be, and how much bluer than most of it some of it may be.
+        const WARMER: f32 = 0.07;
+        const COLDER: f32 = 0.1;
+        let found = colours.iter().zip(sky.data()).filter(|(_, sky)| **sky > 0.5);
+        let found: Vec<f32> = found.map(|(rgb, _)| warmth(rgb)).collect();
+        let part = |tenths: usize| quantile(found.clone(), tenths, 10).unwrap_or(0.0);
+        Self {
+            clear: part(1) - COLDER..(0.5 * part(5)).min(-CLEAR),
+            has_clear: part(3) < -CLEAR,
+            warmest: part(9).max(0.0) + WARMER,
+        }
+    }
+
+    /// The steepest slope of luma, per pixel, where a sky may go on at a pixel of this warmth.
+    fn steepest(&self, warmth: f32) -> f32 {
+        /// Within a grey sky, and along the edges of clouds in a blue one. Wires may cross what is clear.
+        const FAINT: f32 = 0.025;
+        const CLOUDS: f32 = 0.06;
+        match warmth {
+            warmth if warmth >= self.warmest => 0.0,
+            warmth if self.clear.contains(&warmth) => f32::INFINITY,
+            warmth if self.has_clear && warmth < self.clear.start => 0.0,
+            _ if self.has_clear => CLOUDS,
+            _ => FAINT,
+        }
+    }
 }
 
 /// How much more red than blue a colour has.
@@ -366,6 +421,24 @@ mod tests {
     }
 
     #[test]
+    fn a_clear_sky_between_houses_is_found_and_a_blue_wall_is_none() {
+        let mut random = Random(4);
+        // No column is free from the upper side to the roofs.
+        let mut gap = |sky: [f32; 3], level: f32| {
+            let is_pole = |y: usize, x: usize| y > 4 && (x / 6 + y / 6).is_multiple_of(3);
+            let house = move |y: usize, x: usize| y > 60 || !(60..=120).contains(&x) || is_pole(y, x);
+            let mut colour = |n: usize| match house(n / SIZE.width, n % SIZE.width) {
+                true => [level * (0.6 + 0.8 * random.uniform()); 3],
+                false => sky,
+            };
+            Pixels::new(SIZE, (0..SIZE.pixels()).flat_map(&mut colour).collect())
+        };
+        let sky = find(&gap([0.5, 0.65, 0.85], 0.35)).expect("a sky");
+        assert!(sky.at(3, 90) > 0.9 && sky.at(30, 30) < 0.1 && sky.at(90, 90) < 0.1);
+        assert!(find(&gap([0.4, 0.5, 0.7], 0.6)).is_none());
+    }
+
+    #[test]
     fn a_darker_patch_below_the_sky_is_no_sky_and_a_light_one_is() {
         let is_sky = |y: usize, x: usize| y < 20 || ((40..50).contains(&y) && (20..60).contains(&x) && x != 40);
         let sky = Plane::from_fn(SIZE, |y, x| is_sky(y, x) as u8 as f32);
@@ -416,6 +489,26 @@ mod tests {
         assert!(sky.at(64, 20) > 0.5 && sky.at(64, 60) < 0.1, "the island stays as it is");
         let low = down_to(0.4);
         assert!(low.at(38, 50) > 0.95 && low.at(46, 50) == 0.0 && low.at(64, 20) == 0.0, "the horizon ends it");
+    }
+
+    #[test]
+    fn a_clear_sky_goes_on_over_edges_and_not_onto_hazy_hills_and_signs() {
+        const SKY: [f32; 3] = [0.3, 0.5, 0.8];
+        let stripe = |y: usize, low: f32| if y % 4 < 2 { low } else { low + 0.2 };
+        let colour = |y: usize, x: usize| match (y, x) {
+            (30..50, 0..40) => [stripe(y, 0.5), stripe(y, 0.52), stripe(y, 0.6)],
+            (30..50, 60..80) => [0.0, 0.5, 1.0],
+            (15..50, 100..130) => [SKY[0], SKY[1], SKY[2]].map(|v| v + stripe(y, 0.0)),
+            (0..50, _) => SKY,
+            _ => [0.2; 3],
+        };
+        let at = |n: usize| colour(n / SIZE.width, n % SIZE.width);
+        let pixels = Pixels::new(SIZE, (0..SIZE.pixels()).flat_map(at).collect());
+        let found = Plane::from_fn(SIZE, |y, _| (y < 10) as u8 as f32);
+        let sky = down_to(0.8, 0.75, &found, &pixels, &Plane::luma(&pixels), &Plane::filled(SIZE, 0.0));
+        assert!(sky.at(40, 50) > 0.95 && sky.at(40, 115) > 0.95, "the same blue, and striped");
+        assert!(sky.at(40, 20) < 0.1, "a hazy hill: {}", sky.at(40, 20));
+        assert!(sky.at(40, 70) < 0.1, "a sign: {}", sky.at(40, 70));
     }
 
     #[test]

@@ -14,8 +14,12 @@ use std::ops::RangeInclusive;
 /// Horizontal bands of the lower two thirds of a picture; contrast is compared in each.
 const BANDS: usize = 3;
 
-/// The range of the extinction per unit of depth: below, no fog is seen; above, no object.
+/// The range of the extinction per unit of depth: below, no fog is seen; above, no object. Where everything is near, it
+/// may be [`NEAR`].
 const EXTINCTION: RangeInclusive<f32> = 0.05..=0.2;
+
+/// The most extinction per unit of depth in a frame where everything is near.
+const NEAR: f32 = 0.5;
 
 /// Light and contrast of a picture.
 #[derive(Clone, Debug)]
@@ -159,9 +163,9 @@ impl Fog {
     fn over(scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Self {
         /// How pale the air is against the reference's sky. Droplets scatter all colours alike; a tinted sky would be
         /// dust.
-        const PALE: f32 = 0.75;
+        const PALE: f32 = 0.85;
         /// The least light of the air: a frame that was taken by day would look like night in darker fog.
-        const LEAST: f32 = 0.25;
+        const LEAST: f32 = 0.33;
         /// The most that near things lose of their colours.
         const PALEST: f32 = 0.5;
         let grey = luminance(reference.sky).max(1e-3);
@@ -213,7 +217,16 @@ fn extinction(scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatist
         above -= depth * left.ln();
         below += depth * depth;
     }
-    (above / below).clamp(*EXTINCTION.start(), *EXTINCTION.end())
+    let fit = (above / below).clamp(*EXTINCTION.start(), *EXTINCTION.end());
+    fit.max(visible(scene))
+}
+
+/// The extinction per unit of depth under which fog is seen in this frame: the farthest tenth of what is not sky
+/// loses [`VEIL`] of its light, but it is at most [`NEAR`].
+fn visible(scene: &Scene) -> f32 {
+    /// The share of the light of far things that fog at least takes.
+    const VEIL: f32 = 0.6;
+    solid_depth(scene, 9, 10).map_or(0.0, |far| (-(1.0 - VEIL).ln() / far).min(NEAR))
 }
 
 /// Exposure and white balance of the reference: the ground gets the median light of its ground, the sky that of its
@@ -232,16 +245,16 @@ pub struct Night {
 impl Night {
     fn over(pixels: &Pixels, scene: &Scene, own: &WeatherStatistics, reference: &WeatherStatistics) -> Self {
         /// The range of the exposure: a lower one would be black in 8 bits, a higher one no night.
-        const GAIN: RangeInclusive<f32> = 0.02..=0.2;
+        const GAIN: RangeInclusive<f32> = 0.02..=0.3;
         /// The range of a channel's light over its grey light.
         const TINT: RangeInclusive<f32> = 0.6..=1.6;
+        // Where a large part is dark, the median says little about what the sun or a lamp shines on.
+        let usual = |of: &WeatherStatistics| luminance(of.ground).max(0.75 * of.mean);
+        let exposure = (usual(reference) / usual(own).max(0.01)).clamp(*GAIN.start(), *GAIN.end());
         let light = luminance(reference.ground).max(1e-3);
-        // Where a large object is dark, the median says little about what the sun shines on.
-        let usual = luminance(own.ground).max(0.75 * own.mean).max(0.01);
-        let exposure = (light / usual).clamp(*GAIN.start(), *GAIN.end());
         Self {
             gain: reference.ground.map(|v| exposure * (v / light).clamp(*TINT.start(), *TINT.end())),
-            usual_depth: usual_depth(scene),
+            usual_depth: solid_depth(scene, 1, 2).unwrap_or(1.0),
             sky: reference.sky,
             own_sky: own.sky,
             gaps: scene.sky.as_ref().map(|sky| Gaps::of(pixels, sky)),
@@ -304,11 +317,11 @@ impl Night {
     }
 }
 
-/// The median depth of what is not sky.
-fn usual_depth(scene: &Scene) -> f32 {
+/// The depth that `part` of `whole` of what is not sky is nearer than; none if all is sky.
+fn solid_depth(scene: &Scene, part: usize, whole: usize) -> Option<f32> {
     let solid = |n: &usize| scene.sky.as_ref().is_none_or(|sky| sky.data()[*n] < 0.5);
     let depths = (0..scene.depth.data().len()).step_by(7).filter(solid).map(|n| scene.depth.data()[n]);
-    quantile(depths.collect(), 1, 2).unwrap_or(1.0)
+    quantile(depths.collect(), part, whole)
 }
 
 /// The sky in the gaps between twigs and along roofs, which are too fine for its border. By day the sky outshines what
@@ -416,6 +429,19 @@ mod tests {
     }
 
     #[test]
+    fn fog_is_seen_where_everything_is_near() {
+        let content = street([0.3; 3], 0.3, 0.4);
+        let near = |metres: f32| Scene { depth: Plane::filled(SIZE, metres), ..Scene::unknown(SIZE) };
+        // A reference as clear as the content asks for no fog at all.
+        let reference = WeatherStatistics::of(&content, &scene(&content));
+        let extinction = |depth| Conditions::over(Weather::Fog, &content, &near(depth), &reference).extinction();
+        let left = |depth: f32| (-depth * extinction(depth)).exp();
+        assert!((left(4.0) - 0.4).abs() < 0.01 && extinction(0.5) == NEAR, "{} {}", left(4.0), extinction(0.5));
+        // Far things are hidden by the thinnest fog.
+        assert_eq!(extinction(38.0), *EXTINCTION.start());
+    }
+
+    #[test]
     fn fog_of_a_dark_reference_has_its_tint_and_is_no_night() {
         let content = street([0.5, 0.7, 0.95], 0.3, 0.4);
         let fog = rendered(Weather::Fog, &content, &street([0.2, 0.2, 0.26], 0.18, 0.05));
@@ -433,6 +459,19 @@ mod tests {
         };
         assert!(mean(0..35) < 0.1 && (mean(50..108) - 0.2).abs() < 0.05, "{} {}", mean(0..35), mean(50..108));
         assert!(deviation(&night, 50..108) > 0.03);
+    }
+
+    #[test]
+    fn a_lit_reference_makes_a_lighter_night_than_a_dark_one() {
+        let content = street([0.9, 0.95, 1.0], 0.5, 0.4);
+        let mean = |reference: f32| {
+            let night = rendered(Weather::Night, &content, &street([0.04, 0.04, 0.08], reference, 0.1));
+            let ground = &night.data()[50 * SIZE.width * 3..];
+            ground.iter().sum::<f32>() / ground.len() as f32
+        };
+        assert!(mean(0.3) > 1.3 * mean(0.2) && mean(0.2) > 1.3 * mean(0.1), "{}", mean(0.2));
+        // No night is as light as a street by day.
+        assert!(mean(0.8) < 0.35, "{}", mean(0.8));
     }
 
     #[test]
