@@ -423,19 +423,25 @@ mod tests {
     #[test]
     fn a_clear_sky_between_houses_is_found_and_a_blue_wall_is_none() {
         let mut random = Random(4);
-        // No column is free from the upper side to the roofs.
+        // A wire near the upper side ends the sky of all columns but four.
         let mut gap = |sky: [f32; 3], level: f32| {
-            let is_pole = |y: usize, x: usize| y > 4 && (x / 6 + y / 6).is_multiple_of(3);
-            let house = move |y: usize, x: usize| y > 60 || !(60..=120).contains(&x) || is_pole(y, x);
-            let mut colour = |n: usize| match house(n / SIZE.width, n % SIZE.width) {
-                true => [level * (0.6 + 0.8 * random.uniform()); 3],
-                false => sky,
+            let mut colour = |n: usize| match (n / SIZE.width, n % SIZE.width) {
+                (5, x) if !(90..94).contains(&x) => [0.15; 3],
+                (0..60, 40..150) => sky,
+                _ => [level * (0.6 + 0.8 * random.uniform()); 3],
             };
             Pixels::new(SIZE, (0..SIZE.pixels()).flat_map(&mut colour).collect())
         };
         let sky = find(&gap([0.5, 0.65, 0.85], 0.35)).expect("a sky");
-        assert!(sky.at(3, 90) > 0.9 && sky.at(30, 30) < 0.1 && sky.at(90, 90) < 0.1);
-        assert!(find(&gap([0.4, 0.5, 0.7], 0.6)).is_none());
+        assert!(sky.at(3, 90) > 0.9 && sky.at(40, 60) > 0.9 && sky.at(30, 20) < 0.1 && sky.at(90, 90) < 0.1);
+        let mut is_clear = |sky: [f32; 3], level: f32| {
+            let pixels = gap(sky, level);
+            let luma = Plane::luma(&pixels);
+            clear(&pixels, &luma, &slopes(&luma)).is_some()
+        };
+        assert!(is_clear([0.5, 0.65, 0.85], 0.35));
+        assert!(!is_clear([0.5, 0.65, 0.85], 0.64), "a wall that is no lighter than the rest");
+        assert!(!is_clear([0.4, 0.65, 0.66], 0.35), "turquoise");
     }
 
     #[test]
