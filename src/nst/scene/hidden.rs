@@ -55,8 +55,9 @@ fn groups(objects: &[&SceneObject], size: Size) -> Vec<Range<usize>> {
     groups
 }
 
-/// Whether the ground reaches higher in the `columns` of an object, or of a group, than on both sides of it. A road that leads up to an object
-/// is seen beside it, too; so it was the object that drew the border up, which ends above its lower side.
+/// Whether the ground reaches higher in the `columns` of an object, or of a group, than on both sides of it. A road that
+/// leads up to an object is seen beside it, too; so it was the object that drew the border up, which ends above its lower
+/// side.
 fn is_drawn_up(border: &[usize], columns: &Range<usize>) -> bool {
     /// Such an object is narrower than the picture by this factor.
     const NARROWER: usize = 3;

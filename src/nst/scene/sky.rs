@@ -260,8 +260,8 @@ fn energy(sky: &ColourStatistics, ground: &ColourStatistics) -> f64 {
     1.0 / (SKY * variation(sky) + variation(ground))
 }
 
-/// The sky of a mask, grown into pixels of its colour near by: between branches, and down to the haze of the
-/// horizon. Its edges are those of the picture.
+/// The sky of a mask, grown into pixels of its colour near by: between branches, and down to the haze of the horizon. Its
+/// edges are those of the picture.
 fn soften(pixels: &Pixels, luma: &Plane, mut mask: Plane) -> Plane {
     let Size { height, width } = pixels.size();
     let low = ends(&mask)[width * 49 / 50] + height / 12;
@@ -504,7 +504,7 @@ mod tests {
         let colour = |y: usize, x: usize| match (y, x) {
             (30..50, 0..40) => [stripe(y, 0.5), stripe(y, 0.52), stripe(y, 0.6)],
             (30..50, 60..80) => [0.0, 0.5, 1.0],
-            (15..50, 100..130) => [SKY[0], SKY[1], SKY[2]].map(|v| v + stripe(y, 0.0)),
+            (15..50, 100..130) => SKY.map(|v| v + stripe(y, 0.0)),
             (0..50, _) => SKY,
             _ => [0.2; 3],
         };

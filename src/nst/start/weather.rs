@@ -431,7 +431,7 @@ mod tests {
     #[test]
     fn fog_is_seen_where_everything_is_near() {
         let content = street([0.3; 3], 0.3, 0.4);
-        let near = |metres: f32| Scene { depth: Plane::filled(SIZE, metres), ..Scene::unknown(SIZE) };
+        let near = |depth: f32| Scene { depth: Plane::filled(SIZE, depth), ..Scene::unknown(SIZE) };
         // A reference as clear as the content asks for no fog at all.
         let reference = WeatherStatistics::of(&content, &scene(&content));
         let extinction = |depth| Conditions::over(Weather::Fog, &content, &near(depth), &reference).extinction();
