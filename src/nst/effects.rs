@@ -6,12 +6,13 @@
 //!
 //! - [`amounts`]: how much of each effect
 //! - [`frames`]: the frame that effects read
-//! - [`on_surfaces`]: shadows, snow, water and air; `overcast`, `snow`, `water` and `air` draw them
+//! - [`on_surfaces`]: shadows, snow and water; `overcast`, `snow` and `water` draw them
+//! - [`air`]: white air in front of all surfaces
 //! - [`in_the_camera`]: lamps, windows, the lens and the sensor; `lamps`, `street_lamps`, `windows`, `light`, `lens` and
 //!   `sensor` draw them
 //! - `noise`: noise on the ground, in perspective
 
-mod air;
+pub mod air;
 pub mod amounts;
 pub mod frames;
 mod lamps;
@@ -34,8 +35,8 @@ use crate::nst::scene::surface::Surface;
 use crate::nst::scene::view::View;
 use std::borrow::Cow;
 
-/// The frame without the sun's shadows, with snow and water on its surfaces and with white air in front of them; the
-/// frame itself where the effects change none of this. Values in 0..1 stay there.
+/// The frame without the sun's shadows and with snow and water on its surfaces; the frame itself where the effects change
+/// none of this. Values in 0..1 stay there.
 pub fn on_surfaces<'a>(
     frame: &'a Pixels,
     surface: &Surface,
@@ -52,9 +53,6 @@ pub fn on_surfaces<'a>(
     }
     if effects.wet > 0.0 {
         water::wet(pixels.to_mut(), surface, objects, effects, seed);
-    }
-    if effects.air > 0.0 {
-        air::fill(pixels.to_mut(), surface, effects.air);
     }
     pixels
 }
@@ -145,7 +143,10 @@ mod tests {
 
     fn made(frame: &Pixels, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) -> Pixels {
         let surface = Surface::of(frame, objects, SceneKind::Road, None);
-        let laid = on_surfaces(frame, &surface, objects, effects, seed);
+        let mut laid = on_surfaces(frame, &surface, objects, effects, seed);
+        if effects.air > 0.0 {
+            air::fill(laid.to_mut(), &surface, effects.air);
+        }
         let mut pixels = laid.clone().into_owned();
         let frames = Frames { taken: frame, laid: &laid };
         in_the_camera(&mut pixels, frames, Some(&surface), objects, effects, effects.air / 100.0, seed.into());
@@ -250,6 +251,25 @@ mod tests {
         assert!(gain(5..50, 20..300).abs() < 0.03, "sky");
         let car = gain(95..112, 192..214);
         assert!(car < 0.15, "car: {car}");
+    }
+
+    #[test]
+    fn spray_is_behind_what_is_clearly_nearer() {
+        let (frame, mut objects) = street(SIZE);
+        let effects = Effects { spray: 1.0, ..Effects::default() };
+        let person = Area { left: 0.63, top: 0.4, right: 0.67, bottom: 0.95 };
+        objects.push(SceneObject::new(person, ObjectKind::Person));
+        let surface = Surface::of(&frame, &objects, SceneKind::Road, None);
+        let mut seen = 0;
+        for seed in 0..6 {
+            let sprayed = made(&frame, &objects, &effects, seed);
+            let change = |n: usize| (sprayed.data()[n * 3] - frame.data()[n * 3]).abs();
+            let beside = (100 * SIZE.width..130 * SIZE.width).map(change).fold(0.0, f32::max);
+            seen += (beside > 0.05) as usize;
+            let inside = (0..SIZE.pixels()).filter(|&n| surface.shapes.data()[n] > 0.99 && n / SIZE.width > 130);
+            assert!(inside.map(change).fold(0.0, f32::max) < 0.02, "{seed}");
+        }
+        assert!(seen > 0);
     }
 
     #[test]

@@ -9,10 +9,12 @@
 //! - [`statistics`]: mean and covariance of colours
 //! - [`matrix`]: 3x3 matrices
 //! - [`filter`]: box mean and bilinear resizing on the CPU
+//! - [`separable`]: both as matrix products on a device
 //! - [`lanczos`]: resizing of pictures
-//! - [`separable`]: the same two as matrix products on a device
+//! - [`flood`]: pixels that join each other
 
 pub mod filter;
+pub mod flood;
 pub mod geometry;
 pub mod lanczos;
 pub mod letterbox;

@@ -67,12 +67,14 @@ pub struct Scene {
     pub ground: Option<Plane>,
     /// The share of plants that are not ground, 0..1; `None` where nobody has looked for them.
     pub plants: Option<Plane>,
+    /// The share of labelled objects, 0..1; `None` where nobody has looked for them.
+    pub shapes: Option<Plane>,
 }
 
 impl Scene {
     /// No sky, and everything at a depth of 1.
     pub fn unknown(size: Size) -> Self {
-        Self { sky: None, depth: Plane::filled(size, 1.0), ground: None, plants: None }
+        Self { sky: None, depth: Plane::filled(size, 1.0), ground: None, plants: None, shapes: None }
     }
 
     /// The scene with these surfaces, at any size.
@@ -89,14 +91,14 @@ impl Scene {
             let free = (1.0 - sky - *ground) * (1.0 - shapes.data()[n]);
             plants.data_mut()[n] *= free.max(0.0);
         }
-        Self { sky, depth, ground: Some(ground), plants: Some(plants) }
+        Self { sky, depth, ground: Some(ground), plants: Some(plants), shapes: Some(shapes) }
     }
 
     /// This scene for the same picture at another size.
     pub fn resized(&self, size: Size) -> Self {
-        let [sky, ground, plants] =
-            [&self.sky, &self.ground, &self.plants].map(|part| part.as_ref().map(|part| part.resized(size)));
-        Self { sky, depth: self.depth.resized(size), ground, plants }
+        let parts = [&self.sky, &self.ground, &self.plants, &self.shapes];
+        let [sky, ground, plants, shapes] = parts.map(|part| part.as_ref().map(|part| part.resized(size)));
+        Self { sky, depth: self.depth.resized(size), ground, plants, shapes }
     }
 }
 

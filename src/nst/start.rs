@@ -84,7 +84,9 @@ impl Start {
             Self::Noise(seed) if settings.keep_colours => luma::grey(&noise(pixels.size(), *seed)),
             Self::Noise(seed) => noise(pixels.size(), *seed),
             Self::Colours { transfer, sky } => transfer.apply(pixels, &regions.for_colours(*sky)),
-            Self::Weather(conditions) => conditions.render(pixels, scene.sky.as_ref(), Depths::of(scene)),
+            Self::Weather(conditions) => {
+                conditions.render(pixels, scene.sky.as_ref(), scene.shapes.as_ref(), Depths::of(scene))
+            }
         }
     }
 
@@ -99,7 +101,9 @@ impl Start {
         let found = surface.filter(|surface| surface.has_sky).map(|surface| &surface.sky);
         match (self, surface) {
             (Self::Colours { transfer, sky }, _) => transfer.apply(frame, &regions(found.filter(|_| *sky))),
-            (Self::Weather(conditions), Some(surface)) => conditions.render(frame, found, Depths::of_surface(surface)),
+            (Self::Weather(conditions), Some(surface)) => {
+                conditions.render(frame, found, Some(&surface.shapes), Depths::of_surface(surface))
+            }
             _ => frame.clone(),
         }
     }

@@ -17,7 +17,7 @@ use crate::nst::backend::Network;
 use crate::nst::backend::device::Device;
 use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::frames::Frames;
-use crate::nst::effects::{self, noise};
+use crate::nst::effects::{self, air, noise};
 use crate::nst::failure::StylizeError;
 use crate::nst::loss::Loss;
 use crate::nst::network::backbone::Backbone;
@@ -92,9 +92,15 @@ pub struct Losses {
     pub last: Loss,
 }
 
-/// A content with effects on its surfaces.
+/// The number of the generator of the effects' amounts; those from 1 to 9 are of the effects themselves.
+const AMOUNTS: u64 = 10;
+
+/// A content with effects on its surfaces and in the air.
 struct Prepared<'p> {
     frame: Cow<'p, Pixels>,
+    /// The frame before the air, against which the guard measures objects; `None` if that is the frame itself, or nothing
+    /// is guarded.
+    without_air: Option<Cow<'p, Pixels>>,
     /// `None` if nothing needs it.
     surface: Option<Surface>,
     effects: Effects<f32>,
@@ -207,7 +213,7 @@ impl Stylizer {
     ) -> Result<Stylized, StylizeError> {
         let frame_seed: FrameSeed = seed.into();
         let seed = frame_seed.seed;
-        let Prepared { frame, surface, effects } = self.prepare(content, seed);
+        let Prepared { frame, without_air, surface, effects } = self.prepare(content, seed);
         let frame = &*frame;
         let small = self.layers(content, frame, surface.as_ref(), self.working_size(frame.size()));
         assert_eq!(small.pixels.size(), evaluators.size(), "evaluators are for one working size");
@@ -234,17 +240,18 @@ impl Stylizer {
             return Err(StylizeError::PixelsNotFinite);
         }
         let mut guard = None;
-        if self.settings.guard && !content.objects.is_empty() {
-            let stages = |result: &Pixels| -> Result<_, StylizeError> {
-                let plain = match &plain {
+        if self.guards(content) {
+            let plain = |result: &Pixels| -> Result<_, StylizeError> {
+                Ok(match &plain {
                     Plain::Result => result.clone(),
                     Plain::Start(start) => guard::relight(start, result),
                     Plain::Working(start) => guard::relight(&self.render(frame, &small.pixels, start)?, result),
-                };
-                Ok([plain, guard::relight(frame, result)])
+                })
             };
+            let clear = without_air.as_deref().unwrap_or(frame);
+            let stages = |result: &Pixels| Ok::<_, StylizeError>([plain(result)?, guard::relight(clear, result)]);
             let boxes: Vec<Area> = content.objects.iter().map(|object| object.area).collect();
-            guard = Some(guard::protect(frame, stages, &mut pixels, &boxes)?);
+            guard = Some(guard::protect(clear, stages, &mut pixels, &boxes)?);
         }
         let fog = surface.as_ref().map_or(0.0, |surface| start.extinction() / surface.nearest);
         let haze = fog + effects.air / 100.0;
@@ -261,17 +268,27 @@ impl Stylizer {
         Ok(Stylized { pixels, evals, losses, strength, guard, scene, student: judgement })
     }
 
-    /// Draws the effects of one picture, and puts those on surfaces onto it.
+    /// Whether the objects of `content` are kept visible.
+    fn guards(&self, content: &Picture) -> bool {
+        self.settings.guard && !content.objects.is_empty()
+    }
+
+    /// Draws the effects of one picture, and puts those on surfaces and in the air onto it.
     fn prepare<'p>(&self, content: &'p Picture, seed: u64) -> Prepared<'p> {
-        let mut random = noise::random(seed, 0);
+        let mut random = noise::random(seed, AMOUNTS);
         let effects = self.settings.effects.map(|range| range.at(random.uniform()) as f32);
         let residual = self.settings.residual.high > 0.0 && !content.objects.is_empty();
         if !effects.needs_surface() && !residual && !needs_scene(&self.settings) {
-            return Prepared { frame: Cow::Borrowed(&content.pixels), surface: None, effects };
+            return Prepared { frame: Cow::Borrowed(&content.pixels), without_air: None, surface: None, effects };
         }
         let surface = Surface::of(&content.pixels, &content.objects, self.settings.scene, content.depth.as_ref());
-        let frame = effects::on_surfaces(&content.pixels, &surface, &content.objects, &effects, seed);
-        Prepared { frame, surface: Some(surface), effects }
+        let mut frame = effects::on_surfaces(&content.pixels, &surface, &content.objects, &effects, seed);
+        let mut without_air = None;
+        if effects.air > 0.0 {
+            without_air = self.guards(content).then(|| frame.clone());
+            air::fill(frame.to_mut(), &surface, effects.air);
+        }
+        Prepared { frame, without_air, surface: Some(surface), effects }
     }
 
     /// `frame`, which is `content` with effects on its surfaces, at `size`.
@@ -576,6 +593,48 @@ mod tests {
         assert!(made(1) == made(1) && made(1) != made(2));
         let colour = stylizer(settings());
         assert!(run(&colour, &content, 1).unwrap().pixels == run(&colour, &content, 2).unwrap().pixels);
+    }
+
+    #[test]
+    fn amounts_of_effects_and_strength_are_drawn_apart() {
+        let content: Picture = picture(20, 30, 3).into();
+        let any = Range { low: 0.0, high: 1.0 };
+        let effects = Effects { air: any, snow: any, ..Effects::default() };
+        let stylizer = stylizer(Settings { strength: any, effects, ..settings() });
+        for seed in 0..8 {
+            let Prepared { effects, .. } = stylizer.prepare(&content, seed);
+            let strength = run(&stylizer, &content.pixels, seed).unwrap().strength as f32;
+            assert!([effects.air, effects.snow].iter().all(|amount| (amount - strength).abs() > 1e-4), "{seed}");
+        }
+    }
+
+    /// Air in front of an object hides it as fog does.
+    #[test]
+    fn the_guard_keeps_objects_visible_in_any_air() {
+        let mut pixels = street(90, 120, [0.9, 0.9, 0.9], 3);
+        let area = Area { left: 0.4, top: 0.45, right: 0.6, bottom: 0.55 };
+        let (rows, columns) = area.pixels(pixels.size());
+        for y in rows {
+            for x in columns.clone() {
+                let v = if (x + y) % 2 == 0 { 0.2 } else { 0.6 };
+                pixels.data_mut()[(y * 120 + x) * 3..][..3].fill(v);
+            }
+        }
+        let objects = vec![SceneObject::new(area, ObjectKind::Car)];
+        let content = Picture { objects, ..Picture::from(pixels) };
+        let contrast = |guard: bool| {
+            let effects = Effects { air: 8.0.into(), ..Effects::default() };
+            let settings =
+                Settings { init: Init::Content, steps: 0, scene: SceneKind::Road, guard, effects, ..settings() };
+            let stylizer = Stylizer::without_network(settings);
+            let style = stylizer.style(&picture(40, 60, 9).into()).unwrap();
+            let mut evaluators = stylizer.evaluators(stylizer.working_size(content.pixels.size()));
+            let stop = |_, _| ControlFlow::Continue(());
+            let made = stylizer.stylize(&mut evaluators, &content, &style, 1, stop).unwrap().pixels;
+            figures(&content.pixels, &made, &[area])[0].contrast
+        };
+        let (without, with) = (contrast(false), contrast(true));
+        assert!(without < 0.5 * guard::CONTRAST_FLOOR && with >= guard::CONTRAST_FLOOR, "{without} {with}");
     }
 
     #[test]

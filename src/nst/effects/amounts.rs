@@ -39,7 +39,8 @@ pub struct Effects<T> {
     pub motion: T,
     /// How far the sun's shadows on the ground are evened out, 0..1.
     pub overcast: T,
-    /// The share of the picture that the camera shows as black, 0..1; the rest is darker, too.
+    /// The share of the picture, by luma, that the camera shows as black, 0..1, up to a quarter of white; the rest is
+    /// darker, too.
     pub black: T,
 }
 

@@ -2,6 +2,7 @@
 
 use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::noise::random;
+use crate::nst::picture::flood::patches;
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::Random;
@@ -116,9 +117,11 @@ fn vehicles<'a>(
         .collect();
     let sides: Vec<Option<Side>> =
         with_lamps.iter().map(|(object, red)| side_seen(object, !red.is_empty(), size)).collect();
-    let vote = |((object, _), side): (&(&SceneObject, _), &Option<Side>)| match side {
-        Some(Side::Rear) => off(object).signum(),
-        Some(Side::Front) => -off(object).signum(),
+    let vote = |((object, _), side): (&(&SceneObject, _), &Option<Side>)| match (side, off(object)) {
+        // In one's own lane, the side of the vanishing point that a vehicle is on says nothing.
+        (_, off) if off.abs() < AHEAD => 0.0,
+        (Some(Side::Rear), off) => off.signum(),
+        (Some(Side::Front), off) => -off.signum(),
         _ => 0.0,
     };
     let votes: f64 = with_lamps.iter().zip(&sides).map(vote).sum();
@@ -147,14 +150,18 @@ fn side_seen(object: &SceneObject, has_red_lamps: bool, size: Size) -> Option<Si
     };
     let shape = wide / high;
     // The border of the frame cuts vehicles, and then their shape tells nothing.
-    let is_whole = left > 0.005 && right < 0.995;
+    let inner = 0.005..0.995;
+    let is_whole = [left, top, right, bottom].iter().all(|side| inner.contains(side));
     if is_whole && shape >= corner.end {
         return Some(Side::Flank);
     }
     if has_red_lamps {
         return Some(Side::Rear);
     }
-    (wide > CLEAR_WIDTH).then_some(if is_whole && shape < corner.start { Side::Front } else { Side::Corner })
+    if !is_whole {
+        return Some(Side::Corner);
+    }
+    (wide > CLEAR_WIDTH).then_some(if shape < corner.start { Side::Front } else { Side::Corner })
 }
 
 /// The places of a vehicle's red lamps, across and down its box as shares of it: two patches of red at one height that
@@ -213,30 +220,19 @@ fn red_patches(frame: &Pixels, area: Area) -> Vec<RedPatch> {
         // Indicators are orange.
         red > 0.3 && red > 1.7 * green.max(blue) && green < 1.4 * blue + 0.04
     };
-    let mut red: Vec<bool> = (0..high * wide).map(is_red).collect();
-    let mut patches = Vec::new();
-    for step in 0..red.len() {
-        let (mut open, mut count, mut sum) = (Vec::new(), 0.0, [0.0; 2]);
-        if std::mem::take(&mut red[step]) {
-            open.push(step);
-        }
-        while let Some(step) = open.pop() {
-            let (y, x) = (step / wide, step % wide);
-            (count, sum) = (count + 1.0, [sum[0] + x as f64 + 0.5, sum[1] + y as f64 + 0.5]);
-            for y in y.saturating_sub(1)..(y + 2).min(high) {
-                for x in x.saturating_sub(1)..(x + 2).min(wide) {
-                    if std::mem::take(&mut red[y * wide + x]) {
-                        open.push(y * wide + x);
-                    }
-                }
-            }
-        }
-        if count > 0.0 {
-            let place = [sum[0] / count / wide as f64, sum[1] / count / high as f64];
-            patches.push(RedPatch { share: count / (high * wide) as f64, place });
-        }
-    }
-    patches
+    let steps = Size { height: high, width: wide };
+    let red: Vec<bool> = (0..steps.pixels()).map(is_red).collect();
+    // Lamps are small, so that pixels that touch at a corner are one.
+    let patches = patches(red.len(), |step| steps.around(step), |step| red[step]);
+    let red_patch = |patch: Vec<usize>| {
+        let count = patch.len() as f64;
+        let middle = |place: fn(usize, usize) -> usize, side: usize| {
+            patch.iter().map(|&step| place(step, wide) as f64 + 0.5).sum::<f64>() / count / side as f64
+        };
+        let place = [middle(|step, wide| step % wide, wide), middle(|step, wide| step / wide, high)];
+        RedPatch { share: count / red.len() as f64, place }
+    };
+    patches.into_iter().map(red_patch).collect()
 }
 
 /// Adds the lamps of one vehicle.
@@ -331,12 +327,12 @@ fn patch(frame: &Pixels, x: f64, y: f64, radius: f64) -> Vec<[f32; 3]> {
         .collect()
 }
 
-/// The deviation of luma, which glass and chrome make large, and a little of its mean.
+/// The deviation of grey, which glass and chrome make large, and a little of its mean.
 fn relief(patch: &[[f32; 3]]) -> f32 {
     let count = patch.len().max(1) as f32;
-    let luma = |rgb: &[f32; 3]| (rgb[0] + rgb[1] + rgb[2]) / 3.0;
-    let mean = patch.iter().map(luma).sum::<f32>() / count;
-    let variance = patch.iter().map(|rgb| (luma(rgb) - mean).powi(2)).sum::<f32>() / count;
+    let grey = |rgb: &[f32; 3]| (rgb[0] + rgb[1] + rgb[2]) / 3.0;
+    let mean = patch.iter().map(grey).sum::<f32>() / count;
+    let variance = patch.iter().map(|rgb| (grey(rgb) - mean).powi(2)).sum::<f32>() / count;
     variance.sqrt() + 0.3 * mean
 }
 
@@ -392,6 +388,15 @@ mod tests {
     }
 
     #[test]
+    fn a_vehicle_in_ones_own_lane_says_nothing_about_the_other_lanes() {
+        // Its middle is a little left of the vanishing point.
+        let objects = [car(0.39, 0.2), car(0.7, 0.03)];
+        let frame = street(Some(&objects[0]));
+        assert_eq!(sides(&frame, &objects, true), [Side::Rear, Side::Rear]);
+        assert_eq!(sides(&frame, &objects, false), [Side::Rear, Side::Front]);
+    }
+
+    #[test]
     fn where_nothing_is_known_the_lanes_are_drawn() {
         let objects = [car(0.7, 0.03)];
         let frame = street(None);
@@ -436,6 +441,9 @@ mod tests {
         assert_eq!(seen(ObjectKind::LargeVehicle, [0.8, 1.4, 2.3]), [Side::Front, Side::Corner, Side::Flank]);
         assert_eq!(seen(ObjectKind::TwoWheeler, [0.5, 0.9, 1.4]), [Side::Front, Side::Corner, Side::Corner]);
         assert_eq!(sides(&grey, &[of_shape(ObjectKind::Car, 0.0, 1.2)], false), [Side::Corner], "cut by the border");
+        let SceneObject { area, kind, .. } = of_shape(ObjectKind::Car, 0.3, 2.5);
+        let cut = SceneObject::new(Area { top: 0.7, bottom: 1.0, ..area }, kind);
+        assert_eq!(sides(&grey, &[cut], false), [Side::Corner], "cut by the lower border");
 
         let corner = of_shape(ObjectKind::Car, 0.3, 1.6);
         let lamps = |frame: &Pixels| {

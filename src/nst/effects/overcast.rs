@@ -10,7 +10,7 @@ use crate::nst::scene::surface::Surface;
 use rayon::prelude::*;
 
 /// The most of the differences of light that goes: some shade stays below vehicles and along kerbs.
-const EVENED: f32 = 0.7;
+const EVENED: f32 = 0.8;
 
 /// The range of what the luma of the ground is multiplied by.
 const GAIN: (f32, f32) = (0.6, 2.0);

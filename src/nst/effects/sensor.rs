@@ -84,12 +84,13 @@ fn row_noise(seed: u64, row: usize, width: usize) -> Vec<[f32; 4]> {
 }
 
 /// Blurs what passes by while the exposure lasts, in which the camera moves `metres` ahead: each pixel moves away from
-/// the vanishing point, the more the nearer it is. Labelled objects stay sharp: most of them move along.
+/// the vanishing point, the more the nearer it is. Labelled objects stay sharp: most of them move along. Nothing of them
+/// is smeared beside them.
 pub fn motion(pixels: &mut Pixels, surface: &Surface, horizon: Horizon, metres: f32) {
     let size = pixels.size();
     let Size { height, width } = size;
-    // With a fourth value, a pixel is one load.
-    let from: Vec<[f32; 4]> = pixels.data().as_chunks::<3>().0.iter().map(|&[r, g, b]| [r, g, b, 0.0]).collect();
+    let rgb = pixels.data().as_chunks::<3>().0.iter();
+    let from: Vec<[f32; 4]> = rgb.zip(surface.shapes.data()).map(|(&rgb, shape)| weighted(rgb, 1.0 - shape)).collect();
     let middle = (horizon.row * height as f32, horizon.column * width as f32);
     pixels.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
         vectorized(
@@ -101,7 +102,7 @@ pub fn motion(pixels: &mut Pixels, surface: &Surface, horizon: Horizon, metres: 
                     let (y, x) = (y as f32, x as f32);
                     let way = (share * (y - middle.0), share * (x - middle.1));
                     if way.0 * way.0 + way.1 * way.1 >= 1.0 {
-                        *rgb = mean_along(&from, size, (y, x), way);
+                        *rgb = mean_along(&from, size, (y, x), way).unwrap_or(*rgb);
                     }
                 }
             },
@@ -109,10 +110,16 @@ pub fn motion(pixels: &mut Pixels, surface: &Surface, horizon: Horizon, metres: 
     });
 }
 
-/// The mean of the pixels along a `way`, in rows and columns, whose middle is a pixel. What lies outside of the picture
-/// is left out. Pixels have a fourth value, which is none of theirs.
+/// A colour times its weight, and the weight.
 #[inline(always)]
-fn mean_along(pixels: &[[f32; 4]], size: Size, middle: (f32, f32), way: (f32, f32)) -> [f32; 3] {
+fn weighted([r, g, b]: [f32; 3], weight: f32) -> [f32; 4] {
+    [r * weight, g * weight, b * weight, weight]
+}
+
+/// The mean of the pixels, which are [`weighted`], along a `way`, in rows and columns, whose middle is a pixel. What lies
+/// outside of the picture is left out. `None` where hardly anything has a weight.
+#[inline(always)]
+fn mean_along(pixels: &[[f32; 4]], size: Size, middle: (f32, f32), way: (f32, f32)) -> Option<[f32; 3]> {
     /// The most places that are averaged, and the most pixels between them.
     const MOST: (usize, f32) = (16, 1.5);
     /// Places are whole numbers of this part of a pixel: to cast each float would be slow.
@@ -135,8 +142,8 @@ fn mean_along(pixels: &[[f32; 4]], size: Size, middle: (f32, f32), way: (f32, f3
         (0..4).for_each(|n| sum[n] += rgb[n]);
         (y, x) = (y + down, x + right);
     }
-    let [r, g, b, _] = sum.map(|sum| sum / count as f32);
-    [r, g, b]
+    let [r, g, b, weight] = sum;
+    (weight > 1e-3).then(|| [r, g, b].map(|v| v / weight))
 }
 
 /// The first and the last share of a `way`, -0.5..=0.5 from its `middle`, that lie in a picture of this side.
@@ -200,19 +207,34 @@ fn normal(sigma: f32) -> Vec<f32> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_sharp_object_is_not_smeared_beside_itself() {
+        let size = Size { height: 1, width: 40 };
+        let object = |x: usize| (15..20).contains(&x);
+        let pixels: Vec<[f32; 4]> =
+            (0..40).map(|x| if object(x) { weighted([1.0; 3], 0.0) } else { weighted([0.2; 3], 1.0) }).collect();
+        for x in [10, 14, 20, 24] {
+            let mean = mean_along(&pixels, size, (0.0, x as f32), (0.0, 16.0)).unwrap();
+            assert!((mean[0] - 0.2).abs() < 1e-6, "{x}: {mean:?}");
+        }
+    }
+
     /// Stripes along the way from the middle stay as they are, up to the borders.
     #[test]
     fn the_mean_along_a_way_stays_on_it_at_the_border() {
         let size = Size { height: 60, width: 80 };
         let ray = |y: f32, x: f32| 0.5 + 0.4 * (3.0 * (y - 30.0).atan2(x - 40.0)).sin();
-        let pixels: Vec<[f32; 4]> =
-            (0..size.pixels()).map(|n| [ray((n / size.width) as f32, (n % size.width) as f32); 4]).collect();
+        let pixels: Vec<[f32; 4]> = (0..size.pixels())
+            .map(|n| weighted([ray((n / size.width) as f32, (n % size.width) as f32); 3], 1.0))
+            .collect();
         for (y, x) in [(59.0, 45.0), (58.0, 79.0), (0.0, 20.0), (40.0, 0.0), (45.0, 70.0)] {
             let way = (0.5 * (y - 30.0), 0.5 * (x - 40.0));
-            let (mean, own) = (mean_along(&pixels, size, (y, x), way)[0], ray(y, x));
+            let (mean, own) = (mean_along(&pixels, size, (y, x), way).unwrap()[0], ray(y, x));
             assert!((mean - own).abs() < 0.06, "{y}, {x}: {mean} {own}");
         }
         let one = Size { height: 1, width: 1 };
-        assert!((mean_along(&[[0.3; 4]], one, (0.0, 0.0), (5.0, 3.0))[0] - 0.3).abs() < 1e-6);
+        let mean = |weight| mean_along(&[weighted([0.3; 3], weight)], one, (0.0, 0.0), (5.0, 3.0));
+        assert!((mean(1.0).unwrap()[0] - 0.3).abs() < 1e-6);
+        assert!(mean(0.0).is_none());
     }
 }

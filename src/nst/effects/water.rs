@@ -6,6 +6,7 @@ use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, random, seed_of, s
 use crate::nst::picture::filter::{Border, box_mean, neighbours};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
+use crate::nst::scene::distance::distance_of_row;
 use crate::nst::scene::horizon;
 use crate::nst::scene::object::SceneObject;
 use crate::nst::scene::surface::Surface;
@@ -123,7 +124,7 @@ fn mirrored(pixels: &Pixels, surface: &Surface, standing: &[&SceneObject]) -> Mi
         for x in 0..size.width {
             let below = contacts[x].iter().copied().filter(|&row| row <= y as f32);
             let contact = below.fold(f32::NEG_INFINITY, f32::max);
-            let from = if contact.is_finite() { (2.0 * contact - y as f32).max(0.0) as usize } else { y };
+            let from = if contact.is_finite() { (2.0 * contact - y as f32 - 1.0).max(0.0) as usize } else { y };
             for channel in 0..3 {
                 let v = small.data()[(from.min(size.height - 1) * size.width + x) * 3 + channel].clamp(0.0, 1.0);
                 data[(y * size.width + x) * 3 + channel] = v * v;
@@ -179,9 +180,11 @@ fn stretched(data: &[f32], size: Size, radius: usize) -> Vec<f32> {
     from
 }
 
-/// Puts the spray of some vehicles' wheels in front of `pixels`, in place.
+/// Puts the spray of some vehicles' wheels in front of `pixels`, in place, but for objects that are clearly nearer.
 pub fn spray(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) {
-    let Some(View::Ahead(_)) = surface.view else { return };
+    /// How far objects are that the spray is behind, as a share of the vehicle's distance.
+    const BEHIND: f32 = 0.8;
+    let Some(View::Ahead(horizon)) = surface.view else { return };
     let mut random = random(seed, EFFECTS.1);
     let light = air_light(pixels, surface);
     let Size { height, width } = surface.size();
@@ -196,6 +199,7 @@ pub fn spray(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], ef
         let (high, wide) = ((area.bottom - area.top) * height as f64, (area.right - area.left) * width as f64);
         let (middle, foot) = ((area.left + area.right) / 2.0 * width as f64, (area.bottom - 0.02) * height as f64);
         let (radius_x, radius_y) = ((0.75 * wide) as f32, (0.42 * high) as f32);
+        let nearer = BEHIND * distance_of_row(area.bottom as f32, horizon.row, surface.size());
         let rows = (foot as f32 - 2.0 * radius_y).max(0.0) as usize..((foot as f32 + radius_y) as usize).min(height);
         let columns = (middle as f32 - 1.6 * radius_x).max(0.0) as usize
             ..((middle as f32 + 1.6 * radius_x).max(0.0) as usize).min(width);
@@ -206,8 +210,10 @@ pub fn spray(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], ef
             for x in columns.clone() {
                 let u = (x as f32 - middle as f32) / radius_x;
                 let puff = 0.75 + 0.3 * puffs.at(x - columns.start);
-                let share = amount * (-(u * u + v * v) * 1.6).exp() * puff.clamp(0.2, 1.3);
-                for (value, light) in pixels.data_mut()[(y * width + x) * 3..][..3].iter_mut().zip(light) {
+                let at = y * width + x;
+                let before = if surface.distance.data()[at] < nearer { surface.shapes.data()[at] } else { 0.0 };
+                let share = amount * (-(u * u + v * v) * 1.6).exp() * puff.clamp(0.2, 1.3) * (1.0 - before);
+                for (value, light) in pixels.data_mut()[at * 3..][..3].iter_mut().zip(light) {
                     let own = value.max(0.0).powi(2);
                     *value = (own + share * (0.8 * light - own)).max(0.0).sqrt();
                 }

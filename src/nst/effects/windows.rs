@@ -2,6 +2,7 @@
 
 use crate::nst::effects::noise::{random, smooth};
 use crate::nst::picture::filter::bilinear;
+use crate::nst::picture::flood::patches;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
@@ -85,13 +86,9 @@ fn dark(luma: &Plane, surface: &Surface) -> Vec<bool> {
 
 /// The dark spots that have the shape of a window.
 fn windows(dark: &[bool], size: Size) -> Vec<Window> {
-    let mut seen = vec![false; dark.len()];
     let mut found = Vec::new();
-    for start in 0..dark.len() {
-        if !dark[start] || seen[start] {
-            continue;
-        }
-        let (window, pixels) = spot(dark, &mut seen, start, size);
+    for spot in patches(dark.len(), |at| size.beside(at), |at| dark[at]) {
+        let (window, pixels) = (bounds(&spot, size), spot.len());
         let (wide, high) = (window.right - window.left, window.bottom - window.top);
         let is_filled = pixels * 10 >= wide * high * 6;
         let fits = (3..=size.long() / 12).contains(&wide) && (3..=size.long() / 10).contains(&high);
@@ -135,30 +132,19 @@ fn are_alike(
     fits(along) && fits(across) && apart(across) <= length(across(a)) && apart(along) <= 2 * FARTHEST * length(along(a))
 }
 
-/// The bounds of the connected spot around `start`, and the number of its pixels.
-fn spot(dark: &[bool], seen: &mut [bool], start: usize, size: Size) -> (Window, usize) {
-    let width = size.width;
-    let (row, column) = (start / width, start % width);
-    let mut window = Window { left: column, top: row, right: column + 1, bottom: row + 1 };
-    let (mut open, mut pixels) = (vec![start], 0);
-    seen[start] = true;
-    while let Some(at) = open.pop() {
-        let (y, x) = (at / width, at % width);
-        pixels += 1;
+/// The bounds of a spot.
+fn bounds(spot: &[usize], size: Size) -> Window {
+    let mut window = Window { left: usize::MAX, top: usize::MAX, right: 0, bottom: 0 };
+    for at in spot {
+        let (y, x) = (at / size.width, at % size.width);
         window = Window {
             left: window.left.min(x),
             top: window.top.min(y),
             right: window.right.max(x + 1),
             bottom: window.bottom.max(y + 1),
         };
-        for next in size.beside(at) {
-            if dark[next] && !seen[next] {
-                seen[next] = true;
-                open.push(next);
-            }
-        }
     }
-    (window, pixels)
+    window
 }
 
 #[cfg(test)]

@@ -38,6 +38,13 @@ impl Size {
         above_and_below.into_iter().chain(left_and_right).flatten()
     }
 
+    /// The pixels around pixel `at`, those at its corners too, and itself.
+    pub fn around(self, at: usize) -> impl Iterator<Item = usize> {
+        let (y, x) = (at / self.width, at % self.width);
+        let rows = y.saturating_sub(1)..(y + 2).min(self.height);
+        rows.flat_map(move |y| (x.saturating_sub(1)..(x + 2).min(self.width)).map(move |x| y * self.width + x))
+    }
+
     /// Both sides under `f`.
     pub fn map(self, f: impl Fn(usize) -> usize) -> Self {
         Self { height: f(self.height), width: f(self.width) }

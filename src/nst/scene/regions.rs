@@ -108,7 +108,7 @@ impl Regions {
     pub fn of_style(kind: &RegionKind, size: Size, scene: &Scene, masks: &[Option<Plane>]) -> Self {
         let Self { mut parts, of_scene } = Self::of(kind, size, scene, masks);
         let whole = Plane::filled(size, 1.0);
-        let enough = |part: Option<Plane>| part.filter(|part| part.mean() >= LEAST_SHARE);
+        let enough = |part: Option<Plane>| part.filter(Self::is_enough);
         let mut stand_in = whole.clone();
         if *kind == RegionKind::Scene {
             // What is not sky stands in for ground, for plants and for the rest, which all lie under the same sky.
@@ -121,6 +121,11 @@ impl Regions {
         }
         let parts = parts.into_iter().map(|part| Some(enough(part).unwrap_or(stand_in.clone()))).collect();
         Self { parts, of_scene }
+    }
+
+    /// Whether a part of a style picture is large enough to stand for itself.
+    pub fn is_enough(part: &Plane) -> bool {
+        part.mean() >= LEAST_SHARE
     }
 
     /// These regions for the same picture at another size.

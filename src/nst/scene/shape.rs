@@ -1,5 +1,6 @@
 //! The soft shapes of labelled objects inside their boxes, so that an effect follows the object and shows no rectangle.
 
+use crate::nst::picture::flood::patches;
 use crate::nst::picture::geometry::{Crop, Size};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
@@ -298,21 +299,7 @@ fn without_scraps(mut shares: Vec<f32>, size: Size) -> Vec<f32> {
     const LEAST: f32 = 0.3;
     /// A patch that is smaller than this part of the largest one is no part of the object.
     const SMALL: usize = 25;
-    let mut seen = vec![false; shares.len()];
-    let mut patches: Vec<Vec<usize>> = Vec::new();
-    for start in 0..shares.len() {
-        let (mut open, mut patch) = (vec![start], Vec::new());
-        while let Some(at) = open.pop() {
-            if shares[at] > LEAST && !seen[at] {
-                seen[at] = true;
-                patch.push(at);
-                open.extend(size.beside(at));
-            }
-        }
-        if !patch.is_empty() {
-            patches.push(patch);
-        }
-    }
+    let patches = patches(shares.len(), |at| size.beside(at), |at| shares[at] > LEAST);
     let largest = patches.iter().map(Vec::len).max().unwrap_or(0);
     for patch in patches.into_iter().filter(|patch| patch.len() * SMALL < largest) {
         patch.into_iter().for_each(|at| shares[at] = 0.0);

@@ -2,6 +2,7 @@
 //! (Shen and Wang 2013, "Sky region detection in a single image for autonomous ground robot navigation").
 
 use crate::nst::picture::filter::{Border, box_mean};
+use crate::nst::picture::flood::joined;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::matrix::eigen;
 use crate::nst::picture::pixels::Pixels;
@@ -97,16 +98,10 @@ fn without_islands(mut sky: Plane, luma: &Plane) -> Plane {
 /// The pixels of sky that others join to the upper side of the picture.
 fn joined_to_the_top(sky: &Plane) -> Vec<bool> {
     let Size { height, width } = sky.size();
-    let mut joined = vec![false; sky.size().pixels()];
-    let mut open: Vec<usize> = (0..width * MARGIN.min(height)).collect();
-    while let Some(at) = open.pop() {
-        if joined[at] || sky.data()[at] <= 0.5 {
-            continue;
-        }
-        joined[at] = true;
-        open.extend(sky.size().beside(at));
-    }
-    joined
+    let mut seen = vec![false; sky.size().pixels()];
+    let top = 0..width * MARGIN.min(height);
+    joined(top, |at| sky.size().beside(at), |at| sky.data()[at] > 0.5, &mut seen);
+    seen
 }
 
 /// Whether what was taken for `sky` is a wall: most of the objects have it beside them down to their lower parts, which
@@ -297,17 +292,10 @@ pub fn down_to(horizon: f32, least: f32, sky: &Plane, pixels: &Pixels, luma: &Pl
         sky.data()[at] > 0.5 || (is_like_it && hidden.data()[at] < 0.3)
     };
     // From the upper side of the picture: an island of sky in a plain is a mistake that should not grow.
-    let mut open: Vec<usize> = (0..width.min(end)).filter(|&at| sky.data()[at] > 0.5).collect();
-    let mut whole = Plane::filled(sky.size(), 0.0);
-    open.iter().for_each(|&at| whole.data_mut()[at] = 1.0);
-    while let Some(at) = open.pop() {
-        for next in sky.size().beside(at) {
-            if next < end && whole.data()[next] == 0.0 && is_sky(next) {
-                whole.data_mut()[next] = 1.0;
-                open.push(next);
-            }
-        }
-    }
+    let top = (0..width.min(end)).filter(|&at| sky.data()[at] > 0.5);
+    let mut seen = vec![false; sky.size().pixels()];
+    joined(top, |at| sky.size().beside(at), |at| at < end && is_sky(at), &mut seen);
+    let whole = Plane::new(sky.size(), seen.into_iter().map(f32::from).collect());
     let mut soft = whole.guided(luma, 2, 1e-3);
     for (at, (soft, sky)) in soft.data_mut().iter_mut().zip(sky.data()).enumerate() {
         *soft = if at < end { soft.clamp(*sky, 1.0) } else { soft.clamp(0.0, *sky) };

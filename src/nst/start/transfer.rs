@@ -115,10 +115,12 @@ impl Transfer {
 
     /// The same content under these maps, at any size; the result is cut to 0..1.
     ///
-    /// Where regions overlap, their maps mix by weight. Pixels in no region stay as they are.
+    /// Where regions overlap, their maps mix by weight. Pixels in no region stay as they are. A region that only this size
+    /// shows, such as that of a thin mask, is a part of the rest.
     pub fn apply(&self, pixels: &Pixels, regions: &Regions) -> Pixels {
+        let rest = self.maps.last().and_then(Option::as_ref);
         let parts: Vec<(&Plane, &Map)> =
-            regions.parts().zip(&self.maps).filter_map(|(part, map)| Some((part?, map.as_ref()?))).collect();
+            regions.parts().zip(&self.maps).filter_map(|(part, map)| Some((part?, map.as_ref().or(rest)?))).collect();
         let mut out = pixels.clone();
         let width = pixels.size().width;
         out.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
@@ -168,6 +170,21 @@ mod tests {
                 assert!((result.covariance[i][j] - target.covariance[i][j]).abs() < 1e-4);
             }
         }
+    }
+
+    /// A mask as thin as a pole is missed at the working size.
+    #[test]
+    fn a_region_without_a_map_has_that_of_the_rest() {
+        let content = colourful(1, 0.0);
+        let target = of(&colourful(7, 0.2));
+        let size = content.size();
+        let kind = RegionKind::Masks(vec!["pole".to_owned()]);
+        let regions = |mask: Plane| Regions::of(&kind, size, &Scene::unknown(size), &[Some(mask)]);
+        let pole = Plane::from_fn(size, |_, x| (x == 3) as u8 as f32);
+        let transfer =
+            Transfer::between(&content, &regions(Plane::filled(size, 0.0)), &[target.clone(), target.clone()]);
+        let whole = transfer.apply(&content, &regions(Plane::filled(size, 0.0)));
+        assert!(transfer.apply(&content, &regions(pole)) == whole && whole != content);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::nst::picture::light::{encoded_of_unit, linear, linear_of_unit, lumina
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
+use crate::nst::scene::surface::outside;
 use crate::nst::scene::{Depths, Scene, sky};
 use crate::nst::settings::Weather;
 use rayon::prelude::*;
@@ -130,11 +131,11 @@ impl Conditions {
         }
     }
 
-    /// The same content, at any size, in this weather; values are in 0..1.
-    pub fn render(&self, pixels: &Pixels, sky: Option<&Plane>, depths: Depths) -> Pixels {
+    /// The same content, at any size, in this weather; values are in 0..1. `shapes` are the shares of labelled objects.
+    pub fn render(&self, pixels: &Pixels, sky: Option<&Plane>, shapes: Option<&Plane>, depths: Depths) -> Pixels {
         match self {
             Self::Fog(fog) => fog.render(pixels, depths),
-            Self::Night(night) => night.render(pixels, sky, depths),
+            Self::Night(night) => night.render(pixels, sky, shapes, depths),
         }
     }
 
@@ -257,11 +258,11 @@ impl Night {
             usual_depth: solid_depth(scene, 1, 2).unwrap_or(1.0),
             sky: reference.sky,
             own_sky: own.sky,
-            gaps: scene.sky.as_ref().map(|sky| Gaps::of(pixels, sky)),
+            gaps: scene.sky.as_ref().map(|sky| Gaps::of(pixels, sky, scene.shapes.as_ref())),
         }
     }
 
-    fn render(&self, pixels: &Pixels, sky: Option<&Plane>, depths: Depths) -> Pixels {
+    fn render(&self, pixels: &Pixels, sky: Option<&Plane>, shapes: Option<&Plane>, depths: Depths) -> Pixels {
         let size = pixels.size();
         let gaps = self.gaps.as_ref().map(|gaps| gaps.resized(size));
         let mut out = pixels.clone();
@@ -276,8 +277,8 @@ impl Night {
                 .iter()
                 .enumerate()
                 .map(|(x, light)| {
-                    let sky = sky.map_or(0.0, |sky| sky.at(y, x));
-                    gaps.as_ref().map_or(sky, |gaps| gaps.filled(sky, luminance(*light), y, x))
+                    let (sky, shape) = (share(sky, y, x), share(shapes, y, x));
+                    gaps.as_ref().map_or(sky, |gaps| gaps.filled(sky, shape, luminance(*light), y, x))
                 })
                 .collect();
             vectorized(
@@ -325,8 +326,8 @@ fn solid_depth(scene: &Scene, part: usize, whole: usize) -> Option<f32> {
 }
 
 /// The sky in the gaps between twigs and along roofs, which are too fine for its border. By day the sky outshines what
-/// it mixes with. So near a sky and above the horizon, pixels count as sky in proportion to their brightness. Without
-/// this, a rim of daylight stays around trees.
+/// it mixes with. So near a sky and above the horizon, pixels count as sky in proportion to their brightness, except
+/// those of labelled objects, such as white trucks. Without this, a rim of daylight stays around trees.
 struct Gaps {
     /// The share of sky in a window around each pixel.
     share: Plane,
@@ -337,7 +338,7 @@ struct Gaps {
 }
 
 impl Gaps {
-    fn of(pixels: &Pixels, sky: &Plane) -> Self {
+    fn of(pixels: &Pixels, sky: &Plane, shapes: Option<&Plane>) -> Self {
         let size = sky.size();
         let light = Plane::from_fn(size, |y, x| {
             let at = (y * size.width + x) * 3;
@@ -351,15 +352,15 @@ impl Gaps {
         };
         // The sky grows twice by the radius of a window.
         let first = around(sky);
-        around(&Plane::from_fn(size, |y, x| first.filled(sky.at(y, x), light.at(y, x), y, x)))
+        around(&Plane::from_fn(size, |y, x| first.filled(sky.at(y, x), share(shapes, y, x), light.at(y, x), y, x)))
     }
 
     fn resized(&self, size: Size) -> Self {
         Self { share: self.share.resized(size), shining: self.shining.resized(size), horizon: self.horizon }
     }
 
-    /// The share of sky in a pixel of this luminance whose share without gaps is `sky`.
-    fn filled(&self, sky: f32, light: f32, y: usize, x: usize) -> f32 {
+    /// The share of sky in a pixel of this luminance whose share without gaps is `sky`, and that of objects `shape`.
+    fn filled(&self, sky: f32, shape: f32, light: f32, y: usize, x: usize) -> f32 {
         /// From this share of sky in its window on, a pixel may become all sky.
         const ENOUGH: f32 = 0.15;
         if y >= (self.horizon * self.share.size().height as f32) as usize {
@@ -367,8 +368,13 @@ impl Gaps {
         }
         let (share, shining) = (self.share.at(y, x), self.shining.at(y, x));
         let own = light * share / shining.max(1e-6);
-        sky.max(own.min(1.0) * (share / ENOUGH).min(1.0))
+        sky.max(own.min(1.0) * (share / ENOUGH).min(1.0) * outside(shape))
     }
+}
+
+/// The share at a pixel; 0 where there is no plane.
+fn share(plane: Option<&Plane>, y: usize, x: usize) -> f32 {
+    plane.map_or(0.0, |plane| plane.at(y, x))
 }
 
 #[cfg(test)]
@@ -395,6 +401,7 @@ mod tests {
         Conditions::over(weather, content, &own, &WeatherStatistics::of(reference, &other)).render(
             content,
             own.sky.as_ref(),
+            own.shapes.as_ref(),
             Depths::of(&own),
         )
     }
@@ -490,16 +497,25 @@ mod tests {
         let scene = Scene { sky: Some(sky), ..Scene::unknown(SIZE) };
         let reference = street([0.04, 0.04, 0.08], 0.2, 0.2);
         let other = WeatherStatistics::of(&reference, &self::scene(&reference));
-        let night = Conditions::over(Weather::Night, &content, &scene, &other).render(
-            &content,
-            scene.sky.as_ref(),
-            Depths::of(&scene),
-        );
+        let night = |scene: &Scene| {
+            Conditions::over(Weather::Night, &content, scene, &other).render(
+                &content,
+                scene.sky.as_ref(),
+                scene.shapes.as_ref(),
+                Depths::of(scene),
+            )
+        };
+        let plain = night(&scene);
         let brightest = |rows: std::ops::Range<usize>| {
-            let rows = &night.data()[rows.start * SIZE.width * 3..rows.end * SIZE.width * 3];
+            let rows = &plain.data()[rows.start * SIZE.width * 3..rows.end * SIZE.width * 3];
             rows.iter().fold(0.0_f32, |top, &v| top.max(v))
         };
         assert!(brightest(0..horizon - 2) < 0.15, "{}", brightest(0..horizon - 2));
         assert!(brightest(horizon + 5..SIZE.height) > 0.18, "the ground keeps its light");
+        // A labelled object is no gap, however bright: a white truck before the sky.
+        let shapes = Plane::from_fn(SIZE, |y, x| tree(y, x) as u8 as f32);
+        let truck = night(&Scene { shapes: Some(shapes), ..scene });
+        let at = (30 * SIZE.width + 77) * 3;
+        assert!(truck.data()[at] > 2.0 * plain.data()[at], "{} {}", truck.data()[at], plain.data()[at]);
     }
 }

@@ -60,7 +60,8 @@ impl Style {
         let colours = regions.parts().filter_map(|part| part.or(rest)).map(|part| ColourStatistics::of(&small, part));
         let colours = colours.collect();
         let weather = WeatherStatistics::of(&small, &scene);
-        let reference = Reference { colours, weather, has_sky: scene.sky.is_some() };
+        let has_sky = scene.sky.as_ref().is_some_and(Regions::is_enough);
+        let reference = Reference { colours, weather, has_sky };
         Ok(Self { targets, reference, code: StyleCode::of(&small) })
     }
 

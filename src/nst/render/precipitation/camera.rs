@@ -6,7 +6,8 @@ use crate::nst::render::precipitation::particles::{Body, Precipitation, Precipit
 use crate::nst::render::precipitation::streaks::{DENSEST, POINT_RADIUS, Streak, kernel_integral};
 use std::f64::consts::TAU;
 
-/// The focal length, in short sides, that gives a 16:9 picture a field of view of 60 degrees across.
+/// The focal length, in short sides, that gives a 16:9 picture a field of view of 60 degrees across. By the short side,
+/// a portrait sees the same particles; the ground of effects goes by the width ([`crate::nst::scene::view::FOCAL`]).
 const FOCAL: f64 = 1.54;
 
 /// The least focal length, in long sides: else pictures thinner than 3:1 would see behind the camera.
