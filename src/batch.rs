@@ -51,6 +51,7 @@ use crate::dataset::split::Split;
 use crate::dataset::{Dataset, Layout, foreign, scan};
 use crate::error::{Error, Result};
 use crate::files::marker::MANIFEST_NAME;
+use crate::files::paths::absolute;
 use crate::nst::backend::device::Device;
 use crate::output::annotations::Copies;
 use crate::output::manifest::{self, Manifest};
@@ -137,7 +138,7 @@ impl Batch {
             Some(output) => output.clone(),
             None => folder::default_folder(&root_of(dataset)?, &names.join("-"))?,
         };
-        let output = std::path::absolute(&output).map_err(Error::io(&output, "find it"))?;
+        let output = absolute(&output)?;
         let dataset = Dataset::open(dataset, &condition::splits(&configs), &output)?;
         let conditions = configs.into_iter().map(|config| Condition::open(config, &dataset)).collect::<Result<_>>()?;
         Ok(Self { conditions, dataset, output, options, shown: None })
@@ -298,7 +299,7 @@ impl Batch {
     ) -> Result<Summary> {
         let begun = Instant::now();
         let whole = self.whole_plans()?;
-        whole.iter().try_for_each(|plan| folder::check_folder(&self.output, &plan.jobs))?;
+        self.check_output(&whole)?;
         let mut manifest = Manifest::open(&self.output, self.options.shard)?;
         let plans = match (self.options.limit, self.options.shard) {
             (None, None) => Cow::Borrowed(&whole),
@@ -313,6 +314,11 @@ impl Batch {
         let run = Run { batch: self, engines: &engines, whole: &whole, parts: self.parts(&engines, &plans) };
         warnings.extend(run.warn(&manifest, observer));
         let pending = run.pending(&manifest);
+        if !self.options.force {
+            run.parts.iter().zip(&pending).try_for_each(|(part, pending)| {
+                pending::check_owner(part.plan, &pending.todo, &self.dataset.root, &manifest)
+            })?;
+        }
         let header = run.header(&pending);
         observer.event(Event::Begin(&header));
         let counts = run.work(executor, &pending, &mut manifest, stop, observer)?;
@@ -323,6 +329,16 @@ impl Batch {
         let summary = summary(header, counts, written, failures, stop.reason(), begun.elapsed());
         warnings.extend(summary.data_yaml_warnings.iter().cloned());
         Ok(self.with_labels(run.with_conditions(Summary { unread, warnings, ..summary })))
+    }
+
+    /// Whether the output folder can take the pictures of `plans`.
+    ///
+    /// # Errors
+    /// [`Error::BadFile`] if it is a file or holds files that this program has not written; [`Error::Usage`] if loaders
+    /// would not find the labels in it.
+    pub fn check_output(&self, plans: &[Plan]) -> Result<()> {
+        plans.iter().try_for_each(|plan| folder::check_folder(&self.output, &plan.jobs))?;
+        manifest::check_free(&self.output)
     }
 
     /// The engines with the students that their configs ask to learn, and what a person should know about that. `whole`
@@ -458,9 +474,19 @@ struct Counts {
     reduced: usize,
     /// Frames whose files hold several pictures.
     several: usize,
+    malformed: Doubtful,
+    unnamed: Doubtful,
     /// Frames that a student drew, and those that it passed on to the optimizer.
     drawn: usize,
     passed_on: usize,
+}
+
+/// Frames whose labels are doubtful.
+#[derive(Default)]
+struct Doubtful {
+    frames: usize,
+    /// The label of the first one, below the output folder.
+    first: String,
 }
 
 /// What was written about all pictures together.
@@ -475,10 +501,7 @@ impl Run<'_> {
         let Batch { dataset, output, .. } = self.batch;
         let mut warnings = Vec::from_iter(pending::unplanned_outputs(self.whole, &dataset.root, output, manifest));
         if manifest.damaged() > 0 {
-            warnings.push(format!(
-                "{} rows of the manifest cannot be read; their frames are done again",
-                manifest.damaged()
-            ));
+            warnings.push(format!("{} rows of the manifest cannot be read and count for nothing", manifest.damaged()));
         }
         warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
         warnings
@@ -551,6 +574,7 @@ impl Run<'_> {
         }
         let moved = pending::moved_sources(self.whole, &dataset.root, manifest);
         let done = manifest.done().map(|(source, output)| (moved.get(output).map_or(source, |now| now), output));
+        let done = done.filter(|(_, name)| output.join(name).is_file());
         let data_yaml = data_yaml::write_data_yaml(output, dataset, done)?;
         let mut annotations = Copies::default();
         if !dataset.annotations.is_empty() {
@@ -668,8 +692,23 @@ impl Counts {
         }
         self.reduced += usize::from(row.outcome.reduced_size.is_some());
         self.several += usize::from(row.outcome.first_of_several);
+        let label = row.identity.label.as_deref().unwrap_or_default();
+        self.malformed.add(row.outcome.malformed_labels, label);
+        self.unnamed.add(row.outcome.unnamed_classes, label);
         self.drawn += usize::from(row.outcome.made_by == Some(MadeBy::Student));
         self.passed_on += usize::from(row.outcome.made_by == Some(MadeBy::Optimizer));
+    }
+}
+
+impl Doubtful {
+    /// Counts a frame with this many doubtful lines in its label.
+    fn add(&mut self, lines: Option<u32>, label: &str) {
+        if lines.is_some() {
+            self.frames += 1;
+            if self.first.is_empty() {
+                self.first = label.to_string();
+            }
+        }
     }
 }
 
@@ -693,6 +732,10 @@ fn summary(
         left,
         reduced: counts.reduced,
         several: counts.several,
+        malformed_labels: counts.malformed.frames,
+        first_malformed_label: counts.malformed.first,
+        unnamed_classes: counts.unnamed.frames,
+        first_unnamed_class: counts.unnamed.first,
         drawn_by_student: counts.drawn,
         passed_on_by_student: counts.passed_on,
         unread: BTreeMap::new(),

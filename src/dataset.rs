@@ -31,6 +31,7 @@ pub mod labels;
 pub mod layout;
 pub mod list;
 pub mod masks;
+pub mod names;
 pub mod pyyaml;
 pub mod scan;
 pub mod split;
@@ -49,10 +50,11 @@ use crate::dataset::description::{Description, Place};
 use crate::dataset::frame::{LabelCount, Listing};
 use crate::dataset::label_files::{LabelFinder, Reach};
 use crate::dataset::labels::Schema;
+use crate::dataset::names::Names;
 use crate::dataset::scan::{Scan, Source};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
-use crate::files::paths::{absolute, relative_text, resolve_links};
+use crate::files::paths::{absolute, resolve_links};
 use crate::yaml::Yaml;
 use std::collections::BTreeMap;
 use std::fs;
@@ -63,6 +65,7 @@ use std::path::{Path, PathBuf};
 pub struct Dataset {
     /// The dataset's folder, absolute.
     pub root: PathBuf,
+    names: Names,
     pub layout: Layout,
     /// The images of the requested splits, sorted by [`Frame::relative`], without repetition.
     pub frames: Vec<Frame>,
@@ -112,11 +115,18 @@ impl Dataset {
         let Outline { root, layout, data, has_class_file, sources, mut warnings } = Outline::of(&place, splits)?;
         check_output(&output, &root, &sources)?;
         let scan = Scan { root: &root, output: &output };
-        let Listing { frames, foreign, counts, labels } = frame::list_frames(&scan, &sources, splits, &layout)?;
+        let names = Names::below(&root, sources.values().flatten());
+        let listing = frame::list_frames(&scan, &sources, splits, &layout, &names)?;
+        let Listing { frames, foreign, counts, labels } = listing;
         let annotations = coco::annotation_files(&root);
         let mut unused_labels = 0;
-        // Annotation files take the place of labels.
-        if annotations.is_empty() || !labels.is_empty() {
+        // Annotation files take the place of labels, unless a data.yaml says that loaders read labels.
+        let is_annotated = || match layout {
+            Layout::Annotations => true,
+            Layout::DataYaml(_) => false,
+            _ => annotations.iter().any(|file| coco::is_coco(file)),
+        };
+        if !labels.is_empty() || !is_annotated() {
             let report = unused::report(&scan, &sources, &frames, &counts, &labels)?;
             warnings.extend(report.warnings);
             unused_labels = report.unused;
@@ -127,6 +137,7 @@ impl Dataset {
         }
         Ok(Self {
             root,
+            names,
             layout,
             frames,
             foreign,
@@ -157,9 +168,9 @@ impl Dataset {
         Scan { root: &self.root, output: Path::new("") }.images_of(source)
     }
 
-    /// The path below the dataset's folder as text; see [`relative_text`].
+    /// The name of an image or of a folder; see [`Names`].
     pub fn relative(&self, path: &Path) -> String {
-        relative_text(&self.root, path)
+        self.names.of(path)
     }
 
     /// Whether Ultralytics finds the labels of a source's images only if a list names the images; see [`Reach::List`].

@@ -3,6 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+/// A number of things that are called `one` each: `1 frame`, `2 frames`.
+pub fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Bytes in units of 10^6, with one digit after the point.
 pub fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)

@@ -1,6 +1,7 @@
 //! Which jobs of a plan are still to be done, by what the manifest says of earlier runs.
 
 use crate::batch::provenance::Provenance;
+use crate::error::{Error, Result};
 use crate::output::manifest::Manifest;
 use crate::output::resume::{Change, State};
 use crate::plan::{Job, Plan};
@@ -47,6 +48,27 @@ impl<'p> Pending<'p> {
         }
         pending
     }
+}
+
+/// Whether no picture that is to be made would take the place of one of another dataset, whose frame is still there.
+///
+/// # Errors
+/// [`Error::Usage`] with the first such picture.
+pub fn check_owner(plan: &Plan, todo: &[&Job], root: &Path, manifest: &Manifest) -> Result<()> {
+    let sources: HashMap<&str, &str> = manifest.done().map(|(source, output)| (output, source)).collect();
+    for job in todo {
+        let Some(source) = sources.get(&*job.output).map(Path::new) else { continue };
+        if !source.starts_with(root) && source != plan.frame(job).path && source.is_file() {
+            return Err(Error::Usage(format!(
+                "the output has a picture {} of another dataset, made from {}, which {} would replace; choose another \
+                 --output, or give --force",
+                job.output,
+                source.display(),
+                plan.frame(job).path.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The frames that lie elsewhere now than their rows say, by output: the dataset in `root` was moved, or was elsewhere

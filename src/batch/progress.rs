@@ -69,6 +69,13 @@ pub struct Summary {
     pub passed_on_by_student: usize,
     /// Frames of this run whose files hold several pictures, of which the first was taken.
     pub several: usize,
+    /// Frames of this run whose labels have lines that no loader understands, and the first of these labels below the output
+    /// folder.
+    pub malformed_labels: usize,
+    pub first_malformed_label: String,
+    /// The same for ids of classes that the dataset gives no name.
+    pub unnamed_classes: usize,
+    pub first_unnamed_class: String,
     /// Image files of the dataset that were left out, since loaders read their formats and this program does not, by
     /// extension.
     pub unread: BTreeMap<String, usize>,

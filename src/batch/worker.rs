@@ -287,15 +287,21 @@ impl<'a> Worker<'a> {
         unreachable!("the second failure ends it")
     }
 
-    /// The labelled objects, their sides as shares of the stylized part; none where nothing asks for them.
+    /// The labelled objects, their sides as shares of the stylized part; none where nothing asks for them. The outcome
+    /// has what is doubtful in the label.
     fn objects(&self, label: Option<&[u8]>, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<SceneObject> {
         let settings = self.context.stylizers.settings();
         let is_asked =
             settings.guard || !settings.effects.is_off() || settings.residual.high > 0.0 || needs_scene(settings);
-        let Some(label) = label.filter(|_| is_asked) else { return Vec::new() };
+        let Some(label) = label else { return Vec::new() };
         let schema = &self.context.facts.schema;
         let labels = Labels::from_bytes(label, schema.keypoints);
-        outcome.malformed_labels = (labels.malformed > 0).then_some(labels.malformed as u32);
+        let unnamed = labels.boxes.iter().filter(|Labelled { class, .. }| !schema.has(class)).count();
+        let counted = |count: usize| (count > 0).then_some(count as u32);
+        (outcome.malformed_labels, outcome.unnamed_classes) = (counted(labels.malformed), counted(unnamed));
+        if !is_asked {
+            return Vec::new();
+        }
         let x = |v: f64| ((v * whole.width as f64 - part.left as f64) / part.width as f64).clamp(0.0, 1.0);
         let y = |v: f64| ((v * whole.height as f64 - part.top as f64) / part.height as f64).clamp(0.0, 1.0);
         let objects = labels.boxes.iter().map(|Labelled { class, area, outline }| {

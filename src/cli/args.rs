@@ -141,7 +141,7 @@ pub struct BatchArgs {
     /// Seed of the pairing and of noise; overrides the config's
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// No progress, only errors and the last line
+    /// No progress, only warnings, errors and the last line
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -172,7 +172,7 @@ pub struct PreviewArgs {
     /// Open the page when it is made
     #[arg(long)]
     pub open: bool,
-    /// No progress, only errors and the last lines
+    /// No progress, only warnings, errors and the last lines
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -222,7 +222,7 @@ pub struct LearnArgs {
     /// Seed of the choice of frames, the pairing and the training; overrides the config's
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// No progress, only errors and the last lines
+    /// No progress, only warnings, errors and the last lines
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -348,7 +348,7 @@ pub struct PullArgs {
     pub through: Tap,
     #[command(flatten)]
     pub install: InstallArgs,
-    /// No progress, only errors and the last lines
+    /// No progress, only warnings, errors and the last lines
     #[arg(short, long)]
     pub quiet: bool,
 }

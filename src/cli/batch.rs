@@ -62,6 +62,7 @@ pub fn batch(args: args::BatchArgs, compute: args::ComputeArgs) -> Result<u8> {
 /// Prints the plan and the time that it would take.
 fn dry_run(batch: &Batch, engines: &[Engine], json: bool) -> Result<u8> {
     let plans = batch.plans()?;
+    batch.check_output(&plans)?;
     let estimate = batch.estimate(&plans, engines)?;
     let warnings = batch.warnings(&plans);
     batch.left_out()?.iter().chain(&warnings).for_each(|text| terminal::print_err(&format!("warning: {text}")));

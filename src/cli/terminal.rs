@@ -4,7 +4,7 @@ use crate::batch::progress::{Event, Header, Observer, Summary};
 use crate::batch::provenance::backbone_text;
 use crate::batch::stop::Reason;
 use crate::output::row::Status;
-use crate::units::duration;
+use crate::units::{counted, duration};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::fmt;
 use std::io::{IsTerminal, Write, stderr, stdout};
@@ -13,12 +13,23 @@ use std::time::{Duration, Instant};
 /// The most failures that the summary lists one by one.
 const FAILURES_SHOWN: usize = 20;
 
-/// The observer for standard error: a bar on a terminal, plain lines elsewhere, nothing with `quiet`.
+/// The observer for standard error: a bar on a terminal, plain lines elsewhere, warnings alone with `quiet`.
 pub fn observer(quiet: bool) -> Box<dyn Observer> {
     match quiet {
-        true => Box::new(()),
+        true => Box::new(Warnings),
         false if stderr().is_terminal() => Box::new(Bar::new()),
         false => Box::new(Lines::new()),
+    }
+}
+
+/// Says what a person should know, and nothing else.
+struct Warnings;
+
+impl Observer for Warnings {
+    fn event(&mut self, event: Event) {
+        if let Event::Warning(text) = event {
+            print_err(&format!("warning: {text}"));
+        }
     }
 }
 
@@ -33,12 +44,12 @@ fn header_line(header: &Header) -> String {
         students => format!(" | student {}", students.join(", ")),
     };
     format!(
-        "augment {} | backbone {}{student} | {} | {} frames{before}, {} styles -> {}",
+        "augment {} | backbone {}{student} | {} | {}{before}, {} -> {}",
         env!("CARGO_PKG_VERSION"),
         backbone_text(&header.backbone, &header.backbone_digest),
         header.device,
-        header.jobs,
-        header.styles,
+        counted(header.jobs, "frame"),
+        counted(header.styles, "style"),
         header.output.display()
     )
 }
@@ -60,7 +71,8 @@ pub fn summary_lines(summary: &Summary) -> String {
     let shown = summary.failures.iter().take(FAILURES_SHOWN);
     lines.extend(shown.map(|failure| failure_line(&failure.source, &failure.error)));
     if all > FAILURES_SHOWN {
-        lines.push(format!("and {} more failures, which are in {}", all - FAILURES_SHOWN, summary.manifest.display()));
+        let more = counted(all - FAILURES_SHOWN, "more failure");
+        lines.push(format!("and {more}; all are in {}", summary.manifest.display()));
     }
     if summary.failed_before > 0 {
         lines.push(format!(
@@ -70,43 +82,63 @@ pub fn summary_lines(summary: &Summary) -> String {
     }
     if summary.several > 0 {
         lines.push(format!(
-            "{} files contain several pictures or an animation; only the first picture was used",
-            summary.several
+            "only the first picture was used of {} with several or an animation",
+            counted(summary.several, "file")
+        ));
+    }
+    if summary.malformed_labels > 0 {
+        lines.push(format!(
+            "warning: the labels of {} have lines that are no YOLO labels, first in {}; loaders leave such images out: \
+             correct the dataset's labels",
+            counted(summary.malformed_labels, "frame"),
+            summary.first_malformed_label
+        ));
+    }
+    if summary.unnamed_classes > 0 {
+        lines.push(format!(
+            "warning: the labels of {} have class ids without a name, first in {}; loaders leave such images out: \
+             correct `names` or the labels",
+            counted(summary.unnamed_classes, "frame"),
+            summary.first_unnamed_class
         ));
     }
     if !summary.unread.is_empty() {
         let formats: Vec<&str> = summary.unread.keys().map(String::as_str).collect();
-        let count: usize = summary.unread.values().sum();
-        lines.push(format!("{count} image files were left out, because {} cannot be read", formats.join(", ")));
+        let files = counted(summary.unread.values().sum(), "image file");
+        lines.push(format!("left out, because {} cannot be read: {files}", formats.join(", ")));
     }
     if summary.reduced > 0 {
-        lines.push(format!("{} frames were stylized at a smaller size because memory was short", summary.reduced));
+        let frames = counted(summary.reduced, "frame");
+        lines.push(format!("stylized at a smaller size, because memory was short: {frames}"));
     }
     if summary.drawn_by_student + summary.passed_on_by_student > 0 {
         lines.push(format!(
-            "{} frames were drawn by a student, and {} that it does not know were optimized",
-            summary.drawn_by_student, summary.passed_on_by_student
+            "drawn by a student: {}; optimized, since it does not know them: {}",
+            counted(summary.drawn_by_student, "frame"),
+            summary.passed_on_by_student
         ));
     }
     lines.extend(conditions_line(summary));
     if summary.not_chosen_by_where > 0 {
-        lines.push(format!("{} frames not chosen by `where`", summary.not_chosen_by_where));
+        lines.push(format!("{} not chosen by `where`", counted(summary.not_chosen_by_where, "frame")));
     }
     if summary.labelled + summary.background > 0 {
         let (labelled, background) = (summary.labelled, summary.background);
-        lines.push(format!("labels: {labelled} frames have one, {background} have none (background)"));
+        let labelled = counted(labelled, "frame");
+        lines.push(format!("labels: {labelled} with one, {background} without (background)"));
     }
     lines.extend(summary.data_yaml_warnings.iter().map(|text| format!("warning: {text}")));
     lines.extend(summary.annotations_left.iter().map(|reason| format!("annotations were not copied: {reason}")));
     lines.extend(summary.annotations_partial.iter().map(|what| format!("left out of the copied annotations: {what}")));
     match summary.stopped {
         Some(Reason::TooManyFailures) => {
-            lines.push(format!("stopped after {} failures; {} frames are left", summary.failed, summary.left));
+            let (failures, frames) = (counted(summary.failed, "failure"), counted(summary.left, "frame"));
+            lines.push(format!("stopped after {failures}; {frames} left"));
         }
         Some(Reason::Interrupted) => {
             lines.push(format!(
-                "stopped; {} frames are left: the same command, without --force, goes on with them",
-                summary.left
+                "stopped; {} left: the same command, without --force, goes on with them",
+                counted(summary.left, "frame")
             ));
         }
         None => {}
@@ -129,13 +161,14 @@ fn figures(summary: &Summary) -> String {
             .into();
     }
     if *skipped == *jobs {
-        return format!("nothing to do: all {jobs} frames were done before, in {}", summary.output.display());
+        return format!("nothing to do: {} done before, in {}", counted(*jobs, "frame"), summary.output.display());
     }
     if *skipped + *failed_before == *jobs {
         let folder = summary.output.display();
-        return format!("nothing to do: {skipped} frames were done before, {failed_before} FAILED before, in {folder}");
+        let frames = counted(*skipped, "frame");
+        return format!("nothing to do: {frames} done before, {failed_before} FAILED before, in {folder}");
     }
-    let mut line = format!("{done} frames in {}", duration(*seconds));
+    let mut line = format!("{} in {}", counted(*done, "frame"), duration(*seconds));
     if *done > 0 {
         line += &format!(" ({:.2} s each)", seconds / *done as f64);
     }

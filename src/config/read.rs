@@ -5,6 +5,7 @@ use crate::config::origin::Origin;
 use crate::config::values::Config;
 use crate::config::wire::WireConfig;
 use crate::error::{Error, Result};
+use crate::files::text;
 use crate::yaml::{self, Yaml};
 use std::path::Path;
 
@@ -13,11 +14,10 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Config`] for everything that is not as documented, with `file:line:column` or the `--set` as its place;
-    /// [`Error::Usage`] for a file that cannot be read and a `--set` that is no `KEY=VALUE`; [`Error::Io`] if a folder
-    /// of styles cannot be listed.
+    /// [`Error::Usage`] for a file that cannot be read or is not UTF-8 and for a `--set` that is no `KEY=VALUE`;
+    /// [`Error::Io`] if a folder of styles cannot be listed.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Error::Usage(format!("{}: could not read the config: {error}", path.display())))?;
+        let text = text::read(path).map_err(|error| Error::Usage(error.to_string()))?;
         Self::parse(&text, path, sets)
     }
 

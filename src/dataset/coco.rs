@@ -54,7 +54,7 @@ fn files_beside_images(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Whether a file has the content of COCO, also if it is damaged.
-fn is_coco(path: &Path) -> bool {
+pub fn is_coco(path: &Path) -> bool {
     let Ok(bytes) = fs::read(path) else { return false };
     let has = |key: &str| bytes.windows(key.len()).any(|window| window == key.as_bytes());
     has("\"images\"")

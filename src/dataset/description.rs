@@ -149,7 +149,7 @@ fn may_describe(path: &Path) -> bool {
 }
 
 fn is_yaml(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+    path.extension().is_some_and(|end| ["yaml", "yml"].iter().any(|yaml| end.eq_ignore_ascii_case(yaml)))
 }
 
 /// Whether a YAML file says where the images of a split are or what classes are called. Configs of models and trainings

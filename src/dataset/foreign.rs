@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Extensions of the image formats that Ultralytics reads and this program does not.
-const EXTENSIONS: [&str; 5] = ["avif", "dng", "heic", "heif", "jp2"];
+const EXTENSIONS: [&str; 7] = ["avif", "dng", "heic", "heif", "jp2", "jpeg2000", "pfm"];
 
 /// Whether the extension, in any letter case, is that of a format that loaders read and this program does not.
 pub fn is_foreign(path: &Path) -> bool {

@@ -3,13 +3,13 @@
 use crate::dataset::foreign;
 use crate::dataset::label_files::{LabelFinder, Reach};
 use crate::dataset::layout::Layout;
+use crate::dataset::names::Names;
 use crate::dataset::scan::{EXTENSIONS, ImageFiles, Scan, Source};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
-use crate::files::paths::{label_path, relative_text};
+use crate::files::paths::{RealFolders, label_path, relative_text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// One image of the dataset.
@@ -17,8 +17,7 @@ use std::path::{Path, PathBuf};
 pub struct Frame {
     /// Absolute.
     pub path: PathBuf,
-    /// The path below the dataset's folder, with `/` on every system; see [`relative_text`]. Seeds and output names
-    /// depend on it, so that they do not depend on where the dataset lies.
+    /// Its name; see [`Names`]. Seeds and output names depend on it, so that they do not depend on where the dataset lies.
     pub relative: String,
     pub split: Split,
     /// The label file, if there is one. A frame without a label is background.
@@ -56,20 +55,22 @@ pub fn list_frames(
     sources: &BTreeMap<Split, Vec<Source>>,
     requested: &[Split],
     layout: &Layout,
+    names: &Names,
 ) -> Result<Listing> {
     let mut listing = Listing::default();
     if let Some(split) = requested.iter().find(|split| !sources.contains_key(split)) {
         return Err(missing_split(scan.root, *split, sources));
     }
-    let mut seen = HashSet::new();
+    let (mut folders, mut seen) = (RealFolders::default(), HashSet::new());
     let others = Split::ALL.iter().filter(|split| !requested.contains(split));
     for &split in requested.iter().chain(others) {
         let is_requested = requested.contains(&split);
         for source in sources.get(&split).into_iter().flatten() {
             let finder = LabelFinder::new(scan.root, source);
             let ImageFiles { images, foreign } = scan.files_of(source)?;
-            // Two folders of the dataset may be links to the same one.
-            let mut is_new = |path: &PathBuf| seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone()));
+            // Two folders of the dataset may be links to the same one,
+            // but two names of one file are two frames with labels of their own.
+            let mut is_new = |path: &PathBuf| seen.insert(folders.real(path));
             if is_requested {
                 listing.foreign.extend(foreign.into_iter().filter(&mut is_new));
             }
@@ -86,7 +87,7 @@ pub fn list_frames(
                 *if label.is_some() { &mut count.labelled } else { &mut count.background } += 1;
                 listing.labels.extend(label.clone());
                 if is_requested {
-                    let relative = relative_text(scan.root, &path);
+                    let relative = names.of(&path);
                     listing.frames.push(Frame { relative, path, split, label });
                 }
             }
@@ -132,6 +133,7 @@ fn no_images(root: &Path, layout: &Layout, foreign: &[PathBuf]) -> Error {
 mod tests {
     use super::*;
     use crate::dataset::testing::{YOLO, listing, open, tree};
+    use std::fs;
 
     #[cfg(unix)]
     #[test]
@@ -139,6 +141,46 @@ mod tests {
         let folder = tree(&["real/a.jpg", "data.yaml=train: [real, link, real]"]);
         std::os::unix::fs::symlink("real", folder.path().join("link")).unwrap();
         assert_eq!(listing(folder.path()), ["real/a.jpg -"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn two_names_of_one_file_are_two_frames() {
+        let folder = tree(&["store/1.jpg", "images/train/c.jpg", "labels/train/a.txt", "labels/train/b.txt"]);
+        for name in ["a", "b"] {
+            let link = folder.path().join(format!("images/train/{name}.jpg"));
+            std::os::unix::fs::symlink("../../store/1.jpg", link).unwrap();
+        }
+        let [a, b] = ["a", "b"].map(|name| format!("images/train/{name}.jpg labels/train/{name}.txt"));
+        assert_eq!(listing(folder.path()), [&*a, &*b, "images/train/c.jpg -"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_missing_file_is_a_frame_that_cannot_be_read_and_a_label_likewise() {
+        let folder = tree(&["images/train/a.jpg", "labels/train/c.txt"]);
+        std::os::unix::fs::symlink("nowhere.jpg", folder.path().join("images/train/b.jpg")).unwrap();
+        std::os::unix::fs::symlink("nowhere.txt", folder.path().join("labels/train/a.txt")).unwrap();
+        let expected = ["images/train/a.jpg labels/train/a.txt", "images/train/b.jpg -"];
+        assert_eq!(listing(folder.path()), expected);
+    }
+
+    #[test]
+    fn images_elsewhere_have_the_same_names_wherever_dataset_and_images_lie_together() {
+        for place in ["here", "there/deep"] {
+            let at = |path: &str| format!("{place}/{path}");
+            let data = at("cfg/data.yaml=train: [../drive/images/train, images]");
+            let files =
+                [&data, &at("drive/images/train/a.jpg"), &at("drive/labels/train/a.txt"), &at("cfg/images/b.jpg")];
+            let folder = tree(&files.map(String::as_str));
+            let frames = open(&folder.path().join(place).join("cfg"), &[Split::Train]).unwrap().frames;
+            let names: Vec<_> = frames.iter().map(|frame| frame.relative.as_str()).collect();
+            assert_eq!(names, ["drive/images/train/a.jpg", "images/b.jpg"]);
+            assert!(frames[0].label.is_some());
+        }
+        let folder = tree(&["cfg/data.yaml=train: [../drive, drive]", "drive/a.jpg", "cfg/drive/a.jpg"]);
+        let frames = open(&folder.path().join("cfg"), &[Split::Train]).unwrap().frames;
+        assert!(frames.len() == 2 && frames[0].relative != frames[1].relative, "{frames:?}");
     }
 
     #[cfg(target_os = "linux")]

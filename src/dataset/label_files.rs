@@ -54,13 +54,13 @@ impl<'a> LabelFinder<'a> {
 
     /// The label file of an image, if there is one. Of several, it is the one that Ultralytics reads.
     pub fn find(&self, image: &Path) -> Option<LabelFile> {
-        let plain = Some(label_path(image)).filter(|label| label.is_file());
+        let plain = Some(label_path(image)).filter(|label| is_there(label));
         let Some((folder, target)) = &self.moved else {
             let found = plain.map(|path| LabelFile { path, reach: Reach::Source });
             return found.or_else(|| self.beside(image));
         };
         let resolved = image.strip_prefix(folder).ok().map(|below| label_path(&target.join(below)));
-        match (plain, resolved.filter(|label| label.is_file())) {
+        match (plain, resolved.filter(|label| is_there(label))) {
             (Some(plain), Some(resolved)) => {
                 let path = if self.is_same(&plain, &resolved) { plain } else { resolved };
                 Some(LabelFile { path, reach: Reach::Source })
@@ -82,6 +82,11 @@ impl<'a> LabelFinder<'a> {
         let path = self.root.join(label_path(image.strip_prefix(self.root).ok()?));
         path.is_file().then_some(LabelFile { path, reach: Reach::None })
     }
+}
+
+/// Whether there is a file, or a link to one that is missing: then the frame fails, and is not taken for background.
+fn is_there(label: &Path) -> bool {
+    label.is_file() || label.is_symlink() && !label.exists()
 }
 
 #[cfg(test)]

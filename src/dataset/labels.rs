@@ -20,8 +20,6 @@ pub struct Labels {
     pub boxes: Vec<Labelled>,
     /// How many lines are neither blank nor understood.
     pub malformed: usize,
-    /// The number of the first malformed line, counted from 1.
-    pub first_malformed: Option<usize>,
 }
 
 /// One labelled object.
@@ -59,15 +57,12 @@ impl Labels {
         let mut labels = Self::default();
         let mut numbers = Vec::new();
         // Editors on Windows may write a byte order mark first, which would make a blank first line malformed.
-        for (at, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
+        for line in text.strip_prefix('\u{feff}').unwrap_or(text).lines() {
             let mut tokens = line.split_whitespace();
             let Some(class) = tokens.next() else { continue };
             match area(tokens, keypoints, &mut numbers) {
                 Some((area, outline)) => labels.boxes.push(Labelled { class: class.to_string(), area, outline }),
-                None => {
-                    labels.malformed += 1;
-                    labels.first_malformed.get_or_insert(at + 1);
-                }
+                None => labels.malformed += 1,
             }
         }
         labels
@@ -81,6 +76,9 @@ pub struct Schema {
     pub keypoints: Option<usize>,
     /// The names of classes by id.
     names: HashMap<i128, String>,
+    /// How many classes there are, where that is all that is known of them.
+    #[serde(default)]
+    count: Option<i128>,
 }
 
 impl Schema {
@@ -92,7 +90,11 @@ impl Schema {
             Some(Yaml::Map(pairs)) => pairs.iter().filter_map(|(id, name)| Some(named(class_id(id)?, name))).collect(),
             _ => HashMap::new(),
         };
-        Self { keypoints: keypoints(data), names }
+        let count = match data.get("nc") {
+            Some(Yaml::Int(count)) if names.is_empty() => Some(*count),
+            _ => None,
+        };
+        Self { keypoints: keypoints(data), names, count }
     }
 
     /// The schema of the data.yaml at `path`; empty if that cannot be read.
@@ -125,6 +127,15 @@ impl Schema {
         }
     }
 
+    /// Whether a class, which is given as labels write it, is one of the dataset's; so is each where nothing is known.
+    pub fn has(&self, class: &str) -> bool {
+        if self.names.is_empty() && self.count.is_none() {
+            return true;
+        }
+        let id = class_number(class);
+        id.is_some_and(|id| self.names.contains_key(&id) || self.count.is_some_and(|count| (0..count).contains(&id)))
+    }
+
     /// All classes with names, each with its id, in no order.
     pub fn names(&self) -> impl Iterator<Item = (i128, &str)> {
         self.names.iter().map(|(&id, name)| (id, &**name))
@@ -132,10 +143,13 @@ impl Schema {
 
     /// The name of a class, which is given as labels write it; without a name, what labels write.
     pub fn name<'a>(&'a self, class: &'a str) -> &'a str {
-        // Ultralytics reads ids as numbers, so that `0` and `0.0` are the same class.
-        let id = class.parse::<f64>().ok().filter(|id| id.fract() == 0.0);
-        id.and_then(|id| self.names.get(&(id as i128))).map_or(class, String::as_str)
+        class_number(class).and_then(|id| self.names.get(&id)).map_or(class, String::as_str)
     }
+}
+
+/// The id that labels write: Ultralytics reads it as a number, so that `0` and `0.0` are the same class.
+fn class_number(class: &str) -> Option<i128> {
+    class.parse::<f64>().ok().filter(|id| id.fract() == 0.0).map(|id| id as i128)
 }
 
 fn class_id(key: &Yaml) -> Option<i128> {
@@ -328,7 +342,7 @@ mod tests {
         ];
         for line in bad {
             let labels = parse(&format!("\n0 0.5 0.5 0.2 0.2\n{line}\n1 0.5 0.5 0.2 0.2\n{line}"));
-            assert_eq!((labels.boxes.len(), labels.malformed, labels.first_malformed), (2, 2, Some(3)), "{line:?}");
+            assert_eq!((labels.boxes.len(), labels.malformed), (2, 2), "{line:?}");
         }
     }
 
@@ -338,7 +352,7 @@ mod tests {
         let path = folder.path().join("a.txt");
         fs::write(&path, b"0 0.5 0.5 0.2 0.2\n0 0.5 \xff\xfe 0.2 0.2\n\xff 0.5 0.5 0.2 0.2\n").unwrap();
         let labels = Labels::read(&path, None).unwrap();
-        assert_eq!((labels.boxes.len(), labels.first_malformed), (2, Some(2)));
+        assert_eq!((labels.boxes.len(), labels.malformed), (2, 1));
         assert!(Labels::read(&folder.path().join("b.txt"), None).is_err());
     }
 

@@ -9,10 +9,11 @@ use crate::dataset::coco;
 use crate::dataset::scan::{Scan, Source};
 use crate::dataset::split::Split;
 use crate::dataset::split_folders::{self, Named};
-use crate::dataset::split_lists::{ListedSplits, files_named_after_splits, read_split_lists};
+use crate::dataset::split_lists::{ListedSplits, SplitFiles, read_split_lists};
 use crate::error::Result;
 use crate::files::paths::relative_text;
-use std::collections::BTreeMap;
+use crate::units;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -49,8 +50,8 @@ pub fn find_splits(scan: &Scan) -> Result<(Layout, BTreeMap<Split, Vec<Source>>)
         return Ok((Layout::Annotations, divided));
     }
     let images = scan.images_below(root)?;
-    let files = files_named_after_splits(scan, &images)?;
-    if let Some(ListedSplits { train, sources }) = read_split_lists(scan, &files, &images)? {
+    let files = SplitFiles::find(scan, &images)?;
+    if let Some(ListedSplits { train, sources }) = read_split_lists(scan, &files.named, &images)? {
         return Ok((Layout::Lists(train), sources));
     }
     // Lists of train images alone leave no doubt about the others.
@@ -58,7 +59,10 @@ pub fn find_splits(scan: &Scan) -> Result<(Layout, BTreeMap<Split, Vec<Source>>)
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
         Split::of_name(&stem) != Some(Split::Train)
     };
-    if !images.is_empty() && (named.is_vague() || files.iter().any(divides)) {
+    let begun_by = |file: &PathBuf| Split::begun_by(file.file_stem()?.to_str()?);
+    let begun: BTreeSet<Split> = named.begun_by().chain(files.begun.iter().filter_map(begun_by)).collect();
+    if !images.is_empty() && (named.is_vague() || files.named.iter().any(divides) || begun.len() > 1) {
+        let files = [files.named, files.begun].concat();
         return Err(split_folders::question(root, &folders, &files));
     }
     Ok((Layout::Flat, BTreeMap::from([(Split::Train, vec![Source::Folder(root.to_path_buf())])])))
@@ -102,13 +106,15 @@ pub fn doubts(scan: &Scan, layout: &Layout, sources: &BTreeMap<Split, Vec<Source
     let mut warnings = Vec::new();
     if let Some((count, folders)) = counted(&left) {
         warnings.push(format!(
-            "{count} images are in no split and are left out: {folders}; name them in a data.yaml if they belong to one"
+            "in no split and left out: {}: {folders}; name them in a data.yaml if they belong to one",
+            units::counted(count, "image")
         ));
     }
     if let Some((count, folders)) = counted(&masks) {
         warnings.push(format!(
-            "{count} images look like masks and are taken for frames: {folders}; move them, or name the folders of the \
-             frames in a data.yaml"
+            "taken for frames, though they look like masks: {}: {folders}; move them, or name the folders of the frames in \
+             a data.yaml",
+            units::counted(count, "image")
         ));
     }
     if *layout == Layout::Flat

@@ -163,8 +163,14 @@ impl Scan<'_> {
         for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_excluded(entry)) {
             let entry = match entry {
                 Ok(entry) => entry,
-                // A link that leads in a circle or to nothing.
-                Err(error) if error.loop_ancestor().is_some() || is_dangling(&error) => continue,
+                Err(error) if error.loop_ancestor().is_some() => continue,
+                Err(error) if leads_to_itself(&error) => continue,
+                // A link to nothing is listed like the file that it should lead to, which then cannot be read. Left out,
+                // images that were never fetched would be missed in silence.
+                Err(error) if is_dangling(&error) => {
+                    files.extend(error.path().filter(|path| is_wanted(path)).map(Path::to_path_buf));
+                    continue;
+                }
                 Err(error) => {
                     let path = error.path().unwrap_or(folder).to_path_buf();
                     return Err(Error::io(&path, "list it")(error.into()));
@@ -179,12 +185,13 @@ impl Scan<'_> {
 }
 
 fn is_dangling(error: &walkdir::Error) -> bool {
-    let is_link = error.path().is_some_and(|path| path.is_symlink());
-    let leads_nowhere = |error: &std::io::Error| {
-        // ELOOP is a link to itself. Its kind has no stable name yet.
-        error.kind() == std::io::ErrorKind::NotFound || cfg!(unix) && error.raw_os_error() == Some(libc::ELOOP)
-    };
-    is_link && error.io_error().is_some_and(leads_nowhere)
+    let is_missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    error.path().is_some_and(|path| path.is_symlink()) && error.io_error().is_some_and(is_missing)
+}
+
+/// Whether a link leads to itself: ELOOP, whose kind has no stable name yet.
+fn leads_to_itself(error: &walkdir::Error) -> bool {
+    cfg!(unix) && error.io_error().is_some_and(|error| error.raw_os_error() == Some(libc::ELOOP))
 }
 
 #[cfg(test)]
@@ -212,7 +219,7 @@ mod tests {
         link(ds.clone(), "images/train/circle");
         link("nowhere.jpg".into(), "images/train/dangling.jpg");
         link(folder.path().join("pool"), "images/val");
-        assert_eq!(listing(&ds), ["images/train/b.jpg -"]);
+        assert_eq!(listing(&ds), ["images/train/b.jpg -", "images/train/dangling.jpg -"], "it fails when it is read");
         let val = open(&ds, &[Split::Val]).unwrap();
         assert_eq!(val.frames[0].label, Some(fs::canonicalize(folder.path().join("pool/a.txt")).unwrap()));
     }

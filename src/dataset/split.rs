@@ -92,6 +92,12 @@ impl Split {
         (one && !words.iter().any(|word| VAGUE.contains(&word.as_str()))).then_some(split)
     }
 
+    /// The split that a name begins with, such as `val_day` or `testA`. Alone that says little; beside names that begin
+    /// with other splits it does.
+    pub fn begun_by(name: &str) -> Option<Self> {
+        Self::of_word(words(name).first()?)
+    }
+
     /// Whether the name says nothing but the split, such as `Train` or `train2017`.
     pub fn is_plain_name(name: &str) -> bool {
         let letters = name.trim_end_matches(|c: char| c.is_ascii_digit()).to_ascii_lowercase();

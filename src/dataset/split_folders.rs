@@ -52,8 +52,8 @@ enum Kind {
     },
     /// It is about splits, but not about one of these.
     Vague,
-    /// It is not about splits.
-    Other,
+    /// It is not about splits, but for names that begin with these.
+    Other(Vec<Split>),
     /// It holds no frames.
     Auxiliary,
 }
@@ -68,6 +68,12 @@ impl<'a> Named<'a> {
     /// Whether a folder is about splits without naming one.
     pub fn is_vague(&self) -> bool {
         self.folders.iter().any(|(_, kind)| matches!(kind, Kind::Vague))
+    }
+
+    /// The splits that names of folders begin with which are called after none.
+    pub fn begun_by(&self) -> impl Iterator<Item = Split> {
+        let of = |(_, kind): &(_, Kind)| if let Kind::Other(begun) = kind { begun.clone() } else { Vec::new() };
+        self.folders.iter().flat_map(of)
     }
 
     /// The folders of the splits; `None` if no folder is called after a split.
@@ -90,7 +96,7 @@ impl<'a> Named<'a> {
         }
         let bases: BTreeSet<&Vec<String>> = named.iter().map(|named| named.2).collect();
         let splits: BTreeSet<Split> = named.iter().map(|named| named.0).collect();
-        let has_others = self.folders.iter().any(|(_, kind)| matches!(kind, Kind::Other));
+        let has_others = self.folders.iter().any(|(_, kind)| matches!(kind, Kind::Other(_)));
         let unclear = usual.is_empty() && (self.is_vague() || has_others && splits.len() < 2);
         if unclear || bases.len() > 1 {
             return Err(question(root, self.all, &[]));
@@ -131,7 +137,7 @@ impl Kind {
             parts.iter().enumerate().filter_map(|(at, part)| Some((at, Split::of_name(part)?))).collect();
         let at = match named.as_slice() {
             [] if parts.iter().any(|part| Split::is_vague_name(part)) => return Self::Vague,
-            [] => return Self::Other,
+            [] => return Self::Other(parts.iter().filter_map(|part| Split::begun_by(part)).collect()),
             [(at, _), ..] if is_usual(parts, *at, annotated) => *at,
             several => {
                 // A project may be called after a split; a plain name in it decides.
@@ -144,7 +150,7 @@ impl Kind {
                 *at
             }
         };
-        let Some(&(_, split)) = named.iter().find(|(place, _)| *place == at) else { return Self::Other };
+        let Some(&(_, split)) = named.iter().find(|(place, _)| *place == at) else { return Self::Other(Vec::new()) };
         let in_images = parts[..at].iter().any(|part| is_images_name(part));
         let has_images = !in_images && parts.get(at + 1).is_some_and(|part| is_images_name(part));
         let length = at + 1 + usize::from(has_images);
@@ -303,7 +309,7 @@ mod tests {
             let told = dataset
                 .warnings
                 .iter()
-                .any(|text| text.contains("1 images are in no split") && text.contains("1 in extra/"));
+                .any(|text| text.contains("in no split and left out: 1 image") && text.contains("1 in extra/"));
             assert!(told && dataset.frames.len() == 1, "{files:?}: {:?}", dataset.warnings);
         }
         let masks = ["images/train/a.jpg", "images/val/b.jpg", "masks/train/a.png"];
@@ -338,6 +344,10 @@ mod tests {
             vec!["pics/a.jpg", "pics/b.jpg", "val.csv=b.jpg,1\n"],
             vec!["pics/a.jpg", "pics/b.jpg", "splits/test.json=[]"],
             vec!["pics/a.jpg", "ImageSets/Main/car_train.txt=a 1\n", "ImageSets/Main/car_val.txt=b 1\n"],
+            vec!["train_day/a.jpg", "val_day/b.jpg"],
+            vec!["images/train_day/a.jpg", "images/val_day/b.jpg"],
+            vec!["trainA/a.jpg", "testA/b.jpg"],
+            vec!["images/a.jpg", "images/b.jpg", "train_v2.txt=a.jpg\n", "val_v2.txt=b.jpg\n"],
         ] {
             let error = splits(&files).expect_err(&format!("{files:?}"));
             assert!(error.contains("which images are for training?") && error.contains("data.yaml"), "{error}");
@@ -352,6 +362,7 @@ mod tests {
             vec!["cam0/a.jpg", "cam1/b.jpg", "test_drive/c.jpg"],
             vec!["images/a.jpg", "labels/a.txt=0 .5 .5 .1 .1"],
             vec!["a.jpg", "train.csv=name\n"],
+            vec!["a.jpg", "train_notes.txt=rain\n"],
         ] {
             let dataset = open(tree(&files).path(), &[Split::Train]).unwrap();
             let images = files.iter().filter(|file| file.ends_with(".jpg")).count();

@@ -6,7 +6,7 @@ use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::paths::{normalize, relative_text};
 use crate::files::text;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// How deep below the dataset's folder files are looked for that divide it.
@@ -15,20 +15,34 @@ const DEPTH: usize = 3;
 /// Extensions of files that may divide a dataset.
 const EXTENSIONS: [&str; 8] = ["txt", "csv", "tsv", "json", "xml", "lst", "list", "parquet"];
 
-/// The files below the dataset's folder that are called after splits. Labels of images are left out.
-///
-/// # Errors
-/// [`Error::Io`] if a folder cannot be listed.
-pub fn files_named_after_splits(scan: &Scan, images: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let names = |path: &Path| Some(path.file_stem()?.to_str()?.to_string());
-    let stems: HashMap<String, ()> = images.iter().filter_map(|image| Some((names(image)?, ()))).collect();
-    scan.files_below(scan.root, DEPTH, |path| {
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        let Some(stem) = names(path) else { return false };
-        EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str())
-            && !stems.contains_key(&stem)
-            && (Split::of_name(&stem).is_some() || Split::is_vague_name(&stem))
-    })
+/// The files below the dataset's folder whose names are about splits. Labels of images are left out.
+pub struct SplitFiles {
+    /// Those that are called after a split, or after splits.
+    pub named: Vec<PathBuf>,
+    /// Those whose names only begin with a split, such as `val_v2.txt`.
+    pub begun: Vec<PathBuf>,
+}
+
+impl SplitFiles {
+    /// # Errors
+    /// [`Error::Io`] if a folder cannot be listed.
+    pub fn find(scan: &Scan, images: &[PathBuf]) -> Result<Self> {
+        let stems: HashSet<&str> = images.iter().filter_map(|image| stem_of(image)).collect();
+        let is_named = |stem: &str| Split::of_name(stem).is_some() || Split::is_vague_name(stem);
+        let files = scan.files_below(scan.root, DEPTH, |path| {
+            let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            let Some(stem) = stem_of(path) else { return false };
+            EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str())
+                && !stems.contains(stem)
+                && (is_named(stem) || Split::begun_by(stem).is_some())
+        })?;
+        let (named, begun) = files.into_iter().partition(|path| stem_of(path).is_some_and(is_named));
+        Ok(Self { named, begun })
+    }
+}
+
+fn stem_of(path: &Path) -> Option<&str> {
+    path.file_stem()?.to_str()
 }
 
 /// Splits that lists name.
@@ -148,7 +162,7 @@ mod tests {
         let folder = tree(&["a.jpg", "b.jpg", "c.jpg", "train.txt=a\n", "val.txt=b\n"]);
         let dataset = open(folder.path(), &[Split::Train]).unwrap();
         assert!(
-            dataset.warnings.iter().any(|text| text.contains("1 images are in no split")),
+            dataset.warnings.iter().any(|text| text.contains("in no split and left out: 1 image")),
             "{:?}",
             dataset.warnings
         );

@@ -8,8 +8,9 @@ use crate::dataset::frame::{Frame, LabelCount};
 use crate::dataset::scan::{Scan, Source};
 use crate::dataset::split::Split;
 use crate::error::Result;
-use crate::files::paths::{label_path, relative_text};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use crate::files::paths::{RealFolders, label_path, relative_text};
+use crate::units::counted;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ pub fn report(
         // Many datasets are published without the labels of their test images.
         .filter(|(split, _)| **split != Split::Test || frames.iter().any(|frame| frame.split == Split::Test))
         .filter(|(_, count)| count.labelled == 0 && count.background > 0)
-        .map(|(split, count)| format!("none of the {} images of {split} has a label", count.background))
+        .map(|(split, count)| format!("{} of {split}, and none has a label", counted(count.background, "image")))
         .collect();
     let empty = sources.keys().filter(|split| !counts.contains_key(split));
     warnings.extend(empty.map(|split| format!("the split {split} holds no image; Ultralytics refuses such a split")));
@@ -65,9 +66,9 @@ pub fn report(
         });
         let first = unused.values().flatten().next().map(|file| relative_text(scan.root, file)).unwrap_or_default();
         warnings.push(format!(
-            "{count} text files that look like labels belong to no image ({}; such as {first}); YOLO loaders look for \
-             the label of images/x/a.jpg at labels/x/a.txt, and without a folder `images` beside the image: move or rename \
-             them",
+            "of no image: {} ({}; such as {first}); YOLO loaders look for the label of images/x/a.jpg at labels/x/a.txt, \
+             and without a folder `images` beside the image: move or rename them",
+            counted(count, "text file") + if count == 1 { " that looks like a label" } else { " that look like labels" },
             folders.collect::<Vec<_>>().join(", ")
         ));
     }
@@ -82,7 +83,8 @@ fn unused_labels(
 ) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>> {
     let mut folders = RealFolders::default();
     let used: HashSet<PathBuf> = used.iter().map(|path| folders.real(path)).collect();
-    let is_text = |path: &Path| path.extension().is_some_and(|extension| extension == "txt") && !is_class_file(path);
+    let is_text =
+        |path: &Path| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("txt")) && !is_class_file(path);
     let mut files: BTreeSet<PathBuf> = BTreeSet::new();
     for folder in folders_to_search(scan.root, sources) {
         files.extend(scan.files_below(&folder, usize::MAX, is_text)?);
@@ -100,22 +102,6 @@ fn unused_labels(
         }
     }
     Ok(unused)
-}
-
-/// Folders without links. Each is resolved once, since a dataset has few folders and many files.
-#[derive(Default)]
-struct RealFolders(HashMap<PathBuf, PathBuf>);
-
-impl RealFolders {
-    /// The file in the folder where it really lies.
-    fn real(&mut self, file: &Path) -> PathBuf {
-        let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return file.to_path_buf() };
-        if !self.0.contains_key(folder) {
-            let real = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
-            self.0.insert(folder.to_path_buf(), real);
-        }
-        self.0.get(folder).map_or_else(|| file.to_path_buf(), |real| real.join(name))
-    }
 }
 
 /// Where labels may lie: in the folders of images, and in folders beside or above them that are called after labels.
@@ -181,7 +167,7 @@ mod tests {
             assert_eq!((dataset.frames[0].label.clone(), dataset.unused_labels), (None, 1), "{image} {label}");
             let told = |words: &str| dataset.warnings.iter().any(|text| text.contains(words));
             assert!(
-                told(&format!("1 in {folder}")) && told("none of the 1 images of train has a label"),
+                told(&format!("1 in {folder}")) && told("1 image of train, and none has a label"),
                 "{label}: {:?}",
                 dataset.warnings
             );
@@ -222,8 +208,15 @@ mod tests {
     fn a_dataset_without_any_label_says_so_and_where_they_are_sought() {
         let dataset = open(tree(&["images/train/a.jpg"]).path(), &[Split::Train]).unwrap();
         let text = dataset.warnings.join("\n");
-        assert!(text.contains("none of the 1 images of train") && text.contains("labels/train/a.txt"), "{text}");
-        let annotated = ["train2017/a.jpg", "annotations/instances_train2017.json={}"];
-        assert!(open(tree(&annotated).path(), &[Split::Train]).unwrap().warnings.is_empty(), "COCO needs none");
+        assert!(
+            text.contains("1 image of train, and none has a label") && text.contains("labels/train/a.txt"),
+            "{text}"
+        );
+        let warnings = |files: &[&str]| open(tree(files).path(), &[Split::Train]).unwrap().warnings;
+        let coco = "annotations/instances_train2017.json={\"images\": [], \"annotations\": [], \"categories\": []}";
+        assert!(warnings(&["train2017/a.jpg", coco]).is_empty(), "COCO needs none");
+        // Other JSON is no reason for silence, and loaders of a data.yaml read no annotations.
+        assert!(!warnings(&["train2017/a.jpg", "annotations/meta.json={\"version\": 1}"]).is_empty());
+        assert!(!warnings(&["data.yaml=train: images\nnames: [a]\n", "images/a.jpg", coco]).is_empty());
     }
 }

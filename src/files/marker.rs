@@ -40,6 +40,9 @@ pub fn expect_output_folder(folder: &Path) -> Result<()> {
     if is_output_folder(folder) {
         return Ok(());
     }
+    if !folder.exists() {
+        return Err(Error::bad_file(folder, "there is no such folder; name the output of a run"));
+    }
     Err(Error::bad_file(folder, "it is no output of augment: it has no manifest of its own"))
 }
 

@@ -1,6 +1,7 @@
 //! Paths made absolute, resolved and portable, and the place of an image's label.
 
 use crate::error::{Error, Result};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -51,6 +52,22 @@ pub fn absolute(path: &Path) -> Result<PathBuf> {
 pub fn resolve_links(path: &Path) -> PathBuf {
     let resolved = |known: &Path| Some(fs::canonicalize(known).ok()?.join(path.strip_prefix(known).ok()?));
     path.ancestors().find_map(resolved).unwrap_or_else(|| path.to_path_buf())
+}
+
+/// Folders without links. Each is resolved once, since a dataset has few folders and many files.
+#[derive(Default)]
+pub struct RealFolders(HashMap<PathBuf, PathBuf>);
+
+impl RealFolders {
+    /// The file in the folder where it really lies.
+    pub fn real(&mut self, file: &Path) -> PathBuf {
+        let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return file.to_path_buf() };
+        if !self.0.contains_key(folder) {
+            let real = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
+            self.0.insert(folder.to_path_buf(), real);
+        }
+        self.0.get(folder).map_or_else(|| file.to_path_buf(), |real| real.join(name))
+    }
 }
 
 /// The path below `root` as text, with `/` on every system; empty for `root` itself.

@@ -1,10 +1,11 @@
 //! Writes the `data.yaml` of an output.
 
 use crate::dataset::Dataset;
-use crate::dataset::scan::Source;
+use crate::dataset::scan::{Source, image_files};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::atomic::write_file;
+use crate::files::paths::relative_text;
 use crate::yaml::{self, Yaml};
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -54,6 +55,9 @@ pub fn write_data_yaml<'a>(
     }
     let train = originals(folder, dataset, Split::Train)?;
     let new = new_entries(folder, dataset, done)?;
+    if train.is_empty() && new.is_empty() {
+        warnings.push(format!("the dataset has no `train`, so {DATA_YAML} names no images to train on"));
+    }
     let mut text = "# Written by augment: the original images and their stylized copies.\n".to_string();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "train: {}", list(train.iter().chain(&new)));
@@ -176,7 +180,7 @@ fn new_entries<'a>(
         let mirror = dataset.relative(original);
         // If the mirror is the output folder itself, it holds more than new images.
         let inside = |output: &&str| !mirror.is_empty() && Path::new(output).starts_with(&mirror);
-        if new.iter().any(inside) && !others.iter().any(inside) {
+        if new.iter().any(inside) && !others.iter().any(inside) && holds_only(&folder.join(&mirror), folder, &new)? {
             entries.push(mirror.clone());
             new.retain(|output| !inside(output));
         }
@@ -187,10 +191,23 @@ fn new_entries<'a>(
     });
     if !new.is_empty() {
         new.sort_unstable();
-        let lines: Vec<String> = new.iter().map(|output| format!("./{output}")).collect();
+        // Ultralytics takes each `./` of such a line for the list's folder.
+        let line = |output: &&str| match output.contains("./") {
+            true => folder.join(output).to_string_lossy().into_owned(),
+            false => format!("./{output}"),
+        };
+        let lines: Vec<String> = new.iter().map(line).collect();
         entries.push(write_list(folder, "augmented-train.txt", &lines)?);
     }
     Ok(entries)
+}
+
+/// Whether all images below `mirror` are among the `new` ones, whose paths are below `folder`. Others have no row, such
+/// as one that was written just before the program was killed.
+fn holds_only(mirror: &Path, folder: &Path, new: &[&str]) -> Result<bool> {
+    let known: HashSet<&str> = new.iter().copied().collect();
+    let images = image_files(mirror)?;
+    Ok(images.iter().all(|image| known.contains(&*relative_text(folder, image))))
 }
 
 fn write_list(folder: &Path, name: &str, lines: &[String]) -> Result<String> {
@@ -311,6 +328,24 @@ kpt_shape: [17, 3]
         let done = [("images/a.jpg", "images/a__fog-1.jpg"), ("pool/b.jpg", "images/b__fog-1.jpg")];
         let text = data_yaml(&ds, &out, &[Split::Train, Split::Val], &done);
         assert!(text.starts_with("train: [\"../ds/images\", \"augmented-train.txt\"]\n"), "{text}");
+    }
+
+    #[test]
+    fn a_folder_with_a_picture_that_has_no_row_is_not_named() {
+        let (_folder, ds, out) = tree(&YOLO);
+        fs::create_dir_all(out.join("images/train")).unwrap();
+        fs::write(out.join("images/train/z__fog-1.jpg"), "x").unwrap();
+        let text = data_yaml(&ds, &out, &[Split::Train], &MADE);
+        assert!(text.starts_with("train: [\"../ds/images/train\", \"augmented-train.txt\"]\n"), "{text}");
+        assert_eq!(fs::read_to_string(out.join("augmented-train.txt")).unwrap(), "./images/train/a__fog-1.jpg\n");
+    }
+
+    #[test]
+    fn a_line_in_which_ultralytics_would_replace_more_than_its_start_is_absolute() {
+        let (_folder, ds, out) = tree(&["drive./a.jpg", "drive./a.txt=0 .5 .5 .1 .1"]);
+        data_yaml(&ds, &out, &[Split::Train], &[("drive./a.jpg", "drive./a__fog-1.jpg")]);
+        let lines = fs::read_to_string(out.join("augmented-train.txt")).unwrap();
+        assert_eq!(lines.trim_end(), out.join("drive./a__fog-1.jpg").display().to_string());
     }
 
     #[test]

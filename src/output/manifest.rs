@@ -40,17 +40,7 @@ impl Manifest {
     /// [`Error::Run`] if another run holds the folder or the shard; [`Error::BadFile`] if `folder` is a file or holds
     /// files that this program has not written; [`Error::Io`] if the system refuses.
     pub fn open(folder: &Path, shard: Option<Shard>) -> Result<Self> {
-        if folder.exists() && !folder.is_dir() {
-            return Err(Error::bad_file(
-                folder,
-                "the output must be a folder, and this is a file; choose another --output",
-            ));
-        }
-        let occupied = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
-        if occupied && !is_output_folder(folder) {
-            let message = "the output holds files that augment has not written; choose another --output, or empty it";
-            return Err(Error::bad_file(folder, message));
-        }
+        check_free(folder)?;
         fs::create_dir_all(folder).map_err(Error::io(folder, "create the output folder"))?;
         let locks = take_locks(folder, shard, || tidy(folder))?;
         let path = folder.join(shard.map_or(MANIFEST_NAME.to_string(), |shard| format!("manifest.{shard}.jsonl")));
@@ -187,6 +177,25 @@ pub fn last_rows(folder: &Path) -> Result<Vec<Row>> {
         }
     })?;
     Ok(rows.into_values().collect())
+}
+
+/// Whether `folder` can be an output: it does not exist yet, is empty, or this program has written to it.
+///
+/// # Errors
+/// [`Error::BadFile`] if not.
+pub fn check_free(folder: &Path) -> Result<()> {
+    if folder.exists() && !folder.is_dir() {
+        return Err(Error::bad_file(
+            folder,
+            "the output must be a folder, and this is a file; choose another --output",
+        ));
+    }
+    let occupied = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    if occupied && !is_output_folder(folder) {
+        let message = "the output holds files that augment has not written; choose another --output, or empty it";
+        return Err(Error::bad_file(folder, message));
+    }
+    Ok(())
 }
 
 /// The outputs in `folder` whose last row says that they are done, sorted. Takes no lock.

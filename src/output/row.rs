@@ -136,6 +136,9 @@ pub struct Outcome {
     /// Lines of the label that could not be understood; they are copied like all others.
     #[serde(default)]
     pub malformed_labels: Option<u32>,
+    /// Labelled objects whose class has no name, where the dataset names classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unnamed_classes: Option<u32>,
     /// Labelled objects beyond the most that are guarded and gone around.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objects_left_out: Option<u32>,

@@ -132,7 +132,7 @@ fn shards_and_variants_have_the_copies_that_one_run_makes() {
 #[test]
 fn each_split_has_its_own_images_although_they_are_called_the_same() {
     let place = coco();
-    expect(&place.augment(&format!("{RUN} --set splits=[val]")), 0, &["1 frames"]);
+    expect(&place.augment(&format!("{RUN} --set splits=[val]")), 0, &["1 frame"]);
     let expected = ["annotations/instances_val2017__fog-1.json", "val2017/000001__fog-1.png"];
     assert_eq!(outputs(&place, "coco-fog"), expected);
 }
@@ -201,7 +201,7 @@ fn a_roboflow_export_has_its_json_beside_the_images() {
         let json = r#"{"images":[{"id":0,"file_name":"a.png"}],"annotations":[{"id":0,"image_id":0}]}"#;
         place.text(&format!("coco/{split}/_annotations.coco.json"), json);
     }
-    expect(&place.augment(&format!("{RUN} --set output.format=jpg")), 0, &["1 frames"]);
+    expect(&place.augment(&format!("{RUN} --set output.format=jpg")), 0, &["1 frame"]);
     assert_eq!(outputs(&place, "coco-fog"), ["train/_annotations.coco__fog-1.json", "train/a__fog-1.jpg"]);
     assert_eq!(content(&copy(&place, "coco-fog/train/_annotations.coco__fog-1.json")).0, ["a__fog-1.jpg"]);
 }
@@ -216,7 +216,7 @@ fn annotations_divide_images_that_lie_in_one_folder() {
     let json = |name: &str| format!(r#"{{"images":[{{"id":1,"file_name":"{name}.png"}}],"annotations":[]}}"#);
     place.text("coco/annotations/train.json", json("a"));
     place.text("coco/annotations/val.json", json("b"));
-    expect(&place.augment(RUN), 0, &["1 frames"]);
+    expect(&place.augment(RUN), 0, &["1 frame"]);
     assert_eq!(outputs(&place, "coco-fog"), ["annotations/train__fog-1.json", "images/a__fog-1.png"]);
     // Where one cannot be read there is no telling, and images of val must not become train.
     place.text("coco/annotations/train.json", "{");
@@ -390,7 +390,7 @@ fn turned_frames_stay_as_they_are_stored_so_that_boxes_fit_as_before() {
             r#"{{"images":[{{"id":1,"file_name":{name:?},"width":60,"height":40}}],"annotations":[{{"id":1,"image_id":1,"bbox":[50,30,9,9]}}]}}"#
         );
         place.text("coco/annotations/instances_train.json", &json);
-        expect(&place.augment(&run), 0, &["1 frames"]);
+        expect(&place.augment(&run), 0, &["1 frame"]);
         let made = format!("coco-fog/images/train/{}", name.replace("a.", "a__fog-1."));
         let expected = json.replace(name, &name.replace("a.", "a__fog-1."));
         assert_eq!(copy(&place, "coco-fog/annotations/instances_train__fog-1.json"), expected);
@@ -401,7 +401,7 @@ fn turned_frames_stay_as_they_are_stored_so_that_boxes_fit_as_before() {
         assert!(difference(&upright.image, &of_frame.image) < 0.02, "{name} {tag}: upright");
         // Without annotations of COCO, new images are upright for every program.
         fs::remove_file(place.path("coco/annotations/instances_train.json")).unwrap();
-        expect(&place.augment(&format!("{run} --output plain")), 0, &["1 frames"]);
+        expect(&place.augment(&format!("{run} --output plain")), 0, &["1 frame"]);
         let plain = made.replace("coco-fog", "plain");
         assert!(difference(&stored(&place, &plain), &of_frame.image) < 0.02, "{name} {tag}: upright pixels");
     }

@@ -40,7 +40,7 @@ fn an_export_of_cvat_comes_out_with_its_splits_and_names() {
     place.text("set/obj.names", "car\nbus\n");
     place.text("set/train.txt", "data/obj_train_data/a.png\n");
     place.text("set/valid.txt", "data/obj_valid_data/b.png\n");
-    expect(&place.augment(RUN), 0, &["1 frames"]);
+    expect(&place.augment(RUN), 0, &["1 frame"]);
     assert_eq!(outputs(&place, "set-fog"), ["obj_train_data/a__fog-1.png"]);
     let text = data_yaml(&place, "set-fog");
     assert!(text.contains(r#"names: {0: "car", 1: "bus"}"#) && text.contains(r#"val: ["original-val.txt"]"#), "{text}");
@@ -54,7 +54,7 @@ fn roboflows_export_for_darknet_comes_out_with_its_splits_and_names() {
     place.text("set/train/_darknet.labels", "car\nbus\n");
     place.text("set/valid/_darknet.labels", "car\nbus\n");
     let output = place.augment(&format!("{RUN} --json"));
-    expect(&output, 0, &["labels: 1 frames have one, 0 have none"]);
+    expect(&output, 0, &["labels: 1 frame with one, 0 without"]);
     assert_eq!(outputs(&place, "set-fog"), ["train/a__fog-1.png"]);
     let text = data_yaml(&place, "set-fog");
     let expected = "train: [\"../set/train\", \"train\"]\nval: [\"../set/valid\"]\nnames: {0: \"car\", 1: \"bus\"}\n";
@@ -75,7 +75,7 @@ fn a_dataset_of_an_unknown_kind_ends_in_a_question() {
     );
     assert!(!place.path("set-fog").exists());
     fs::remove_file(place.path("set/split/holdout.csv")).unwrap();
-    expect(&place.augment(RUN), 0, &["2 frames", "none of the 2 images of train has a label"]);
+    expect(&place.augment(RUN), 0, &["2 frames", "2 images of train, and none has a label"]);
 }
 
 #[test]
@@ -102,12 +102,12 @@ fn a_path_and_lines_relative_to_the_working_folder_are_read_as_ultralytics_does(
     // The program is started in the folder above `set`; the file lies elsewhere.
     let data = "path: set\ntrain: images/train\nval: images/val\nnames: [car, bus]\n";
     place.text("more/conf/set.yaml", data);
-    expect(&place.augment("--config fog.yaml more/conf/set.yaml --output one"), 0, &["1 frames"]);
+    expect(&place.augment("--config fog.yaml more/conf/set.yaml --output one"), 0, &["1 frame"]);
     assert_eq!(outputs(&place, "one"), ["images/train/a__fog-1.png"]);
     place.text("more/conf/list.yaml", "train: train.txt\nval: val.txt\nnames: [car, bus]\n");
     place.text("more/conf/train.txt", "set/images/train/a.png\n");
     place.text("more/conf/val.txt", "set\\images\\val\\b.png\n");
-    expect(&place.augment("--config fog.yaml more/conf/list.yaml --output two"), 0, &["1 frames"]);
+    expect(&place.augment("--config fog.yaml more/conf/list.yaml --output two"), 0, &["1 frame"]);
     let line = |file: &str| fs::read_to_string(place.path("two").join(file)).unwrap();
     assert_eq!(line("original-train.txt"), format!("{}\n", place.path("set/images/train/a.png").display()));
     assert_eq!(line("original-val.txt"), format!("{}\n", place.path("set/images/val/b.png").display()));
@@ -129,7 +129,7 @@ fn labels_that_loaders_would_not_find_are_refused_or_told() {
     expect(
         &output,
         0,
-        &["none of the 1 images of train has a label", "1 in label/train/", "0 frames have one, 1 have none"],
+        &["1 image of train, and none has a label", "1 in label/train/", "0 frames with one, 1 without"],
     );
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&summary["background"], &summary["unused_labels"]), (&1.into(), &1.into()));

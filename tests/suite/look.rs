@@ -167,6 +167,6 @@ fn mistakes_of_a_report_are_named() {
     let place = Place::new();
     let report = |args: &str| place.command(args).output().unwrap();
     expect(&report("report"), 2, &["<OUT>"]);
-    expect(&report("report nowhere"), 1, &["nowhere", "no output of augment"]);
+    expect(&report("report nowhere"), 1, &["nowhere", "no such folder"]);
     expect(&report("report data"), 1, &["data", "no output of augment"]);
 }

@@ -134,7 +134,7 @@ fn a_run_goes_on_with_old_outputs_and_does_again_only_what_another_version_made(
         let output = place.augment("--config old/fog.yaml old/streets --output old/output");
         // The dataset lies elsewhere than it did, and its content is what it was.
         if version == env!("CARGO_PKG_VERSION") {
-            expect(&output, 3, &["nothing to do", &format!("{done} frames were done before, {failed} FAILED before")]);
+            expect(&output, 3, &["nothing to do", &format!("{done} frames done before, {failed} FAILED before")]);
             assert!(place.files("old/output/images") == pictures, "{version}");
             assert_eq!(last_rows(&place, "old/output"), known);
         } else {

@@ -75,7 +75,7 @@ fn only_what_a_change_touches_is_done_again_and_the_reason_is_said() {
     expect(&place.augment(RUN), 0, &["2 frames"]);
 
     place.image("data/images/train/b.jpg", 9, 61, 47);
-    expect(&place.augment(RUN), 0, &["done again: 1 for a changed image", "1 frames in", "1 done before"]);
+    expect(&place.augment(RUN), 0, &["done again: 1 for a changed image", "1 frame in", "1 done before"]);
     place.text("data/labels/train/a.txt", "0 .5 .5 .1 .1\n");
     expect(&place.augment(RUN), 0, &["done again: 1 for a changed image, label", "1 done before"]);
     fs::remove_file(place.path("data-fog/images/train/a__fog-1.png")).unwrap();
@@ -146,7 +146,7 @@ fn an_interrupted_run_over_several_conditions_begins_no_other_one_and_goes_on_la
     let mut child = start(&place, run);
     place.wait_for_rows(&mut child, "out", 1);
     signal(&child, &["INT"]);
-    expect(&child.wait_with_output().unwrap(), 130, &["stopping", "frames are left"]);
+    expect(&child.wait_with_output().unwrap(), 130, &["stopping", "left: the same command"]);
     let rows = place.rows("out");
     assert!(rows.len() < 501 && rows.iter().all(|row| row["condition"] == "fog"), "{} rows", rows.len());
     expect(&place.augment(&format!("{run} --limit 12")), 0, &["done before"]);
@@ -163,7 +163,7 @@ fn an_interrupted_run_finishes_what_it_has_in_hand_and_goes_on_later() {
         place.wait_for_rows(&mut child, "data-fog", 2);
         signal(&child, &[name]);
         let output = child.wait_with_output().unwrap();
-        expect(&output, 130, &["stopping", "frames are left", "the same command, without --force, goes on"]);
+        expect(&output, 130, &["stopping", "the same command, without --force, goes on"]);
         let rows = place.rows("data-fog");
         let made = rows.len();
         assert!((2..1002).contains(&made), "{made} rows");
@@ -196,7 +196,7 @@ fn the_second_signal_ends_the_run_at_once() {
     signal(&child, &["INT", "TERM"]);
     let output = child.wait_with_output().unwrap();
     expect(&output, 130, &["stopping"]);
-    assert!(!String::from_utf8_lossy(&output.stderr).contains("frames are left"), "it ended in order");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("left: the same command"), "it ended in order");
     assert!(!place.path("data-fog/images").exists());
 }
 
@@ -239,7 +239,7 @@ fn outputs_of_shards_elsewhere_are_merged_without_loss() {
     assert!(merged["copied"].as_u64().unwrap() > 0 && merged["known"].as_u64().unwrap() > 0);
     assert_eq!(results(&place, "all"), results(&place, "whole"));
     assert_eq!(place.rows("all").len(), 13);
-    expect(&place.augment(&format!("{RUN} --output all")), 3, &["12 frames were done before, 1 FAILED before"]);
+    expect(&place.augment(&format!("{RUN} --output all")), 3, &["12 frames done before, 1 FAILED before"]);
     expect(&merge("all data"), 1, &["data", "no output of augment"]);
     expect(&merge("all"), 2, &["PARTS"]);
 }
@@ -269,6 +269,48 @@ fn pictures_of_earlier_runs_that_no_longer_belong_are_pointed_out() {
     assert!(!String::from_utf8_lossy(&output.stderr).contains("earlier runs"));
 }
 
+#[test]
+fn a_picture_of_another_dataset_is_replaced_on_request_alone() {
+    let place = Place::new();
+    for name in ["a.png", "b.jpg"] {
+        let image = |folder: &str| format!("{folder}/images/train/{name}");
+        place.image(&image("other"), 5, 50, 40);
+    }
+    expect(&place.augment(&format!("{RUN} --output out")), 0, &["2 frames"]);
+    let first = results(&place, "out");
+    let other = "--config fog.yaml other --output out";
+    expect(&place.augment(other), 2, &["of another dataset", "data/images/train/a.png", "choose another --output"]);
+    assert_eq!(results(&place, "out"), first);
+    expect(&place.augment(&format!("{other} --force")), 0, &["2 frames"]);
+}
+
+#[test]
+fn a_dry_run_refuses_the_output_that_the_run_would_refuse() {
+    let place = Place::new();
+    place.text("full/notes.md", "mine");
+    for more in ["", " --dry-run"] {
+        expect(&place.augment(&format!("{RUN} --output full{more}")), 1, &["holds files that augment has not written"]);
+    }
+}
+
+#[test]
+fn doubtful_labels_are_counted_and_warnings_survive_quiet() {
+    let place = Place::new();
+    place.text("data/labels/train/a.txt", "0 0.5 0.5 0.2 0.2\n0,0.5,0.5,0.2,0.2\n");
+    place.text("data/labels/train/b.txt", "7 0.5 0.5 0.2 0.2\n");
+    let told =
+        ["of 1 frame have lines that are no YOLO labels", "a__fog-1.txt", "of 1 frame have class ids without a name"];
+    expect(&place.augment(&format!("{RUN} --quiet")), 0, &told);
+    let summary = summary(&place, &format!("{RUN} --force"));
+    assert_eq!([&summary["malformed_labels"], &summary["unnamed_classes"]], [1, 1]);
+    let rows = place.rows("data-fog");
+    assert!(rows.iter().any(|row| row["unnamed_classes"] == 1) && rows.iter().any(|row| row["malformed_labels"] == 1));
+
+    place.text("flat/a.png", fs::read(place.path("data/images/train/a.png")).unwrap());
+    place.text("flat/sub/b.png", fs::read(place.path("data/images/train/a.png")).unwrap());
+    expect(&place.augment("--config fog.yaml flat --quiet"), 0, &["warning: "]);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_frame_too_large_for_memory_is_worked_on_smaller_or_fails_with_the_figures() {
@@ -288,7 +330,11 @@ fn a_frame_too_large_for_memory_is_worked_on_smaller_or_fails_with_the_figures()
         let mut command = std::process::Command::new("sh");
         command.current_dir(place.path("")).env("MALLOC_ARENA_MAX", "1").args(["-c", &line]).output().unwrap()
     };
-    expect(&limited(690_000, "some"), 0, &["1 frames were stylized at a smaller size", "3 frames"]);
+    expect(
+        &limited(690_000, "some"),
+        0,
+        &["stylized at a smaller size, because memory was short: 1 frame", "3 frames"],
+    );
     let rows = place.rows("some");
     let reduced: Vec<&Value> = rows.iter().map(|row| &row["reduced_size"]).filter(|size| !size.is_null()).collect();
     assert_eq!(reduced, [384]);
