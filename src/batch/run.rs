@@ -1,0 +1,413 @@
+//! One run of a batch: what is left to do is done, rows are appended, and what belongs to all pictures is written.
+
+use crate::batch::capacity;
+use crate::batch::condition::Condition;
+use crate::batch::context::{DatasetFacts, JobContext};
+use crate::batch::executor::Executor;
+use crate::batch::options::RunOptions;
+use crate::batch::pending::{self, Again, Pending};
+use crate::batch::pool::{Step, WorkerEvent, WorkerPool};
+use crate::batch::progress::{Event, FailedFrame, Header, Observer, Summary};
+use crate::batch::provenance::{Engine, Provenance};
+use crate::batch::stop::{Reason, Stop};
+use crate::batch::stylizers::Stylizers;
+use crate::batch::worker::Worker;
+use crate::dataset::{Dataset, foreign};
+use crate::error::{Error, Result};
+use crate::files::marker::MANIFEST_NAME;
+use crate::output::annotations::Copies;
+use crate::output::manifest::Manifest;
+use crate::output::resume::Change;
+use crate::output::row::{MadeBy, Row, Status};
+use crate::output::{annotations, data_yaml};
+use crate::plan::summary::ConditionCounts;
+use crate::plan::task::Task;
+use crate::plan::{Job, Plan};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How many failures a summary names; the manifest has them all.
+const MOST_FAILURES: usize = 100;
+
+/// One run of a batch.
+pub struct Run<'a> {
+    dataset: &'a Dataset,
+    /// The output folder.
+    output: &'a Path,
+    options: &'a RunOptions,
+    engines: &'a [Engine],
+    /// The jobs of the whole dataset, by condition.
+    whole: &'a [Plan<'a>],
+    /// By condition.
+    parts: Vec<Part<'a>>,
+}
+
+/// What a run does for one condition.
+struct Part<'a> {
+    condition: &'a Condition,
+    engine: &'a Engine,
+    provenance: Provenance<'a>,
+    /// The jobs that the run is asked for.
+    plan: &'a Plan<'a>,
+}
+
+/// What a run has done so far.
+#[derive(Default)]
+struct Counts {
+    done: usize,
+    failed: usize,
+    /// Frames that were worked on at a smaller size than the config's.
+    reduced: usize,
+    /// Frames whose files hold several pictures.
+    several: usize,
+    malformed: Doubtful,
+    unnamed: Doubtful,
+    /// Frames that a student drew, and those that it passed on to the optimizer.
+    drawn: usize,
+    passed_on: usize,
+}
+
+/// Frames whose labels are doubtful.
+#[derive(Default)]
+struct Doubtful {
+    frames: usize,
+    /// The label of the first one, below the output folder.
+    first: String,
+}
+
+/// How a run came to its end.
+struct Ended {
+    counts: Counts,
+    written: Written,
+    failures: Vec<FailedFrame>,
+    stopped: Option<Reason>,
+    warnings: Vec<String>,
+}
+
+/// What was written about all pictures together.
+struct Written {
+    data_yaml: Option<data_yaml::Written>,
+    annotations: Copies,
+}
+
+impl<'a> Run<'a> {
+    /// The conditions, the engines, the `whole` plans and those that the run is asked for are in one order.
+    pub fn new(
+        dataset: &'a Dataset,
+        output: &'a Path,
+        options: &'a RunOptions,
+        conditions: &'a [Condition],
+        engines: &'a [Engine],
+        whole: &'a [Plan<'a>],
+        plans: &'a [Plan<'a>],
+    ) -> Self {
+        let part = |((condition, engine), plan): ((&'a Condition, &'a Engine), &'a Plan<'a>)| Part {
+            condition,
+            engine,
+            provenance: Provenance::new(&condition.config, engine),
+            plan,
+        };
+        let parts = conditions.iter().zip(engines).zip(plans).map(part).collect();
+        Self { dataset, output, options, engines, whole, parts }
+    }
+
+    /// Does what is left to do, in this process or by an `executor`, and sums up. `warnings` are those before the run, which
+    /// has `begun` then.
+    ///
+    /// # Errors
+    /// When a picture would replace one of another dataset, or on an error that every frame would meet.
+    pub fn run(
+        &self,
+        executor: Option<&mut dyn Executor>,
+        mut manifest: Manifest,
+        mut warnings: Vec<String>,
+        stop: &Stop,
+        observer: &mut dyn Observer,
+        begun: Instant,
+    ) -> Result<Summary> {
+        warnings.extend(self.warn(&manifest, observer));
+        let pending = self.pending(&manifest);
+        if !self.options.force {
+            self.parts.iter().zip(&pending).try_for_each(|(part, pending)| {
+                pending::check_owner(part.plan, &pending.todo, &self.dataset.root, &manifest)
+            })?;
+        }
+        let header = self.header(&pending);
+        observer.event(Event::Begin(&header));
+        let counts = self.work(executor, &pending, &mut manifest, stop, observer)?;
+        let written = self.describe(&mut manifest)?;
+        let failures = self.failures(&manifest)?;
+        manifest.close()?;
+        let ended = Ended { counts, written, failures, stopped: stop.reason(), warnings };
+        Ok(self.summary(header, ended, begun.elapsed()))
+    }
+
+    /// Says what a person should know about the output before the run begins, and returns it.
+    fn warn(&self, manifest: &Manifest, observer: &mut dyn Observer) -> Vec<String> {
+        let root = &self.dataset.root;
+        let mut warnings = Vec::from_iter(pending::unplanned_outputs(self.whole, root, self.output, manifest));
+        if manifest.damaged() > 0 {
+            warnings.push(format!("{} rows of the manifest cannot be read and count for nothing", manifest.damaged()));
+        }
+        warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
+        warnings
+    }
+
+    /// By condition.
+    fn pending(&self, manifest: &Manifest) -> Vec<Pending<'_>> {
+        let &RunOptions { force, retry_failed, .. } = self.options;
+        let again = Again { done: force, failed: force || retry_failed };
+        self.parts.iter().map(|part| Pending::of(part.plan, &part.provenance, manifest, again)).collect()
+    }
+
+    fn header(&self, pending: &[Pending]) -> Header {
+        let mut stale: BTreeMap<Change, usize> = BTreeMap::new();
+        for (&change, count) in pending.iter().flat_map(|pending| &pending.stale) {
+            *stale.entry(change).or_default() += count;
+        }
+        let device = &self.engines[0].device;
+        Header {
+            backbone: distinct(self.engines.iter().map(|engine| engine.backbone().0)),
+            backbone_digest: distinct(self.engines.iter().map(|engine| engine.backbone().1)),
+            students: self.engines.iter().filter_map(|engine| Some(engine.student.as_ref()?.digest.clone())).collect(),
+            device: format!("{device}, {} threads", rayon::current_num_threads()),
+            output: self.output.to_path_buf(),
+            jobs: self.parts.iter().map(|part| part.plan.jobs.len()).sum(),
+            todo: pending.iter().map(|pending| pending.todo.len()).sum(),
+            skipped: pending.iter().map(|pending| pending.done).sum(),
+            failed_before: pending.iter().map(|pending| pending.failed).sum(),
+            done_again: stale.iter().map(|(change, count)| format!("{count} for {change}")).collect(),
+            styles: self.parts.iter().map(|part| part.condition.styles.len()).sum(),
+        }
+    }
+
+    /// Does the jobs that are left to do, condition by condition, and appends their rows.
+    fn work(
+        &self,
+        mut executor: Option<&mut dyn Executor>,
+        pending: &[Pending],
+        manifest: &mut Manifest,
+        stop: &Stop,
+        observer: &mut dyn Observer,
+    ) -> Result<Counts> {
+        let mut counts = Counts::default();
+        for (part, pending) in self.parts.iter().zip(pending) {
+            if pending.todo.is_empty() || stop.asked() {
+                continue;
+            }
+            let Some(executor) = &mut executor else {
+                part.work(self, &pending.todo, manifest, stop, observer, &mut counts)?;
+                continue;
+            };
+            let facts = DatasetFacts::of(self.dataset);
+            part.work_on(*executor, &facts, &pending.todo, stop, &mut |row| {
+                if row.status == Status::Failed {
+                    stop.count_failure();
+                }
+                counts.take(&row, manifest, observer)
+            })?;
+        }
+        Ok(counts)
+    }
+
+    /// Writes `data.yaml` and the COCO annotations of all that the manifest knows to be done, whichever run did it.
+    fn describe(&self, manifest: &mut Manifest) -> Result<Written> {
+        let Self { dataset, output, options, .. } = *self;
+        // Shards that end at the same moment write one after the other, so the last one knows all rows.
+        let gate = options.shard.is_some().then(|| manifest.pass_gate()).transpose()?;
+        if gate.is_some() {
+            manifest.read_back()?;
+        }
+        let moved = pending::moved_sources(self.whole, &dataset.root, manifest);
+        let done = manifest.done().map(|(source, output)| (moved.get(output).map_or(source, |now| now), output));
+        let done = done.filter(|(_, name)| output.join(name).is_file());
+        let data_yaml = data_yaml::write_data_yaml(output, dataset, done)?;
+        let mut annotations = Copies::default();
+        if !dataset.annotations.is_empty() {
+            let is_done = |name: &str| manifest.status(name) == Some(Status::Done) && output.join(name).is_file();
+            for plan in self.whole {
+                annotations.add(annotations::write_copies(output, dataset, plan, is_done)?);
+            }
+        }
+        Ok(Written { data_yaml, annotations })
+    }
+
+    /// The first of the plans' jobs that have failed, in this run or before, with their reasons.
+    fn failures(&self, manifest: &Manifest) -> Result<Vec<FailedFrame>> {
+        let outputs = self.parts.iter().flat_map(|part| &part.plan.jobs).map(|job| &*job.output);
+        let failed = outputs.filter(|output| manifest.status(output) == Some(Status::Failed));
+        let failed: Vec<&str> = failed.take(MOST_FAILURES).collect();
+        if failed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let frame =
+            |row: Row| FailedFrame { source: row.identity.source, error: row.outcome.error.unwrap_or_default() };
+        Ok(manifest.rows(&failed)?.into_iter().map(frame).collect())
+    }
+
+    fn summary(&self, header: Header, ended: Ended, time: Duration) -> Summary {
+        let Ended { counts, written, failures, stopped, mut warnings } = ended;
+        let left = header.todo - counts.done - counts.failed;
+        let (data_yaml, data_yaml_warnings) = written.data_yaml.map(|file| (file.path, file.warnings)).unzip();
+        let data_yaml_warnings = data_yaml_warnings.unwrap_or_default();
+        warnings.extend(data_yaml_warnings.iter().cloned());
+        let seconds = time.as_secs_f64();
+        let frames = &self.dataset.frames;
+        let labelled = frames.iter().filter(|frame| frame.label.is_some()).count();
+        let conditions: Vec<_> = self.parts.iter().map(|part| ConditionCounts::of(part.plan)).collect();
+        Summary {
+            jobs: header.jobs,
+            done: counts.done,
+            failed: counts.failed,
+            failed_before: header.failed_before,
+            skipped: header.skipped,
+            left,
+            reduced: counts.reduced,
+            several: counts.several,
+            malformed_labels: counts.malformed.frames,
+            first_malformed_label: counts.malformed.first,
+            unnamed_classes: counts.unnamed.frames,
+            first_unnamed_class: counts.unnamed.first,
+            drawn_by_student: counts.drawn,
+            passed_on_by_student: counts.passed_on,
+            unread: foreign::by_extension(&self.dataset.foreign),
+            // A stop request after the last frame has no effect.
+            stopped: stopped.filter(|_| left > 0),
+            failures,
+            seconds,
+            frames_per_second: counts.done as f64 / seconds,
+            manifest: header.output.join(MANIFEST_NAME),
+            output: header.output,
+            data_yaml,
+            data_yaml_warnings,
+            labelled,
+            background: frames.len() - labelled,
+            unused_labels: self.dataset.unused_labels,
+            warnings,
+            annotations: written.annotations.written,
+            annotations_left: written.annotations.left,
+            annotations_partial: written.annotations.partial,
+            not_chosen_by_where: conditions.iter().map(|counts| counts.not_chosen_by_where).sum(),
+            conditions,
+            backbone: header.backbone,
+            backbone_digest: header.backbone_digest,
+            students: header.students,
+            device: header.device,
+        }
+    }
+}
+
+impl Part<'_> {
+    /// Does the jobs `todo` and appends their rows.
+    fn work(
+        &self,
+        run: &Run,
+        todo: &[&Job],
+        manifest: &mut Manifest,
+        stop: &Stop,
+        observer: &mut dyn Observer,
+        counts: &mut Counts,
+    ) -> Result<()> {
+        let plan = self.plan;
+        let stylizer = self.condition.stylizer(self.engine)?;
+        let threads = rayon::current_num_threads();
+        let asked = run.options.frames_at_once;
+        let pool = WorkerPool::new(capacity::frames_at_once(plan, todo, &stylizer, asked, threads), threads)?;
+        let quality = self.condition.config.quality;
+        let stylizers = Stylizers::new(stylizer, plan.styles.len());
+        let facts = DatasetFacts::of(run.dataset);
+        let context = JobContext { plan, stylizers: &stylizers, output: run.output, quality, facts };
+        let new_row = |job: &Job| self.provenance.row(plan, job);
+        pool.run(
+            todo,
+            || Worker::new(&context),
+            new_row,
+            stop,
+            |event| {
+                match event {
+                    WorkerEvent::Began(job) => observer.event(Event::Frame { name: &plan.frame(job).relative }),
+                    WorkerEvent::Evaluated(job, Step { evaluation, of, loss }) => {
+                        let name = &plan.frame(job).relative;
+                        observer.event(Event::Evaluated { name, evaluation, of, loss: loss.total });
+                    }
+                    WorkerEvent::Finished(row) => counts.take(&row, manifest, observer)?,
+                    WorkerEvent::Broken(error) => return Err(with_help(&error)),
+                }
+                Ok(())
+            },
+        )
+    }
+
+    /// The same by `executor`, with a row for each job to `finished`.
+    fn work_on(
+        &self,
+        executor: &mut dyn Executor,
+        facts: &DatasetFacts,
+        todo: &[&Job],
+        stop: &Stop,
+        finished: &mut dyn FnMut(Row) -> Result<()>,
+    ) -> Result<()> {
+        let mut tasks = todo.iter().map(|job| Task::of(self.plan, job));
+        executor.execute(&mut tasks, facts, stop, &mut |row| {
+            self.provenance.check(&row)?;
+            finished(row)
+        })
+    }
+}
+
+/// The different ones of `texts`, joined by commas.
+fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    let mut distinct: Vec<&str> = Vec::new();
+    texts.for_each(|text| {
+        if !distinct.contains(&text) {
+            distinct.push(text);
+        }
+    });
+    distinct.join(", ")
+}
+
+impl Counts {
+    /// Appends a finished row, counts it and tells of it.
+    fn take(&mut self, row: &Row, manifest: &mut Manifest, observer: &mut dyn Observer) -> Result<()> {
+        manifest.append(row)?;
+        self.add(row);
+        observer.event(Event::Row(row));
+        Ok(())
+    }
+
+    fn add(&mut self, row: &Row) {
+        match row.status {
+            Status::Done => self.done += 1,
+            Status::Failed => self.failed += 1,
+        }
+        self.reduced += usize::from(row.outcome.reduced_size.is_some());
+        self.several += usize::from(row.outcome.first_of_several);
+        let label = row.identity.label.as_deref().unwrap_or_default();
+        self.malformed.add(row.outcome.malformed_labels, label);
+        self.unnamed.add(row.outcome.unnamed_classes, label);
+        self.drawn += usize::from(row.outcome.made_by == Some(MadeBy::Student));
+        self.passed_on += usize::from(row.outcome.made_by == Some(MadeBy::Optimizer));
+    }
+}
+
+impl Doubtful {
+    /// Counts a frame with this many doubtful lines in its label.
+    fn add(&mut self, lines: Option<u32>, label: &str) {
+        if lines.is_some() {
+            self.frames += 1;
+            if self.first.is_empty() {
+                self.first = label.to_string();
+            }
+        }
+    }
+}
+
+/// An error that ended the run, with what to do about it.
+fn with_help(error: &Error) -> Error {
+    let help = match error {
+        Error::Fatal(_) => "what is done stays done; give the same command again, or add --device cpu",
+        _ => "what is done stays done; make room there and give the same command again",
+    };
+    Error::Run(format!("{error}\n  help: {help}"))
+}
