@@ -4,6 +4,7 @@ use crate::dataset::scan::Source;
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::paths::relative_text;
+use crate::units::counted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -193,7 +194,7 @@ pub fn question(root: &Path, folders: &BTreeMap<PathBuf, usize>, files: &[PathBu
         own if own.is_empty() => "the folder itself".to_string(),
         below => below,
     };
-    let of_folders = folders.iter().map(|(folder, count)| format!("{count} images in {}", text(folder)));
+    let of_folders = folders.iter().map(|(folder, count)| format!("{} in {}", counted(*count, "image"), text(folder)));
     let mut seen = some_of(of_folders);
     if !files.is_empty() {
         seen += &format!("; files called after splits: {}", some_of(files.iter().map(|file| text(file))));

@@ -47,12 +47,12 @@ pub fn report(
         // Many datasets are published without the labels of their test images.
         .filter(|(split, _)| **split != Split::Test || frames.iter().any(|frame| frame.split == Split::Test))
         .filter(|(_, count)| count.labelled == 0 && count.background > 0)
-        .map(|(split, count)| format!("{} of {split}, and none has a label", counted(count.background, "image")))
+        .map(|(split, count)| format!("{} of {split}", counted(count.background, "image")))
         .collect();
     let empty = sources.keys().filter(|split| !counts.contains_key(split));
     warnings.extend(empty.map(|split| format!("the split {split} holds no image; Ultralytics refuses such a split")));
     if !bare.is_empty() {
-        let mut text = format!("{}: all are background", bare.join(", "));
+        let mut text = format!("no label was found for {}: all are background", bare.join(" and "));
         if let Some(frame) = frames.iter().find(|frame| frame.label.is_none()) {
             let sought = relative_text(scan.root, &label_path(&frame.path));
             text += &format!("; the label of {} is sought as {sought}", frame.relative);
@@ -66,9 +66,10 @@ pub fn report(
         });
         let first = unused.values().flatten().next().map(|file| relative_text(scan.root, file)).unwrap_or_default();
         warnings.push(format!(
-            "of no image: {} ({}; such as {first}); YOLO loaders look for the label of images/x/a.jpg at labels/x/a.txt, \
-             and without a folder `images` beside the image: move or rename them",
-            counted(count, "text file") + if count == 1 { " that looks like a label" } else { " that look like labels" },
+            "no image was found for {} ({}; such as {first}); YOLO loaders look for the label of images/x/a.jpg at \
+             labels/x/a.txt, and without a folder `images` beside the image: move or rename them",
+            counted(count, "text file")
+                + if count == 1 { " that looks like a label" } else { " that look like labels" },
             folders.collect::<Vec<_>>().join(", ")
         ));
     }
@@ -167,7 +168,7 @@ mod tests {
             assert_eq!((dataset.frames[0].label.clone(), dataset.unused_labels), (None, 1), "{image} {label}");
             let told = |words: &str| dataset.warnings.iter().any(|text| text.contains(words));
             assert!(
-                told(&format!("1 in {folder}")) && told("1 image of train, and none has a label"),
+                told(&format!("1 in {folder}")) && told("no label was found for 1 image of train"),
                 "{label}: {:?}",
                 dataset.warnings
             );
@@ -209,7 +210,7 @@ mod tests {
         let dataset = open(tree(&["images/train/a.jpg"]).path(), &[Split::Train]).unwrap();
         let text = dataset.warnings.join("\n");
         assert!(
-            text.contains("1 image of train, and none has a label") && text.contains("labels/train/a.txt"),
+            text.contains("no label was found for 1 image of train") && text.contains("labels/train/a.txt"),
             "{text}"
         );
         let warnings = |files: &[&str]| open(tree(files).path(), &[Split::Train]).unwrap().warnings;

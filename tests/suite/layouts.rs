@@ -75,7 +75,7 @@ fn a_dataset_of_an_unknown_kind_ends_in_a_question() {
     );
     assert!(!place.path("set-fog").exists());
     fs::remove_file(place.path("set/split/holdout.csv")).unwrap();
-    expect(&place.augment(RUN), 0, &["2 frames", "2 images of train, and none has a label"]);
+    expect(&place.augment(RUN), 0, &["2 frames", "no label was found for 2 images of train"]);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn labels_that_loaders_would_not_find_are_refused_or_told() {
     expect(
         &output,
         0,
-        &["1 image of train, and none has a label", "1 in label/train/", "0 frames with one, 1 without"],
+        &["no label was found for 1 image of train", "1 in label/train/", "0 frames with one, 1 without"],
     );
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&summary["background"], &summary["unused_labels"]), (&1.into(), &1.into()));
