@@ -55,9 +55,8 @@ impl<'p> Pending<'p> {
 /// # Errors
 /// [`Error::Usage`] with the first such picture.
 pub fn check_owner(plan: &Plan, todo: &[&Job], root: &Path, manifest: &Manifest) -> Result<()> {
-    let sources: HashMap<&str, &str> = manifest.done().map(|(source, output)| (output, source)).collect();
     for job in todo {
-        let Some(source) = sources.get(&*job.output).map(Path::new) else { continue };
+        let Some(source) = manifest.source_of_done(&job.output).map(Path::new) else { continue };
         if !source.starts_with(root) && source != plan.frame(job).path && source.is_file() {
             return Err(Error::Usage(format!(
                 "the output has a picture {} of another dataset, made from {}, which {} would replace; choose another \

@@ -348,7 +348,7 @@ pub struct PullArgs {
     pub through: Tap,
     #[command(flatten)]
     pub install: InstallArgs,
-    /// No progress, only warnings, errors and the last lines
+    /// No progress, only errors and the last lines
     #[arg(short, long)]
     pub quiet: bool,
 }

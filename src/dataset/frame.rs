@@ -68,8 +68,8 @@ pub fn list_frames(
         for source in sources.get(&split).into_iter().flatten() {
             let finder = LabelFinder::new(scan.root, source);
             let ImageFiles { images, foreign } = scan.files_of(source)?;
-            // Two folders of the dataset may be links to the same one,
-            // but two names of one file are two frames with labels of their own.
+            // Two folders of the dataset may be links to the same one, but two names of one file are two frames with
+            // labels of their own.
             let mut is_new = |path: &PathBuf| seen.insert(folders.real(path));
             if is_requested {
                 listing.foreign.extend(foreign.into_iter().filter(&mut is_new));

@@ -106,6 +106,11 @@ impl Manifest {
         done.map(|(output, record)| (&*record.source, &**output))
     }
 
+    /// The frame that an output was made from, if its last row says that it is done.
+    pub fn source_of_done(&self, output: &str) -> Option<&str> {
+        self.records.get(output).filter(|record| record.status == Status::Done).map(|record| &*record.source)
+    }
+
     /// The last rows of these outputs, in their order. Outputs without a row are left out.
     ///
     /// # Errors
