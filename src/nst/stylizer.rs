@@ -240,18 +240,17 @@ impl Stylizer {
             return Err(StylizeError::PixelsNotFinite);
         }
         let mut guard = None;
-        if self.guards(content) {
-            let plain = |result: &Pixels| -> Result<_, StylizeError> {
-                Ok(match &plain {
-                    Plain::Result => result.clone(),
-                    Plain::Start(start) => guard::relight(start, result),
-                    Plain::Working(start) => guard::relight(&self.render(frame, &small.pixels, start)?, result),
+        if let Some(surface) = surface.as_ref().filter(|_| self.guards(content)) {
+            let plain = || {
+                Ok::<_, StylizeError>(match plain {
+                    Plain::Result => None,
+                    Plain::Start(start) => Some(start),
+                    Plain::Working(start) => Some(self.render(frame, &small.pixels, &start)?),
                 })
             };
             let clear = without_air.as_deref().unwrap_or(frame);
-            let stages = |result: &Pixels| Ok::<_, StylizeError>([plain(result)?, guard::relight(clear, result)]);
             let boxes: Vec<Area> = content.objects.iter().map(|object| object.area).collect();
-            guard = Some(guard::protect(clear, stages, &mut pixels, &boxes)?);
+            guard = Some(guard::protect(clear, &surface.shapes, plain, &mut pixels, &boxes)?);
         }
         let fog = surface.as_ref().map_or(0.0, |surface| start.extinction() / surface.nearest);
         let haze = fog + effects.air / 100.0;
@@ -260,10 +259,8 @@ impl Stylizer {
         if let Some(precipitation) = precipitation {
             precipitation::add(&mut pixels, &precipitation, frame_seed);
         }
-        if precipitation.is_some() || !effects.is_off() {
-            // The report is about the final picture, with what falls in front of an object.
-            guard.iter_mut().for_each(|report| report.measure(&content.pixels, &pixels));
-        }
+        // The report is about the final picture and whole boxes, with what falls in front of an object.
+        guard.iter_mut().for_each(|report| report.measure(&content.pixels, &pixels));
         let scene = surface.map(|surface| surface.kind());
         Ok(Stylized { pixels, evals, losses, strength, guard, scene, student: judgement })
     }
@@ -278,7 +275,7 @@ impl Stylizer {
         let mut random = noise::random(seed, AMOUNTS);
         let effects = self.settings.effects.map(|range| range.at(random.uniform()) as f32);
         let residual = self.settings.residual.high > 0.0 && !content.objects.is_empty();
-        if !effects.needs_surface() && !residual && !needs_scene(&self.settings) {
+        if !effects.needs_surface() && !residual && !needs_scene(&self.settings) && !self.guards(content) {
             return Prepared { frame: Cow::Borrowed(&content.pixels), without_air: None, surface: None, effects };
         }
         let surface = Surface::of(&content.pixels, &content.objects, self.settings.scene, content.depth.as_ref());

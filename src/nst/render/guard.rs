@@ -1,68 +1,57 @@
 //! Keeps labelled objects visible: where a style hides one, detail is blended back there, and nowhere else.
 //!
-//! A fog that hides an object while its label stays teaches a detector to see what is not there. So each box is
-//! measured against the original. A box that lost too much is blended, behind a soft mask, towards the plain
-//! closed-form start and, if that is not enough, towards the original. Only the detail of both is taken, on the light
-//! that the style gave to the place: blending whole pictures would show the outlines of the boxes, which no camera
-//! sees, and a detector would learn them.
+//! A fog that hides an object while its label stays teaches a detector to see what is not there. So each object is
+//! measured against the original. One that lost too much is blended, in its shape, towards the plain closed-form start
+//! and, if that is not enough, towards the original. Only the detail of both is taken, on the light that the style gave
+//! to the place: whole pictures would stand out of a fog or a night as islands, which no camera sees, and a detector
+//! would learn them.
 //!
 //! Everything is measured on the 256 steps that are written in the end, since contrast below one step does not survive.
 //!
-//! - [`protect`] and [`relight`]: the guard
+//! - [`protect`]: the guard
 //! - [`report`]: what became of each box ([`GuardReport`])
 //! - [`figures`]: contrast and edges of a box ([`Figures`])
-//! - `object`: the floors of a box and its next step; `blend`: the blend and its masks; `patch`: the luma of a box
+//! - `object`: the floors of a box and its next step; `blend`: the blend and its masks; `relight`: detail on another
+//!   light; `patch`: the luma of a box
 
 mod blend;
 pub mod figures;
 mod object;
 mod patch;
+mod relight;
 pub mod report;
 #[cfg(test)]
 mod testing;
 
-use crate::nst::picture::filter::bilinear;
 use crate::nst::picture::geometry::Area;
 use crate::nst::picture::pixels::Pixels;
-use crate::nst::render::guard::blend::Blend;
+use crate::nst::picture::plane::Plane;
+use crate::nst::render::guard::blend::{Blend, Mask, Pictures};
 use crate::nst::render::guard::object::Object;
 use crate::nst::render::guard::patch::written_lumas;
+use crate::nst::render::guard::relight::relit;
 use rayon::prelude::*;
 
 pub use crate::nst::render::guard::figures::Figures;
 pub use crate::nst::render::guard::object::{CONTRAST_FLOOR, EDGES_FLOOR};
 pub use crate::nst::render::guard::report::{BoxReport, Easing, GuardReport};
 
-/// The light of a picture is the mean of cells; this many lie along its long side. The rest is its detail.
-const LIGHT_CELLS: usize = 64;
-
-/// The detail of `picture` on the light of `result`; both have one size.
-pub fn relight(picture: &Pixels, result: &Pixels) -> Pixels {
-    let size = result.size();
-    let cell = (size.long() / LIGHT_CELLS).max(1);
-    let (grid, mut light) = result.light(cell);
-    let (_, own) = picture.light(cell);
-    light.iter_mut().zip(own).for_each(|(light, own)| *light -= own);
-    let mut out = bilinear::<3>(&light, grid, size);
-    out.par_iter_mut().zip(picture.data()).with_min_len(1 << 14).for_each(|(out, v)| *out += v);
-    Pixels::new(size, out)
-}
-
-/// Eases `result` where one of `boxes` is below a floor: towards the first of the pictures that `stages(result)` makes,
-/// then towards the second. If the second is the original, all boxes meet their floors afterwards. `stages` is called
-/// only if a box fails, which is rare.
+/// Eases `result` where one of `boxes` is below a floor: towards the picture that `plain` makes, if it makes one, then
+/// towards the original, `content`. `plain` is called only if a box fails.
 ///
-/// Boxes are measured against the original, `content`. Pixels outside the soft masks of eased boxes keep their bits.
-/// Neither the order of the boxes nor the number of threads changes a pixel.
+/// Boxes are measured against the original. `shapes` has the share of objects in each pixel, 0..1: these pixels count,
+/// and these are eased. All boxes meet their floors afterwards. Pixels outside the soft masks of eased boxes keep their
+/// bits. Neither the order of the boxes nor the number of threads changes a pixel.
 ///
 /// # Errors
-/// Those of `stages`.
+/// Those of `plain`.
 ///
 /// # Panics
 /// When the pictures differ in size.
 pub fn protect<E>(
     content: &Pixels,
-    stages: impl FnOnce(&Pixels) -> Result<[Pixels; 2], E>,
+    shapes: &Plane,
+    plain: impl FnOnce() -> Result<Option<Pixels>, E>,
     result: &mut Pixels,
     boxes: &[Area],
 ) -> Result<GuardReport, E> {
@@ -73,14 +62,18 @@ pub fn protect<E>(
         return Ok(GuardReport { boxes: boxes.iter().map(unchanged).collect() });
     }
     let (before, after) = (written_lumas(content), written_lumas(result));
-    let mut objects: Vec<_> = boxes.par_iter().map(|&area| Object::new(area, size, &before, &after)).collect();
+    let mut objects: Vec<_> = boxes.par_iter().map(|&area| Object::new(area, shapes, &before, &after)).collect();
     let failing = failing(&objects, 0..objects.len());
     if !failing.is_empty() {
-        let [plain, last] = stages(result)?;
-        let mut blend = Blend::new(before, &plain, &last, result);
+        let masks: Vec<&Mask> = objects.iter().map(|object| &object.mask).collect();
+        let plain = plain()?.map(|plain| relit(&plain, [&written_lumas(&plain), &after], &masks));
+        let detail = relit(content, [&before, &after], &masks);
+        let pictures = Pictures { result, plain: plain.as_ref(), detail: &detail, original: content };
+        let mut blend = Blend::new(before, pictures, shapes);
         ease(&mut objects, failing, &mut blend);
-        let shares = blend.into_shares();
-        blend::write(&last, &plain, result, &shares);
+        let eased: Vec<_> = blend.pixels().collect();
+        let pixels = result.data_mut().as_chunks_mut::<3>().0;
+        eased.into_iter().for_each(|(at, rgb)| pixels[at] = rgb);
     }
     Ok(GuardReport { boxes: objects.iter().map(Object::report).collect() })
 }
@@ -92,7 +85,7 @@ fn ease(objects: &mut [Object], mut failing: Vec<usize>, blend: &mut Blend) {
         let next: Vec<_> = failing.par_iter().map(|&at| objects[at].next_step(blend)).collect();
         for (&at, step) in failing.iter().zip(next) {
             objects[at].step = step;
-            blend.ease(objects[at].rect, step);
+            blend.ease(&objects[at].mask, step);
         }
         measure(objects, &failing, blend);
         failing = self::failing(objects, failing);
@@ -122,16 +115,16 @@ fn measure(objects: &mut [Object], indices: &[usize], blend: &Blend) {
 mod tests {
     use super::*;
     use crate::nst::picture::geometry::Size;
-    use crate::nst::render::guard::blend::Mask;
     use crate::nst::render::guard::figures::figures;
     use crate::nst::render::guard::patch::Rect;
     use crate::nst::render::guard::testing::{SIZE, areas, at, map, noise, scene, veil};
     use crate::nst::testing::Random;
     use std::convert::Infallible;
 
-    /// [`super::protect`] with both stages given.
-    fn protect(content: &Pixels, stages: [&Pixels; 2], result: &mut Pixels, boxes: &[Area]) -> GuardReport {
-        let Ok(report) = super::protect(content, |_| Ok::<_, Infallible>(stages.map(Pixels::clone)), result, boxes);
+    /// [`super::protect`] of objects that fill their boxes.
+    fn protect(content: &Pixels, plain: &Pixels, result: &mut Pixels, boxes: &[Area]) -> GuardReport {
+        let shapes = Plane::filled(content.size(), 1.0);
+        let Ok(report) = super::protect(content, &shapes, || Ok::<_, Infallible>(Some(plain.clone())), result, boxes);
         report
     }
 
@@ -145,7 +138,7 @@ mod tests {
     #[track_caller]
     fn assert_protected(content: &Pixels, plain: &Pixels, result: &Pixels, boxes: &[Area], case: &str) -> GuardReport {
         let mut after = result.clone();
-        let report = protect(content, [plain, content], &mut after, boxes);
+        let report = protect(content, plain, &mut after, boxes);
         let measured = figures(content, &after, boxes);
         assert_eq!(report.boxes.len(), boxes.len(), "{case}");
         let mut reached = vec![false; content.size().pixels()];
@@ -154,9 +147,9 @@ mod tests {
             assert!(report.edges >= EDGES_FLOOR, "{case}: {at} {report:?}");
             assert!(report.contrast >= CONTRAST_FLOOR, "{case}: {at} {report:?}");
             if report.easing != Easing::None {
-                let reach = Mask::new(Rect::of(report.area, content.size()), content.size()).reach;
-                for y in reach.top..reach.bottom {
-                    reached[y * content.size().width..][reach.left..reach.right].fill(true);
+                let mask = Mask::new(Rect::of(report.area, content.size()), &Plane::filled(content.size(), 1.0));
+                for y in mask.rows() {
+                    reached[y * content.size().width..][mask.columns()].fill(true);
                 }
             }
         }
@@ -193,10 +186,10 @@ mod tests {
         let boxes = areas(&mut Random(4), 20);
         let result = veil(&content, 0.6);
         let mut after = result.clone();
-        let report = protect(&content, [&veil(&content, 0.9), &content], &mut after, &boxes);
+        let report = protect(&content, &veil(&content, 0.9), &mut after, &boxes);
         assert!(report.boxes.iter().all(|report| report.easing == Easing::None));
         assert!(!changed(&result, &after).contains(&true));
-        assert_eq!(protect(&content, [&result, &content], &mut after, &[]), GuardReport::default());
+        assert_eq!(protect(&content, &result, &mut after, &[]), GuardReport::default());
         assert_eq!(report.eased_to_plain() + report.eased_to_content(), 0);
     }
 
@@ -208,12 +201,35 @@ mod tests {
             let case = format!("plain {plain}");
             assert_protected(&content, &veil(&content, plain), result, &boxes, &case).boxes[0].easing
         };
-        // A quarter of 0.9 is above 0.2; of 0.5 only half is.
-        assert_eq!(easing(0.9, &flat), Easing::Plain(0.25));
-        assert_eq!(easing(0.5, &flat), Easing::Plain(0.5));
-        // 0.1 of the plain start is not enough: an eighth of the original on top is.
-        assert_eq!(easing(0.1, &flat), Easing::Content(0.125));
+        // On a light as bright as this, detail has three quarters of its contrast. So three eighths of 0.9 are above 0.2;
+        // of 0.5, five eighths are.
+        assert_eq!(easing(0.9, &flat), Easing::Plain(0.375));
+        assert_eq!(easing(0.5, &flat), Easing::Plain(0.625));
+        // 0.1 of the plain start is not enough: a quarter of the original on top is.
+        assert_eq!(easing(0.1, &flat), Easing::Content(0.25));
         assert_eq!(easing(0.9, &veil(&content, 0.5)), Easing::None);
+    }
+
+    #[test]
+    fn what_is_behind_an_object_is_not_eased() {
+        let content = scene(&mut Random(5), SIZE);
+        let (fog, area) = (veil(&content, 0.1), at(40, 30, 40, 30));
+        // A triangle, and as thin a share of it as small objects have.
+        for share in [1.0, 0.3] {
+            let shapes = Plane::from_fn(SIZE, |y, x| {
+                let is_inside = (30..60).contains(&y) && (40..80).contains(&x) && x - 40 < y - 30;
+                if is_inside { share } else { 0.0 }
+            });
+            let mut after = fog.clone();
+            let no_start = || Ok::<_, Infallible>(None);
+            let Ok(report) = super::protect(&content, &shapes, no_start, &mut after, &[area]);
+            let Easing::Content(eased) = report.boxes[0].easing else { panic!("{report:?}") };
+            assert!(eased <= 0.5, "{report:?}");
+            let changed = changed(&fog, &after);
+            let outside = changed.iter().zip(shapes.data()).filter(|(_, shape)| **shape == 0.0);
+            assert!(outside.into_iter().all(|(changed, _)| !changed));
+            assert!(changed.iter().filter(|changed| **changed).count() > 300);
+        }
     }
 
     #[test]
@@ -222,11 +238,14 @@ mod tests {
         let (result, plain) = (veil(&content, 0.15), map(&content, |_| 0.1));
         let boxes = [at(40, 30, 30, 20)];
         let mut after = result.clone();
-        let report = protect(&content, [&plain, &content], &mut after, &boxes);
+        let report = protect(&content, &plain, &mut after, &boxes);
         assert_eq!(report.boxes[0].easing, Easing::Content(0.125));
-        // Not a share of the dark start: the middle is an eighth original over the veil.
+        // An eighth of the original's detail over the veil, and nothing of the dark start.
+        let (shapes, lumas) = (Plane::filled(SIZE, 1.0), [written_lumas(&content), written_lumas(&result)]);
+        let detail =
+            relit(&content, lumas.each_ref().map(Vec::as_slice), &[&Mask::new(Rect::of(boxes[0], SIZE), &shapes)]);
         let middle = (40 * SIZE.width + 55) * 3;
-        let expected = 0.875 * result.data()[middle] + 0.125 * content.data()[middle];
+        let expected = 0.875 * result.data()[middle] + 0.125 * detail.data()[middle];
         assert!((after.data()[middle] - expected).abs() < 1e-6);
         assert_eq!((report.eased_to_plain(), report.eased_to_content()), (0, 1));
     }
@@ -243,8 +262,8 @@ mod tests {
             only_inside.data_mut()[inside.clone()].copy_from_slice(&fog.data()[inside]);
         }
         let plain = veil(&content, 0.8);
-        assert_eq!(protect(&content, [&plain, &content], &mut fog.clone(), &boxes).boxes[0].easing, Easing::None);
-        let report = protect(&content, [&plain, &content], &mut only_inside, &boxes);
+        assert_eq!(protect(&content, &plain, &mut fog.clone(), &boxes).boxes[0].easing, Easing::None);
+        let report = protect(&content, &plain, &mut only_inside, &boxes);
         assert_ne!(report.boxes[0].easing, Easing::None);
         assert!(report.boxes[0].contrast >= 0.5 - 0.05, "{report:?}");
     }
@@ -258,7 +277,7 @@ mod tests {
         let run = |boxes: &[Area], threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut after = result.clone();
-            let report = pool.install(|| protect(&content, [&plain, &content], &mut after, boxes));
+            let report = pool.install(|| protect(&content, &plain, &mut after, boxes));
             (after, report)
         };
         let (expected, report) = run(&boxes, 1);
@@ -308,7 +327,7 @@ mod tests {
         let content = Pixels::new(SIZE, vec![0.4; SIZE.pixels() * 3]);
         let result = noise(&mut Random(12), SIZE);
         let mut after = result.clone();
-        let report = protect(&content, [&content, &content], &mut after, &areas(&mut Random(13), 5));
+        let report = protect(&content, &content, &mut after, &areas(&mut Random(13), 5));
         assert!(report.boxes.iter().all(|b| b.easing == Easing::None && b.contrast == 1.0 && b.edges == 1.0));
         assert!(!changed(&result, &after).contains(&true));
     }

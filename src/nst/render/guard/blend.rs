@@ -2,6 +2,7 @@
 
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::plane::Plane;
 use crate::nst::render::guard::patch::{Patch, RADIUS, Rect, cut, written_luma};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -30,6 +31,15 @@ impl Step {
     pub fn share(steps: u8) -> f32 {
         f32::from(steps) / f32::from(Self::MOST)
     }
+
+    /// The shares of a pixel that is this near to a box, of which the object has the share `shape`. From half of the
+    /// original's detail on, the original itself comes along, with what is behind the object, and at the last step it is
+    /// all there: so a box always meets its floors.
+    fn shares(self, near: f32, shape: f32) -> Shares {
+        let [plain, detail] = [self.plain, self.content].map(Self::share);
+        let original = (2.0 * detail - 1.0).max(0.0).powi(2);
+        [plain * near * shape, detail * near * shape, original * near]
+    }
 }
 
 /// The stylized picture with its boxes eased so far, as shares of three pictures per pixel. It is mixed only where it
@@ -39,37 +49,50 @@ pub struct Blend<'a> {
     /// The lumas of the original.
     before: Vec<f32>,
     pictures: Pictures<'a>,
-    /// For each pixel, the share of the plain start, and over it that of the original.
-    shares: Vec<[f32; 2]>,
+    /// The share of objects in each pixel.
+    shapes: &'a Plane,
+    /// For each pixel.
+    shares: Vec<Shares>,
 }
 
-/// The three pictures that are mixed, of one size.
+/// The shares of the plain start, over it of the original's detail, and over that of the original, each in 0..=1.
+pub type Shares = [f32; 3];
+
+/// The pictures that are mixed, of one size.
 #[derive(Clone, Copy)]
-struct Pictures<'a> {
-    content: &'a Pixels,
-    plain: &'a Pixels,
-    result: &'a Pixels,
+pub struct Pictures<'a> {
+    /// The stylized picture.
+    pub result: &'a Pixels,
+    /// The plain start, if it is another picture than the result.
+    pub plain: Option<&'a Pixels>,
+    /// The original's detail on the light of the stylized picture.
+    pub detail: &'a Pixels,
+    pub original: &'a Pixels,
 }
 
 impl<'a> Blend<'a> {
-    /// `before` are the lumas of the original; `content` is the original or its detail.
+    /// `before` are the lumas of the original.
     ///
     /// # Panics
     /// When the pictures differ in size.
-    pub fn new(before: Vec<f32>, plain: &'a Pixels, content: &'a Pixels, result: &'a Pixels) -> Self {
-        let size = result.size();
-        assert_eq!([plain.size(), content.size()], [size; 2], "pictures must be of one size");
-        let pictures = Pictures { content, plain, result };
-        Self { size, before, pictures, shares: vec![[0.0; 2]; size.pixels()] }
+    pub fn new(before: Vec<f32>, pictures: Pictures<'a>, shapes: &'a Plane) -> Self {
+        let size = shapes.size();
+        let Pictures { result, plain, detail, original } = pictures;
+        let all = [result, plain.unwrap_or(result), detail, original];
+        assert!(all.iter().all(|picture| picture.size() == size), "all must be of one size");
+        Self { size, before, pictures, shapes, shares: vec![[0.0; 3]; size.pixels()] }
     }
 
-    /// Raises the shares around the box `rect` to `step`, where they are lower.
-    pub fn ease(&mut self, rect: Rect, step: Step) {
-        let mask = Mask::new(rect, self.size);
-        for y in mask.reach.top..mask.reach.bottom {
-            let columns = mask.reach.left..mask.reach.right;
-            let raised = self.raised(&mask, step, y, columns.clone());
-            self.shares[y * self.size.width..][columns].copy_from_slice(&raised);
+    /// Whether a plain start can ease boxes.
+    pub fn has_plain(&self) -> bool {
+        self.pictures.plain.is_some()
+    }
+
+    /// Raises the shares under `mask` to `step`, where they are lower.
+    pub fn ease(&mut self, mask: &Mask, step: Step) {
+        for y in mask.rows() {
+            let raised = self.raised(mask, step, y, mask.columns());
+            self.shares[y * self.size.width..][mask.columns()].copy_from_slice(&raised);
         }
     }
 
@@ -85,88 +108,107 @@ impl<'a> Blend<'a> {
         })
     }
 
-    /// The luma of the box `rect` as the blend would have it after [`Blend::ease`] with `step`.
-    pub fn tried(&self, rect: Rect, step: Step) -> Patch {
-        let mask = Mask::new(rect, self.size);
-        Patch::fill(rect, self.size, |y, columns, row| {
-            self.mix_lumas(&self.raised(&mask, step, y, columns.clone()), y, columns, row);
+    /// The luma of the box of `mask` as the blend would have it after [`Blend::ease`] with `step`.
+    pub fn tried(&self, mask: &Mask, step: Step) -> Patch {
+        Patch::fill(mask.rect, self.size, |y, columns, row| {
+            self.mix_lumas(&self.raised(mask, step, y, columns.clone()), y, columns, row);
         })
     }
 
     /// The shares of a row under one more mask. Under several masks the largest share counts, so their order does not.
-    fn raised(&self, mask: &Mask, step: Step, y: usize, columns: Range<usize>) -> Vec<[f32; 2]> {
+    fn raised(&self, mask: &Mask, step: Step, y: usize, columns: Range<usize>) -> Vec<Shares> {
         let shares = &self.shares[y * self.size.width..][columns.clone()];
-        let (plain, content) = (Step::share(step.plain), Step::share(step.content));
-        let raised = |(s, mask): (&[f32; 2], f32)| [s[0].max(plain * mask), s[1].max(content * mask)];
-        shares.iter().zip(mask.row(y, columns)).map(raised).collect()
+        let shapes = &self.shapes.data()[y * self.size.width..][columns.clone()];
+        let raised = |((&shares, near), &shape): ((&Shares, f32), &f32)| {
+            let raised = step.shares(near, mask.share(shape));
+            std::array::from_fn(|i| f32::max(shares[i], raised[i]))
+        };
+        shares.iter().zip(mask.nearness(y, columns)).zip(shapes).map(raised).collect()
     }
 
     /// Writes the lumas of these columns of row `y` under `shares`.
-    fn mix_lumas(&self, shares: &[[f32; 2]], y: usize, columns: Range<usize>, lumas: &mut [f32]) {
-        let row = |picture: &'a Pixels| {
-            let row = &picture.data()[y * self.size.width * 3..][columns.start * 3..columns.end * 3];
-            row.as_chunks::<3>().0
-        };
-        let Pictures { content, plain, result } = self.pictures;
-        let colours = row(content).iter().zip(row(plain)).zip(row(result));
-        for ((to, shares), ((content, plain), result)) in lumas.iter_mut().zip(shares).zip(colours) {
-            *to = written_luma(&mixed(content, plain, result, shares));
+    fn mix_lumas(&self, shares: &[Shares], y: usize, columns: Range<usize>, lumas: &mut [f32]) {
+        let from = y * self.size.width + columns.start;
+        for (at, (to, shares)) in (from..).zip(lumas.iter_mut().zip(shares)) {
+            *to = written_luma(&self.pictures.mixed(at, shares));
         }
     }
 
-    /// The shares of all pixels, `[height][width]`.
-    pub fn into_shares(self) -> Vec<[f32; 2]> {
-        self.shares
+    /// The blend of all pixels that have a share.
+    pub fn pixels(self) -> impl ParallelIterator<Item = (usize, [f32; 3])> {
+        let Self { pictures, shares, .. } = self;
+        let shares = shares.into_par_iter().enumerate().with_min_len(1 << 12);
+        shares.filter(|(_, shares)| *shares != [0.0; 3]).map(move |(at, shares)| (at, pictures.mixed(at, &shares)))
     }
 }
 
-/// One pixel of the blend. Each picture is cut to 0..1 first: else what lies outside would outshine what is blended
-/// over it.
-fn mixed(content: &[f32; 3], plain: &[f32; 3], result: &[f32; 3], shares: &[f32; 2]) -> [f32; 3] {
-    // In this form a share of 1 gives exactly `to`.
-    let towards = |from: f32, to: f32, share: f32| from * (1.0 - share) + to * share;
-    std::array::from_fn(|i| {
-        let eased = towards(cut(result[i]), cut(plain[i]), shares[0]);
-        towards(eased, cut(content[i]), shares[1])
-    })
+impl Pictures<'_> {
+    /// Pixel `at` of the blend. Each picture is cut to 0..1 first: else what lies outside would outshine what is blended
+    /// over it.
+    #[inline]
+    fn mixed(&self, at: usize, shares: &Shares) -> [f32; 3] {
+        // In this form a share of 1 gives exactly `to`.
+        let towards = |from: f32, to: f32, share: f32| from * (1.0 - share) + to * share;
+        let Self { result, plain, detail, original } = self;
+        let colour = |picture: &Pixels| picture.data().as_chunks::<3>().0[at];
+        let over = [colour(plain.unwrap_or(result)), colour(detail), colour(original)];
+        let result = colour(result);
+        std::array::from_fn(|i| {
+            over.iter().zip(shares).fold(cut(result[i]), |under, (over, &share)| towards(under, cut(over[i]), share))
+        })
+    }
 }
 
-/// Blends the pixels of `result` that have a share; the others keep their bits.
-pub fn write(content: &Pixels, plain: &Pixels, result: &mut Pixels, shares: &[[f32; 2]]) {
-    let (content, plain) = (content.data().as_chunks::<3>().0, plain.data().as_chunks::<3>().0);
-    let result = result.data_mut().as_chunks_mut::<3>().0;
-    let pixels = result.par_iter_mut().zip(content.par_iter().zip(plain)).zip(shares);
-    pixels.with_min_len(1 << 12).for_each(|((result, (content, plain)), shares)| {
-        if *shares != [0.0; 2] {
-            *result = mixed(content, plain, result, shares);
-        }
-    });
-}
-
-/// The weight of a box's easing in each pixel. It is 1 in the box and on the pixels around it that its figures read, so
-/// that all of the original always meets the floors. From there it falls smoothly to 0, with round corners.
+/// Where a box is eased: the object, and near its box.
 pub struct Mask {
+    /// The box.
+    pub rect: Rect,
     full: Rect,
-    /// Pixels from the full part to the first pixel with a weight of 0.
+    /// Pixels from the full part to the first pixel that is not near.
     feather: f32,
-    /// All pixels with a weight above 0.
-    pub reach: Rect,
+    /// All pixels that are near.
+    reach: Rect,
+    /// The largest share that an object has in a pixel of the box. A small object has no more than a part of any pixel of
+    /// the small picture that shapes are found in.
+    most: f32,
 }
 
 impl Mask {
-    /// The mask of the box `rect` in a picture of `size`.
-    pub fn new(rect: Rect, size: Size) -> Self {
+    /// The mask of the box `rect` in a picture of the size of `shapes`, the share of objects in each pixel.
+    pub fn new(rect: Rect, shapes: &Plane) -> Self {
+        /// A box with a lower share in all pixels shows no shape, and is eased as a whole.
+        const LEAST: f32 = 0.05;
+        let size = shapes.size();
         let feather = (FEATHER * (rect.width() + rect.height()) as f64 / 2.0).max(LEAST_FEATHER);
         let wide = RADIUS + feather as usize;
+        let most = rect.rows(shapes).flatten().fold(0.0, |most: f32, &share| most.max(share));
         Self {
+            rect,
             full: rect.grown(RADIUS, RADIUS, size),
             feather: feather as f32 + 1.0,
             reach: rect.grown(wide, wide, size),
+            most: if most < LEAST { 0.0 } else { most },
         }
     }
 
-    /// The weights, 0..=1, of these columns of row `y`.
-    fn row(&self, y: usize, columns: Range<usize>) -> impl Iterator<Item = f32> {
+    /// The rows with pixels that are near.
+    pub fn rows(&self) -> Range<usize> {
+        self.reach.top..self.reach.bottom
+    }
+
+    /// The columns with pixels that are near.
+    pub fn columns(&self) -> Range<usize> {
+        self.reach.left..self.reach.right
+    }
+
+    /// The share of the object, 0..=1, in a pixel in which objects have the share `shape`.
+    pub fn share(&self, shape: f32) -> f32 {
+        if shape < self.most { shape / self.most } else { 1.0 }
+    }
+
+    /// How near these columns of row `y` are to the box. It is 1 in the box and on the pixels around it that its figures
+    /// read, so that all of the original always meets the floors. From there it falls smoothly to 0, with round corners.
+    pub fn nearness(&self, y: usize, columns: Range<usize>) -> impl Iterator<Item = f32> {
         let Rect { left, top, right, bottom } = self.full;
         // Through `i32`: eight of these are converted at a time.
         let beyond = |at: usize, low: usize, high: usize| {
@@ -187,12 +229,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mask_is_1_in_its_box_and_falls_to_0_without_a_jump() {
+    fn nearness_is_1_in_a_box_and_falls_to_0_without_a_jump() {
         let size = Size { height: 400, width: 500 };
         for (width, height) in [(200, 120), (40, 40), (6, 6), (1, 1)] {
             let rect = Rect { left: 150, top: 140, right: 150 + width, bottom: 140 + height };
-            let mask = Mask::new(rect, size);
-            let rows: Vec<Vec<f32>> = (0..size.height).map(|y| mask.row(y, 0..size.width).collect()).collect();
+            let mask = Mask::new(rect, &Plane::filled(size, 1.0));
+            let rows: Vec<Vec<f32>> = (0..size.height).map(|y| mask.nearness(y, 0..size.width).collect()).collect();
             // The steepest slope of the smoothstep is 1.5 over its length.
             let most = 1.5 / ((FEATHER * (width + height) as f64 / 2.0).max(LEAST_FEATHER) + 1.0) as f32 + 1e-6;
             for y in 1..size.height {
@@ -201,9 +243,8 @@ mod tests {
                     assert!(jump <= most, "{width}x{height}: {jump} at {x}, {y}");
                     let inside = (rect.top..rect.bottom).contains(&y) && (rect.left..rect.right).contains(&x);
                     assert!(!inside || rows[y][x] == 1.0, "{width}x{height} at {x}, {y}");
-                    let reached = (mask.reach.top..mask.reach.bottom).contains(&y)
-                        && (mask.reach.left..mask.reach.right).contains(&x);
-                    assert!(reached || rows[y][x] == 0.0, "{width}x{height} at {x}, {y}");
+                    let is_reached = mask.rows().contains(&y) && mask.columns().contains(&x);
+                    assert!(is_reached || rows[y][x] == 0.0, "{width}x{height} at {x}, {y}");
                 }
             }
         }

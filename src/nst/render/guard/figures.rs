@@ -1,7 +1,7 @@
 //! What a labelled object keeps of the original: contrast and edges.
 
 use crate::nst::kernels::simd::vectorized;
-use crate::nst::picture::geometry::{Area, Size};
+use crate::nst::picture::geometry::Area;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::render::guard::patch::{Patch, RADIUS, Rect, sums, written_lumas};
 use rayon::prelude::*;
@@ -24,17 +24,19 @@ impl Figures {
     /// Everything is kept.
     pub(super) const ALL: Self = Self { contrast: 1.0, edges: 1.0 };
 
-    /// What `after` keeps of `before`, two patches of one size.
-    pub(super) fn of(before: &Patch, after: &Patch) -> Self {
-        let had = before.deviation();
-        if had < FLAT * before.pixels() as f64 {
+    /// What `after` keeps of `before`, two patches of one size. `weights`, `[height][width]`, say how much each pixel of
+    /// them counts.
+    pub(super) fn of(before: &Patch, after: &Patch, weights: &[f32]) -> Self {
+        let had = before.deviation(weights);
+        let [all] = sums(weights.len(), |n| [weights[n]]);
+        if had < FLAT * all {
             return Self::ALL;
         }
         let edges = vectorized(
             #[inline(always)]
-            || edges(before, after),
+            || edges(before, after, weights),
         );
-        Self { contrast: after.deviation() / had, edges }
+        Self { contrast: after.deviation(weights) / had, edges }
     }
 }
 
@@ -49,20 +51,19 @@ pub fn figures(content: &Pixels, result: &Pixels, boxes: &[Area]) -> Vec<Figures
         return vec![Figures::ALL; boxes.len()];
     }
     let (before, after) = (written_lumas(content), written_lumas(result));
-    boxes.par_iter().map(|&area| of_rect(&before, &after, size, Rect::of(area, size))).collect()
-}
-
-/// What `rect` keeps, in pictures of `size` with these lumas.
-pub(super) fn of_rect(before: &[f32], after: &[f32], size: Size, rect: Rect) -> Figures {
-    Figures::of(&Patch::of(before, size, rect), &Patch::of(after, size, rect))
+    let of = |&area: &Area| {
+        let rect = Rect::of(area, size);
+        Figures::of(&Patch::of(&before, size, rect), &Patch::of(&after, size, rect), &vec![1.0; rect.pixels()])
+    };
+    boxes.par_iter().map(of).collect()
 }
 
 /// The correlation of the gradients. It is not centred: a gradient of 0 is no edge in either.
 #[inline(always)]
-fn edges(before: &Patch, after: &Patch) -> f64 {
+fn edges(before: &Patch, after: &Patch, weights: &[f32]) -> f64 {
     let width = before.width();
     let [mut product, mut squares_before, mut squares_after] = [0.0; 3];
-    for y in RADIUS..RADIUS + before.height() {
+    for (weights, y) in weights.chunks_exact(width).zip(RADIUS..) {
         // The rows above, at and below, each with one more pixel at both ends.
         let rows = |patch| [y - 1, y, y + 1].map(|y| &Patch::row(patch, y)[RADIUS - 1..][..width + 2]);
         let (before, after) = (rows(before), rows(after));
@@ -70,7 +71,7 @@ fn edges(before: &Patch, after: &Patch) -> f64 {
             // Twice the gradient: a correlation does not depend on the factor.
             let slopes = |rows: &[&[f32]; 3]| (rows[1][x + 2] - rows[1][x], rows[2][x + 1] - rows[0][x + 1]);
             let ((ax, ay), (bx, by)) = (slopes(&before), slopes(&after));
-            [ax * bx + ay * by, ax * ax + ay * ay, bx * bx + by * by]
+            [ax * bx + ay * by, ax * ax + ay * ay, bx * bx + by * by].map(|product| weights[x] * product)
         });
         product += ab;
         squares_before += aa;
@@ -87,6 +88,7 @@ fn edges(before: &Patch, after: &Patch) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nst::picture::geometry::Size;
     use crate::nst::render::guard::testing::{SIZE, at, map, scene, veil};
     use crate::nst::testing::Random;
 

@@ -1,8 +1,9 @@
 //! One labelled object: its floors, and how far it is eased to meet them.
 
 use crate::nst::picture::geometry::{Area, Size};
-use crate::nst::render::guard::blend::{Blend, Step};
-use crate::nst::render::guard::figures::{self, FLAT, Figures};
+use crate::nst::picture::plane::Plane;
+use crate::nst::render::guard::blend::{Blend, Mask, Step};
+use crate::nst::render::guard::figures::{FLAT, Figures};
 use crate::nst::render::guard::patch::{Patch, RADIUS, Rect};
 use crate::nst::render::guard::report::{BoxReport, Easing};
 
@@ -16,28 +17,42 @@ pub const CONTRAST_FLOOR: f64 = 0.20;
 /// on a flat sky would ask more of an object than it ever had.
 const SHARE_OF_SURROUNDINGS: f64 = 0.5;
 
+/// How much a pixel of the box counts in which the object has this share. Its rim counts little: the step to what is
+/// behind it may be hidden, or turn round where a bright sky goes black. Where no shape was found, the whole box counts.
+fn weight(shape: f32) -> f32 {
+    const BACKGROUND: f32 = 0.01;
+    BACKGROUND + (1.0 - BACKGROUND) * (2.0 * shape - 1.0).max(0.0).powi(2)
+}
+
 /// A labelled object and its state.
 pub struct Object {
     area: Area,
-    pub rect: Rect,
+    pub mask: Mask,
+    /// How much each pixel of the box counts, `[height][width]`.
+    weights: Vec<f32>,
     /// The least contrast.
     floor: f64,
-    /// In the blend as it is.
+    /// Of the weighted pixels, in the blend as it is.
     pub figures: Figures,
     pub step: Step,
 }
 
 impl Object {
-    /// The object in `area` of pictures of `size`, whose lumas are `before` and `after` the stylization.
-    pub fn new(area: Area, size: Size, before: &[f32], after: &[f32]) -> Self {
+    /// The object in `area` of pictures whose lumas are `before` and `after` the stylization. `shapes` has the share of
+    /// objects in each pixel.
+    pub fn new(area: Area, shapes: &Plane, before: &[f32], after: &[f32]) -> Self {
+        let size = shapes.size();
         let rect = Rect::of(area, size);
-        let floor = floor(rect, size, before, after);
-        Self { area, rect, floor, figures: figures::of_rect(before, after, size, rect), step: Step::default() }
+        let mask = Mask::new(rect, shapes);
+        let weights: Vec<f32> = rect.rows(shapes).flatten().map(|&shape| weight(mask.share(shape))).collect();
+        let [was, is] = [before, after].map(|lumas| Patch::of(lumas, size, rect));
+        let figures = Figures::of(&was, &is, &weights);
+        Self { area, mask, weights, floor: floor(rect, size, before, after), figures, step: Step::default() }
     }
 
     /// The figures of this object in the blend.
     pub fn measured(&self, blend: &Blend) -> Figures {
-        Figures::of(&blend.original(self.rect), &blend.eased(self.rect))
+        Figures::of(&blend.original(self.mask.rect), &blend.eased(self.mask.rect), &self.weights)
     }
 
     /// Whether a figure is below its floor and the object can be eased further.
@@ -53,9 +68,9 @@ impl Object {
     /// One step more of the plain start, if that makes the figures better; from then on, of the original.
     pub fn next_step(&self, blend: &Blend) -> Step {
         let Step { plain, content } = self.step;
-        if content == 0 && plain < Step::MOST {
+        if blend.has_plain() && content == 0 && plain < Step::MOST {
             let plainer = Step { plain: plain + 1, content };
-            let tried = Figures::of(&blend.original(self.rect), &blend.tried(self.rect, plainer));
+            let tried = Figures::of(&blend.original(self.mask.rect), &blend.tried(&self.mask, plainer), &self.weights);
             if self.score(tried) > self.score(self.figures) {
                 return plainer;
             }
@@ -77,7 +92,8 @@ impl Object {
 fn floor(rect: Rect, size: Size, before: &[f32], after: &[f32]) -> f64 {
     let surroundings = rect.grown((rect.width() / 2).max(RADIUS), (rect.height() / 2).max(RADIUS), size);
     let contrast = |lumas: &[f32]| {
-        let [inside, all] = [rect, surroundings].map(|rect| Patch::of(lumas, size, rect).deviation());
+        let deviation = |rect: Rect| Patch::of(lumas, size, rect).deviation(&vec![1.0; rect.pixels()]);
+        let [inside, all] = [rect, surroundings].map(deviation);
         (all - inside) / (surroundings.pixels() - rect.pixels()).max(1) as f64
     };
     let own = contrast(before);
@@ -90,7 +106,7 @@ fn floor(rect: Rect, size: Size, before: &[f32], after: &[f32]) -> f64 {
 mod tests {
     use super::*;
     use crate::nst::render::guard::patch::written_lumas;
-    use crate::nst::render::guard::testing::{SIZE, at, map, noise, scene};
+    use crate::nst::render::guard::testing::{SIZE, at, everywhere, map, noise, scene};
     use crate::nst::testing::Random;
 
     #[test]
@@ -107,7 +123,7 @@ mod tests {
                 after.data_mut()[at] = content.data()[at] * 0.6;
             }
         }
-        let object = Object::new(area, before.size(), &written_lumas(&before), &written_lumas(&after));
+        let object = Object::new(area, &everywhere(), &written_lumas(&before), &written_lumas(&after));
         assert_eq!(object.floor, SHARE_OF_SURROUNDINGS);
     }
 
@@ -122,6 +138,6 @@ mod tests {
             alone.data_mut()[inside.clone()].copy_from_slice(&content.data()[inside]);
         }
         let (before, after) = (written_lumas(&alone), written_lumas(&content));
-        assert!(boxes.iter().all(|&area| Object::new(area, SIZE, &before, &after).floor == CONTRAST_FLOOR));
+        assert!(boxes.iter().all(|&area| Object::new(area, &everywhere(), &before, &after).floor == CONTRAST_FLOOR));
     }
 }

@@ -4,6 +4,7 @@ use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::plane::Plane;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -32,6 +33,12 @@ impl Rect {
         let (left, right) = span(area.left, area.right, size.width);
         let (top, bottom) = span(area.top, area.bottom, size.height);
         Self { left, top, right, bottom }
+    }
+
+    /// The rows of a plane in this rectangle.
+    pub fn rows(self, plane: &Plane) -> impl Iterator<Item = &[f32]> {
+        let width = plane.size().width;
+        (self.top..self.bottom).map(move |y| &plane.data()[y * width..][self.left..self.right])
     }
 
     pub fn width(self) -> usize {
@@ -126,43 +133,33 @@ impl Patch {
         self.width
     }
 
-    /// Rows of the rectangle.
-    pub fn height(&self) -> usize {
-        self.height
-    }
-
-    /// Pixels of the rectangle.
-    pub fn pixels(&self) -> usize {
-        self.width * self.height
-    }
-
     /// Row `y` of the whole patch; both `y` and the row begin [`RADIUS`] pixels before the rectangle.
     pub fn row(&self, y: usize) -> &[f32] {
         let stride = self.width + 2 * RADIUS;
         &self.lumas[y * stride..][..stride]
     }
 
-    /// The absolute deviation of luma from its local mean, summed over the rectangle.
-    pub fn deviation(&self) -> f64 {
+    /// The absolute deviation of luma from its local mean, summed over the rectangle with `weights`, `[height][width]`.
+    pub fn deviation(&self, weights: &[f32]) -> f64 {
         vectorized(
             #[inline(always)]
-            || self.deviation_by_rows(),
+            || self.deviation_by_rows(weights),
         )
     }
 
     #[inline(always)]
-    fn deviation_by_rows(&self) -> f64 {
+    fn deviation_by_rows(&self, weights: &[f32]) -> f64 {
         let width = self.width;
         let mut across = vec![0.0; width * (self.height + 2 * RADIUS)];
         for (y, to) in across.chunks_exact_mut(width).enumerate() {
             (0..SIDE).for_each(|i| add(to, &self.row(y)[i..i + width]));
         }
         let (mut window, mut sum) = (vec![0.0; width], 0.0);
-        for y in 0..self.height {
+        for (y, weights) in weights.chunks_exact(width).enumerate() {
             window.fill(0.0);
             (0..SIDE).for_each(|i| add(&mut window, &across[(y + i) * width..][..width]));
             let centres = &self.row(y + RADIUS)[RADIUS..RADIUS + width];
-            let [row] = sums(width, |x| [(centres[x] - window[x] / (SIDE * SIDE) as f32).abs()]);
+            let [row] = sums(width, |x| [weights[x] * (centres[x] - window[x] / (SIDE * SIDE) as f32).abs()]);
             sum += row;
         }
         sum

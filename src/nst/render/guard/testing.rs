@@ -2,10 +2,16 @@
 
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::plane::Plane;
 use crate::nst::render::guard::patch::Rect;
 use crate::nst::testing::Random;
 
 pub const SIZE: Size = Size { height: 90, width: 140 };
+
+/// Shapes that fill all boxes.
+pub fn everywhere() -> Plane {
+    Plane::filled(SIZE, 1.0)
+}
 
 pub fn map(picture: &Pixels, f: impl Fn(f32) -> f32) -> Pixels {
     Pixels::new(picture.size(), picture.data().iter().map(|&v| f(v)).collect())
