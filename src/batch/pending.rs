@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::output::manifest::Manifest;
 use crate::output::resume::{Change, State};
 use crate::plan::{Job, Plan};
+use crate::units::counted;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -101,9 +102,9 @@ pub fn unplanned_outputs(whole: &[Plan], root: &Path, folder: &Path, manifest: &
     unplanned.sort_unstable();
     let first = unplanned.first()?;
     Some(format!(
-        "{} pictures of earlier runs, such as {first}, are not of this plan and would be trained on with the others; \
-         remove them and their labels, or choose another --output",
-        unplanned.len()
+        "{} of earlier runs that this plan does not have, such as {first}, would be trained on with the others; remove \
+         what it does not have, with the labels, or choose another --output",
+        counted(unplanned.len(), "picture")
     ))
 }
 

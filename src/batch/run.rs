@@ -23,6 +23,7 @@ use crate::output::{annotations, data_yaml};
 use crate::plan::summary::ConditionCounts;
 use crate::plan::task::Task;
 use crate::plan::{Job, Plan};
+use crate::units::counted;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -148,7 +149,8 @@ impl<'a> Run<'a> {
         let root = &self.dataset.root;
         let mut warnings = Vec::from_iter(pending::unplanned_outputs(self.whole, root, self.output, manifest));
         if manifest.damaged() > 0 {
-            warnings.push(format!("{} rows of the manifest cannot be read and count for nothing", manifest.damaged()));
+            warnings
+                .push(format!("left out what cannot be read of the manifest: {}", counted(manifest.damaged(), "row")));
         }
         warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
         warnings

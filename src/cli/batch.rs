@@ -11,6 +11,7 @@ use crate::dataset::Layout;
 use crate::error::Result;
 use crate::output::{manifest, merge};
 use crate::plan::summary;
+use crate::units::counted;
 use crate::view::sheet;
 use std::path::Path;
 
@@ -89,12 +90,12 @@ pub fn exit_code(summary: &Summary) -> u8 {
 pub fn merge(args: &args::MergeArgs) -> Result<u8> {
     let merged = merge::merge(&args.into, &args.parts)?;
     terminal::print_err(&format!(
-        "merged {} pictures and {} failures into {}, which had {} of the rows already; run augment on the dataset with \
+        "merged {} and {} into {}, which had {} already; run augment on the dataset with \
          this --output to check that nothing is missing and to write its data.yaml",
-        merged.copied,
-        merged.failed,
+        counted(merged.copied, "picture"),
+        counted(merged.failed, "failure"),
         args.into.display(),
-        merged.known
+        counted(merged.known, "row")
     ));
     if args.json {
         print_json(&merged);

@@ -3,6 +3,7 @@
 use crate::dataset::scan::{Source, is_image};
 use crate::error::{Error, Result};
 use crate::files::paths::normalize;
+use crate::units::counted;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -41,10 +42,10 @@ pub fn read_list(path: &Path, bases: &[PathBuf], renamed: bool, warnings: &mut V
         return Err(Error::bad_file(path, message));
     }
     if let Some((at, line)) = others.first() {
-        let count = others.len();
         warnings.push(format!(
-            "{}: {count} lines name no image and are left out, such as line {at}: `{line}`",
-            path.display()
+            "{}: left out {}, which should name images, such as line {at}: `{line}`",
+            path.display(),
+            counted(others.len(), "line")
         ));
     }
     Ok(Source::List { path: path.to_path_buf(), portable, images })

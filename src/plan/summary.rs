@@ -3,7 +3,7 @@
 use crate::dataset::split::Split;
 use crate::plan::styles::Style;
 use crate::plan::{Job, Plan};
-use crate::units::Rough;
+use crate::units::{Rough, counted};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
@@ -84,22 +84,22 @@ pub fn summary(plans: &[Plan], estimate: Option<Duration>) -> String {
     let jobs: usize = plans.iter().map(|plan| plan.jobs.len()).sum();
     let about = estimate.map(|estimate| format!(", about {}", Rough(estimate))).unwrap_or_default();
     let each: Vec<String> = plans.iter().map(|plan| plan.summary(None)).collect();
-    format!("{jobs} jobs on {} frames{about}\n{}", frames(plans), each.join("\n"))
+    format!("{} on {}{about}\n{}", counted(jobs, "job"), counted(frames(plans), "frame"), each.join("\n"))
 }
 
 impl Plan<'_> {
     /// The plan for people: counts, styles and the first jobs.
     pub fn summary(&self, estimate: Option<Duration>) -> String {
-        let mut text = format!("{}: {} jobs on {}", self.condition, self.jobs.len(), self.frames_by_split());
+        let mut text = format!("{}: {} on {}", self.condition, counted(self.jobs.len(), "job"), self.frames_by_split());
         // Writing to a String cannot fail.
         if let Some(sequences) = self.sequences() {
-            let _ = write!(text, " in {sequences} sequence{}", if sequences == 1 { "" } else { "s" });
+            let _ = write!(text, " in {}", counted(sequences, "sequence"));
         }
         if let Some(estimate) = estimate {
             let _ = write!(text, ", about {}", Rough(estimate));
         }
         if self.not_chosen > 0 {
-            let _ = write!(text, "; {} frames not chosen by `where`", self.not_chosen);
+            let _ = write!(text, "; {} not chosen by `where`", counted(self.not_chosen, "frame"));
         }
         let mut uses = vec![0; self.styles.len()];
         self.jobs.iter().flat_map(|job| &job.styles).for_each(|share| uses[share.style] += 1);
