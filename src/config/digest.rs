@@ -117,7 +117,7 @@ mod tests {
             ("fog", "bf420bb67e08f92a"),
             ("rain", "5234112c41849291"),
             ("snow", "5594f43bcc51bd4f"),
-            ("night", "c56a79fc423ebd46"),
+            ("night", "c08c24463341a316"),
             ("dusk", "cb3894487b9cf914"),
             ("painting", "d5eabaf55bbabb1f"),
         ];

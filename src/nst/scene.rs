@@ -15,7 +15,7 @@ mod histogram;
 pub mod horizon;
 pub mod object;
 pub mod regions;
-mod shape;
+pub mod shape;
 pub mod sky;
 pub mod surface;
 mod upsample;

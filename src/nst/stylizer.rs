@@ -250,7 +250,8 @@ impl Stylizer {
             };
             let clear = without_air.as_deref().unwrap_or(frame);
             let boxes: Vec<Area> = content.objects.iter().map(|object| object.area).collect();
-            guard = Some(guard::protect(clear, &surface.shapes, plain, &mut pixels, &boxes)?);
+            let shapes = guard::Shapes { share: &surface.shapes, owners: &surface.owners };
+            guard = Some(guard::protect(clear, shapes, plain, &mut pixels, &boxes)?);
         }
         let fog = surface.as_ref().map_or(0.0, |surface| start.extinction() / surface.nearest);
         let haze = fog + effects.air / 100.0;

@@ -11,7 +11,9 @@ use rayon::prelude::*;
 /// the brightest light.
 pub fn fill(pixels: &mut Pixels, surface: &Surface, air: f32) {
     let width = surface.size().width;
-    let light = air_light(pixels, surface);
+    /// By night, too, air in front of lamps is no darker.
+    const LEAST: f32 = 0.2;
+    let light = air_light(pixels, surface, LEAST);
     pixels.data_mut().par_chunks_mut(width * 3).zip(surface.distance.data().par_chunks(width)).for_each(
         |(row, distance)| {
             vectorized(
@@ -30,8 +32,9 @@ pub fn fill(pixels: &mut Pixels, surface: &Surface, air: f32) {
     );
 }
 
-/// The linear light of the air: the mean of the sky, made paler; without a sky, that of the brightest twentieth.
-pub fn air_light(pixels: &Pixels, surface: &Surface) -> [f32; 3] {
+/// The linear light of the air, `least` at least: the mean of the sky, made paler; without a sky, that of the brightest
+/// twentieth.
+pub fn air_light(pixels: &Pixels, surface: &Surface, least: f32) -> [f32; 3] {
     let picked = || pixels.data().chunks_exact(3).zip(surface.sky.data()).step_by(31);
     let sky = picked().filter(|(_, sky)| **sky > 0.7).map(|(rgb, _)| rgb);
     let mut lights: Vec<[f32; 3]> =
@@ -43,6 +46,6 @@ pub fn air_light(pixels: &Pixels, surface: &Surface) -> [f32; 3] {
     }
     let count = lights.len().max(1) as f32;
     let mean = [0, 1, 2].map(|channel: usize| lights.iter().map(|light| light[channel]).sum::<f32>() / count);
-    let grey = (0.21 * mean[0] + 0.72 * mean[1] + 0.07 * mean[2]).clamp(0.2, 0.8);
+    let grey = (0.21 * mean[0] + 0.72 * mean[1] + 0.07 * mean[2]).clamp(least, 0.8);
     mean.map(|v| 0.3 * v.min(0.85) + 0.7 * grey)
 }

@@ -98,11 +98,14 @@ pub fn motion(pixels: &mut Pixels, surface: &Surface, horizon: Horizon, metres: 
             || {
                 for (x, rgb) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
                     let at = y * width + x;
-                    let share = metres / surface.distance.data()[at].max(2.0) * (1.0 - surface.shapes.data()[at]);
+                    let background = 1.0 - surface.shapes.data()[at];
+                    let share = metres / surface.distance.data()[at].max(2.0) * background;
                     let (y, x) = (y as f32, x as f32);
                     let way = (share * (y - middle.0), share * (x - middle.1));
-                    if way.0 * way.0 + way.1 * way.1 >= 1.0 {
-                        *rgb = mean_along(&from, size, (y, x), way).unwrap_or(*rgb);
+                    if way.0 * way.0 + way.1 * way.1 >= 1.0
+                        && let Some(mean) = mean_along(&from, size, (y, x), way)
+                    {
+                        (0..3).for_each(|n| rgb[n] += background * (mean[n] - rgb[n]));
                     }
                 }
             },

@@ -256,6 +256,10 @@ fn ground_light(light: &Pixels, surface: &Surface) -> f32 {
 fn on_vehicles(surface: &Surface, objects: &[SceneObject], share: f32, random: &mut Random) -> Plane {
     let Size { height, width } = surface.size();
     let mut snow = Plane::filled(surface.size(), 0.0);
+    // From above, the upper side of a shape is a flank.
+    if matches!(surface.view, Some(View::Down(_))) {
+        return snow;
+    }
     for object in objects.iter().filter(|object| object.kind.has_roof()) {
         let (is_parked, amount) = (random.uniform() < f64::from(share), 0.5 + 0.4 * random.uniform() as f32);
         if !is_parked {

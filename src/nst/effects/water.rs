@@ -186,7 +186,8 @@ pub fn spray(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], ef
     const BEHIND: f32 = 0.8;
     let Some(View::Ahead(horizon)) = surface.view else { return };
     let mut random = random(seed, EFFECTS.1);
-    let light = air_light(pixels, surface);
+    // Spray has no light of its own: it is dark at night.
+    let light = air_light(pixels, surface, 0.0);
     let Size { height, width } = surface.size();
     let vehicles = objects.iter().filter(|object| object.kind.has_roof());
     for object in vehicles {

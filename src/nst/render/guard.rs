@@ -25,13 +25,13 @@ mod testing;
 
 use crate::nst::picture::geometry::Area;
 use crate::nst::picture::pixels::Pixels;
-use crate::nst::picture::plane::Plane;
 use crate::nst::render::guard::blend::{Blend, Mask, Pictures};
 use crate::nst::render::guard::object::Object;
 use crate::nst::render::guard::patch::written_lumas;
 use crate::nst::render::guard::relight::relit;
 use rayon::prelude::*;
 
+pub use crate::nst::render::guard::blend::Shapes;
 pub use crate::nst::render::guard::figures::Figures;
 pub use crate::nst::render::guard::object::{CONTRAST_FLOOR, EDGES_FLOOR};
 pub use crate::nst::render::guard::report::{BoxReport, Easing, GuardReport};
@@ -39,9 +39,9 @@ pub use crate::nst::render::guard::report::{BoxReport, Easing, GuardReport};
 /// Eases `result` where one of `boxes` is below a floor: towards the picture that `plain` makes, if it makes one, then
 /// towards the original, `content`. `plain` is called only if a box fails.
 ///
-/// Boxes are measured against the original. `shapes` has the share of objects in each pixel, 0..1: these pixels count,
-/// and these are eased. All boxes meet their floors afterwards. Pixels outside the soft masks of eased boxes keep their
-/// bits. Neither the order of the boxes nor the number of threads changes a pixel.
+/// Boxes are measured against the original, in the `shapes` of their objects, which have their numbers. All boxes meet
+/// their floors afterwards. Pixels outside the soft masks of eased boxes keep their bits. Neither the order of the boxes
+/// nor the number of threads changes a pixel.
 ///
 /// # Errors
 /// Those of `plain`.
@@ -50,36 +50,50 @@ pub use crate::nst::render::guard::report::{BoxReport, Easing, GuardReport};
 /// When the pictures differ in size.
 pub fn protect<E>(
     content: &Pixels,
-    shapes: &Plane,
+    shapes: Shapes,
     plain: impl FnOnce() -> Result<Option<Pixels>, E>,
     result: &mut Pixels,
     boxes: &[Area],
 ) -> Result<GuardReport, E> {
     let size = content.size();
-    assert_eq!(size, result.size(), "pictures must be of one size");
+    assert_eq!([size; 2], [result.size(), shapes.share.size()], "pictures must be of one size");
     if boxes.is_empty() || size.pixels() == 0 {
         let unchanged = |&area| BoxReport { area, contrast: 1.0, edges: 1.0, easing: Easing::None };
         return Ok(GuardReport { boxes: boxes.iter().map(unchanged).collect() });
     }
     let (before, after) = (written_lumas(content), written_lumas(result));
-    let mut objects: Vec<_> = boxes.par_iter().map(|&area| Object::new(area, shapes, &before, &after)).collect();
-    let failing = failing(&objects, 0..objects.len());
-    if !failing.is_empty() {
-        let masks: Vec<&Mask> = objects.iter().map(|object| &object.mask).collect();
-        let plain = plain()?.map(|plain| relit(&plain, [&written_lumas(&plain), &after], &masks));
+    let object = |(number, &area)| Object::new(number, area, shapes, &before, &after);
+    let mut objects: Vec<_> = boxes.par_iter().enumerate().map(object).collect();
+    let mut eased = failing(&objects, 0..objects.len());
+    let plain = if eased.is_empty() { None } else { plain()? };
+    let plain_lumas = plain.as_ref().map(written_lumas);
+    while !eased.is_empty() {
+        let masks: Vec<&Mask> = eased.iter().map(|&at| &objects[at].mask).collect();
         let detail = relit(content, [&before, &after], &masks);
+        let plain =
+            plain.as_ref().zip(plain_lumas.as_ref()).map(|(plain, lumas)| relit(plain, [lumas, &after], &masks));
         let pictures = Pictures { result, plain: plain.as_ref(), detail: &detail, original: content };
-        let mut blend = Blend::new(before, pictures, shapes);
-        ease(&mut objects, failing, &mut blend);
-        let eased: Vec<_> = blend.pixels().collect();
-        let pixels = result.data_mut().as_chunks_mut::<3>().0;
-        eased.into_iter().for_each(|(at, rgb)| pixels[at] = rgb);
+        let mut blend = Blend::new(&before, pictures);
+        eased.iter().for_each(|&at| objects[at].begin(&blend));
+        ease(&mut objects, &eased, &mut blend);
+        let others: Vec<_> = (0..objects.len()).filter(|at| !eased.contains(at)).collect();
+        measure(&mut objects, &others, &blend);
+        let harmed = failing(&objects, others);
+        if harmed.is_empty() {
+            let pixels: Vec<_> = blend.pixels().collect();
+            let result = result.data_mut().as_chunks_mut::<3>().0;
+            pixels.into_iter().for_each(|(at, rgb)| result[at] = rgb);
+            break;
+        }
+        // Easing one box may harm another that it overlaps. Then all begin anew, on the light that suits all of them.
+        eased.extend(harmed);
     }
     Ok(GuardReport { boxes: objects.iter().map(Object::report).collect() })
 }
 
-/// Eases the objects that are `failing`, step by step, until none fails.
-fn ease(objects: &mut [Object], mut failing: Vec<usize>, blend: &mut Blend) {
+/// Eases the objects `eased`, step by step, until none of them fails.
+fn ease(objects: &mut [Object], eased: &[usize], blend: &mut Blend) {
+    let mut failing = self::failing(objects, eased.iter().copied());
     while !failing.is_empty() {
         // All steps are chosen before the picture changes, so the order of the boxes does not matter.
         let next: Vec<_> = failing.par_iter().map(|&at| objects[at].next_step(blend)).collect();
@@ -90,10 +104,8 @@ fn ease(objects: &mut [Object], mut failing: Vec<usize>, blend: &mut Blend) {
         measure(objects, &failing, blend);
         failing = self::failing(objects, failing);
         if failing.is_empty() {
-            // Easing one box may have harmed another that it overlaps.
-            let all: Vec<_> = (0..objects.len()).collect();
-            measure(objects, &all, blend);
-            failing = self::failing(objects, all);
+            measure(objects, eased, blend);
+            failing = self::failing(objects, eased.iter().copied());
         }
     }
 }
@@ -115,16 +127,19 @@ fn measure(objects: &mut [Object], indices: &[usize], blend: &Blend) {
 mod tests {
     use super::*;
     use crate::nst::picture::geometry::Size;
+    use crate::nst::picture::plane::Plane;
     use crate::nst::render::guard::figures::figures;
     use crate::nst::render::guard::patch::Rect;
-    use crate::nst::render::guard::testing::{SIZE, areas, at, map, noise, scene, veil};
+    use crate::nst::render::guard::testing::{Everywhere, SIZE, areas, at, map, noise, scene, veil};
+    use crate::nst::scene::shape::Owners;
     use crate::nst::testing::Random;
     use std::convert::Infallible;
 
     /// [`super::protect`] of objects that fill their boxes.
     fn protect(content: &Pixels, plain: &Pixels, result: &mut Pixels, boxes: &[Area]) -> GuardReport {
-        let shapes = Plane::filled(content.size(), 1.0);
-        let Ok(report) = super::protect(content, &shapes, || Ok::<_, Infallible>(Some(plain.clone())), result, boxes);
+        let everywhere = Everywhere::of(content.size());
+        let plain = || Ok::<_, Infallible>(Some(plain.clone()));
+        let Ok(report) = super::protect(content, everywhere.shapes(), plain, result, boxes);
         report
     }
 
@@ -147,7 +162,8 @@ mod tests {
             assert!(report.edges >= EDGES_FLOOR, "{case}: {at} {report:?}");
             assert!(report.contrast >= CONTRAST_FLOOR, "{case}: {at} {report:?}");
             if report.easing != Easing::None {
-                let mask = Mask::new(Rect::of(report.area, content.size()), &Plane::filled(content.size(), 1.0));
+                let everywhere = Everywhere::of(content.size());
+                let mask = Mask::new(at, Rect::of(report.area, content.size()), everywhere.shapes());
                 for y in mask.rows() {
                     reached[y * content.size().width..][mask.columns()].fill(true);
                 }
@@ -221,14 +237,41 @@ mod tests {
                 if is_inside { share } else { 0.0 }
             });
             let mut after = fog.clone();
+            let owners = Owners::new(SIZE, vec![None; SIZE.pixels()]);
+            let shapes = Shapes { share: &shapes, owners: &owners };
             let no_start = || Ok::<_, Infallible>(None);
-            let Ok(report) = super::protect(&content, &shapes, no_start, &mut after, &[area]);
+            let Ok(report) = super::protect(&content, shapes, no_start, &mut after, &[area]);
             let Easing::Content(eased) = report.boxes[0].easing else { panic!("{report:?}") };
             assert!(eased <= 0.5, "{report:?}");
             let changed = changed(&fog, &after);
-            let outside = changed.iter().zip(shapes.data()).filter(|(_, shape)| **shape == 0.0);
+            let outside = changed.iter().zip(shapes.share.data()).filter(|(_, shape)| **shape == 0.0);
             assert!(outside.into_iter().all(|(changed, _)| !changed));
             assert!(changed.iter().filter(|changed| **changed).count() > 300);
+        }
+    }
+
+    #[test]
+    fn an_object_behind_another_is_measured_and_eased_by_itself() {
+        let content = scene(&mut Random(5), SIZE);
+        let boxes = [at(20, 20, 60, 50), at(60, 20, 40, 50)];
+        // The left one is near and hides a half of the right one, which fog covers.
+        let owner = |x: usize| if x < 80 { Some(0) } else { Some(1) };
+        let owners = Owners::new(SIZE, (0..SIZE.pixels()).map(|n| owner(n % SIZE.width)).collect());
+        let share = Plane::from_fn(SIZE, |_, x| if x < 80 { 1.0 } else { 0.5 });
+        let haze = veil(&content, 0.4);
+        let mut after = veil(&content, 0.05);
+        for y in 0..SIZE.height {
+            let left = y * SIZE.width * 3..(y * SIZE.width + 80) * 3;
+            after.data_mut()[left.clone()].copy_from_slice(&haze.data()[left]);
+        }
+        let foggy = after.clone();
+        let no_start = || Ok::<_, Infallible>(None);
+        let shapes = Shapes { share: &share, owners: &owners };
+        let Ok(report) = super::protect(&content, shapes, no_start, &mut after, &boxes);
+        assert_eq!(report.boxes[0].easing, Easing::None);
+        assert!(matches!(report.boxes[1].easing, Easing::Content(_)));
+        for (n, changed) in changed(&foggy, &after).into_iter().enumerate() {
+            assert!(!changed || n % SIZE.width >= 80);
         }
     }
 
@@ -241,9 +284,9 @@ mod tests {
         let report = protect(&content, &plain, &mut after, &boxes);
         assert_eq!(report.boxes[0].easing, Easing::Content(0.125));
         // An eighth of the original's detail over the veil, and nothing of the dark start.
-        let (shapes, lumas) = (Plane::filled(SIZE, 1.0), [written_lumas(&content), written_lumas(&result)]);
-        let detail =
-            relit(&content, lumas.each_ref().map(Vec::as_slice), &[&Mask::new(Rect::of(boxes[0], SIZE), &shapes)]);
+        let (everywhere, lumas) = (Everywhere::of(SIZE), [written_lumas(&content), written_lumas(&result)]);
+        let mask = Mask::new(0, Rect::of(boxes[0], SIZE), everywhere.shapes());
+        let detail = relit(&content, lumas.each_ref().map(Vec::as_slice), &[&mask]);
         let middle = (40 * SIZE.width + 55) * 3;
         let expected = 0.875 * result.data()[middle] + 0.125 * detail.data()[middle];
         assert!((after.data()[middle] - expected).abs() < 1e-6);

@@ -6,6 +6,7 @@ use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::scene::histogram::Histogram;
 use crate::nst::scene::object::{ObjectKind, SceneObject};
+use std::ops::Range;
 
 /// How often colours occur.
 type Colours = Histogram<12>;
@@ -55,6 +56,25 @@ pub fn of_objects(pixels: &Pixels, luma: &Plane, objects: &[SceneObject]) -> Sha
     }
     shapes.share = shapes.share.guided(luma, 1, 1e-3);
     shapes
+}
+
+/// Whose each pixel is, in a small picture.
+pub struct Owners {
+    size: Size,
+    owners: Vec<Option<usize>>,
+}
+
+impl Owners {
+    pub fn new(size: Size, owners: Vec<Option<usize>>) -> Self {
+        assert_eq!(size.pixels(), owners.len(), "each pixel has an owner or none");
+        Self { size, owners }
+    }
+
+    /// The owners of these columns of row `y` of a picture of the size `full`.
+    pub fn row(&self, y: usize, columns: Range<usize>, full: Size) -> impl Iterator<Item = Option<usize>> {
+        let row = &self.owners[y * self.size.height / full.height * self.size.width..][..self.size.width];
+        columns.map(move |x| row[x * row.len() / full.width])
+    }
 }
 
 impl Shapes {

@@ -8,6 +8,7 @@ use crate::nst::scene::distance::{self, Distances};
 use crate::nst::scene::hidden::unhidden;
 use crate::nst::scene::horizon::{self, Horizon};
 use crate::nst::scene::object::SceneObject;
+use crate::nst::scene::shape::Owners;
 use crate::nst::scene::upsample::{LINES, upsampled};
 use crate::nst::scene::view::View;
 use crate::nst::scene::{ground, shape, sky};
@@ -30,6 +31,8 @@ pub struct Surface {
     pub plants: Plane,
     /// The share of labelled objects, 0..1.
     pub shapes: Plane,
+    /// Which object each pixel belongs to.
+    pub owners: Owners,
     /// The distance from the camera in metres.
     pub distance: Plane,
     /// The distance of the ground at the bottom of the frame, in metres.
@@ -48,8 +51,8 @@ impl Surface {
         let size = full.fitted(LONG_SIDE);
         let small = frame.resized(size);
         let luma = Plane::luma(&small);
-        let shapes = shape::of_objects(&small, &luma, objects);
-        let (horizon, sky) = horizon_and_sky(&small, &luma, &shapes.share, objects);
+        let found = shape::of_objects(&small, &luma, objects);
+        let (horizon, sky) = horizon_and_sky(&small, &luma, &found.share, objects);
         let view = View::of(kind, horizon, sky.is_some(), objects, full);
         let sky = if matches!(view, Some(View::Down(_))) { None } else { sky };
         let plants = plants(&small, sky.as_ref());
@@ -57,11 +60,11 @@ impl Surface {
         let ground = Plane::from_fn(size, |y, x| if y >= border[x] { 1.0 } else { 0.0 });
         let Distances { background, own, sky: behind, nearest } = match depth {
             Some(depth) => Distances::known(depth, &luma),
-            None => Distances::guessed(&luma, view, &border, sky.as_ref(), &shapes, objects),
+            None => Distances::guessed(&luma, view, &border, sky.as_ref(), &found, objects),
         };
         let lines = [
-            (&shapes.share, 1),
-            (sky.as_ref().unwrap_or(&shapes.share), 2),
+            (&found.share, 1),
+            (sky.as_ref().unwrap_or(&found.share), 2),
             (&ground.guided(&luma, 6, 1e-3), 1),
             (&plants, 1),
             (&background, 2),
@@ -92,6 +95,7 @@ impl Surface {
             ground,
             plants,
             shapes,
+            owners: Owners::new(size, found.owner),
             distance,
             nearest,
             small_luma: luma,

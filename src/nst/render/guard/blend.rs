@@ -1,9 +1,10 @@
-//! Blends the stylized picture, behind the soft masks of boxes, towards the two pictures that ease them.
+//! Blends the stylized picture, behind the soft masks of objects, towards the pictures that ease them.
 
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::render::guard::patch::{Patch, RADIUS, Rect, cut, written_luma};
+use crate::nst::scene::shape::Owners;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -47,10 +48,8 @@ impl Step {
 pub struct Blend<'a> {
     size: Size,
     /// The lumas of the original.
-    before: Vec<f32>,
+    before: &'a [f32],
     pictures: Pictures<'a>,
-    /// The share of objects in each pixel.
-    shapes: &'a Plane,
     /// For each pixel.
     shares: Vec<Shares>,
 }
@@ -75,12 +74,12 @@ impl<'a> Blend<'a> {
     ///
     /// # Panics
     /// When the pictures differ in size.
-    pub fn new(before: Vec<f32>, pictures: Pictures<'a>, shapes: &'a Plane) -> Self {
-        let size = shapes.size();
+    pub fn new(before: &'a [f32], pictures: Pictures<'a>) -> Self {
+        let size = pictures.original.size();
         let Pictures { result, plain, detail, original } = pictures;
         let all = [result, plain.unwrap_or(result), detail, original];
         assert!(all.iter().all(|picture| picture.size() == size), "all must be of one size");
-        Self { size, before, pictures, shapes, shares: vec![[0.0; 3]; size.pixels()] }
+        Self { size, before, pictures, shares: vec![[0.0; 3]; size.pixels()] }
     }
 
     /// Whether a plain start can ease boxes.
@@ -98,7 +97,7 @@ impl<'a> Blend<'a> {
 
     /// The luma of `rect` in the original.
     pub fn original(&self, rect: Rect) -> Patch {
-        Patch::of(&self.before, self.size, rect)
+        Patch::of(self.before, self.size, rect)
     }
 
     /// The luma of `rect` in the blend.
@@ -118,12 +117,11 @@ impl<'a> Blend<'a> {
     /// The shares of a row under one more mask. Under several masks the largest share counts, so their order does not.
     fn raised(&self, mask: &Mask, step: Step, y: usize, columns: Range<usize>) -> Vec<Shares> {
         let shares = &self.shares[y * self.size.width..][columns.clone()];
-        let shapes = &self.shapes.data()[y * self.size.width..][columns.clone()];
-        let raised = |((&shares, near), &shape): ((&Shares, f32), &f32)| {
-            let raised = step.shares(near, mask.share(shape));
+        let raised = |((&shares, near), shape): ((&Shares, f32), f32)| {
+            let raised = step.shares(near, shape);
             std::array::from_fn(|i| f32::max(shares[i], raised[i]))
         };
-        shares.iter().zip(mask.nearness(y, columns)).zip(shapes).map(raised).collect()
+        shares.iter().zip(mask.nearness(y, columns.clone())).zip(mask.shares(y, columns)).map(raised).collect()
     }
 
     /// Writes the lumas of these columns of row `y` under `shares`.
@@ -159,8 +157,17 @@ impl Pictures<'_> {
     }
 }
 
+/// The shapes of all objects.
+#[derive(Clone, Copy)]
+pub struct Shapes<'a> {
+    /// The largest share that an object has in each pixel, 0..=1.
+    pub share: &'a Plane,
+    /// Which object that is.
+    pub owners: &'a Owners,
+}
+
 /// Where a box is eased: the object, and near its box.
-pub struct Mask {
+pub struct Mask<'a> {
     /// The box.
     pub rect: Rect,
     full: Rect,
@@ -168,27 +175,50 @@ pub struct Mask {
     feather: f32,
     /// All pixels that are near.
     reach: Rect,
-    /// The largest share that an object has in a pixel of the box. A small object has no more than a part of any pixel of
-    /// the small picture that shapes are found in.
+    /// The number of the object.
+    object: usize,
+    shapes: Shapes<'a>,
+    /// The largest share that the object has in a pixel of the box. A small object has no more than a part of any pixel of
+    /// the small picture that shapes are found in. 0 if no shape was found.
     most: f32,
 }
 
-impl Mask {
-    /// The mask of the box `rect` in a picture of the size of `shapes`, the share of objects in each pixel.
-    pub fn new(rect: Rect, shapes: &Plane) -> Self {
+impl<'a> Mask<'a> {
+    /// The mask of object `object`, whose box is `rect`.
+    pub fn new(object: usize, rect: Rect, shapes: Shapes<'a>) -> Self {
         /// A box with a lower share in all pixels shows no shape, and is eased as a whole.
         const LEAST: f32 = 0.05;
-        let size = shapes.size();
+        let size = shapes.share.size();
         let feather = (FEATHER * (rect.width() + rect.height()) as f64 / 2.0).max(LEAST_FEATHER);
-        let wide = RADIUS + feather as usize;
-        let most = rect.rows(shapes).flatten().fold(0.0, |most: f32, &share| most.max(share));
-        Self {
+        let wide = RADIUS + feather.ceil() as usize;
+        let mask = Self {
             rect,
             full: rect.grown(RADIUS, RADIUS, size),
             feather: feather as f32 + 1.0,
             reach: rect.grown(wide, wide, size),
-            most: if most < LEAST { 0.0 } else { most },
-        }
+            object,
+            shapes,
+            most: 1.0,
+        };
+        let rows = (rect.top..rect.bottom).flat_map(|y| mask.shares(y, rect.left..rect.right));
+        let most = rows.fold(0.0, f32::max);
+        Self { most: if most < LEAST { 0.0 } else { most }, ..mask }
+    }
+
+    /// The shares of the object, 0..=1, in these columns of row `y`. Pixels of other objects have none.
+    pub fn shares(&self, y: usize, columns: Range<usize>) -> impl Iterator<Item = f32> {
+        let size = self.shapes.share.size();
+        let shares = &self.shapes.share.data()[y * size.width..][columns.clone()];
+        shares.iter().zip(self.shapes.owners.row(y, columns, size)).map(|(&share, owner)| match owner {
+            _ if self.most == 0.0 => 1.0,
+            Some(owner) if owner != self.object => 0.0,
+            _ => (share / self.most).min(1.0),
+        })
+    }
+
+    /// The size of the picture.
+    pub fn size(&self) -> Size {
+        self.shapes.share.size()
     }
 
     /// The rows with pixels that are near.
@@ -199,11 +229,6 @@ impl Mask {
     /// The columns with pixels that are near.
     pub fn columns(&self) -> Range<usize> {
         self.reach.left..self.reach.right
-    }
-
-    /// The share of the object, 0..=1, in a pixel in which objects have the share `shape`.
-    pub fn share(&self, shape: f32) -> f32 {
-        if shape < self.most { shape / self.most } else { 1.0 }
     }
 
     /// How near these columns of row `y` are to the box. It is 1 in the box and on the pixels around it that its figures
@@ -227,14 +252,22 @@ impl Mask {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nst::render::guard::testing::Everywhere;
 
     #[test]
     fn nearness_is_1_in_a_box_and_falls_to_0_without_a_jump() {
         let size = Size { height: 400, width: 500 };
-        for (width, height) in [(200, 120), (40, 40), (6, 6), (1, 1)] {
+        let everywhere = Everywhere::of(size);
+        for (width, height) in [(200, 120), (40, 40), (23, 24), (6, 6), (1, 1)] {
             let rect = Rect { left: 150, top: 140, right: 150 + width, bottom: 140 + height };
-            let mask = Mask::new(rect, &Plane::filled(size, 1.0));
-            let rows: Vec<Vec<f32>> = (0..size.height).map(|y| mask.nearness(y, 0..size.width).collect()).collect();
+            let mask = Mask::new(0, rect, everywhere.shapes());
+            let rows: Vec<Vec<f32>> = (0..size.height)
+                .map(|y| {
+                    let is_in_reach = |x: usize| mask.rows().contains(&y) && mask.columns().contains(&x);
+                    let near = mask.nearness(y, 0..size.width).enumerate();
+                    near.map(|(x, near)| if is_in_reach(x) { near } else { 0.0 }).collect()
+                })
+                .collect();
             // The steepest slope of the smoothstep is 1.5 over its length.
             let most = 1.5 / ((FEATHER * (width + height) as f64 / 2.0).max(LEAST_FEATHER) + 1.0) as f32 + 1e-6;
             for y in 1..size.height {
@@ -243,8 +276,6 @@ mod tests {
                     assert!(jump <= most, "{width}x{height}: {jump} at {x}, {y}");
                     let inside = (rect.top..rect.bottom).contains(&y) && (rect.left..rect.right).contains(&x);
                     assert!(!inside || rows[y][x] == 1.0, "{width}x{height} at {x}, {y}");
-                    let is_reached = mask.rows().contains(&y) && mask.columns().contains(&x);
-                    assert!(is_reached || rows[y][x] == 0.0, "{width}x{height} at {x}, {y}");
                 }
             }
         }

@@ -1,8 +1,7 @@
 //! One labelled object: its floors, and how far it is eased to meet them.
 
 use crate::nst::picture::geometry::{Area, Size};
-use crate::nst::picture::plane::Plane;
-use crate::nst::render::guard::blend::{Blend, Mask, Step};
+use crate::nst::render::guard::blend::{Blend, Mask, Shapes, Step};
 use crate::nst::render::guard::figures::{FLAT, Figures};
 use crate::nst::render::guard::patch::{Patch, RADIUS, Rect};
 use crate::nst::render::guard::report::{BoxReport, Easing};
@@ -24,12 +23,16 @@ fn weight(shape: f32) -> f32 {
     BACKGROUND + (1.0 - BACKGROUND) * (2.0 * shape - 1.0).max(0.0).powi(2)
 }
 
+/// The weights of a box, `[height][width]`.
+fn weights(mask: &Mask) -> Vec<f32> {
+    let Rect { left, top, right, bottom } = mask.rect;
+    (top..bottom).flat_map(|y| mask.shares(y, left..right)).map(weight).collect()
+}
+
 /// A labelled object and its state.
-pub struct Object {
+pub struct Object<'a> {
     area: Area,
-    pub mask: Mask,
-    /// How much each pixel of the box counts, `[height][width]`.
-    weights: Vec<f32>,
+    pub mask: Mask<'a>,
     /// The least contrast.
     floor: f64,
     /// Of the weighted pixels, in the blend as it is.
@@ -37,22 +40,26 @@ pub struct Object {
     pub step: Step,
 }
 
-impl Object {
-    /// The object in `area` of pictures whose lumas are `before` and `after` the stylization. `shapes` has the share of
-    /// objects in each pixel.
-    pub fn new(area: Area, shapes: &Plane, before: &[f32], after: &[f32]) -> Self {
-        let size = shapes.size();
+impl<'a> Object<'a> {
+    /// Object `number` in `area` of pictures whose lumas are `before` and `after` the stylization.
+    pub fn new(number: usize, area: Area, shapes: Shapes<'a>, before: &[f32], after: &[f32]) -> Self {
+        let size = shapes.share.size();
         let rect = Rect::of(area, size);
-        let mask = Mask::new(rect, shapes);
-        let weights: Vec<f32> = rect.rows(shapes).flatten().map(|&shape| weight(mask.share(shape))).collect();
+        let mask = Mask::new(number, rect, shapes);
         let [was, is] = [before, after].map(|lumas| Patch::of(lumas, size, rect));
-        let figures = Figures::of(&was, &is, &weights);
-        Self { area, mask, weights, floor: floor(rect, size, before, after), figures, step: Step::default() }
+        let figures = Figures::of(&was, &is, &weights(&mask));
+        Self { area, mask, floor: floor(rect, size, before, after), figures, step: Step::default() }
     }
 
     /// The figures of this object in the blend.
     pub fn measured(&self, blend: &Blend) -> Figures {
-        Figures::of(&blend.original(self.mask.rect), &blend.eased(self.mask.rect), &self.weights)
+        Figures::of(&blend.original(self.mask.rect), &blend.eased(self.mask.rect), &weights(&self.mask))
+    }
+
+    /// Begins anew with a blend in which nothing is eased.
+    pub fn begin(&mut self, blend: &Blend) {
+        self.step = Step::default();
+        self.figures = self.measured(blend);
     }
 
     /// Whether a figure is below its floor and the object can be eased further.
@@ -70,7 +77,8 @@ impl Object {
         let Step { plain, content } = self.step;
         if blend.has_plain() && content == 0 && plain < Step::MOST {
             let plainer = Step { plain: plain + 1, content };
-            let tried = Figures::of(&blend.original(self.mask.rect), &blend.tried(&self.mask, plainer), &self.weights);
+            let tried = blend.tried(&self.mask, plainer);
+            let tried = Figures::of(&blend.original(self.mask.rect), &tried, &weights(&self.mask));
             if self.score(tried) > self.score(self.figures) {
                 return plainer;
             }
@@ -106,7 +114,7 @@ fn floor(rect: Rect, size: Size, before: &[f32], after: &[f32]) -> f64 {
 mod tests {
     use super::*;
     use crate::nst::render::guard::patch::written_lumas;
-    use crate::nst::render::guard::testing::{SIZE, at, everywhere, map, noise, scene};
+    use crate::nst::render::guard::testing::{Everywhere, SIZE, at, map, noise, scene};
     use crate::nst::testing::Random;
 
     #[test]
@@ -123,7 +131,8 @@ mod tests {
                 after.data_mut()[at] = content.data()[at] * 0.6;
             }
         }
-        let object = Object::new(area, &everywhere(), &written_lumas(&before), &written_lumas(&after));
+        let everywhere = Everywhere::of(SIZE);
+        let object = Object::new(0, area, everywhere.shapes(), &written_lumas(&before), &written_lumas(&after));
         assert_eq!(object.floor, SHARE_OF_SURROUNDINGS);
     }
 
@@ -138,6 +147,11 @@ mod tests {
             alone.data_mut()[inside.clone()].copy_from_slice(&content.data()[inside]);
         }
         let (before, after) = (written_lumas(&alone), written_lumas(&content));
-        assert!(boxes.iter().all(|&area| Object::new(area, &everywhere(), &before, &after).floor == CONTRAST_FLOOR));
+        let everywhere = Everywhere::of(SIZE);
+        assert!(
+            boxes
+                .iter()
+                .all(|&area| Object::new(0, area, everywhere.shapes(), &before, &after).floor == CONTRAST_FLOOR)
+        );
     }
 }

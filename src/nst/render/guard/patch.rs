@@ -4,7 +4,6 @@ use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
-use crate::nst::picture::plane::Plane;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -33,12 +32,6 @@ impl Rect {
         let (left, right) = span(area.left, area.right, size.width);
         let (top, bottom) = span(area.top, area.bottom, size.height);
         Self { left, top, right, bottom }
-    }
-
-    /// The rows of a plane in this rectangle.
-    pub fn rows(self, plane: &Plane) -> impl Iterator<Item = &[f32]> {
-        let width = plane.size().width;
-        (self.top..self.bottom).map(move |y| &plane.data()[y * width..][self.left..self.right])
     }
 
     pub fn width(self) -> usize {

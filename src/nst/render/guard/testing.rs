@@ -3,14 +3,27 @@
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
+use crate::nst::render::guard::blend::Shapes;
 use crate::nst::render::guard::patch::Rect;
+use crate::nst::scene::shape::Owners;
 use crate::nst::testing::Random;
 
 pub const SIZE: Size = Size { height: 90, width: 140 };
 
-/// Shapes that fill all boxes.
-pub fn everywhere() -> Plane {
-    Plane::filled(SIZE, 1.0)
+/// Shapes of objects that fill their boxes.
+pub struct Everywhere {
+    share: Plane,
+    owners: Owners,
+}
+
+impl Everywhere {
+    pub fn of(size: Size) -> Self {
+        Self { share: Plane::filled(size, 1.0), owners: Owners::new(size, vec![None; size.pixels()]) }
+    }
+
+    pub fn shapes(&self) -> Shapes<'_> {
+        Shapes { share: &self.share, owners: &self.owners }
+    }
 }
 
 pub fn map(picture: &Pixels, f: impl Fn(f32) -> f32) -> Pixels {
