@@ -70,6 +70,12 @@ impl Owners {
         Self { size, owners }
     }
 
+    /// Whether an object whose box has this size, in pixels of a picture of the size `full`, is large enough to have a
+    /// shape of its own. Others have an ellipse.
+    pub fn show(&self, height: usize, width: usize, full: Size) -> bool {
+        (height * self.size.height / full.height).min(width * self.size.width / full.width) >= LEAST_SIDE
+    }
+
     /// The owners of these columns of row `y` of a picture of the size `full`.
     pub fn row(&self, y: usize, columns: Range<usize>, full: Size) -> impl Iterator<Item = Option<usize>> {
         let row = &self.owners[y * self.size.height / full.height * self.size.width..][..self.size.width];

@@ -38,7 +38,7 @@ impl Step {
     /// all there: so a box always meets its floors.
     fn shares(self, near: f32, shape: f32) -> Shares {
         let [plain, detail] = [self.plain, self.content].map(Self::share);
-        let original = (2.0 * detail - 1.0).max(0.0).powi(2);
+        let original = (2.0 * detail - 1.0).max(0.0).powi(4);
         [plain * near * shape, detail * near * shape, original * near]
     }
 }
@@ -178,15 +178,15 @@ pub struct Mask<'a> {
     /// The number of the object.
     object: usize,
     shapes: Shapes<'a>,
-    /// The largest share that the object has in a pixel of the box. A small object has no more than a part of any pixel of
-    /// the small picture that shapes are found in. 0 if no shape was found.
+    /// The largest share that the object has in a pixel of the box: soft shapes of slender objects reach 1 nowhere. 0 if no
+    /// shape was found.
     most: f32,
 }
 
 impl<'a> Mask<'a> {
     /// The mask of object `object`, whose box is `rect`.
     pub fn new(object: usize, rect: Rect, shapes: Shapes<'a>) -> Self {
-        /// A box with a lower share in all pixels shows no shape, and is eased as a whole.
+        /// A box with a lower share in all pixels shows no shape, as a small one does, and is eased as a whole.
         const LEAST: f32 = 0.05;
         let size = shapes.share.size();
         let feather = (FEATHER * (rect.width() + rect.height()) as f64 / 2.0).max(LEAST_FEATHER);
@@ -202,7 +202,8 @@ impl<'a> Mask<'a> {
         };
         let rows = (rect.top..rect.bottom).flat_map(|y| mask.shares(y, rect.left..rect.right));
         let most = rows.fold(0.0, f32::max);
-        Self { most: if most < LEAST { 0.0 } else { most }, ..mask }
+        let has_shape = most >= LEAST && shapes.owners.show(rect.height(), rect.width(), size);
+        Self { most: if has_shape { most } else { 0.0 }, ..mask }
     }
 
     /// The shares of the object, 0..=1, in these columns of row `y`. Pixels of other objects have none.
