@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Keeps the styles that were asked for last, by number. `S` is the type of a measured style.
 pub struct StyleCache<S> {
-    /// A lock for each: two frames that need the same style wait for one measurement.
     styles: Vec<Mutex<Option<Arc<S>>>>,
     /// Numbers of those kept; the one that was asked for last is at the end.
     recent: Mutex<VecDeque<usize>>,
@@ -19,8 +18,8 @@ impl<S> StyleCache<S> {
         Self { styles: (0..count).map(|_| Mutex::new(None)).collect(), recent: Mutex::default(), most_bytes }
     }
 
-    /// The style of this number. If it is not kept, `measure` makes it. `bytes` says what a style takes; all styles of
-    /// one cache should take about the same.
+    /// The style of this number. If it is not kept, `measure` makes it; of two measurements at once, the first is kept.
+    /// `bytes` says what a style takes; all styles of one cache should take about the same.
     ///
     /// # Errors
     /// Those of `measure`.
@@ -30,13 +29,17 @@ impl<S> StyleCache<S> {
         bytes: impl Fn(&S) -> usize,
         measure: impl FnOnce() -> Result<S>,
     ) -> Result<Arc<S>> {
-        // A lock is poisoned if another frame's measurement panicked; then there is still no style.
-        let mut kept = self.styles[number].lock().unwrap_or_else(PoisonError::into_inner);
-        let style = match &*kept {
-            Some(style) => style.clone(),
-            None => kept.insert(Arc::new(measure()?)).clone(),
+        let kept = || self.styles[number].lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept().clone();
+        let style = match known {
+            Some(style) => style,
+            None => {
+                // Without the lock: a measurement waits for threads of its pool, which may meanwhile begin another frame
+                // that needs this style, and would wait for itself.
+                let measured = Arc::new(measure()?);
+                kept().get_or_insert(measured).clone()
+            }
         };
-        drop(kept);
         self.keep(number, (self.most_bytes / bytes(&style).max(1)).max(1));
         Ok(style)
     }
@@ -76,6 +79,13 @@ mod tests {
             measured
         };
         assert_eq!([0, 1, 0, 2, 0, 1].map(measured), [true, true, false, true, false, true]);
+    }
+
+    #[test]
+    fn a_frame_that_begins_while_its_thread_measures_the_same_style_does_not_wait_for_itself() {
+        let cache = StyleCache::new(1, 10);
+        let again = || cache.get(0, |_| 10, || Ok(1)).map(|style| *style);
+        assert_eq!(*cache.get(0, |_| 10, || again().map(|one| one + 1)).unwrap(), 1, "the first is kept");
     }
 
     #[test]

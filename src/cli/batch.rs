@@ -97,6 +97,13 @@ pub fn merge(args: &args::MergeArgs) -> Result<u8> {
         args.into.display(),
         counted(merged.known, "row")
     ));
+    if merged.damaged > 0 {
+        terminal::print_err(&format!(
+            "warning: left out {} whose files, or those of the label, are missing or not those that the part made; that \
+             run makes them anew",
+            counted(merged.damaged, "picture")
+        ));
+    }
     if args.json {
         print_json(&merged);
     }

@@ -43,6 +43,7 @@ pub fn preview(args: args::PreviewArgs) -> Result<u8> {
         batch::RunOptions {
             output: Some(folder.clone()),
             weights_given: compute.weights.is_some(),
+            retry_failed: true,
             ..batch::RunOptions::default()
         },
     )?;

@@ -68,7 +68,7 @@ pub struct Stylized {
     pub strength: f64,
     /// What became of the labelled objects; `None` where the guard is off or there are no objects.
     pub guard: Option<GuardReport>,
-    /// What the picture was taken for; `None` if no effect had to know.
+    /// What the picture was taken for; `None` if neither effects nor the guard had to know.
     pub scene: Option<SceneKind>,
     /// What the student said; `None` without one.
     pub student: Option<Judgement>,

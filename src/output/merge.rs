@@ -8,7 +8,7 @@ use crate::output::folder;
 use crate::output::manifest::{self, Manifest};
 use crate::output::row::{Identity, Row, Status};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// What a merge did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -19,15 +19,17 @@ pub struct Merged {
     pub failed: usize,
     /// Rows that `into` had already.
     pub known: usize,
+    /// Pictures that were left out: they or their labels are missing, are not those of their rows, or lie elsewhere.
+    pub damaged: usize,
 }
 
 /// Copies the pictures, labels and rows of `parts` into the output folder `into`, which is created if it is missing.
-/// What is done in `into` stays as it is. The parts are not changed.
+/// What is done in `into` stays as it is. The parts are not changed. Pictures whose files are not those that their rows
+/// were written for are left out; a run then makes them.
 ///
 /// # Errors
 /// [`Error::BadFile`] for a part that is not an output, [`Error::Usage`] for a part that is `into` itself,
-/// [`Error::Run`] if a run holds one of the folders, [`Error::Io`] if a file that the rows name is missing or the
-/// system refuses.
+/// [`Error::Run`] if a run holds one of the folders, [`Error::Io`] if the system refuses.
 pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
     parts.iter().try_for_each(|part| marker::expect_output_folder(part))?;
     let mut target = Manifest::open(into, None)?;
@@ -45,6 +47,7 @@ pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
                     merged.failed += 1;
                     target.append(&row)?;
                 }
+                (Status::Done, _) if !is_whole(part, &row) => merged.damaged += 1,
                 (Status::Done, _) => {
                     copy(part, into, &row)?;
                     let Identity { output, label, .. } = &row.identity;
@@ -56,6 +59,20 @@ pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
         }
     }
     Ok(merged)
+}
+
+/// Whether the files of a row are in `part`, and those that it was written for.
+fn is_whole(part: &Path, row: &Row) -> bool {
+    let Identity { output, label, .. } = &row.identity;
+    // A part comes from another machine, and its rows may name any file.
+    let is_inside = |file: &String| Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+    let files = folder::files(part, output, label.as_deref());
+    let are_those = match &row.outcome.made_files {
+        Some(made) => made.holds_elsewhere(&files),
+        // Rows of early versions do not say.
+        None => files.iter().all(|file| file.is_file()),
+    };
+    label.iter().chain([output]).all(is_inside) && are_those
 }
 
 fn copy(from: &Path, to: &Path, row: &Row) -> Result<()> {

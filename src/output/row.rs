@@ -121,7 +121,7 @@ pub struct Outcome {
     /// The blend between the frame (0) and the result (1) that was drawn.
     #[serde(default)]
     pub strength: Option<f64>,
-    /// What the frame was taken for, if effects had to know.
+    /// What the frame was taken for, if effects or the guard had to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scene: Option<SceneKind>,
     /// What is left of each labelled object, in the label's order; `null` without labels or guard.

@@ -12,7 +12,7 @@ use crate::view::thumbnail;
 use rayon::prelude::*;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const TEMPLATE: &str = include_str!("page.html");
 
@@ -147,7 +147,8 @@ fn card(row: Row, folder: &Path, schema: &Schema, page_folder: &Path, pictures: 
     };
     Ok(Card {
         boxes: boxes::of(&row, folder, schema),
-        folder: folder.display().to_string(),
+        // Without a slash at its end.
+        folder: folder.components().collect::<PathBuf>().display().to_string(),
         content: url(source.as_ref(), PICTURE)?,
         style_picture: url(style.as_ref(), STYLE)?,
         result,

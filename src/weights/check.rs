@@ -135,6 +135,10 @@ pub fn check(path: &Path, weights: &Weights, given: Option<&Checksums>) -> Weigh
     let expected = Expected { given, recorded: recorded_digests(weights), set };
     let mut faults = weights.faults(required_layer(weights));
     faults.extend(missing_tensors(weights, given.unwrap_or(&expected.recorded)));
+    if let Some(given) = given {
+        let unlisted = weights.tensors.iter().filter(|tensor| given.get(&tensor.name).is_none());
+        faults.extend(unlisted.map(|tensor| format!("`{}` has no SHA-256 among those that were given", tensor.name)));
+    }
     let mut rows = Vec::new();
     for tensor in &weights.tensors {
         let sum = sums.get(&tensor.name).unwrap_or_default();
@@ -252,6 +256,12 @@ mod tests {
         let mut sums = Checksums::default();
         weights.tensors.iter().for_each(|tensor| sums.insert(&tensor.name, &digests::sha256(&tensor.bytes)));
         assert_eq!(verdict(&weights, Some(&sums)).0, Verdict::Given);
+        let mut fewer = Checksums::default();
+        sums.names()
+            .filter(|name| *name != "features.34.bias")
+            .for_each(|name| fewer.insert(name, sums.get(name).unwrap()));
+        let (unlisted, faults) = verdict(&weights, Some(&fewer));
+        assert!(unlisted == Verdict::Damaged && faults.contains("`features.34.bias` has no SHA-256 among"), "{faults}");
         sums.insert("features.34.bias", &digests::sha256(b"other"));
         let (damaged, faults) = verdict(&weights, Some(&sums));
         assert!(damaged == Verdict::Damaged && faults.contains("`features.34.bias`"), "{faults}");

@@ -168,10 +168,11 @@ pub fn import_file(path: &Path, options: &InstallOptions) -> Result<WeightsRepor
     install(&weights, &from, &target()?, options)
 }
 
-/// The hexadecimal digits in a name like `vgg19-dcbb9e9d.pth`.
+/// The hexadecimal digits in a name like `vgg19-dcbb9e9d.pth`. Decimal ones alone are a date.
 fn digest_in_pth_name(path: &Path) -> Option<String> {
     let digits = path.file_name()?.to_str()?.strip_suffix(".pth")?.rsplit_once('-')?.1;
-    let are_digits = digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let has_letter = digits.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let are_digits = has_letter && digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     are_digits.then(|| digits.to_ascii_lowercase())
 }
 
@@ -211,7 +212,7 @@ mod tests {
     fn digests_are_found_in_the_names_of_torch_hub() {
         let digest = |name: &str| digest_in_pth_name(Path::new(name));
         assert_eq!(digest("a/vgg19-DCBB9E9D.pth").as_deref(), Some("dcbb9e9d"));
-        for name in ["vgg19.pth", "vgg19-bn.pth", "vgg19-dcbb9e9.pth", "vgg19-dcbb9e9d.pt"] {
+        for name in ["vgg19.pth", "vgg19-bn.pth", "vgg19-dcbb9e9.pth", "vgg19-dcbb9e9d.pt", "vgg19-20240131.pth"] {
             assert_eq!(digest(name), None, "{name}");
         }
     }

@@ -234,13 +234,30 @@ fn outputs_of_shards_elsewhere_are_merged_without_loss() {
         assert!([Some(0), Some(3)].contains(&output.status.code()));
     }
     let merge = |args: &str| place.command(&format!("merge {args}")).output().unwrap();
-    expect(&merge("all part-1 part-2"), 0, &["failures into all"]);
+    expect(&merge("all part-1 part-2"), 0, &["into all"]);
     let merged: Value = serde_json::from_slice(&merge("all part-2 part-3 part-1 --json").stdout).unwrap();
     assert!(merged["copied"].as_u64().unwrap() > 0 && merged["known"].as_u64().unwrap() > 0);
     assert_eq!(results(&place, "all"), results(&place, "whole"));
     assert_eq!(place.rows("all").len(), 13);
     expect(&place.augment(&format!("{RUN} --output all")), 3, &["12 frames done before, 1 FAILED before"]);
     expect(&merge("all data"), 1, &["data", "no output of augment"]);
+
+    // A copy that broke off, a picture that is missing, and a row of a file elsewhere.
+    let mut done = place.rows("part-1");
+    done.retain(|row| row["status"] == "done");
+    let output = |at: usize| done[at]["output"].as_str().unwrap();
+    fs::write(place.path("part-1").join(output(0)), "half").unwrap();
+    fs::remove_file(place.path("part-1").join(output(1))).unwrap();
+    let own = place.path("own.jpg");
+    fs::write(&own, "a picture of someone").unwrap();
+    let manifest = place.path("part-1/manifest.jsonl");
+    let rows = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, rows.replace(output(2), "../own.jpg")).unwrap();
+    let merged: Value = serde_json::from_slice(&merge("again part-1 --json").stdout).unwrap();
+    assert_eq!(merged["damaged"], 3);
+    assert_eq!(fs::read(&own).unwrap(), b"a picture of someone");
+    let merged = merge("once-more part-1");
+    expect(&merged, 0, &["left out 3 pictures"]);
     expect(&merge("all"), 2, &["PARTS"]);
 }
 

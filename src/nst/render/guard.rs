@@ -2,7 +2,7 @@
 //!
 //! A fog that hides an object while its label stays teaches a detector to see what is not there. So each object is
 //! measured against the original. One that lost too much is blended, in its shape, towards the plain closed-form start
-//! and, if that is not enough, towards the original. Only the detail of both is taken, on the light that the style gave
+//! and, if that is not enough, towards the original. Their detail is taken first, on the light that the style gave
 //! to the place: whole pictures would stand out of a fog or a night as islands, which no camera sees, and a detector
 //! would learn them.
 //!

@@ -103,6 +103,10 @@ impl FrameStylizer {
         let pool = threads::of_process(py, self.threads)?;
         let stop = Stop::default();
         let one = |(image, label, key, variant, place): (RgbImage, Option<Vec<u8>>, String, u32, u64)| {
+            // Without evaluations, nothing else asks.
+            if stop.asked() {
+                return Err(interrupted());
+            }
             let label = label.as_deref();
             let input = FrameInput { image, label, key: &key, variant, place };
             let mut on_step = |_| if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };

@@ -8,9 +8,10 @@ use crate::nst::render::guard::figures::{Figures, figures};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Easing {
     None,
-    /// This share of the plain start, in 0.25..=1.
+    /// This share of the plain start's detail, in 0.125..=1.
     Plain(f32),
-    /// As much of the plain start as helped, and over it this share of the original, in 0.25..=1.
+    /// As much of the plain start as helped, and over it this share of the original's detail, in 0.125..=1; from 0.625 on
+    /// with a part of the original itself.
     Content(f32),
 }
 
