@@ -66,13 +66,15 @@ fn is_whole(part: &Path, row: &Row) -> bool {
     let Identity { output, label, .. } = &row.identity;
     // A part comes from another machine, and its rows may name any file.
     let is_inside = |file: &String| Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+    if !label.iter().chain([output]).all(is_inside) {
+        return false;
+    }
     let files = folder::files(part, output, label.as_deref());
-    let are_those = match &row.outcome.made_files {
+    match &row.outcome.made_files {
         Some(made) => made.holds_elsewhere(&files),
         // Rows of early versions do not say.
         None => files.iter().all(|file| file.is_file()),
-    };
-    label.iter().chain([output]).all(is_inside) && are_those
+    }
 }
 
 fn copy(from: &Path, to: &Path, row: &Row) -> Result<()> {

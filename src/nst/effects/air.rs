@@ -10,9 +10,9 @@ use rayon::prelude::*;
 /// (Koschmieder 1924), `t = exp(-air * metres / 100)`. The air light `A` is that of the sky, or, without one, close to
 /// the brightest light.
 pub fn fill(pixels: &mut Pixels, surface: &Surface, air: f32) {
-    let width = surface.size().width;
-    /// By night, too, air in front of lamps is no darker.
+    /// The least light of the air: at night, lamps shine on it.
     const LEAST: f32 = 0.2;
+    let width = surface.size().width;
     let light = air_light(pixels, surface, LEAST);
     pixels.data_mut().par_chunks_mut(width * 3).zip(surface.distance.data().par_chunks(width)).for_each(
         |(row, distance)| {

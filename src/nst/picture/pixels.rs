@@ -72,7 +72,7 @@ impl Pixels {
         Self { size: crop.size(), data }
     }
 
-    /// This picture without detail: its [`light`](Self::light), interpolated.
+    /// This picture without detail: its light, interpolated.
     pub fn blurred(&self, cell: usize) -> Self {
         let (grid, light) = self.light(cell);
         Self { size: self.size, data: bilinear::<3>(&light, grid, self.size) }
@@ -80,7 +80,7 @@ impl Pixels {
 
     /// The light of this picture: for each cell of `cell` pixels a side, the mean of it and of its neighbours. Returns
     /// the number of cells and `[height][width][3]`.
-    pub fn light(&self, cell: usize) -> (Size, Vec<f32>) {
+    fn light(&self, cell: usize) -> (Size, Vec<f32>) {
         let Size { height, width } = self.size;
         let grid = self.size.map(|side| side.div_ceil(cell));
         let mut means = vec![0.0_f32; grid.pixels() * 3];

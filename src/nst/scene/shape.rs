@@ -58,7 +58,7 @@ pub fn of_objects(pixels: &Pixels, luma: &Plane, objects: &[SceneObject]) -> Sha
     shapes
 }
 
-/// Whose each pixel is, in a small picture.
+/// Which object each pixel of a small picture belongs to.
 pub struct Owners {
     size: Size,
     owners: Vec<Option<usize>>,
@@ -72,7 +72,7 @@ impl Owners {
 
     /// Whether an object whose box has this size, in pixels of a picture of the size `full`, is large enough to have a
     /// shape of its own. Others have an ellipse.
-    pub fn show(&self, height: usize, width: usize, full: Size) -> bool {
+    pub fn may_have_shape(&self, height: usize, width: usize, full: Size) -> bool {
         (height * self.size.height / full.height).min(width * self.size.width / full.width) >= LEAST_SIDE
     }
 

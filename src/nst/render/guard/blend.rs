@@ -43,7 +43,7 @@ impl Step {
     }
 }
 
-/// The stylized picture with its boxes eased so far, as shares of three pictures per pixel. It is mixed only where it
+/// The stylized picture with its boxes eased so far, as shares of its pictures per pixel. It is mixed only where it
 /// is measured, and written once at the end.
 pub struct Blend<'a> {
     size: Size,
@@ -202,7 +202,7 @@ impl<'a> Mask<'a> {
         };
         let rows = (rect.top..rect.bottom).flat_map(|y| mask.shares(y, rect.left..rect.right));
         let most = rows.fold(0.0, f32::max);
-        let has_shape = most >= LEAST && shapes.owners.show(rect.height(), rect.width(), size);
+        let has_shape = most >= LEAST && shapes.owners.may_have_shape(rect.height(), rect.width(), size);
         Self { most: if has_shape { most } else { 0.0 }, ..mask }
     }
 

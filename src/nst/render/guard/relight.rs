@@ -39,7 +39,7 @@ pub fn relit(picture: &Pixels, lumas: [&[f32]; 2], masks: &[&Mask]) -> Pixels {
     let size = picture.size();
     let lights = Lights::of_scales(lumas, size);
     let mut scales: Vec<(usize, &Mask)> = masks.par_iter().map(|mask| (scale(mask, lumas, &lights), *mask)).collect();
-    // Boxes of larger scales count where boxes overlap. The order is that of places, so that of the boxes is none.
+    // Where boxes overlap, the larger scale counts. They are sorted by place, so that their order changes no bit.
     scales.sort_by_key(|(scale, mask)| (*scale, mask.rect.left, mask.rect.top, mask.rect.right, mask.rect.bottom));
     let mut out = picture.clone();
     out.data_mut().par_chunks_mut(size.width * 3).enumerate().for_each(|(y, row)| {
@@ -68,8 +68,8 @@ fn on_light(rgb: [f32; 3], lights: [f32; 2]) -> [f32; 3] {
     rgb.map(|v| v + step)
 }
 
-/// The luma on the light `to` of what had this luma on the light `from`. Its distance from the light shrinks, to
-/// [`LEAST_CONTRAST`] at most, with that of the light from black or white.
+/// The luma on the light `to` of what had this luma on the light `from`. Its distance from the light shrinks as the
+/// light's own distance from black or white does, but not below the share [`LEAST_CONTRAST`].
 fn luma_on_light(luma: f32, [from, to]: [f32; 2]) -> f32 {
     let room = if to < from { to / from } else { (1.0 - to) / (1.0 - from).max(f32::EPSILON) };
     to + room.clamp(LEAST_CONTRAST, 1.0) * (luma - from)
