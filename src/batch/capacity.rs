@@ -45,13 +45,18 @@ pub fn frames_that_fit(most: usize, bytes: u64) -> usize {
 /// more than [`most_frames`] or than there are jobs.
 pub fn frames_at_once(plan: &Plan, todo: &[&Job], stylizer: &Stylizer, asked: Option<usize>, threads: usize) -> usize {
     let sizes = sample_sizes(plan, todo.iter().copied());
+    frames_of_sizes(&sizes, stylizer, asked, threads).min(todo.len())
+}
+
+/// [`frames_at_once`] for frames of these sizes.
+pub fn frames_of_sizes(sizes: &[Size], stylizer: &Stylizer, asked: Option<usize>, threads: usize) -> usize {
     let at_once = |&full: &Size| most_frames(stylizer.batch(stylizer.working_size(full)), threads);
     let most = sizes.iter().map(at_once).max().unwrap_or(threads);
     let frames = asked.unwrap_or_else(|| {
         let bytes = sizes.iter().map(|&full| bytes_per_frame(full, &stylizer.scales(stylizer.working_size(full))));
         frames_that_fit(most, bytes.max().unwrap_or(0))
     });
-    frames.min(most).min(todo.len())
+    frames.min(most)
 }
 
 /// How long `plan` would take here, by measuring two evaluations at the size of its first readable frame, and all other

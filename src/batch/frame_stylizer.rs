@@ -2,7 +2,7 @@
 
 use crate::batch::capacity;
 use crate::batch::context::{DatasetFacts, JobContext};
-use crate::batch::pool::{Step, WorkerEvent, WorkerPool};
+use crate::batch::pool::{WorkerEvent, WorkerPool};
 use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::stop::Stop;
 use crate::batch::stylizers::Stylizers;
@@ -14,14 +14,18 @@ use crate::dataset::masks::Maps;
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::nst::backend::device::Device;
+use crate::nst::picture::geometry::Size;
 use crate::nst::settings::RegionKind;
 use crate::output::row::{Row, Status};
 use crate::plan::styles::{Style, find_styles};
 use crate::plan::task::Task;
 use crate::plan::{Job, Plan};
 use image::RgbImage;
+use rayon::prelude::*;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// A config with its styles, its network and what it has measured. It is kept from frame to frame.
@@ -33,12 +37,12 @@ pub struct FrameStylizer {
 }
 
 /// A picture in memory.
-pub struct FrameInput<'a> {
+pub struct FrameInput {
     pub image: RgbImage,
     /// The content of its label file; `None` for a background frame.
-    pub label: Option<&'a [u8]>,
+    pub label: Option<Vec<u8>>,
     /// The path that it has, or would have, below its dataset's folder, with `/`. Everything that is drawn depends on it.
-    pub key: &'a str,
+    pub key: String,
     /// Which copy of the frame this is, from 1.
     pub variant: u32,
     /// Its place in its sequence, if the config asks for sequences.
@@ -68,17 +72,49 @@ impl FrameStylizer {
         &self.config
     }
 
-    /// Stylizes one picture as a run would stylize the frame at its key, up to encoding. Returns the picture and its
-    /// row, or `None` if `on_step` ended it. A depth beside the frame is not looked for.
+    /// Stylizes pictures as a run would stylize the frames at their keys, up to encoding, on the calling thread pool and
+    /// as many at once as fit into memory. Returns the pictures with their rows in the order of `inputs`, or `None` if
+    /// `stop` was asked for. A depth beside a frame is not looked for.
     ///
     /// # Errors
-    /// When nothing can be made of the picture, or the config asks for masks.
-    pub fn stylize(
+    /// When nothing can be made of a picture, or the config asks for masks. No further picture begins then.
+    pub fn stylize_all(
         &self,
-        input: FrameInput,
+        inputs: Vec<FrameInput>,
         schema: &Schema,
-        on_step: &mut dyn FnMut(Step) -> ControlFlow<()>,
-    ) -> Result<Option<(RgbImage, Row)>> {
+        stop: &Stop,
+    ) -> Result<Option<Vec<(RgbImage, Row)>>> {
+        let sizes: Vec<Size> = inputs.iter().map(|input| Size::of(&input.image)).collect();
+        let stylizer = &self.stylizers.by_size()[0];
+        let at_once = capacity::frames_of_sizes(&sizes, stylizer, None, rayon::current_num_threads());
+        let (waiting, failed) = (Mutex::new(inputs.into_iter().enumerate()), AtomicBool::new(false));
+        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+        // A parallel loop over the pictures would begin some while others wait for a part of theirs, without a limit.
+        let worker = |_| -> Result<Option<Vec<_>>> {
+            let mut made = Vec::new();
+            while !failed.load(Ordering::Relaxed)
+                && let Some((place, input)) = next()
+            {
+                let one = self.stylize(input, schema, stop);
+                failed.fetch_or(one.is_err(), Ordering::Relaxed);
+                let Some(one) = one? else { return Ok(None) };
+                made.push((place, one));
+            }
+            Ok(Some(made))
+        };
+        let made: Option<Vec<_>> = (0..at_once).into_par_iter().map(worker).collect::<Result<_>>()?;
+        let Some(made) = made else { return Ok(None) };
+        let mut made: Vec<_> = made.into_iter().flatten().collect();
+        made.sort_unstable_by_key(|(place, _)| *place);
+        Ok(Some(made.into_iter().map(|(_, one)| one).collect()))
+    }
+
+    /// One picture of [`stylize_all`](Self::stylize_all).
+    fn stylize(&self, input: FrameInput, schema: &Schema, stop: &Stop) -> Result<Option<(RgbImage, Row)>> {
+        // Without evaluations, nothing else asks.
+        if stop.asked() {
+            return Ok(None);
+        }
         if let RegionKind::Masks(_) = self.config.stylize.regions {
             let why =
                 "`regions` names masks, which are files beside the frames of a dataset; a picture in memory has none";
@@ -86,8 +122,8 @@ impl FrameStylizer {
         }
         let begun = Instant::now();
         let FrameInput { image, label, key, variant, place } = input;
-        let label_path = label.map(|_| PathBuf::new());
-        let frame = [Frame { path: key.into(), relative: key.into(), split: Split::Train, label: label_path }];
+        let label_path = label.as_ref().map(|_| PathBuf::new());
+        let frame = [Frame { path: PathBuf::from(&key), relative: key, split: Split::Train, label: label_path }];
         let plan = Plan::of_frame(&self.config, &frame, &self.styles, variant, place)?;
         let job = &plan.jobs[0];
         let facts = DatasetFacts { schema: schema.clone(), keeps_orientation: false };
@@ -95,8 +131,10 @@ impl FrameStylizer {
         let mut row = Provenance::new(&self.config, &self.engine).row(&plan, job);
         let mut worker = Worker::new(&context);
         let maps = Maps { masks: Vec::new(), depth: None };
-        let (picture, part) = worker.picture(&image, &maps, label, &mut row)?;
-        let Some(made) = worker.make(job, image, &picture, part, &mut row.outcome, on_step)? else { return Ok(None) };
+        let (picture, part) = worker.picture(&image, &maps, label.as_deref(), &mut row)?;
+        let mut on_step = |_| if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let made = worker.make(job, image, &picture, part, &mut row.outcome, &mut on_step)?;
+        let Some(made) = made else { return Ok(None) };
         row.status = Status::Done;
         row.outcome.seconds = begun.elapsed().as_secs_f64();
         Ok(Some((made, row)))

@@ -121,7 +121,7 @@ impl<'a> Worker<'a> {
     ) -> Result<(Picture, Crop)> {
         let stylizers = self.context.stylizers;
         let (mut picture, part) = stylizers.picture(image, maps, |whole| stylizers.stylized_part(whole))?;
-        let size = Size { height: image.height() as usize, width: image.width() as usize };
+        let size = Size::of(image);
         (row.width, row.height) = (Some(image.width()), Some(image.height()));
         picture.objects = self.objects(label, &mut row.outcome, size, part);
         Ok((picture, part))
@@ -141,7 +141,7 @@ impl<'a> Worker<'a> {
         on_step: &mut dyn FnMut(Step) -> ControlFlow<()>,
     ) -> Result<Option<RgbImage>> {
         let frame = self.context.plan.frame(job);
-        let size = Size { height: image.height() as usize, width: image.width() as usize };
+        let size = Size::of(&image);
         let Some(made) = self.stylize(frame, job, size, picture, outcome, on_step)? else { return Ok(None) };
         record(&made, outcome);
         imageops::replace(&mut image, &made.pixels.to_rgb8(), part.left as i64, part.top as i64);
@@ -161,7 +161,7 @@ impl<'a> Worker<'a> {
         let context = self.context;
         let frame = context.plan.frame(job);
         let ReadFrame { image, picture, .. } = self.read(frame, row)?;
-        let full = Size { height: image.height() as usize, width: image.width() as usize };
+        let full = Size::of(&image);
         drop(image);
         let stylizer = self.prepare(frame, full, picture.pixels.size())?;
         if stylizer > 0 {

@@ -7,7 +7,7 @@ use crate::dataset::names::Names;
 use crate::dataset::scan::{EXTENSIONS, ImageFiles, Scan, Source};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
-use crate::files::paths::{RealFolders, label_path, relative_text};
+use crate::files::paths::{RealFolders, any_path, label_path, relative_text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -16,11 +16,13 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
     /// Absolute.
+    #[serde(with = "any_path")]
     pub path: PathBuf,
     /// Its name; see [`Names`]. Seeds and output names depend on it, so that they do not depend on where the dataset lies.
     pub relative: String,
     pub split: Split,
     /// The label file, if there is one. A frame without a label is background.
+    #[serde(with = "any_path::optional")]
     pub label: Option<PathBuf>,
 }
 

@@ -119,7 +119,7 @@ impl MapFile {
 /// `size` is that of the picture.
 fn decode_map(path: &Path, bytes: &[u8], size: Size) -> Result<Plane> {
     let image = decode::decode_grey_bytes(path, bytes)?;
-    let own = Size { height: image.height() as usize, width: image.width() as usize };
+    let own = Size::of(&image);
     // Scaling a picture rounds each side by up to a pixel.
     let (wide, high) = (own.width as f64 / size.width as f64, own.height as f64 / size.height as f64);
     if (wide - high).abs() > 1.0 / size.width.min(size.height) as f64 + 0.01 * wide {

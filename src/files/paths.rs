@@ -97,6 +97,63 @@ fn text_of(name: &OsStr) -> String {
     text
 }
 
+/// Paths in JSON: as text, and those that are no Unicode as what the system has, in the form of serde's `OsString`.
+pub mod any_path {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::ffi::{OsStr, OsString};
+    use std::path::{Path, PathBuf};
+
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Written<'a> {
+        Text(&'a str),
+        Other(&'a OsStr),
+    }
+
+    impl<'a> From<&'a Path> for Written<'a> {
+        fn from(path: &'a Path) -> Self {
+            path.to_str().map_or_else(|| Self::Other(path.as_os_str()), Self::Text)
+        }
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Read {
+        Text(PathBuf),
+        Other(OsString),
+    }
+
+    impl From<Read> for PathBuf {
+        fn from(read: Read) -> Self {
+            match read {
+                Read::Text(path) => path,
+                Read::Other(path) => path.into(),
+            }
+        }
+    }
+
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        Written::from(path).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        Read::deserialize(deserializer).map(PathBuf::from)
+    }
+
+    /// The same for a path that may be missing.
+    pub mod optional {
+        use super::*;
+
+        pub fn serialize<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+            path.as_deref().map(Written::from).serialize(serializer)
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+            Ok(Option::<Read>::deserialize(deserializer)?.map(PathBuf::from))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -100,6 +100,23 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_task_keeps_paths_that_are_not_utf8() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        let odd = |name: &[u8]| std::path::PathBuf::from(OsStr::from_bytes(name));
+        for (path, label) in [
+            (odd(b"/caf\xe9.jpg"), Some(odd(b"/caf\xe9.txt"))),
+            (odd(b"/caf\xe9.jpg"), None),
+            ("/a.jpg".into(), Some("/a.txt".into())),
+        ] {
+            let frame = Frame { path, label, ..frames(&["a.jpg"]).remove(0) };
+            let text = serde_json::to_string(&frame).unwrap();
+            assert_eq!(serde_json::from_str::<Frame>(&text).unwrap(), frame, "{text}");
+        }
+    }
+
     #[test]
     fn the_plan_of_one_frame_has_the_job_that_the_plan_of_all_frames_has() {
         let (frames, styles) = (frames(&["drive/2.jpg", "drive/10.jpg", "b.jpg"]), styles(&[1.0, 2.0]));

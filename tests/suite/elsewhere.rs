@@ -5,7 +5,7 @@ use augment::batch::context::DatasetFacts;
 use augment::batch::executor::Executor;
 use augment::batch::frame_stylizer::{FrameInput, FrameStylizer};
 use augment::batch::progress::Summary;
-use augment::batch::stop::Stop;
+use augment::batch::stop::{Reason, Stop};
 use augment::batch::{Batch, RunOptions};
 use augment::config::values::Config;
 use augment::dataset::labels::Schema;
@@ -16,7 +16,6 @@ use augment::output::row::Row;
 use augment::plan::task::Task;
 use serde_json::Value;
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 fn config(place: &Place, sets: &[&str]) -> Config {
@@ -138,23 +137,30 @@ fn a_picture_in_memory_is_stylized_as_the_frame_at_its_key() {
     run(&place, "out", &sets, None, &Stop::default()).unwrap();
     let (stylizer, schema) = (stylizer(&place, &sets), Schema::read(&place.path("data/data.yaml")));
     let label = fs::read(place.path("data/labels/train/a.txt")).unwrap();
-    for (name, label) in [("a.png", Some(&*label)), ("b.jpg", None)] {
+    let input = |name: &str, label: Option<&[u8]>, variant| {
         let key = format!("images/train/{name}");
         let image = decode::decode(&place.path(&format!("data/{key}"))).unwrap().image;
-        for variant in [1, 2] {
-            let input = FrameInput { image: image.clone(), label, key: &key, variant, place: 0 };
-            let made = stylizer.stylize(input, &schema, &mut |_| ControlFlow::Continue(())).unwrap();
-            let (made, row) = made.unwrap();
-            let written = decode::decode(&place.path("out").join(&row.identity.output)).unwrap().image;
-            assert!(made == written, "{}", row.identity.output);
-            let rows = place.rows("out");
-            let theirs = rows.iter().find(|other| other["output"] == row.identity.output).unwrap();
-            let own = serde_json::to_value(&row).unwrap();
-            for key in ["seed", "style", "style_digest", "config_digest", "strength", "losses", "boxes", "condition"] {
-                assert_eq!(own.get(key), theirs.get(key), "{key}");
-            }
+        FrameInput { image, label: label.map(<[u8]>::to_vec), key, variant, place: 0 }
+    };
+    let inputs = || {
+        let frames = [("a.png", Some(&*label)), ("b.jpg", None)];
+        frames.iter().flat_map(|(name, label)| [1, 2].map(|variant| input(name, *label, variant))).collect::<Vec<_>>()
+    };
+    let made = stylizer.stylize_all(inputs(), &schema, &Stop::default()).unwrap().unwrap();
+    assert_eq!(made.len(), 4);
+    for (FrameInput { key, variant, .. }, (made, row)) in inputs().into_iter().zip(made) {
+        assert!(row.identity.source == key && row.identity.variant == variant, "the order of the inputs");
+        let written = decode::decode(&place.path("out").join(&row.identity.output)).unwrap().image;
+        assert!(made == written, "{}", row.identity.output);
+        let rows = place.rows("out");
+        let theirs = rows.iter().find(|other| other["output"] == row.identity.output).unwrap();
+        let own = serde_json::to_value(&row).unwrap();
+        for key in ["seed", "style", "style_digest", "config_digest", "strength", "losses", "boxes", "condition"] {
+            assert_eq!(own.get(key), theirs.get(key), "{key}");
         }
-        let input = FrameInput { image, label, key: &key, variant: 1, place: 0 };
-        assert!(stylizer.stylize(input, &schema, &mut |_| ControlFlow::Break(())).unwrap().is_none());
     }
+    assert_eq!(stylizer.stylize_all(Vec::new(), &schema, &Stop::default()).unwrap().map(|made| made.len()), Some(0));
+    let stop = Stop::default();
+    stop.ask(Reason::Interrupted);
+    assert!(stylizer.stylize_all(inputs(), &schema, &stop).unwrap().is_none());
 }

@@ -1,5 +1,6 @@
 //! Sizes, crops and areas of pictures.
 
+use image::GenericImageView;
 use std::ops::Range;
 
 /// Height and width of a picture or plane, in pixels.
@@ -10,6 +11,11 @@ pub struct Size {
 }
 
 impl Size {
+    /// Of an image in memory.
+    pub fn of(image: &impl GenericImageView) -> Self {
+        Self { height: image.height() as usize, width: image.width() as usize }
+    }
+
     pub fn pixels(self) -> usize {
         self.height * self.width
     }

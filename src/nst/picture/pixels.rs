@@ -23,7 +23,7 @@ impl Pixels {
     }
 
     pub fn from_rgb8(image: &RgbImage) -> Self {
-        let size = Size { height: image.height() as usize, width: image.width() as usize };
+        let size = Size::of(image);
         Self {
             size,
             data: vectorized(

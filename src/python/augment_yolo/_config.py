@@ -62,3 +62,13 @@ def names_of(names: Sequence[str] | Mapping[int, str] | None) -> dict[int, str]:
         raise ConfigError("names is one text; a list of names, or a dict of them by id, was expected")
     pairs = names.items() if isinstance(names, Mapping) else enumerate(names)
     return {int(number): str(name) for number, name in pairs}
+
+
+def kpt_shape_of(shape: Sequence[int] | None) -> list[int] | None:
+    """The shape of keypoints: how many, and how many numbers each."""
+    if shape is None:
+        return None
+    sides = [int(side) for side in shape]
+    if len(sides) != 2 or sides[0] < 1 or sides[1] not in (2, 3):
+        raise ConfigError(f"kpt_shape={shape}: the number of keypoints, then 2 or 3, was expected, as in data.yaml")
+    return sides

@@ -84,7 +84,8 @@ def run(
         def heard(kind: str, content: str) -> None:
             listener(kind, json.loads(content))
 
-    summary: Summary = json.loads(_native.run(asked(config, dataset, **options), heard, None))
+    text, _ = _native.run(asked(config, dataset, **options), heard, None)
+    summary: Summary = json.loads(text)
     return summary
 
 
@@ -105,10 +106,15 @@ def rows(output: _config.Path) -> list[dict[str, Any]]:
     return [json.loads(row) for row in _native.rows(os.fspath(output))]
 
 
+def _path(value: Any) -> str:
+    """A path of a task. One that is not UTF-8 comes as its bytes, and becomes the text that `os` understands."""
+    return value if isinstance(value, str) else os.fsdecode(bytes(value["Unix"]))
+
+
 def _planned(task: dict[str, Any], styles: list[tuple[str, float]]) -> Planned:
     frame, job = task["frame"], task["job"]
     return {
-        "frame": frame["path"],
+        "frame": _path(frame["path"]),
         "split": frame["split"],
         "output": job["output"],
         "label": job["label_output"],

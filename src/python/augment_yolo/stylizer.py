@@ -45,6 +45,7 @@ class Stylizer:
     config: the path of a config, or a dict with the same keys; then `condition` is needed, and paths start at the working
         folder.
     names: the names of classes by id, as in data.yaml. They decide which objects are vehicles or persons.
+    kpt_shape: that of data.yaml, for labels with keypoints: how many a pose has, and how many numbers each takes.
     device: auto, cpu, cuda, cuda:N or candle. weights: a path, as for the command.
     sets: keys to override, such as `{"stylize.strength": 0.8}`. seed: in place of the config's.
     threads: how many compute; by default one for each core, and one in worker processes.
@@ -57,6 +58,7 @@ class Stylizer:
         config: _config.Config,
         *,
         names: Sequence[str] | Mapping[int, str] | None = None,
+        kpt_shape: Sequence[int] | None = None,
         device: str = "auto",
         precision: str | None = None,
         weights: _config.Path | None = None,
@@ -66,6 +68,7 @@ class Stylizer:
     ) -> None:
         text, path = _config.text_of(config)
         self._names = _config.names_of(names)
+        self._kpt_shape = _config.kpt_shape_of(kpt_shape)
         _config.threads_of(threads)
         self._threads = threads
         # Absolute, so that a copy in another process finds the same styles.
@@ -98,7 +101,8 @@ class Stylizer:
     def to_dict(self) -> dict[str, Any]:
         """All that makes the stylizer, as values that JSON can hold. Style pictures are named by their paths."""
         names = {str(number): name for number, name in self._names.items()}
-        return {"native": list(self._native_args), "names": names, "threads": self._threads}
+        native = list(self._native_args)
+        return {"native": native, "names": names, "kpt_shape": self._kpt_shape, "threads": self._threads}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Stylizer:
@@ -106,6 +110,7 @@ class Stylizer:
         stylizer = cls.__new__(cls)
         stylizer._native_args = tuple(values["native"])
         stylizer._names = {int(number): name for number, name in values["names"].items()}
+        stylizer._kpt_shape = values["kpt_shape"]
         stylizer._threads = values["threads"]
         stylizer._open()
         return stylizer
@@ -150,8 +155,11 @@ class Stylizer:
                 inputs.append(_input(names, **item))
             except (TypeError, ValueError) as error:
                 raise type(error)(f"item {number}: {error}" if len(items) > 1 else str(error)) from None
-        data = json.dumps({"names": {str(number): name for number, name in names.items()}})
-        made = self._native.stylize(inputs, data)
+        data: dict[str, Any] = {"names": {str(number): name for number, name in names.items()}}
+        if self._kpt_shape is not None:
+            data["kpt_shape"] = self._kpt_shape
+        # A process that was forked after this stylizer was made may compute with fewer threads.
+        made = self._native.stylize(inputs, json.dumps(data), _config.threads_of(self._threads))
         return [Result(image, json.loads(row)) for image, row in made]
 
 

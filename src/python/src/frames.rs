@@ -14,8 +14,6 @@ use augment::yaml;
 use image::RgbImage;
 use numpy::{PyArray1, PyArray3, PyArrayMethods, PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use rayon::prelude::*;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -30,7 +28,6 @@ type Output<'py> = (Bound<'py, PyArray3<u8>>, String);
 #[pyclass(frozen, module = "augment_yolo._native")]
 pub struct FrameStylizer {
     stylizer: frame_stylizer::FrameStylizer,
-    threads: usize,
 }
 
 /// The device of this name, such as `auto`, and a warning where a GPU was expected and none is used.
@@ -59,6 +56,7 @@ pub fn config_of(text: &str, path: &Path, sets: &[String], seed: Option<u64>) ->
 
 #[pymethods]
 impl FrameStylizer {
+    /// `threads` open it.
     #[new]
     #[pyo3(signature = (text, path, sets, seed, device, precision, weights, threads))]
     #[expect(clippy::too_many_arguments, reason = "the Python part names them")]
@@ -78,7 +76,7 @@ impl FrameStylizer {
         let pool = threads::of_process(py, threads)?;
         let open = || frame_stylizer::FrameStylizer::open(config, weights, device).map_err(exception);
         let stylizer = py.detach(|| pool.install(open))?;
-        Ok(Self { stylizer, threads })
+        Ok(Self { stylizer })
     }
 
     #[getter]
@@ -88,7 +86,13 @@ impl FrameStylizer {
 
     /// Stylizes pictures, several at once. `data` is JSON with the keys of a data.yaml that say what labels mean. Ends
     /// early when a signal's handler raises.
-    fn stylize<'py>(&self, py: Python<'py>, inputs: Vec<Input<'py>>, data: &str) -> PyResult<Vec<Output<'py>>> {
+    fn stylize<'py>(
+        &self,
+        py: Python<'py>,
+        inputs: Vec<Input<'py>>,
+        data: &str,
+        threads: usize,
+    ) -> PyResult<Vec<Output<'py>>> {
         let data = yaml::parse(data).map_err(|_| ConfigError::new_err("the names of classes are no text"))?;
         let schema = Schema::of(&data);
         let inputs = inputs.into_iter().map(|(image, label, key, variant, place)| {
@@ -97,31 +101,21 @@ impl FrameStylizer {
             let image = (channels == 3).then(|| RgbImage::from_raw(width as u32, height as u32, pixels)).flatten();
             let image =
                 image.ok_or_else(|| ConfigError::new_err("an array of the shape (height, width, 3) was expected"))?;
-            Ok((image, label, key, variant, place))
+            Ok(FrameInput { image, label, key, variant, place })
         });
         let inputs = inputs.collect::<PyResult<Vec<_>>>()?;
-        let pool = threads::of_process(py, self.threads)?;
+        let pool = threads::of_process(py, threads)?;
         let stop = Stop::default();
-        let one = |(image, label, key, variant, place): (RgbImage, Option<Vec<u8>>, String, u32, u64)| {
-            // Without evaluations, nothing else asks.
-            if stop.asked() {
-                return Err(interrupted());
-            }
-            let label = label.as_deref();
-            let input = FrameInput { image, label, key: &key, variant, place };
-            let mut on_step = |_| if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-            caught(|| self.stylizer.stylize(input, &schema, &mut on_step).map_err(exception))?.ok_or_else(interrupted)
-        };
-        let all = || pool.install(|| inputs.into_par_iter().map(one).collect::<PyResult<Vec<_>>>());
-        let made = with_signals(py, &stop, all)?;
+        let all = || self.stylizer.stylize_all(inputs, &schema, &stop).map_err(exception);
+        let made = with_signals(py, &stop, || caught(|| pool.install(all)))?.ok_or_else(interrupted)?;
         made.into_iter().map(|made| output(py, made)).collect()
     }
 
     /// Does tasks of a run, given as JSON, and returns their rows as JSON.
-    fn work(&self, py: Python<'_>, tasks: &str, facts: &str, output: PathBuf) -> PyResult<Vec<String>> {
+    fn work(&self, py: Python<'_>, tasks: &str, facts: &str, output: PathBuf, threads: usize) -> PyResult<Vec<String>> {
         let tasks: Vec<Task> = serde_json::from_str(tasks).map_err(damaged)?;
         let facts: DatasetFacts = serde_json::from_str(facts).map_err(damaged)?;
-        let pool = threads::of_process(py, self.threads)?;
+        let pool = threads::of_process(py, threads)?;
         let (stop, threads) = (Stop::default(), pool.current_num_threads());
         let work = || self.stylizer.work(&tasks, facts, &output, threads, &stop).map_err(exception);
         let rows = with_signals(py, &stop, || caught(|| pool.install(work)))?;
@@ -163,9 +157,12 @@ pub fn with_signals<T: Send>(py: Python<'_>, stop: &Stop, work: impl FnOnce() ->
     raised.map_or(result, Err)
 }
 
-/// Plain values always serialize.
+/// The JSON of a plain value.
+///
+/// # Panics
+/// For a map whose keys are no text; no value of this module has one.
 pub fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+    serde_json::to_string(value).expect("plain values serialize")
 }
 
 /// The exception for JSON of this module that cannot be read.

@@ -8,6 +8,7 @@ use augment::batch::executor::Executor;
 use augment::batch::progress::{Event, Observer};
 use augment::batch::stop::{Reason, Stop};
 use augment::batch::{Batch, RunOptions};
+use augment::cli::terminal::summary_lines;
 use augment::config::values::Config;
 use augment::dataset::labels::{Labelled, Labels};
 use augment::error;
@@ -85,15 +86,20 @@ impl Asked {
     }
 }
 
-/// Runs a batch and returns its summary as JSON. `progress` is called with a kind of event and its JSON. `executor`, if
+/// Runs a batch and returns its summary as JSON and as lines for people. `progress` is called with a kind of event and its JSON. `executor`, if
 /// there is one, gets the jobs; see [`PythonExecutor`].
 #[pyfunction]
-pub fn run(py: Python<'_>, asked: Asked, progress: Option<Py<PyAny>>, executor: Option<Py<PyAny>>) -> PyResult<String> {
+pub fn run(
+    py: Python<'_>,
+    asked: Asked,
+    progress: Option<Py<PyAny>>,
+    executor: Option<Py<PyAny>>,
+) -> PyResult<(String, String)> {
     let device = device_of(&asked.device, asked.precision.as_deref())?;
     let pool = threads::of_process(py, asked.threads)?;
     let stop = Stop::after_failures(asked.max_failures);
     let raised = Raised::default();
-    let work = || -> PyResult<String> {
+    let work = || -> PyResult<_> {
         let batch = asked.open()?;
         let engines = batch.engines(asked.weights.as_deref(), &device.device).map_err(exception)?;
         let mut observer = PythonObserver { progress, stop: stop.clone(), raised: raised.clone() };
@@ -103,7 +109,7 @@ pub fn run(py: Python<'_>, asked: Asked, progress: Option<Py<PyAny>>, executor: 
         let mut executor = executor.map(|object| PythonExecutor { object, raised: raised.clone() });
         let executor = executor.as_mut().map(|executor| executor as &mut dyn Executor);
         let summary = batch.run_on(executor, &engines, &stop, &mut observer).map_err(exception)?;
-        Ok(json(&summary))
+        Ok((json(&summary), summary_lines(&summary)))
     };
     let done = with_signals(py, &stop, || caught(|| pool.install(work)));
     match raised.take() {

@@ -44,6 +44,14 @@ def test_a_plan_is_what_a_run_makes(streets: Path, fog: str) -> None:
     assert list(pandas.DataFrame(planned)["condition"]) == ["fog"] * 4
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_plan_has_the_paths_of_frames_whose_names_are_no_utf8(streets: Path, fog: str) -> None:
+    odd = os.fsdecode(bytes(streets) + b"/images/train/caf\xe9.jpg")
+    shutil.copy(streets / "images/train/town_noon.jpg", odd)
+    planned = augment_yolo.plan(fog, streets)
+    assert len(planned) == 7 and odd in [row["frame"] for row in planned]
+
+
 def test_shards_and_several_configs(streets: Path, fog: str, monkeypatch: pytest.MonkeyPatch) -> None:
     night = augment_yolo.init("night", str(streets.parent / "presets"))
     out = streets.parent / "out"

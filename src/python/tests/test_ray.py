@@ -147,6 +147,9 @@ def test_a_run_on_a_cluster_that_loses_a_node_makes_what_one_machine_makes(
 
 def test_several_conditions_share_the_frames_as_on_one_machine(cluster: Any, fog: str, tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / "drive", 7)
+    if sys.platform == "linux":
+        # A name that is no UTF-8.
+        shutil.copy(dataset / "images/train/frame01.jpg", os.fsdecode(bytes(dataset) + b"/images/train/caf\xe9.jpg"))
     configs = [fog, augment_yolo.init("rain", str(tmp_path / "configs"))]
     augment_yolo.run(configs, dataset, output=tmp_path / "alone", per_frame=1)
     summary = run(configs, dataset, per_frame=1, chunk=1)
@@ -166,6 +169,7 @@ def test_a_broken_frame_becomes_a_failed_row_and_the_exit_code_is_3(cluster: Any
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 3, done.stderr
     assert json.loads(done.stdout)["failed"] == 1 and "frame01.jpg" in done.stderr
+    assert f"labels: {summary['labelled']} frames with one" in done.stderr, "the lines of the command"
 
 
 def test_a_run_ends_after_as_many_failures_as_are_allowed(cluster: Any, fog: str, tmp_path: Path) -> None:

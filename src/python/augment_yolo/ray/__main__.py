@@ -102,7 +102,7 @@ def main(words: Sequence[str] | None = None) -> int:
         what["sets"] = args.set
         if args.chunk < 1 or args.cpus_per_worker <= 0 or args.gpus_per_worker < 0 or (args.workers or 1) < 1:
             raise ConfigError("--workers and --chunk must be at least 1, --cpus-per-worker above 0")
-        summary = run_asked(
+        summary, lines = run_asked(
             what,
             args.address,
             args.workers,
@@ -122,9 +122,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except Error as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for failure in summary["failures"]:
-        print(f"failed: {failure['source']}: {failure['error']}", file=sys.stderr)
-    print(f"{summary['done']} done, {summary['failed']} failed, in {summary['output']}", file=sys.stderr)
+    print(lines, file=sys.stderr)
     if args.json:
         print(json.dumps(summary, indent=2))
     return exit_code(summary)

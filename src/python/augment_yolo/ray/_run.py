@@ -63,7 +63,9 @@ def run(
     if chunk < 1 or num_cpus <= 0 or num_gpus < 0 or (workers is not None and workers < 1):
         raise ConfigError("workers and chunk must be at least 1, num_cpus above 0 and num_gpus not negative")
     what = asked(config, dataset, output=output, **options)
-    return run_asked(what, address, workers, num_cpus, num_gpus, chunk, working_dir, storage_options, progress)
+    places = (address, workers, num_cpus, num_gpus)
+    summary, _ = run_asked(what, *places, chunk, working_dir, storage_options, progress)
+    return summary
 
 
 def run_asked(
@@ -76,8 +78,10 @@ def run_asked(
     working_dir: _config.Path | None,
     storage_options: Mapping[str, Any] | None,
     progress: Callable[[str, Any], None] | None,
-) -> Summary:
-    """`run` with the arguments as the native part takes them."""
+) -> tuple[Summary, str]:
+    """`run` with the arguments as the native part takes them. Returns the summary, and its lines as the command prints
+    them.
+    """
     remote = _remote(what, storage_options)
     try:
         with _cluster(address, working_dir):
@@ -105,7 +109,7 @@ def _run(
     executor: RayExecutor,
     remote: Remote | None,
     progress: Callable[[str, Any], None] | None,
-) -> Summary:
+) -> tuple[Summary, str]:
     def public(text: str) -> str:
         return text if remote is None else remote.mirror.with_urls(text)
 
@@ -120,13 +124,13 @@ def _run(
 
     try:
         with _stopped_by_signals(executor):
-            text = _native.run(planned, hear, executor)
+            text, lines = _native.run(planned, hear, executor)
         summary: Summary = json.loads(public(text))
         if executor.devices:
             summary["device"] = f"{', '.join(sorted(executor.devices))}, {executor.workers} workers"
         if remote is not None:
             remote.finish()
-        return summary
+        return summary, public(lines)
     except KeyboardInterrupt:
         if remote is not None:
             remote.finish()

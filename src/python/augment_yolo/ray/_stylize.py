@@ -29,8 +29,8 @@ class Stylize:
             batch_size=16,
         )
 
-    config, names, device, precision, weights, seed, sets: as for `Stylizer`. The config and its styles must be there on
-        every machine.
+    config, names, kpt_shape, device, precision, weights, seed, sets: as for `Stylizer`. The config and its styles must be
+        there on every machine.
     root: the dataset's folder, an absolute path or a URL, which is cut off the paths. All that is drawn depends on what
         is left.
     variant: which copy of each image this is, from 1.
@@ -54,6 +54,7 @@ class Stylize:
         config: _config.Config,
         *,
         names: Sequence[str] | Mapping[int, str] | None = None,
+        kpt_shape: Sequence[int] | None = None,
         root: str | None = None,
         variant: int = 1,
         device: str = "auto",
@@ -66,6 +67,7 @@ class Stylize:
         self._stylizer = Stylizer(
             config,
             names=names,
+            kpt_shape=kpt_shape,
             device=device,
             precision=precision,
             weights=weights,

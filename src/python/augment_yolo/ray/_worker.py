@@ -101,7 +101,8 @@ class Worker:
     def work(self, chunk: Chunk) -> list[str]:
         """The rows of the chunk's tasks. Raises Error when no frame can be done here."""
         if self._staging is None:
-            rows = self._stylizers[chunk.condition].work(chunk.tasks, chunk.facts, self._setup.output)
+            stylizer = self._stylizers[chunk.condition]
+            rows = stylizer.work(chunk.tasks, chunk.facts, self._setup.output, self._setup.threads)
         else:
             rows = self._work_staged(chunk, self._staging)
         return [self._as_on_driver(row) for row in rows]
@@ -118,7 +119,7 @@ class Worker:
         made: list[str] = []
         try:
             in_parallel(lambda file: _stage(staging, *file), chunk.files)
-            texts = self._stylizers[chunk.condition].work(tasks, chunk.facts, output)
+            texts = self._stylizers[chunk.condition].work(tasks, chunk.facts, output, self._setup.threads)
             rows = [json.loads(text) for text in texts]
             made = [os.path.join(output, row[key]) for row in rows for key in ("output", "label") if row[key]]
             earlier = set(chunk.earlier)
