@@ -29,7 +29,10 @@ def curves(folder):
         for line in rows:
             row = json.loads(line)
             last[row["output"]] = row
-    losses = [row["losses"] for row in last.values() if row["status"] == "done" and len(row.get("losses", [])) > 1]
+    done = [row.get("losses", []) for row in last.values() if row["status"] == "done"]
+    # A loss that is not finite is null.
+    finite = [[loss for loss in curve if loss is not None] for curve in done]
+    losses = [curve for curve in finite if len(curve) > 1]
     # The line search may try a worse point. The best one so far counts.
     return [[min(curve[: n + 1]) / curve[0] for n in range(len(curve))] for curve in losses]
 

@@ -171,12 +171,13 @@ impl Batch {
     }
 
     /// The last rows of this run's jobs in the plan's order, as far as there are any. For previews: it reads all rows.
+    /// The run has told of lines that are no rows.
     ///
     /// # Errors
     /// See [`Plan::new`] and [`manifest::last_rows`].
     pub fn rows(&self) -> Result<Vec<Row>> {
-        let rows = manifest::last_rows(&self.output)?.into_iter().map(|row| (row.identity.output.clone(), row));
-        let mut rows: HashMap<String, Row> = rows.collect();
+        let rows = manifest::last_rows(&self.output)?.rows.into_iter();
+        let mut rows: HashMap<String, Row> = rows.map(|row| (row.identity.output.clone(), row)).collect();
         Ok(self.plans()?.iter().flat_map(|plan| &plan.jobs).filter_map(|job| rows.remove(&job.output)).collect())
     }
 

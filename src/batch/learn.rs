@@ -34,6 +34,9 @@ const HELD_OUT: usize = 5;
 /// The fewest lessons to learn from, and the fewest frames to judge by.
 const LEAST: (usize, usize) = (16, 4);
 
+/// The fewest frames of a sample.
+pub const FEWEST: usize = LEAST.0 + LEAST.1;
+
 /// The largest share of the held-out frames that the gate may pass to the optimizer to catch the worst.
 const MOST_PASSED_ON: f64 = 0.1;
 
@@ -145,12 +148,21 @@ impl Learning<'_> {
             observer.event(Event::Training { done, of });
             if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let Some(student) = fit(&lessons, seed, on_pass).map_err(Error::Run)? else { return Ok(LearnOutcome::Stopped) };
+        let student = match fit(&lessons, seed, on_pass) {
+            Ok(Some(student)) => student,
+            Ok(None) => return Ok(LearnOutcome::Stopped),
+            Err(why) => return Ok(LearnOutcome::Useless(self.not_fitted(&why))),
+        };
         let mut judged = Vec::new();
         for (place, lesson) in to_judge {
             judged.extend(Judged::of(self.plan.frame(sample[place]).relative.clone(), lesson, &student)?);
         }
         self.judge(&student, judged, lessons.len(), failures)
+    }
+
+    fn not_fitted(&self, why: &str) -> String {
+        let name = &self.condition.config.condition;
+        format!("{name}: no student could be trained: {why}; try more frames, or set `engine: optimize`")
     }
 
     fn too_few(&self, learned: usize, judged: usize, failures: &[String]) -> String {

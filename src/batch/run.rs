@@ -24,7 +24,7 @@ use crate::plan::summary::ConditionCounts;
 use crate::plan::task::Task;
 use crate::plan::{Job, Plan};
 use crate::units::counted;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -202,7 +202,12 @@ impl<'a> Run<'a> {
                 continue;
             };
             let facts = DatasetFacts::of(self.dataset);
+            let mut left: HashSet<&str> = pending.todo.iter().map(|job| &*job.output).collect();
             part.work_on(*executor, &facts, &pending.todo, stop, &mut |row| {
+                // Another worker may have done it again.
+                if !left.remove(&*row.identity.output) {
+                    return Ok(());
+                }
                 if row.status == Status::Failed {
                     stop.count_failure();
                 }
@@ -406,9 +411,15 @@ impl Doubtful {
 
 /// An error that ended the run, with what to do about it.
 fn with_help(error: &Error) -> Error {
-    let help = match error {
-        Error::Fatal(_) => "what is done stays done; give the same command again, or add --device cpu",
-        _ => "what is done stays done; make room there and give the same command again",
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let first = match error {
+        Error::Io { source, .. } => match source.kind() {
+            StorageFull | QuotaExceeded => "make room there, and ",
+            PermissionDenied | ReadOnlyFilesystem => "make it writable, and ",
+            _ => "",
+        },
+        _ => "",
     };
-    Error::Run(format!("{error}\n  help: {help}"))
+    let last = if let Error::Fatal(_) = error { ", or add --device cpu" } else { "" };
+    Error::Run(format!("{error}\n  help: what is done stays done; {first}give the same command again{last}"))
 }

@@ -3,7 +3,7 @@
 use crate::dataset::Frame;
 use crate::dataset::masks::{self, Maps};
 use crate::error::{Error, Result};
-use crate::files::fingerprint::Fingerprint;
+use crate::files::fingerprint::{Fingerprint, Stamp};
 use crate::imageio::decode;
 use crate::nst::Settings;
 use std::fs;
@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 /// The content of a frame's files. The same bytes are decoded, copied and fingerprinted, so that a file that changes
 /// meanwhile cannot make them disagree.
 pub struct Sources {
+    /// Of all files, before they were read.
+    stamp: Stamp,
     pub image: Vec<u8>,
     /// `None` for a background frame.
     pub label: Option<Vec<u8>>,
@@ -25,6 +27,7 @@ impl Sources {
     pub fn read(frame: &Frame, settings: &Settings) -> Result<Self> {
         let label = |path: &PathBuf| fs::read(path).map_err(Error::io(path, "read the label"));
         Ok(Self {
+            stamp: Stamp::of(paths(frame, settings)),
             image: decode::read(&frame.path)?,
             label: frame.label.as_ref().map(label).transpose()?,
             maps: Maps::read(&frame.path, settings)?,
@@ -36,7 +39,7 @@ impl Sources {
         let mut files: Vec<(&Path, Option<&[u8]>)> = vec![(&frame.path, Some(&self.image))];
         files.extend(frame.label.as_deref().map(|path| (path, self.label.as_deref())));
         files.extend(self.maps.all().map(|map| (&*map.path, map.content.as_deref())));
-        Fingerprint::of_contents(&files)
+        Fingerprint::of_contents(self.stamp, &files)
     }
 }
 

@@ -101,7 +101,7 @@ impl<'a> Worker<'a> {
             Ok(sources) => sources.fingerprint(frame),
             Err(_) => Fingerprint::of(&sources::paths(frame, context.stylizers.settings())),
         });
-        let Sources { image, label, maps } = sources?;
+        let Sources { image, label, maps, .. } = sources?;
         let Decoded { image, profile, first_of_several, orientation } = decode::decode_bytes(&frame.path, &image)?;
         row.outcome.first_of_several = first_of_several;
         let (picture, part) = self.picture(&image, &maps, label.as_deref(), row)?;
@@ -341,8 +341,8 @@ fn first_that_fits<T>(
 }
 
 /// Rounded as rows hold it.
-fn five_digits(value: f64) -> f64 {
-    format!("{value:.4e}").parse().unwrap_or(value)
+fn five_digits(value: f64) -> Option<f64> {
+    format!("{value:.4e}").parse().ok().filter(|value: &f64| value.is_finite())
 }
 
 /// Notes what is known of a finished picture.

@@ -2,8 +2,10 @@
 //!
 //! The doc comments of verbs and options are the text that `--help` and `augment man` print.
 
+use crate::batch::learn;
 use crate::cli::device::PrecisionArg;
 use crate::config::preset::Preset;
+use crate::imageio::decode::LONGEST_SIDE;
 use crate::nst::{Size, Tap};
 use crate::plan::shard::Shard;
 use crate::weights::hub::{DEFAULT_REPO, Repo};
@@ -210,7 +212,8 @@ pub struct LearnArgs {
     /// The dataset: a folder in YOLO layout, its data.yaml, or a flat folder of images
     pub dataset: PathBuf,
     /// Frames to optimize, which the seed draws from all parts of the dataset; one of five is held out to judge by
-    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u16).range(20..=10_000))]
+    #[arg(long, default_value_t = learn::FRAMES as u16, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(learn::FEWEST as i64..=10_000))]
     pub frames: u16,
     /// The student's file; by default CONDITION.student. A sheet of held-out frames is written beside it: FILE.png
     #[arg(short, long, value_name = "FILE")]
@@ -281,10 +284,10 @@ pub struct DoctorArgs {
 
 /// Parses `WIDTHxHEIGHT`, both in pixels.
 fn frame_size(text: &str) -> Result<Size, String> {
-    let side = |side: &str| side.parse().ok().filter(|side| (1..=16_384).contains(side));
+    let side = |side: &str| side.parse().ok().filter(|side| (1..=LONGEST_SIDE as usize).contains(side));
     let (width, height) = text.split_once('x').ok_or("expected WIDTHxHEIGHT, such as 1280x720")?;
     let size = side(width).zip(side(height)).map(|(width, height)| Size { height, width });
-    size.ok_or_else(|| "each side must be 1 to 16384 pixels".into())
+    size.ok_or_else(|| format!("each side must be 1 to {LONGEST_SIDE} pixels"))
 }
 
 /// Arguments of `augment completions`.

@@ -97,13 +97,15 @@ pub fn merge(args: &args::MergeArgs) -> Result<u8> {
         args.into.display(),
         counted(merged.known, "row")
     ));
-    if merged.damaged > 0 {
+    if let Some(first) = &merged.first_damaged {
         terminal::print_err(&format!(
-            "warning: left out {} whose files, or those of the label, are missing or not those that the part made; that \
-             run makes them anew",
-            counted(merged.damaged, "picture")
+            "warning: left out {} whose files, or those of the label, are missing or not those that the part made, first \
+             {}; that run makes them anew",
+            counted(merged.damaged, "picture"),
+            first.display()
         ));
     }
+    terminal::warn_of_unreadable(merged.unreadable);
     if args.json {
         print_json(&merged);
     }

@@ -62,7 +62,7 @@ pub fn bench(args: args::BenchArgs) -> Result<u8> {
 }
 
 /// The result of `augment bench` as text.
-pub fn bench_lines(measured: &Measured) -> String {
+fn bench_lines(measured: &Measured) -> String {
     let Measured { width, height, steps, threads, batch, device, backbone, backbone_digest, .. } = measured;
     let batch = if *batch > 1 { format!(", {batch} pictures at once") } else { String::new() };
     let student = measured.seconds_per_frame_by_student;

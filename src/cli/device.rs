@@ -13,8 +13,8 @@ pub enum PrecisionArg {
 }
 
 impl From<PrecisionArg> for Precision {
-    fn from(numbers: PrecisionArg) -> Self {
-        match numbers {
+    fn from(precision: PrecisionArg) -> Self {
+        match precision {
             PrecisionArg::F32 => Self::F32,
             PrecisionArg::Bf16 => Self::Bf16,
         }
@@ -59,15 +59,15 @@ impl From<Device> for Selected {
     }
 }
 
-/// The machine that `--device` and `--precision` ask for; `auto` is the first GPU where this build and computer have
+/// The device that `--device` and `--precision` ask for; `auto` is the first GPU where this build and computer have
 /// one, else the processor.
 ///
 /// # Errors
-/// [`Error::Usage`] for a name that is no device, numbers that the processor's kernels do not have, and an
+/// [`Error::Usage`] for a name that is no device, a precision that the processor's kernels do not have, and an
 /// `AUGMENT_ISA` that it lacks; [`Error::Run`] for a GPU that cannot be used, with the reason: nothing falls back to
 /// the CPU unasked.
-pub fn choose(name: &str, numbers: Option<PrecisionArg>) -> Result<Selected> {
-    let precision = numbers.unwrap_or(PrecisionArg::F32).into();
+pub fn choose(name: &str, asked: Option<PrecisionArg>) -> Result<Selected> {
+    let precision = asked.unwrap_or(PrecisionArg::F32).into();
     match DeviceArg::parse(name)? {
         DeviceArg::Cuda(index) => cuda::open(index, precision).map(Selected::from).map_err(|why| {
             let build = if cuda::IS_BUILT_IN { "" } else { "; build it with `cargo build --release --features cuda`" };
@@ -76,19 +76,19 @@ pub fn choose(name: &str, numbers: Option<PrecisionArg>) -> Result<Selected> {
         DeviceArg::Candle => Ok(Device::candle(precision).into()),
         DeviceArg::Auto => match cuda::open(0, precision) {
             Ok(device) => Ok(device.into()),
-            Err(why) if numbers == Some(PrecisionArg::Bf16) => {
+            Err(why) if asked == Some(PrecisionArg::Bf16) => {
                 Err(Error::Usage(format!("{ONLY_F32}, and no GPU: {why}")))
             }
-            Err(why) => Ok(Selected { device: cpu(numbers)?, no_gpu: cuda::IS_BUILT_IN.then_some(why) }),
+            Err(why) => Ok(Selected { device: cpu(asked)?, no_gpu: cuda::IS_BUILT_IN.then_some(why) }),
         },
-        DeviceArg::Cpu => cpu(numbers).map(Selected::from),
+        DeviceArg::Cpu => cpu(asked).map(Selected::from),
     }
 }
 
 const ONLY_F32: &str = "--precision bf16 is for GPUs; the processor computes in f32";
 
-fn cpu(numbers: Option<PrecisionArg>) -> Result<Device> {
-    if numbers == Some(PrecisionArg::Bf16) {
+fn cpu(asked: Option<PrecisionArg>) -> Result<Device> {
+    if asked == Some(PrecisionArg::Bf16) {
         return Err(Error::Usage(ONLY_F32.into()));
     }
     let name = std::env::var("AUGMENT_ISA").ok();

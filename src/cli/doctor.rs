@@ -43,7 +43,7 @@ const EVALUATIONS: usize = 3;
 
 /// The findings of `augment doctor`; `--json` prints them.
 #[derive(Debug, Serialize)]
-pub struct Diagnosis {
+struct Diagnosis {
     version: &'static str,
     device: String,
     /// Instruction sets that this processor has, the fastest first.
@@ -82,7 +82,7 @@ pub struct Diagnosis {
 ///
 /// # Errors
 /// When the weights or the styles cannot be read, or the device fails. A run would fail as well.
-pub fn examine(config: Option<&Config>, weights: Option<&str>, device: &Device, full: Size) -> Result<Diagnosis> {
+fn examine(config: Option<&Config>, weights: Option<&str>, device: &Device, full: Size) -> Result<Diagnosis> {
     let settings = config.map_or_else(Settings::default, |config| config.stylize.clone());
     let choice = config.map_or(&BackboneChoice::Auto, |config| &config.backbone);
     let styles = config.map(|config| styles::find_styles(&config.styles, &settings)).transpose()?;

@@ -4,7 +4,8 @@ use crate::batch::provenance::backbone_text;
 use crate::cli::{args, terminal};
 use crate::error::{Error, Result};
 use crate::files::paths;
-use crate::output::{manifest, row};
+use crate::output::manifest::{self, LastRows};
+use crate::output::row;
 use crate::view::page::{self, Page};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,7 +19,8 @@ pub fn report(args: &args::ReportArgs) -> Result<u8> {
     let beside = path.parent().map(Path::to_path_buf).unwrap_or_default();
     let (mut cards, mut made_by) = (Vec::new(), BTreeSet::new());
     for folder in &args.outputs {
-        let rows = manifest::last_rows(folder)?;
+        let LastRows { rows, unreadable } = manifest::last_rows(folder)?;
+        terminal::warn_of_unreadable(unreadable);
         made_by.extend(rows.iter().map(|row| {
             let row::Maker { device, backbone, engine, .. } = &row.maker;
             format!("augment {engine}, {device}, {}", backbone_text(&backbone.name, &backbone.digest))

@@ -147,6 +147,16 @@ pub fn summary_lines(summary: &Summary) -> String {
     lines.join("\n")
 }
 
+/// Says that lines of manifests, which are left out, are no rows.
+pub fn warn_of_unreadable(lines: usize) {
+    if lines > 0 {
+        let lines = counted(lines, "line");
+        print_err(&format!(
+            "warning: left out {lines} of the manifest that cannot be read; a run makes the pictures anew"
+        ));
+    }
+}
+
 /// How the frames are divided among several conditions.
 fn conditions_line(summary: &Summary) -> Option<String> {
     let counts = summary.conditions.iter().map(|counts| format!("{} {}", counts.condition, counts.frames));

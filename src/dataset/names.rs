@@ -29,8 +29,8 @@ impl Names {
         Self { root: root.to_path_buf(), shared }
     }
 
-    /// The name of an image or of a folder, with `/` on every system. One elsewhere whose name something in the dataset
-    /// has already is named by its whole path.
+    /// The name of an image or of a folder, with `/` on every system. One that lies elsewhere
+    /// keeps its whole path if something in the dataset has its short name.
     pub fn of(&self, path: &Path) -> String {
         if path.starts_with(&self.root) {
             return relative_text(&self.root, path);

@@ -6,6 +6,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+/// Lengths and times of a list of files, which takes no reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Of all files together.
+    pub bytes: u64,
+    /// A hash of their lengths and modification times, in the order of the files.
+    pub modified: u64,
+}
+
+impl Stamp {
+    /// A file that is not there leaves no trace.
+    pub fn of(files: impl IntoIterator<Item = impl AsRef<Path>>) -> Self {
+        let found = files.into_iter().filter_map(|file| fs::metadata(file).ok()).map(|data| {
+            let since = data.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            (data.len(), since.map_or(0, |since| since.as_nanos() as u64))
+        });
+        // A sum would not do: a label a minute older and an image a minute younger would cancel out.
+        let mixed = |sum: u64, value: u64| sum.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(value);
+        let (bytes, modified) =
+            found.fold((0, 0), |(bytes, all), (len, modified)| (bytes + len, mixed(mixed(all, len), modified)));
+        Self { bytes, modified }
+    }
+}
+
 /// Length, times and digest of a list of files, such as those that one picture is made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
@@ -20,41 +44,38 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// Reads the files. One that cannot be read counts as a file that is not there.
     pub fn of(files: &[PathBuf]) -> Self {
-        let (bytes, modified) = quick(files);
-        Self { bytes, modified, digest: digest(files) }
+        Self::stamped(Stamp::of(files), digest(files))
     }
 
     /// The same as [`of`](Self::of) where the caller has contents in memory already. A file whose content is `None` is
     /// read here.
-    pub fn of_contents(files: &[(&Path, Option<&[u8]>)]) -> Self {
-        let (bytes, modified) = quick(files.iter().map(|(path, _)| *path));
-        let digests: Vec<String> =
-            files.iter().map(|(path, content)| content.map_or_else(|| digest_of_file(path), short_digest)).collect();
-        Self { bytes, modified, digest: joined(digests) }
+    ///
+    /// `stamp` is of before the contents were read. If a file changes in between, the times are those of another content,
+    /// so that a later comparison reads it again.
+    pub fn of_contents(stamp: Stamp, files: &[(&Path, Option<&[u8]>)]) -> Self {
+        Self::stamped(stamp, digest_of_contents(files))
+    }
+
+    fn stamped(Stamp { bytes, modified }: Stamp, digest: String) -> Self {
+        Self { bytes, modified, digest }
     }
 
     /// Whether `files` still have the same content. They are read only if their times differ.
     pub fn holds(&self, files: &[PathBuf]) -> bool {
-        let (bytes, modified) = quick(files);
+        let Stamp { bytes, modified } = Stamp::of(files);
         bytes == self.bytes && (modified == self.modified || digest(files) == self.digest)
     }
 
     /// Whether `files` in another place have the same content. They are always read: other files may have the same
     /// lengths and times, and copies have other times.
     pub fn holds_elsewhere(&self, files: &[PathBuf]) -> bool {
-        quick(files).0 == self.bytes && digest(files) == self.digest
+        Stamp::of(files).bytes == self.bytes && digest(files) == self.digest
     }
 }
 
-/// [`Fingerprint::bytes`] and [`Fingerprint::modified`] of `files`, which are not read.
-pub fn quick(files: impl IntoIterator<Item = impl AsRef<Path>>) -> (u64, u64) {
-    let found = files.into_iter().filter_map(|file| fs::metadata(file).ok()).map(|data| {
-        let since = data.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        (data.len(), since.map_or(0, |since| since.as_nanos() as u64))
-    });
-    // A sum would not do: a label a minute older and an image a minute younger would cancel out.
-    let mixed = |sum: u64, value: u64| sum.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(value);
-    found.fold((0, 0), |(bytes, all), (len, modified)| (bytes + len, mixed(mixed(all, len), modified)))
+/// [`Fingerprint::digest`] of contents that are in memory already. A file whose content is `None` is read.
+pub fn digest_of_contents(files: &[(&Path, Option<&[u8]>)]) -> String {
+    joined(files.iter().map(|(path, content)| content.map_or_else(|| digest_of_file(path), short_digest)).collect())
 }
 
 fn digest(files: &[PathBuf]) -> String {
@@ -121,8 +142,25 @@ mod tests {
             let files = &files[..count];
             let contents: [Option<&[u8]>; 3] = [Some(b"frame"), None, None];
             let both: Vec<_> = files.iter().map(PathBuf::as_path).zip(contents).collect();
-            assert_eq!(Fingerprint::of_contents(&both), Fingerprint::of(files));
+            assert_eq!(Fingerprint::of_contents(Stamp::of(files), &both), Fingerprint::of(files));
         }
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_read_again_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [folder.path().join("a")];
+        fs::write(&files[0], "old").unwrap();
+        let before = Stamp::of(&files);
+        for (read, written) in [("old", "newer"), ("old", "new")] {
+            fs::write(&files[0], written).unwrap();
+            let later = SystemTime::now() + Duration::from_secs(9);
+            fs::File::options().write(true).open(&files[0]).unwrap().set_modified(later).unwrap();
+            let taken = Fingerprint::of_contents(before, &[(&files[0], Some(read.as_bytes()))]);
+            assert!(!taken.holds(&files), "{written}");
+        }
+        let taken = Fingerprint::of_contents(before, &[(&files[0], Some(b"new"))]);
+        assert!(taken.holds(&files), "the change came before the content was read");
     }
 
     #[test]

@@ -67,15 +67,8 @@ pub fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded> {
     Ok(Decoded { image: image.into_rgb8(), profile, first_of_several, orientation })
 }
 
-/// Decodes an image file to grey of 16 bits, for masks and depths.
-///
-/// # Errors
-/// As [`decode`].
-pub fn decode_grey(path: &Path) -> Result<ImageBuffer<Luma<u16>, Vec<u16>>> {
-    decode_grey_bytes(path, &read(path)?)
-}
-
-/// [`decode_grey`] for the content of the file at `path`, which only errors name.
+/// Decodes an image to grey of 16 bits, for masks and depths. `bytes` are the content of the file at `path`, which only
+/// errors name.
 ///
 /// # Errors
 /// As [`decode`].

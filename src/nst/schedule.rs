@@ -60,7 +60,8 @@ pub fn count(settings: &Settings, size: Size) -> usize {
 
 /// The largest number of scales of any picture.
 pub fn max_count(settings: &Settings) -> usize {
-    count(settings, Size { height: settings.size, width: settings.size })
+    let long = settings.size;
+    count(settings, settings.working_size(Size { height: long, width: long }))
 }
 
 /// The evaluations at all scales.
@@ -124,6 +125,20 @@ mod tests {
         assert_eq!(sizes(&pixels, size(300, 383)), [(300, 383)]);
         assert_eq!(sizes(&pixels, size(300, 385)), [(150, 193), (300, 385)]);
         assert_eq!(max_count(&pixels), 4);
+    }
+
+    #[test]
+    fn no_picture_has_more_scales_than_a_style_is_measured_at() {
+        for padding in [Padding::Replicate, Padding::Wrap] {
+            for (scales, render) in [(None, Render::Pixels), (Some(4), Render::Photoreal)] {
+                for long in 64..1600 {
+                    let settings = Settings { size: long, padding, scales, render, ..Settings::default() };
+                    let squarish = [size(long, long), size(long * 9 / 16, long), size(5000, 4999)];
+                    let most = squarish.map(|full| count(&settings, settings.working_size(full)));
+                    assert!(most.iter().all(|&most| most <= max_count(&settings)), "{long} {padding:?} {most:?}");
+                }
+            }
+        }
     }
 
     #[test]

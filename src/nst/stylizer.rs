@@ -213,8 +213,9 @@ impl Stylizer {
     ) -> Result<Stylized, StylizeError> {
         let frame_seed: FrameSeed = seed.into();
         let seed = frame_seed.seed;
-        let Prepared { frame, without_air, surface, effects } = self.prepare(content, seed);
-        let frame = &*frame;
+        let prepared = self.prepare(content, seed);
+        let Prepared { frame, surface, effects, .. } = &prepared;
+        let frame = &**frame;
         let small = self.layers(content, frame, surface.as_ref(), self.working_size(frame.size()));
         assert_eq!(small.pixels.size(), evaluators.size(), "evaluators are for one working size");
         let start = Start::of(&self.settings, &small, &style.reference, seed);
@@ -236,39 +237,52 @@ impl Stylizer {
         };
         let Rendered { mut pixels, plain, evals, losses } = rendered;
         blend(&mut pixels, frame, strength as f32);
-        if !pixels.is_finite() {
-            return Err(StylizeError::PixelsNotFinite);
-        }
-        let mut guard = None;
-        if let Some(surface) = surface.as_ref().filter(|_| self.guards(content)) {
-            let plain = || {
-                Ok::<_, StylizeError>(match plain {
-                    Plain::Result => None,
-                    Plain::Start(start) => Some(start),
-                    Plain::Working(start) => Some(self.render(frame, &small.pixels, &start)?),
-                })
-            };
-            let clear = without_air.as_deref().unwrap_or(frame);
-            let boxes: Vec<Area> = content.objects.iter().map(|object| object.area).collect();
-            let shapes = guard::Shapes { share: &surface.shapes, owners: &surface.owners };
-            guard = Some(guard::protect(clear, shapes, plain, &mut pixels, &boxes)?);
-        }
+        checked(&pixels)?;
+        let mut guard = self.protected(content, &prepared, &small.pixels, plain, &mut pixels)?;
         let fog = surface.as_ref().map_or(0.0, |surface| start.extinction() / surface.nearest);
         let haze = fog + effects.air / 100.0;
         let frames = Frames { taken: &content.pixels, laid: frame };
-        effects::in_the_camera(&mut pixels, frames, surface.as_ref(), &content.objects, &effects, haze, frame_seed);
+        effects::in_the_camera(&mut pixels, frames, surface.as_ref(), &content.objects, effects, haze, frame_seed);
         if let Some(precipitation) = precipitation {
             precipitation::add(&mut pixels, &precipitation, frame_seed);
         }
+        checked(&pixels)?;
         // The report is about the final picture and whole boxes, with what falls in front of an object.
         guard.iter_mut().for_each(|report| report.measure(&content.pixels, &pixels));
-        let scene = surface.map(|surface| surface.kind());
+        let scene = surface.as_ref().map(Surface::kind);
         Ok(Stylized { pixels, evals, losses, strength, guard, scene, student: judgement })
     }
 
     /// Whether the objects of `content` are kept visible.
     fn guards(&self, content: &Picture) -> bool {
         self.settings.guard && !content.objects.is_empty()
+    }
+
+    /// Keeps the objects of `content` visible in `pixels`; `None` where they are not guarded. `small` is the prepared frame
+    /// at the working size.
+    ///
+    /// # Errors
+    /// When memory is short.
+    fn protected(
+        &self,
+        content: &Picture,
+        prepared: &Prepared,
+        small: &Pixels,
+        plain: Plain,
+        pixels: &mut Pixels,
+    ) -> Result<Option<GuardReport>, StylizeError> {
+        let Some(surface) = prepared.surface.as_ref().filter(|_| self.guards(content)) else { return Ok(None) };
+        let plain = || {
+            Ok::<_, StylizeError>(match plain {
+                Plain::Result => None,
+                Plain::Start(start) => Some(start),
+                Plain::Working(start) => Some(self.render(&prepared.frame, small, &start)?),
+            })
+        };
+        let clear = prepared.without_air.as_deref().unwrap_or(&prepared.frame);
+        let boxes: Vec<Area> = content.objects.iter().map(|object| object.area).collect();
+        let shapes = guard::Shapes { share: &surface.shapes, owners: &surface.owners };
+        Ok(Some(guard::protect(clear, shapes, plain, pixels, &boxes)?))
     }
 
     /// Draws the effects of one picture, and puts those on surfaces and in the air onto it.
@@ -371,9 +385,7 @@ impl Stylizer {
         optimized.cut();
         let frame = small.pixels;
         let rendered = self.render_in_chroma(&frame, &frame, &start, &optimized)?;
-        if !rendered.is_finite() {
-            return Err(StylizeError::PixelsNotFinite);
-        }
+        checked(&rendered)?;
         let pictures = Pictures { frame, start, optimized: rendered };
         Ok(Lesson::new(pictures, &style.code, self.settings.padding.wraps()))
     }
@@ -469,6 +481,12 @@ impl Stylizer {
         let Some(network) = &self.network else { unreachable!("what was optimized has a network") };
         network.photoreal(small, optimized, original, self.settings.padding)
     }
+}
+
+/// # Errors
+/// [`StylizeError::PixelsNotFinite`].
+fn checked(pixels: &Pixels) -> Result<(), StylizeError> {
+    if pixels.is_finite() { Ok(()) } else { Err(StylizeError::PixelsNotFinite) }
 }
 
 /// Blends `result` with `content`: at a strength of 1 it stays as it is, at 0 it becomes `content`.

@@ -58,7 +58,7 @@ pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl
             outputs.insert(job.frame, &job.output);
         }
     }
-    let others = other_images(dataset, plan);
+    let others = OtherImages::of(dataset, plan, &mut copies.partial);
     for path in &dataset.annotations {
         let name = dataset.relative(path);
         let split = Split::named_in(&name);
@@ -83,7 +83,8 @@ pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl
             copies.written.append(&mut write_variants(&coco, &frames, &variants, place)?);
             copies.partial.extend(lost.message(path));
         } else {
-            let message = "none of its `file_name`s leads to a frame, from no folder of the dataset";
+            let message = "none of its `file_name`s leads to an image of the dataset; \
+                           give them as paths below the dataset's folder";
             copies.left.push(format!("{}: {message}", path.display()));
         }
     }
@@ -101,19 +102,21 @@ fn parsed<'t>(text: &'t str, path: &Path) -> Result<Option<Coco<'t>>, String> {
 /// The images of the splits that are not asked for, by their paths below the dataset's folder.
 struct OtherImages(Vec<String>);
 
-fn other_images(dataset: &Dataset, plan: &Plan) -> OtherImages {
-    let mut others = Vec::new();
-    for &split in dataset.sources.keys() {
-        if !plan.frames.iter().any(|frame| frame.split == split) {
-            // Nothing was asked of this split, so a folder of it that cannot be listed ends no run.
-            let images = dataset.images(split).unwrap_or_default();
-            others.extend(images.iter().map(|image| dataset.relative(image)));
-        }
-    }
-    OtherImages(others)
-}
-
 impl OtherImages {
+    /// Nothing was asked of these splits, so a folder of them that cannot be listed ends no run: it is noted in `unlisted`.
+    fn of(dataset: &Dataset, plan: &Plan, unlisted: &mut Vec<String>) -> Self {
+        let mut others = Vec::new();
+        for &split in dataset.sources.keys().filter(|&&split| plan.frames.iter().all(|frame| frame.split != split)) {
+            match dataset.images(split) {
+                Ok(images) => others.extend(images.iter().map(|image| dataset.relative(image))),
+                Err(error) => {
+                    unlisted.push(format!("entries of the split {split}, which could not be listed: {error}"))
+                }
+            }
+        }
+        Self(others)
+    }
+
     fn find(&self, entries: &[document::Image], file: &str) -> Vec<Option<Found>> {
         Index::new(self.0.iter().map(String::as_str).enumerate()).find(entries, file)
     }

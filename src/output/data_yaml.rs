@@ -6,9 +6,10 @@ use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::atomic::write_file;
 use crate::files::paths::relative_text;
+use crate::units::counted;
 use crate::yaml::{self, Yaml};
 use std::collections::HashSet;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
@@ -53,15 +54,15 @@ pub fn write_data_yaml<'a>(
     if dataset.data.is_none() && classes.is_empty() {
         return Ok(None);
     }
-    let train = originals(folder, dataset, Split::Train)?;
-    let new = new_entries(folder, dataset, done)?;
+    let train = originals(folder, dataset, Split::Train, &mut warnings)?;
+    let new = new_entries(folder, dataset, done, &mut warnings)?;
     if train.is_empty() && new.is_empty() {
         warnings.push(format!("the dataset has no `train`, so {DATA_YAML} names no images to train on"));
     }
     let mut text = "# Written by augment: the original images and their stylized copies.\n".to_string();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "train: {}", list(train.iter().chain(&new)));
-    match originals(folder, dataset, Split::Val)? {
+    match originals(folder, dataset, Split::Val, &mut warnings)? {
         val if val.is_empty() => {
             let _ = writeln!(text, "val: {}  # the dataset has no validation images of its own", list(&train));
             warnings.push(format!(
@@ -73,7 +74,7 @@ pub fn write_data_yaml<'a>(
             let _ = writeln!(text, "val: {}", list(&val));
         }
     }
-    let test = originals(folder, dataset, Split::Test)?;
+    let test = originals(folder, dataset, Split::Test, &mut warnings)?;
     if !test.is_empty() {
         let _ = writeln!(text, "test: {}", list(&test));
     }
@@ -136,8 +137,8 @@ fn list<'a>(entries: impl IntoIterator<Item = &'a String>) -> String {
     format!("[{}]", entries.join(", "))
 }
 
-/// Entries for the original images of a split. A path that is not UTF-8 is left out.
-fn originals(folder: &Path, dataset: &Dataset, split: Split) -> Result<Vec<String>> {
+/// Entries for the original images of a split. A list has no place for a path that is not UTF-8.
+fn originals(folder: &Path, dataset: &Dataset, split: Split, warnings: &mut Vec<String>) -> Result<Vec<String>> {
     let mut entries = Vec::new();
     let mut lines = Vec::new();
     for source in dataset.sources.get(&split).into_iter().flatten() {
@@ -150,6 +151,7 @@ fn originals(folder: &Path, dataset: &Dataset, split: Split) -> Result<Vec<Strin
             Source::List { images, .. } => images.clone(),
         };
         lines.extend(images.iter().filter_map(|image| image.to_str()).map(str::to_string));
+        warnings.extend(unlisted(images.iter().filter(|image| image.to_str().is_none()).map(|image| image.display())));
     }
     if !lines.is_empty() {
         entries.push(write_list(folder, &format!("original-{split}.txt"), &lines)?);
@@ -157,11 +159,22 @@ fn originals(folder: &Path, dataset: &Dataset, split: Split) -> Result<Vec<Strin
     Ok(entries)
 }
 
+/// What a person should know of images that no list can name.
+fn unlisted(images: impl Iterator<Item = impl Display>) -> Option<String> {
+    let mut images = images.peekable();
+    let first = images.peek()?.to_string().escape_debug().to_string();
+    let count = counted(images.count(), "image");
+    Some(format!(
+        "{DATA_YAML} leaves out {count} whose names no list can hold, first {first}; rename them to train on them"
+    ))
+}
+
 /// Entries for the new images of the train split: their folders, and a list of those that share a folder with others.
 fn new_entries<'a>(
     folder: &Path,
     dataset: &Dataset,
     done: impl IntoIterator<Item = (&'a str, &'a str)>,
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<String>> {
     // The same text that rows use for their sources, also for paths that are not UTF-8.
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
@@ -185,10 +198,10 @@ fn new_entries<'a>(
             new.retain(|output| !inside(output));
         }
     }
-    // A list cannot name a file with a line break in its name.
-    new.retain(|output| {
-        !output.contains(|c: char| c == '\u{2028}' || c == '\u{2029}' || c == '\u{85}' || c.is_control())
-    });
+    // Readers of lists take these for ends of lines.
+    let ends_line = |c: char| matches!(c, '\u{2028}' | '\u{2029}' | '\u{85}') || c.is_control();
+    warnings.extend(unlisted(new.iter().filter(|output| output.contains(ends_line))));
+    new.retain(|output| !output.contains(ends_line));
     if !new.is_empty() {
         new.sort_unstable();
         // Ultralytics takes each `./` of such a line for the list's folder.
@@ -295,6 +308,25 @@ names: {0: "person", 1: "no"}
 kpt_shape: [17, 3]
 "#;
         assert_eq!(data_yaml(&ds, &out, &[Split::Train], &MADE), expected);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn images_whose_names_no_list_can_hold_are_counted() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        // The originals must be listed, since the folder has two splits.
+        let lists = ["data.yaml=train: t.txt\nnames: [a]\n", "images/a\u{85}.jpg", "images/b.jpg"];
+        let (_folder, ds, out) = tree(&lists);
+        let odd = OsStr::from_bytes(b"images/caf\xe9.jpg");
+        fs::write(ds.join(odd), "").unwrap();
+        fs::write(ds.join("t.txt"), b"images/caf\xe9.jpg\nimages/b.jpg\nimages/a\xc2\x85.jpg\n").unwrap();
+        let dataset = Dataset::open(&ds, &[Split::Train], &out).unwrap();
+        let outputs = ["images/a\u{85}__fog-1.jpg", "images/b__fog-1.jpg"];
+        let sources = ["images/a\u{85}.jpg", "images/b.jpg"].map(|name| ds.join(name).display().to_string());
+        let done = sources.iter().map(String::as_str).zip(outputs);
+        let warnings = write_data_yaml(&out, &dataset, done).unwrap().unwrap().warnings.join("\n");
+        assert!(warnings.contains("leaves out 1 image") && warnings.contains("a\\u{85}__fog-1.jpg"), "{warnings}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::files::atomic::{remove_file, write_file};
-use crate::files::fingerprint::Fingerprint;
+use crate::files::fingerprint::{Fingerprint, Stamp};
 use crate::files::paths::{absolute, label_path, resolve_links};
 use crate::imageio::encode::{Metadata, encode_image};
 use crate::plan::Job;
@@ -69,7 +69,7 @@ pub fn write_files(folder: &Path, output: &str, picture: &[u8], label: Option<(&
     // The label first: a picture without its label would count as background.
     label.iter().chain([&picture]).try_for_each(|(path, content)| write_file(path, content))?;
     let files: Vec<_> = [&picture].into_iter().chain(&label).map(|(path, content)| (&**path, Some(*content))).collect();
-    Ok(Fingerprint::of_contents(&files))
+    Ok(Fingerprint::of_contents(Stamp::of(files.iter().map(|(path, _)| path)), &files))
 }
 
 /// The picture of a row in the output `folder`, and its label if it has one.

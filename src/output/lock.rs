@@ -40,6 +40,26 @@ pub fn take_locks(folder: &Path, shard: Option<Shard>, when_alone: impl FnOnce()
     Ok(vec![all, own])
 }
 
+/// Keeps runs from `folder` while its files are read, until the returned file is closed. Where no run has ever been or
+/// can be, as on a disk that cannot be written, there is nothing to hold, and nothing is written.
+///
+/// # Errors
+/// [`Error::Run`] if a run holds the folder, [`Error::Io`] if the system refuses.
+pub fn hold(folder: &Path) -> Result<Option<File>> {
+    use std::io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
+    let path = folder.join(LOCK_NAME);
+    let lock = match OpenOptions::new().read(true).write(true).open(&path) {
+        Ok(lock) => lock,
+        Err(error) if matches!(error.kind(), NotFound | PermissionDenied | ReadOnlyFilesystem) => return Ok(None),
+        Err(error) => return Err(Error::io(&path, "open the lock file")(error)),
+    };
+    let _gate = pass_gate(folder)?;
+    if !locked(lock.try_lock(), &path)? {
+        return Err(held(folder, "a run is writing here"));
+    }
+    Ok(Some(lock))
+}
+
 /// Waits until no other run takes or releases locks. They wait until the returned file is closed.
 ///
 /// # Errors

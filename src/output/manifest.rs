@@ -168,20 +168,27 @@ fn tidy(folder: &Path) -> Result<()> {
     shards.iter().try_for_each(|shard| fs::remove_file(shard).map_err(Error::io(shard, "remove it")))
 }
 
-/// The last row of every output in `folder`, sorted by output. Takes no lock: a run may be writing there at the same
-/// time.
+/// What the manifests of a folder say.
+#[derive(Debug, Default)]
+pub struct LastRows {
+    /// The last row of every output, sorted by output.
+    pub rows: Vec<Row>,
+    /// Lines that are no rows.
+    pub unreadable: usize,
+}
+
+/// Reads all rows of `folder`. Takes no lock: a run may be writing there at the same time.
 ///
 /// # Errors
 /// [`Error::BadFile`] for a folder that is not an output, [`Error::Io`] if a manifest cannot be read.
-pub fn last_rows(folder: &Path) -> Result<Vec<Row>> {
+pub fn last_rows(folder: &Path) -> Result<LastRows> {
     expect_output_folder(folder)?;
-    let mut rows = BTreeMap::new();
-    each_line(&manifests(folder)?, |line| {
-        if let Ok(row) = serde_json::from_slice::<Row>(line) {
-            rows.insert(row.identity.output.clone(), row);
-        }
+    let (mut rows, mut unreadable) = (BTreeMap::new(), 0);
+    each_line(&manifests(folder)?, |line| match serde_json::from_slice::<Row>(line) {
+        Ok(row) => drop(rows.insert(row.identity.output.clone(), row)),
+        Err(_) => unreadable += 1,
     })?;
-    Ok(rows.into_values().collect())
+    Ok(LastRows { rows: rows.into_values().collect(), unreadable })
 }
 
 /// Whether `folder` can be an output: it does not exist yet, is empty, or this program has written to it.
@@ -239,13 +246,22 @@ fn rows_in(manifests: &[PathBuf], outputs: &[&str]) -> Result<Vec<Row>> {
     Ok(outputs.iter().filter_map(|&output| found.remove(output)).collect())
 }
 
-/// Calls `take` with every line of `manifests`, in their order.
+/// Calls `take` with every whole line of `manifests`, in their order.
 fn each_line(manifests: &[PathBuf], mut take: impl FnMut(&[u8])) -> Result<()> {
     for path in manifests {
         let file = File::open(path).map_err(Error::io(path, "read it back"))?;
-        for line in BufReader::new(file).split(b'\n') {
-            take(&line.map_err(Error::io(path, "read it back"))?);
-        }
+        each_line_of(file, &mut take).map_err(Error::io(path, "read it back"))?;
+    }
+    Ok(())
+}
+
+fn each_line_of(file: impl io::Read, take: &mut impl FnMut(&[u8])) -> io::Result<()> {
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    // Another run may be writing the last line at this moment.
+    while reader.read_until(b'\n', &mut line)? > 0 && line.last() == Some(&b'\n') {
+        take(&line);
+        line.clear();
     }
     Ok(())
 }
@@ -306,16 +322,7 @@ fn whole_lines(mut file: &File) -> io::Result<u64> {
 /// Puts the last row of every output into `records`, and counts the lines that are not rows.
 fn read_records(file: impl io::Read, records: &mut HashMap<Box<str>, Record>) -> io::Result<usize> {
     let mut damaged = 0;
-    let mut reader = BufReader::new(file);
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line)? > 0 {
-        // Another run may be writing the last line at this moment.
-        if line.last() != Some(&b'\n') {
-            break;
-        }
-        damaged += usize::from(insert_record(&line, records).is_err());
-        line.clear();
-    }
+    each_line_of(file, &mut |line| damaged += usize::from(insert_record(line, records).is_err()))?;
     Ok(damaged)
 }
 
@@ -346,7 +353,8 @@ mod tests {
         let backbone = Backbone { name: "builtin".into(), digest: "bb".into() };
         let maker =
             Maker { device: "cpu".into(), backbone, config_digest: "cc".into(), engine: "0.1.0".into(), student: None };
-        let outcome = Outcome { style_loss: Some(f64::NAN), losses: vec![2.5, 1.25], ..Outcome::default() };
+        let outcome =
+            Outcome { style_loss: Some(f64::NAN), losses: vec![Some(2.5), None, Some(1.25)], ..Outcome::default() };
         Row { status, outcome, ..Row::new(identity, maker) }
     }
 

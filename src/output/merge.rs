@@ -4,14 +4,14 @@ use crate::error::{Error, Result};
 use crate::files::fingerprint::Fingerprint;
 use crate::files::paths::resolve_links;
 use crate::files::{atomic, marker};
-use crate::output::folder;
-use crate::output::manifest::{self, Manifest};
+use crate::output::manifest::{self, LastRows, Manifest};
 use crate::output::row::{Identity, Row, Status};
+use crate::output::{folder, lock};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 /// What a merge did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Merged {
     /// Pictures that were copied with their labels.
     pub copied: usize,
@@ -21,6 +21,11 @@ pub struct Merged {
     pub known: usize,
     /// Pictures that were left out: they or their labels are missing, are not those of their rows, or lie elsewhere.
     pub damaged: usize,
+    /// The first of them: its path in its part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_damaged: Option<PathBuf>,
+    /// Lines of the parts' manifests that are no rows.
+    pub unreadable: usize,
 }
 
 /// Copies the pictures, labels and rows of `parts` into the output folder `into`, which is created if it is missing.
@@ -39,15 +44,20 @@ pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
             return Err(Error::Usage(format!("{} cannot be merged into itself", part.display())));
         }
         // The part is locked while its files are copied, so that they belong to the rows that are read.
-        let _source = Manifest::open(part, None)?;
-        for mut row in manifest::last_rows(part)? {
+        let _source = lock::hold(part)?;
+        let LastRows { rows, unreadable } = manifest::last_rows(part)?;
+        merged.unreadable += unreadable;
+        for mut row in rows {
             match (row.status, target.status(&row.identity.output)) {
                 (_, Some(Status::Done)) | (Status::Failed, Some(Status::Failed)) => merged.known += 1,
                 (Status::Failed, None) => {
                     merged.failed += 1;
                     target.append(&row)?;
                 }
-                (Status::Done, _) if !is_whole(part, &row) => merged.damaged += 1,
+                (Status::Done, _) if !is_whole(part, &row) => {
+                    merged.damaged += 1;
+                    merged.first_damaged.get_or_insert_with(|| part.join(&row.identity.output));
+                }
                 (Status::Done, _) => {
                     copy(part, into, &row)?;
                     let Identity { output, label, .. } = &row.identity;

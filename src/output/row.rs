@@ -109,9 +109,9 @@ pub struct Outcome {
     pub style_loss: Option<f64>,
     pub first_content_loss: Option<f64>,
     pub first_style_loss: Option<f64>,
-    /// The total loss of every evaluation, at all scales, in five digits.
+    /// The total loss of every evaluation, at all scales, in five digits; `null` for one that is not finite.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub losses: Vec<f64>,
+    pub losses: Vec<Option<f64>>,
     /// What made it; `null` without a student.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_by: Option<MadeBy>,

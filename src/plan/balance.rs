@@ -18,6 +18,20 @@ struct Unit {
     turn: u64,
 }
 
+impl Unit {
+    /// Whether it can go from one condition to another.
+    fn can_move(&self, from: usize, to: usize) -> bool {
+        self.taken[from] && !self.taken[to] && self.frames[to] > 0
+    }
+
+    /// Moves it, and counts its frames where they are now.
+    fn go(&mut self, from: usize, to: usize, counts: &mut [usize]) {
+        counts[from] -= self.frames[from];
+        counts[to] += self.frames[to];
+        (self.taken[from], self.taken[to]) = (false, true);
+    }
+}
+
 /// Leaves each frame of the plans, which are of one dataset and differ in their conditions, in at most `per_frame` of
 /// them. The counts of frames then differ by one at most, as far as all plans have the same frames and no sequences.
 ///
@@ -76,16 +90,45 @@ fn even_out(units: &mut [&mut Unit], order: &[usize]) {
             counts[condition] += unit.frames[condition];
         }
     }
-    while let Some((unit, from, to)) = next_move(units, &counts, order) {
-        let unit = &mut units[unit];
-        counts[from] -= unit.frames[from];
-        counts[to] += unit.frames[to];
-        (unit.taken[from], unit.taken[to]) = (false, true);
+    let mut movable = Movable::of(order.len());
+    while let Some((index, from, to)) = next_move(units, &counts, order, &mut movable) {
+        units[index].go(from, to, &mut counts);
+        movable.moved(index, from, to);
+    }
+}
+
+/// Where the search for units that can move begins, so that not every move looks at all of them.
+struct Movable {
+    /// By condition to leave, then by condition to enter: no unit before this one can make the move.
+    first: Vec<Vec<usize>>,
+}
+
+impl Movable {
+    fn of(conditions: usize) -> Self {
+        Self { first: vec![vec![0; conditions]; conditions] }
+    }
+
+    /// The first unit that can leave `from` and enter `to`, or a unit before it.
+    fn first(&mut self, units: &[&mut Unit], from: usize, to: usize) -> usize {
+        let first = &mut self.first[from][to];
+        *first += units[*first..].iter().take_while(|unit| !unit.can_move(from, to)).count();
+        *first
+    }
+
+    /// The unit of this index has left `from` and entered `to`, so that it can move on from there and come back.
+    fn moved(&mut self, index: usize, from: usize, to: usize) {
+        self.first[to].iter_mut().for_each(|first| *first = index.min(*first));
+        self.first.iter_mut().for_each(|of| of[from] = index.min(of[from]));
     }
 }
 
 /// The unit that moves next, and from which condition to which; `None` if no move brings counts nearer to each other.
-fn next_move(units: &[&mut Unit], counts: &[usize], order: &[usize]) -> Option<(usize, usize, usize)> {
+fn next_move(
+    units: &[&mut Unit],
+    counts: &[usize],
+    order: &[usize],
+    movable: &mut Movable,
+) -> Option<(usize, usize, usize)> {
     let pairs = order.iter().flat_map(|&from| order.iter().map(move |&to| (from, to)));
     let mut pairs: Vec<(usize, usize)> = pairs.filter(|&(from, to)| counts[from] > counts[to] + 1).collect();
     pairs.sort_by_key(|&(from, to)| std::cmp::Reverse(counts[from] - counts[to]));
@@ -93,10 +136,11 @@ fn next_move(units: &[&mut Unit], counts: &[usize], order: &[usize]) -> Option<(
     pairs.into_iter().find_map(|(from, to)| {
         let now = squares(counts[from], counts[to]);
         let helps = |unit: &&mut Unit| {
-            let possible = unit.taken[from] && !unit.taken[to] && unit.frames[to] > 0;
-            possible && squares(counts[from] - unit.frames[from], counts[to] + unit.frames[to]) < now
+            let after = || squares(counts[from] - unit.frames[from], counts[to] + unit.frames[to]);
+            unit.can_move(from, to) && after() < now
         };
-        units.iter().position(helps).map(|unit| (unit, from, to))
+        let first = movable.first(units, from, to);
+        units[first..].iter().position(helps).map(|unit| (first + unit, from, to))
     })
 }
 
@@ -105,6 +149,7 @@ mod tests {
     use super::*;
     use crate::config::values::{Config, Sequence};
     use crate::dataset::Frame;
+    use crate::nst::random::Random;
     use crate::plan::styles::Style;
     use crate::plan::testing::{config, frames, many, styles};
     use std::collections::HashMap;
@@ -117,6 +162,36 @@ mod tests {
         let mut plans: Vec<Plan> = configs.iter().map(|config| Plan::new(config, frames, styles).unwrap()).collect();
         balance(&mut plans, count, 5);
         plans
+    }
+
+    #[test]
+    fn a_search_that_begins_where_units_can_move_finds_what_a_search_from_the_first_one_finds() {
+        let mut random = Random::new(3);
+        for conditions in [2, 3, 4] {
+            for _ in 0..60 {
+                let number = |random: &mut Random, below: f64| (random.uniform() * below) as usize;
+                let mut own: Vec<Unit> = (0..40)
+                    .map(|_| Unit {
+                        frames: (0..conditions).map(|_| number(&mut random, 4.0)).collect(),
+                        taken: (0..conditions).map(|_| number(&mut random, 2.0) == 1).collect(),
+                        turn: 0,
+                    })
+                    .collect();
+                let order: Vec<usize> = (0..conditions).collect();
+                let clone = |unit: &Unit| Unit { frames: unit.frames.clone(), taken: unit.taken.clone(), turn: 0 };
+                let mut slow: Vec<Unit> = own.iter().map(clone).collect();
+                even_out(&mut own.iter_mut().collect::<Vec<_>>(), &order);
+                let mut units: Vec<&mut Unit> = slow.iter_mut().collect();
+                let count = |condition: usize| -> usize {
+                    units.iter().filter(|unit| unit.taken[condition]).map(|unit| unit.frames[condition]).sum()
+                };
+                let mut counts: Vec<usize> = order.iter().map(|&condition| count(condition)).collect();
+                while let Some((index, from, to)) = next_move(&units, &counts, &order, &mut Movable::of(conditions)) {
+                    units[index].go(from, to, &mut counts);
+                }
+                assert!(own.iter().zip(&slow).all(|(own, slow)| own.taken == slow.taken), "{conditions}");
+            }
+        }
     }
 
     /// The conditions of each frame, sorted.

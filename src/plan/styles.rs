@@ -4,7 +4,7 @@ use crate::config::values::StyleSource;
 use crate::dataset::masks;
 use crate::dataset::scan::image_files;
 use crate::error::Result;
-use crate::files::fingerprint::Fingerprint;
+use crate::files::fingerprint::digest_of_contents;
 use crate::imageio::decode;
 use crate::nst::Settings;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ pub fn find_styles(sources: &[StyleSource], settings: &Settings) -> Result<Vec<S
             let masks: Vec<PathBuf> = masks::Paths::of(&path, settings).all().filter(|mask| mask.exists()).collect();
             let mut files = vec![(&*path, Some(&*picture))];
             files.extend(masks.iter().map(|mask| (&**mask, None)));
-            styles.push(Style { digest: Fingerprint::of_contents(&files).digest, path, weight });
+            styles.push(Style { digest: digest_of_contents(&files), path, weight });
         }
     }
     Ok(styles)

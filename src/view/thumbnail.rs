@@ -1,8 +1,9 @@
 //! Small pictures for pages and sheets.
 
 use crate::error::Result;
+use crate::files::atomic;
 use crate::files::digest::short_digest;
-use crate::files::{atomic, fingerprint};
+use crate::files::fingerprint::Stamp;
 use crate::imageio::{decode, encode};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -33,7 +34,7 @@ pub fn data_url(jpeg: &[u8]) -> String {
 /// # Errors
 /// [`Error::Io`](crate::error::Error::Io) if the thumbnail cannot be written.
 pub fn file(path: &Path, cell: (u32, u32), folder: &Path) -> Result<Option<String>> {
-    let (_, modified) = fingerprint::quick([path]);
+    let Stamp { modified, .. } = Stamp::of([path]);
     let picture = format!("{}\0{modified}\0{}", path.display(), cell.0);
     let url = format!("{FOLDER}/{}.jpg", short_digest(picture.as_bytes()));
     let file = folder.join(&url);

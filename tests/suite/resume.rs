@@ -254,11 +254,14 @@ fn outputs_of_shards_elsewhere_are_merged_without_loss() {
     let rows = fs::read_to_string(&manifest).unwrap();
     fs::write(&manifest, rows.replace(output(2), "../own.jpg")).unwrap();
     let merged: Value = serde_json::from_slice(&merge("again part-1 --json").stdout).unwrap();
-    assert_eq!(merged["damaged"], 3);
+    assert_eq!((&merged["damaged"], merged["first_damaged"].is_string()), (&3.into(), true));
     assert_eq!(fs::read(&own).unwrap(), b"a picture of someone");
     let merged = merge("once-more part-1");
-    expect(&merged, 0, &["left out 3 pictures"]);
+    expect(&merged, 0, &["left out 3 pictures", "first part-1/"]);
     expect(&merge("all"), 2, &["PARTS"]);
+    fs::write(&manifest, format!("no row\n{rows}")).unwrap();
+    expect(&merge("and-again part-1"), 0, &["left out 1 line of the manifest"]);
+    expect(&place.command("report part-1").output().unwrap(), 0, &["left out 1 line of the manifest"]);
 }
 
 #[test]
@@ -405,6 +408,19 @@ fn a_dataset_may_be_read_only_and_an_output_that_is_so_is_named() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_part_on_a_disk_that_cannot_be_written_is_merged() {
+    let place = Place::new();
+    expect(&place.augment(&format!("{RUN} --output part")), 0, &[]);
+    fs::remove_file(place.path("part/.augment.gate.lock")).unwrap();
+    let mount = "mount --bind part part && mount -o remount,ro,bind part part";
+    let line = format!("{} merge whole part", env!("CARGO_BIN_EXE_augment"));
+    let Some(output) = with_mount(&place, mount, &line) else { return };
+    expect(&output, 0, &["merged 2 pictures"]);
+    assert_eq!(results(&place, "whole"), results(&place, "part"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_full_disk_ends_the_run_and_what_is_there_is_whole() {
     let place = long();
     fs::create_dir(place.path("disk")).unwrap();
@@ -434,6 +450,13 @@ fn a_loss_beyond_numbers_is_tried_once_more_and_then_a_failure() {
     let rows = place.rows("data-fog");
     assert_eq!(rows.len(), 2);
     assert!(rows.iter().all(|row| row["restarted"] == true && row["evals"].is_null()));
+    assert!(rows.iter().all(|row| row["losses"][0].is_null()), "{rows:?}");
+    // The rows can be read back.
+    let again = summary(&place, &format!("{RUN} --weights large.safetensors"));
+    assert_eq!((&again["failed_before"], again["failures"].as_array().unwrap().len()), (&2.into(), 2));
+    let merged = place.command("merge whole data-fog --json").output().unwrap();
+    let merged: Value = serde_json::from_slice(&merged.stdout).unwrap();
+    assert_eq!((&merged["failed"], &merged["unreadable"]), (&2.into(), &0.into()));
 }
 
 #[test]

@@ -92,7 +92,7 @@ pub fn shine(
     });
 }
 
-/// Adds light to values of the eye's curve. A sensor saturates softly.
+/// Adds light to gamma-encoded values. A sensor saturates softly.
 #[inline(always)]
 fn expose(values: &mut [f32], added: &[f32]) {
     for (v, &added) in values.iter_mut().zip(added) {

@@ -55,7 +55,7 @@ fn add_noise(row: &mut [f32], own: &[[f32; 4]], above: &[[f32; 4]], sigma: f32) 
     let noise: Vec<[f32; 3]> =
         mixed.iter().map(|mixed| [0, 1, 2].map(|n: usize| 0.6 * mixed[n] + 0.75 * mixed[3])).collect();
     for (v, noise) in row.iter_mut().zip(noise.as_flattened()) {
-        // The eye's curve makes the same noise of light larger where it is dark.
+        // Gamma makes the same noise of light larger where it is dark.
         let dark = 1.15 - 0.6 * v.clamp(0.0, 1.0);
         *v = (*v + sigma * dark * noise).clamp(0.0, 1.0);
     }

@@ -256,7 +256,7 @@ fn ground_light(light: &Pixels, surface: &Surface) -> f32 {
 fn on_vehicles(surface: &Surface, objects: &[SceneObject], share: f32, random: &mut Random) -> Plane {
     let Size { height, width } = surface.size();
     let mut snow = Plane::filled(surface.size(), 0.0);
-    // From above, the upper side of a shape is a flank.
+    // Seen from above, the upper side of a shape in the picture is no roof.
     if matches!(surface.view, Some(View::Down(_))) {
         return snow;
     }

@@ -64,7 +64,7 @@ pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<P
         let colour = LIGHTS[(colour * 2.999) as usize].map(|v| v * (0.12 + 0.5 * power * power));
         for (y, x) in (top..bottom).flat_map(|y| (left..right).map(move |x| (y, x))) {
             if dark[y * size.width + x] {
-                // Curtains, furniture, people.
+                // What stands in the room behind makes its light uneven.
                 let inside = 0.75 + 0.25 * smooth(x as f32 / 3.0, y as f32 / 4.0, seed).clamp(-1.0, 1.0);
                 let at = (y * size.width + x) * 3;
                 light.data_mut()[at..at + 3].iter_mut().zip(colour).for_each(|(v, colour)| *v = colour * inside);

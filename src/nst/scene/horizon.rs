@@ -93,7 +93,7 @@ fn of_objects(objects: &[SceneObject], row: f32) -> Option<f32> {
     let camera = heights[heights.len() / 2].ln();
     let each = |height: &f32| (-((height.ln() - camera) / 0.3).powi(2) / 2.0).max(-2.0);
     let agree = heights.iter().map(each).sum::<f32>() / heights.len() as f32 * (heights.len() as f32).min(6.0);
-    Some(agree - ((camera - 1.5_f32.ln()) / 0.5).powi(2) / 2.0)
+    Some(agree - ((camera - CAMERA.ln()) / 0.5).powi(2) / 2.0)
 }
 
 /// An edge pixel: its place in heights of the picture, and the direction of its line, of length 1.

@@ -8,7 +8,7 @@ use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use rayon::prelude::*;
 
-/// As many planes as a surface has.
+/// How many planes a surface has.
 const PLANES: usize = 5;
 
 /// As many guided filters as fill a register.

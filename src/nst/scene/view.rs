@@ -16,7 +16,7 @@ const AERIAL_HEIGHT: f32 = 60.0;
 pub enum View {
     /// From a height of [`CAMERA`](crate::nst::scene::horizon::CAMERA) towards the horizon.
     Ahead(Horizon),
-    /// From above. Its unit is the height of the picture in metres.
+    /// From above. The number is how many metres of ground the height of the picture shows.
     Down(f32),
 }
 

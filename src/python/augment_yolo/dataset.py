@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from typing import Any, Callable, Mapping, Sequence
 
 from . import _config, _native
@@ -101,9 +102,12 @@ def plan(config: _config.Config | Sequence[_config.Config], dataset: _config.Pat
 def rows(output: _config.Path) -> list[dict[str, Any]]:
     """The last row of every picture in an output, done or failed, sorted by its path; see the README (Output).
 
-    Raises Error for a folder that is no output.
+    Lines that are no rows are left out with a warning. Raises Error for a folder that is no output.
     """
-    return [json.loads(row) for row in _native.rows(os.fspath(output))]
+    texts, unreadable = _native.rows(os.fspath(output))
+    if unreadable:
+        warnings.warn(f"{os.fspath(output)}: {unreadable} lines of the manifest cannot be read", stacklevel=2)
+    return [json.loads(text) for text in texts]
 
 
 def _path(value: Any) -> str:

@@ -14,7 +14,7 @@ use augment::dataset::labels::{Labelled, Labels};
 use augment::error;
 use augment::files::fingerprint::Fingerprint;
 use augment::nst::Area;
-use augment::output::manifest;
+use augment::output::manifest::{self, LastRows};
 use augment::output::row::Row;
 use augment::plan::shard::Shard;
 use augment::plan::task::Task;
@@ -86,8 +86,8 @@ impl Asked {
     }
 }
 
-/// Runs a batch and returns its summary as JSON and as lines for people. `progress` is called with a kind of event and its JSON. `executor`, if
-/// there is one, gets the jobs; see [`PythonExecutor`].
+/// Runs a batch and returns its summary as JSON and as lines for people. `progress` is called with a kind of event and
+/// its JSON. `executor`, if there is one, gets the jobs; see [`PythonExecutor`].
 #[pyfunction]
 pub fn run(
     py: Python<'_>,
@@ -143,10 +143,11 @@ pub fn fingerprint(files: Vec<PathBuf>) -> String {
     json(&Fingerprint::of(&files))
 }
 
-/// The last row of every output in a folder, as JSON, sorted by output.
+/// The last row of every output in a folder, as JSON, sorted by output; and how many lines are no rows.
 #[pyfunction]
-pub fn rows(folder: PathBuf) -> PyResult<Vec<String>> {
-    Ok(manifest::last_rows(&folder).map_err(exception)?.iter().map(json).collect())
+pub fn rows(folder: PathBuf) -> PyResult<(Vec<String>, usize)> {
+    let LastRows { rows, unreadable } = manifest::last_rows(&folder).map_err(exception)?;
+    Ok((rows.iter().map(json).collect(), unreadable))
 }
 
 /// The objects of a label file: class, and the box as x and y of its middle, width and height, and its outline, all as

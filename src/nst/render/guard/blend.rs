@@ -25,7 +25,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// All of a picture.
+    /// So many steps are the whole way to a picture.
     pub const MOST: u8 = 8;
 
     /// Steps as a share of a picture, 0..=1.

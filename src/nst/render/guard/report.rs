@@ -49,11 +49,6 @@ impl GuardReport {
         self.boxes.iter().map(|report| report.edges).reduce(f64::min)
     }
 
-    /// The lowest `contrast` of all boxes, if there are any.
-    pub fn contrast_min(&self) -> Option<f64> {
-        self.boxes.iter().map(|report| report.contrast).reduce(f64::min)
-    }
-
     /// The number of boxes that were blended towards the plain start only.
     pub fn eased_to_plain(&self) -> usize {
         self.boxes.iter().filter(|report| matches!(report.easing, Easing::Plain(_))).count()

@@ -4,6 +4,7 @@ use crate::nst::picture::geometry::Size;
 use crate::nst::random::{FrameSeed, Random};
 use crate::nst::render::precipitation::particles::{Body, Precipitation, PrecipitationKind};
 use crate::nst::render::precipitation::streaks::{DENSEST, POINT_RADIUS, Streak, kernel_integral};
+use crate::nst::scene::horizon::CAMERA;
 use std::f64::consts::TAU;
 
 /// The focal length, in short sides, that gives a 16:9 picture a field of view of 60 degrees across. By the short side,
@@ -18,9 +19,6 @@ const NEAREST: f64 = 0.4;
 
 /// Metres to the farthest particle that is drawn, even where larger ones would be visible.
 const FARTHEST: f64 = 25.0;
-
-/// Metres from the camera down to the road. Nothing falls below it.
-const MOUNTED: f64 = 1.4;
 
 /// The largest radius, in short sides: 2.5 % across, so that no flake becomes a ball.
 const LARGEST_RADIUS: f64 = 0.0125;
@@ -102,7 +100,7 @@ impl Camera {
         for _ in 0..(times + random.uniform()) as usize {
             let x = 0.5 * self.width + (random.uniform() - 0.5) * width;
             let y = 0.5 * self.height + (random.uniform() - 0.5) * height;
-            let is_below_road = |y: f64| (y - 0.5 * self.height) / scale > MOUNTED;
+            let is_below_road = |y: f64| (y - 0.5 * self.height) / scale > CAMERA as f64;
             // At place 0 nothing is drawn for what is below the road. So at no place it may take numbers from the
             // generator of all others, which would become other particles.
             let mut own = Random::new(x.to_bits() ^ y.to_bits());
