@@ -144,7 +144,11 @@ impl<'a> Worker<'a> {
         let size = Size::of(&image);
         let Some(made) = self.stylize(frame, job, size, picture, outcome, on_step)? else { return Ok(None) };
         record(&made, outcome);
-        imageops::replace(&mut image, &made.pixels.to_rgb8(), part.left as i64, part.top as i64);
+        let made = made.pixels.to_rgb8();
+        if made.dimensions() == image.dimensions() {
+            return Ok(Some(made));
+        }
+        imageops::replace(&mut image, &made, part.left as i64, part.top as i64);
         Ok(Some(image))
     }
 

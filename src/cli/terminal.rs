@@ -66,85 +66,87 @@ fn failure_line(source: &str, reason: &str) -> String {
 
 /// How a run ended: the failures with their reasons, how to go on after a stop, and last one line of figures.
 pub fn summary_lines(summary: &Summary) -> String {
-    let mut lines = Vec::new();
+    let mut lines = failures(summary);
+    lines.extend(label_warnings(summary));
+    lines.extend(counts(summary).into_iter().flatten());
+    lines.extend(summary.data_yaml_warnings.iter().map(|text| format!("warning: {text}")));
+    lines.extend(summary.annotations_left.iter().map(|reason| format!("annotations were not copied: {reason}")));
+    lines.extend(summary.annotations_partial.iter().map(|what| format!("left out of the copied annotations: {what}")));
+    lines.extend(stopped(summary));
+    lines.push(figures(summary));
+    lines.join("\n")
+}
+
+/// The first failures with their reasons, and what to do about those of earlier runs.
+fn failures(summary: &Summary) -> Vec<String> {
     let all = summary.failed + summary.failed_before;
     let shown = summary.failures.iter().take(FAILURES_SHOWN);
-    lines.extend(shown.map(|failure| failure_line(&failure.source, &failure.error)));
+    let mut lines: Vec<String> = shown.map(|failure| failure_line(&failure.source, &failure.error)).collect();
     if all > FAILURES_SHOWN {
         let more = counted(all - FAILURES_SHOWN, "more failure");
         lines.push(format!("and {more}; all are in {}", summary.manifest.display()));
     }
     if summary.failed_before > 0 {
-        lines.push(format!(
-            "{} failed before and were not tried again; --retry-failed does that",
-            summary.failed_before
-        ));
+        let before = summary.failed_before;
+        lines.push(format!("{before} failed before and were not tried again; --retry-failed does that"));
     }
-    if summary.several > 0 {
-        lines.push(format!(
-            "only the first picture was used of {} with several or an animation",
-            counted(summary.several, "file")
-        ));
-    }
-    if summary.malformed_labels > 0 {
-        lines.push(format!(
-            "warning: the labels of {} have lines that are no YOLO labels, first in {}; loaders leave such images out: \
-             correct the dataset's labels",
-            counted(summary.malformed_labels, "frame"),
-            summary.first_malformed_label
-        ));
-    }
-    if summary.unnamed_classes > 0 {
-        lines.push(format!(
-            "warning: the labels of {} have class ids without a name, first in {}; loaders leave such images out: \
-             correct `names` or the labels",
-            counted(summary.unnamed_classes, "frame"),
-            summary.first_unnamed_class
-        ));
-    }
-    if !summary.unread.is_empty() {
+    lines
+}
+
+/// Labels that loaders will not take.
+fn label_warnings(summary: &Summary) -> impl Iterator<Item = String> {
+    let faults = [
+        (
+            summary.malformed_labels,
+            "lines that are no YOLO labels",
+            &summary.first_malformed_label,
+            "the dataset's labels",
+        ),
+        (summary.unnamed_classes, "class ids without a name", &summary.first_unnamed_class, "`names` or the labels"),
+    ];
+    faults.into_iter().filter(|(frames, ..)| *frames > 0).map(|(frames, fault, first, remedy)| {
+        let frames = counted(frames, "frame");
+        format!(
+            "warning: the labels of {frames} have {fault}, first in {first}; loaders leave such images out: correct \
+             {remedy}"
+        )
+    })
+}
+
+/// What was made in another way than asked for, left out or chosen.
+fn counts(summary: &Summary) -> [Option<String>; 7] {
+    let frames = |count: usize| counted(count, "frame");
+    let several = (summary.several > 0).then(|| {
+        let files = counted(summary.several, "file");
+        format!("only the first picture was used of {files} with several or an animation")
+    });
+    let unread = (!summary.unread.is_empty()).then(|| {
         let formats: Vec<&str> = summary.unread.keys().map(String::as_str).collect();
         let files = counted(summary.unread.values().sum(), "image file");
-        lines.push(format!("left out, because {} cannot be read: {files}", formats.join(", ")));
-    }
-    if summary.reduced > 0 {
-        let frames = counted(summary.reduced, "frame");
-        lines.push(format!("stylized at a smaller size, because memory was short: {frames}"));
-    }
-    if summary.drawn_by_student + summary.passed_on_by_student > 0 {
-        lines.push(format!(
-            "drawn by a student: {}; optimized, since it does not know them: {}",
-            counted(summary.drawn_by_student, "frame"),
-            summary.passed_on_by_student
-        ));
-    }
-    lines.extend(conditions_line(summary));
-    if summary.not_chosen_by_where > 0 {
-        lines.push(format!("{} not chosen by `where`", counted(summary.not_chosen_by_where, "frame")));
-    }
-    if summary.labelled + summary.background > 0 {
-        let (labelled, background) = (summary.labelled, summary.background);
-        let labelled = counted(labelled, "frame");
-        lines.push(format!("labels: {labelled} with one, {background} without (background)"));
-    }
-    lines.extend(summary.data_yaml_warnings.iter().map(|text| format!("warning: {text}")));
-    lines.extend(summary.annotations_left.iter().map(|reason| format!("annotations were not copied: {reason}")));
-    lines.extend(summary.annotations_partial.iter().map(|what| format!("left out of the copied annotations: {what}")));
-    match summary.stopped {
-        Some(Reason::TooManyFailures) => {
-            let (failures, frames) = (counted(summary.failed, "failure"), counted(summary.left, "frame"));
-            lines.push(format!("stopped after {failures}; {frames} left"));
-        }
-        Some(Reason::Interrupted) => {
-            lines.push(format!(
-                "stopped; {} left: the same command, without --force, goes on with them",
-                counted(summary.left, "frame")
-            ));
-        }
-        None => {}
-    }
-    lines.push(figures(summary));
-    lines.join("\n")
+        format!("left out, because {} cannot be read: {files}", formats.join(", "))
+    });
+    let reduced = (summary.reduced > 0)
+        .then(|| format!("stylized at a smaller size, because memory was short: {}", frames(summary.reduced)));
+    let student = (summary.drawn_by_student + summary.passed_on_by_student > 0).then(|| {
+        let (drawn, passed_on) = (frames(summary.drawn_by_student), summary.passed_on_by_student);
+        format!("drawn by a student: {drawn}; optimized, since it does not know them: {passed_on}")
+    });
+    let not_chosen = (summary.not_chosen_by_where > 0)
+        .then(|| format!("{} not chosen by `where`", frames(summary.not_chosen_by_where)));
+    let labels = (summary.labelled + summary.background > 0).then(|| {
+        let (labelled, background) = (frames(summary.labelled), summary.background);
+        format!("labels: {labelled} with one, {background} without (background)")
+    });
+    [several, unread, reduced, student, conditions_line(summary), not_chosen, labels]
+}
+
+/// That a run stopped, and how to go on.
+fn stopped(summary: &Summary) -> Option<String> {
+    let left = counted(summary.left, "frame");
+    Some(match summary.stopped? {
+        Reason::TooManyFailures => format!("stopped after {}; {left} left", counted(summary.failed, "failure")),
+        Reason::Interrupted => format!("stopped; {left} left: the same command, without --force, goes on with them"),
+    })
 }
 
 /// Says that lines of manifests, which are left out, are no rows.

@@ -346,7 +346,7 @@ fn file_names_of_other_places_lead_to_their_images() {
 fn a_run_that_cannot_carry_over_its_annotations_says_so_with_its_exit_code() {
     let place = beside("images/", "result.json");
     for (bad, said) in [
-        (list(&["c.png", "d.png"]), "leads to a frame"),
+        (list(&["c.png", "d.png"]), "leads to an image"),
         (list(&["a.png", "b.png"]).replace(r#""annotations":["#, r#""annotations":"#), "no JSON"),
         (r#"{"images":[{"file_name":"a.png","id":1}],"annotations":{"1":2}}"#.into(), "no list"),
     ] {

@@ -452,7 +452,8 @@ fn a_loss_beyond_numbers_is_tried_once_more_and_then_a_failure() {
     assert!(rows.iter().all(|row| row["restarted"] == true && row["evals"].is_null()));
     assert!(rows.iter().all(|row| row["losses"][0].is_null()), "{rows:?}");
     // The rows can be read back.
-    let again = summary(&place, &format!("{RUN} --weights large.safetensors"));
+    let again = place.command(&format!("{RUN} --weights large.safetensors --json")).output().unwrap();
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!((&again["failed_before"], again["failures"].as_array().unwrap().len()), (&2.into(), 2));
     let merged = place.command("merge whole data-fog --json").output().unwrap();
     let merged: Value = serde_json::from_slice(&merged.stdout).unwrap();

@@ -19,7 +19,7 @@ pub fn drops(pixels: &mut Pixels, amount: f32, seed: u64) {
     let mut random = random(seed, EFFECT);
     let Size { height, width } = pixels.size();
     let long = pixels.size().long() as f32;
-    let seen = pixels.blurred((pixels.size().long() / 96).max(1));
+    let seen = pixels.light((pixels.size().long() / 96).max(1));
     let sizes = 0.0025 + 0.006 * random.uniform() as f32;
     for _ in 0..(f64::from(amount) * MOST).round() as usize {
         let (x, y) = (random.uniform() as f32 * width as f32, random.uniform() as f32 * height as f32);
@@ -37,7 +37,7 @@ pub fn drops(pixels: &mut Pixels, amount: f32, seed: u64) {
                 let place = |at: f32, side: usize| at.clamp(0.0, (side - 1) as f32) as usize;
                 let from_y = place(y - v * radius * WIDE, height);
                 let from_x = place(x - u * radius * WIDE, width);
-                let image = &seen.data()[(from_y * width + from_x) * 3..][..3];
+                let image = seen.at(from_y, from_x);
                 // The lower rim gathers the light of the sky.
                 let rim = 1.0 + 0.25 * v;
                 for (value, image) in pixels.data_mut()[(row * width + column) * 3..][..3].iter_mut().zip(image) {

@@ -304,7 +304,7 @@ impl Glare {
     fn at(&self, d: f32) -> f32 {
         let place = d * Self::FINE;
         let (near, far) = (self.light[place as usize], self.light[place as usize + 1]);
-        near + (place - place.floor()) * (far - near)
+        near + (place - place as i32 as f32) * (far - near)
     }
 }
 
@@ -337,14 +337,15 @@ fn draw(
     let middle = foot + 0.6 * (foot - lamp.y);
     let (long, wide) = ((foot - lamp.y).max(2.0) * (0.6 + 0.9 * wet), lamp.radius * (1.6 + wet));
     let strength = (0.004 + 0.035 * wet) * clear;
+    let columns = columns(4.0 * wide);
+    let across: Vec<f32> = columns.clone().map(|x| (-((x as f32 + 0.5 - lamp.x) / wide).powi(2)).exp()).collect();
     for y in rows.clone().filter(|&y| y as f32 > foot) {
         let down = (-((y as f32 - middle) / long).powi(2)).exp();
         if down < 1e-3 {
             continue;
         }
-        for x in columns(4.0 * wide) {
+        for (x, across) in columns.clone().zip(&across) {
             let ground = surface.ground.at(y, x);
-            let across = (-((x as f32 + 0.5 - lamp.x) / wide).powi(2)).exp();
             add(&mut added[(y - rows.start) * width + x], lamp.light, strength * ground * down * across);
         }
     }

@@ -166,35 +166,57 @@ pub fn blur(pixels: &mut Pixels, sigma: f32) {
     let kernel = normal(sigma * size.long() as f32 / 1000.0);
     // Beyond the border, the outermost pixels go on.
     let mut across = vec![0.0; pixels.data().len()];
-    across.par_chunks_mut(stride).zip(pixels.data().par_chunks(stride)).for_each(|(to, from)| {
-        let reach = kernel.len() - 1;
-        let wide = [from[..3].repeat(reach), from.to_vec(), from[stride - 3..].repeat(reach)].concat();
-        add_shifted(to, &kernel, |shift| &wide[(reach as isize + shift) as usize * 3..][..stride]);
+    let rows = across.par_chunks_mut(BAND * stride).zip(pixels.data().par_chunks(BAND * stride));
+    rows.for_each(|(to, from)| {
+        let reach = (kernel.len() - 1) * 3;
+        let mut wide = vec![0.0; stride + 2 * reach];
+        for (to, from) in to.chunks_exact_mut(stride).zip(from.chunks_exact(stride)) {
+            let (before, rest) = wide.split_at_mut(reach);
+            let (own, after) = rest.split_at_mut(stride);
+            before.as_chunks_mut().0.fill([from[0], from[1], from[2]]);
+            own.copy_from_slice(from);
+            after.as_chunks_mut().0.fill([from[stride - 3], from[stride - 2], from[stride - 1]]);
+            sum_shifted(to, &kernel, |shift| &wide[(reach as isize + 3 * shift) as usize..][..stride]);
+        }
     });
     pixels.data_mut().par_chunks_mut(stride).enumerate().for_each(|(y, to)| {
-        to.fill(0.0);
-        add_shifted(to, &kernel, |shift| {
+        sum_shifted(to, &kernel, |shift| {
             let y = (y as isize + shift).clamp(0, size.height as isize - 1) as usize;
             &across[y * stride..][..stride]
         });
     });
 }
 
-/// Adds `row(shift)` for each shift that the symmetric `kernel` has, by its weight. The kernel begins in its middle.
-fn add_shifted<'a>(to: &mut [f32], kernel: &[f32], row: impl Fn(isize) -> &'a [f32]) {
-    for (shift, &weight) in kernel.iter().enumerate() {
-        let shift = shift as isize;
-        let other = if shift > 0 { weight } else { 0.0 };
-        let (after, before) = (row(shift), row(-shift));
-        vectorized(
-            #[inline(always)]
-            || {
-                for ((to, after), before) in to.iter_mut().zip(after).zip(before) {
-                    *to += weight * after + other * before;
+/// Writes the sum of `row(shift)` over the shifts that the symmetric `kernel` has, by their weights. The kernel begins in
+/// its middle.
+fn sum_shifted<'a>(to: &mut [f32], kernel: &[f32], row: impl Fn(isize) -> &'a [f32]) {
+    let (middle, sides) = (kernel[0], &kernel[1..]);
+    let pair = |at: usize| [row(at as isize), row(-(at as isize))];
+    vectorized(
+        #[inline(always)]
+        || {
+            to.iter_mut().zip(row(0)).for_each(|(to, v)| *to = middle * v);
+            for (n, weights) in sides.chunks(2).enumerate() {
+                let [after, before] = pair(2 * n + 1);
+                match *weights {
+                    // Two at once, since memory is what this waits for.
+                    [near, far] => {
+                        let [farther, beyond] = pair(2 * n + 2);
+                        let rows = to.iter_mut().zip(after).zip(before).zip(farther).zip(beyond);
+                        for ((((to, after), before), farther), beyond) in rows {
+                            *to = *to + (near * after + near * before) + (far * farther + far * beyond);
+                        }
+                    }
+                    _ => {
+                        let near = weights[0];
+                        for ((to, after), before) in to.iter_mut().zip(after).zip(before) {
+                            *to += near * after + near * before;
+                        }
+                    }
                 }
-            },
-        );
-    }
+            }
+        },
+    );
 }
 
 /// The middle and one side of a normal kernel whose weights sum to 1.

@@ -3,6 +3,7 @@
 use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, random, seed_of, smooth, step};
 use crate::nst::kernels::simd::vectorized;
+use crate::nst::picture::filter::Interpolated;
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::light::transmission;
 use crate::nst::picture::luma::luma;
@@ -36,6 +37,9 @@ struct Snow {
     white: [f32; 3],
 }
 
+/// A picture without detail.
+type Light = Interpolated<3, Vec<f32>>;
+
 /// Lays snow onto `pixels`, in place.
 pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) {
     let mut random = random(seed, EFFECT);
@@ -49,7 +53,7 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
     };
     let lumas = Plane::luma(pixels);
     let cell = (surface.size().long() / 40).max(1);
-    let light = pixels.blurred(cell);
+    let light = pixels.light(cell);
     let usual = ground_light(&light, surface);
     let sheltered: Vec<Sheltered> = objects.iter().filter_map(|object| Sheltered::by(object, surface)).collect();
     let on_objects = on_vehicles(surface, objects, effects.snowy_vehicles, &mut random);
@@ -93,7 +97,7 @@ struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     /// Row `y`; a ledge is this many rows high.
-    fn of(surface: &'a Surface, lumas: &'a Plane, light: &Pixels, y: usize, ledge: usize) -> Self {
+    fn of(surface: &'a Surface, lumas: &'a Plane, light: &Light, y: usize, ledge: usize) -> Self {
         let Size { height, width } = surface.size();
         let row = |plane: &'a Plane, y: usize| &plane.data()[y * width..][..width];
         let (above, below) = (y.saturating_sub(ledge), (y + ledge).min(height - 1));
@@ -103,7 +107,7 @@ impl<'a> Seen<'a> {
             shapes: row(&surface.shapes, y),
             sky: [y, above].map(|y| row(&surface.sky, y)),
             lumas: [y, above, below].map(|y| row(lumas, y)),
-            near: light.data()[y * width * 3..][..width * 3].chunks_exact(3).map(luma).collect(),
+            near: light.row(y).iter().map(|rgb| luma(rgb)).collect(),
         }
     }
 
@@ -245,10 +249,10 @@ fn white(pixels: &Pixels) -> [f32; 3] {
 }
 
 /// The median luma of the ground.
-fn ground_light(light: &Pixels, surface: &Surface) -> f32 {
-    let lumas = light.data().chunks_exact(3).zip(surface.ground.data()).step_by(29);
-    let on_ground = lumas.filter(|(_, ground)| **ground > 0.5);
-    let lumas = on_ground.map(|(rgb, _)| luma(rgb)).collect();
+fn ground_light(light: &Light, surface: &Surface) -> f32 {
+    let width = surface.size().width;
+    let on_ground = surface.ground.data().iter().enumerate().step_by(29).filter(|(_, ground)| **ground > 0.5);
+    let lumas = on_ground.map(|(at, _)| luma(&light.at(at / width, at % width))).collect();
     quantile(lumas, 1, 2).unwrap_or(0.5).max(0.08)
 }
 

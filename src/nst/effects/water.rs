@@ -3,7 +3,8 @@
 use crate::nst::effects::air::air_light;
 use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, random, seed_of, step};
-use crate::nst::picture::filter::{Border, box_mean, neighbours};
+use crate::nst::kernels::simd::vectorized;
+use crate::nst::picture::filter::{Border, Interpolated, box_mean};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::scene::distance::distance_of_row;
@@ -45,25 +46,65 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
             Some(View::Ahead(horizon)) => fresnel(y as f32 - horizon.row * height as f32, width),
             _ => 0.03,
         };
-        let puddles = (effects.puddles > 0.0).then(|| Puddles::of(ground.row(y), effects.puddles, puddle_seed));
-        let image = mirror.as_ref().map(|mirror| mirror.row(y));
+        let mut puddles = vec![0.0; width];
+        if effects.puddles > 0.0 {
+            let row = Puddles::of(ground.row(y), effects.puddles, puddle_seed);
+            puddles.iter_mut().zip(shares).enumerate().filter(|(_, (_, share))| **share > 0.0).for_each(
+                |(x, (puddle, _))| {
+                    *puddle = row.at(x);
+                },
+            );
+        }
         let plants = &surface.plants.data()[y * width..][..width];
-        for (x, (rgb, &share)) in row.as_chunks_mut::<3>().0.iter_mut().zip(shares).enumerate() {
-            if share <= 0.0 {
-                continue;
-            }
-            let share = share * effects.wet;
-            let hard = 1.0 - 0.85 * plants[x];
-            let puddle = puddles.as_ref().map_or(0.0, |puddles| puddles.at(x) * hard);
-            let dark = 1.0 - share * (1.0 - WET) * (0.6 + 0.4 * hard);
-            let returned = (share * hard * (reflects * (0.8 + 0.2 * puddle) + 0.15 * puddle)).min(1.0);
-            let own = rgb.map(|v| v * v * dark);
-            let image = image.as_ref().map_or(own, |image| image[x]);
-            for ((v, own), image) in rgb.iter_mut().zip(own).zip(image) {
-                *v = (own * (1.0 - returned) + image * returned).max(0.0).sqrt();
-            }
+        let wetness = shares.iter().zip(plants).zip(&puddles).map(
+            #[inline(always)]
+            |((share, plants), puddle)| Wetness::of(share * effects.wet, *plants, *puddle, reflects),
+        );
+        let row = row.as_chunks_mut::<3>().0.iter_mut().zip(wetness);
+        match mirror.as_ref().map(|image| image.row(y)) {
+            Some(images) => vectorized(
+                #[inline(always)]
+                || row.zip(&images).for_each(|((rgb, wetness), &image)| wetness.put_on(rgb, |_| image)),
+            ),
+            None => vectorized(
+                #[inline(always)]
+                || row.for_each(|(rgb, wetness)| wetness.put_on(rgb, |own| own)),
+            ),
         }
     });
+}
+
+/// How wet a pixel is.
+struct Wetness {
+    share: f32,
+    /// The share of light that the ground keeps.
+    dark: f32,
+    /// The share of light that comes from the mirror image.
+    returned: f32,
+}
+
+impl Wetness {
+    /// Of a pixel of which this `share` is wet ground. Grass does not shine, and `puddle` of it is under water, whose surface
+    /// reflects the share `reflects`.
+    #[inline(always)]
+    fn of(share: f32, plants: f32, puddle: f32, reflects: f32) -> Self {
+        let hard = 1.0 - 0.85 * plants;
+        let puddle = puddle * hard;
+        let dark = 1.0 - share * (1.0 - WET) * (0.6 + 0.4 * hard);
+        let returned = (share * hard * (reflects * (0.8 + 0.2 * puddle) + 0.15 * puddle)).min(1.0);
+        Self { share, dark, returned }
+    }
+
+    /// Wets a pixel; `image` is the light of its mirror image, and gets the pixel's own.
+    #[inline(always)]
+    fn put_on(&self, rgb: &mut [f32; 3], image: impl Fn([f32; 3]) -> [f32; 3]) {
+        let own = rgb.map(|v| v * v * self.dark);
+        let image = image(own);
+        for ((v, own), image) in rgb.iter_mut().zip(own).zip(image) {
+            let wet = (own * (1.0 - self.returned) + image * self.returned).max(0.0).sqrt();
+            *v = if self.share > 0.0 { wet } else { *v };
+        }
+    }
 }
 
 /// The puddles of one row of the ground.
@@ -92,25 +133,8 @@ fn fresnel(below: f32, width: usize) -> f32 {
     0.02 + 0.98 * (1.0 - cosine).powi(5)
 }
 
-/// The light that flat rough water would return, in linear light at a smaller size.
-struct Mirror {
-    size: Size,
-    full: Size,
-    data: Vec<[f32; 3]>,
-    /// The pixels that each column of the frame lies between.
-    across: Vec<(usize, usize, f32)>,
-}
-
-impl Mirror {
-    /// Row `y` of the frame, between its own pixels.
-    fn row(&self, y: usize) -> Vec<[f32; 3]> {
-        let (top, bottom, down) = neighbours(y, self.full.height, self.size.height, false);
-        let [top, bottom] = [top, bottom].map(|y| &self.data[y * self.size.width..][..self.size.width]);
-        let mix = |a: [f32; 3], b: [f32; 3], t: f32| [0, 1, 2].map(|n: usize| a[n] + t * (b[n] - a[n]));
-        let between: Vec<[f32; 3]> = top.iter().zip(bottom).map(|(&top, &bottom)| mix(top, bottom, down)).collect();
-        self.across.iter().map(|&(left, right, aside)| mix(between[left], between[right], aside)).collect()
-    }
-}
+/// The light that flat rough water would return, in linear light, made at a smaller size.
+type Mirror = Interpolated<3, Vec<f32>>;
 
 /// Each pixel of the ground shows what stands as far above the line of contact as it lies below; that line is the lower
 /// side of the nearest object above it, or the border of the ground. Waves stretch the image along columns.
@@ -132,9 +156,7 @@ fn mirrored(pixels: &Pixels, surface: &Surface, standing: &[&SceneObject]) -> Mi
         }
     }
     let data = stretched(&data, size, size.height / 22 + 1);
-    let data = box_mean::<3>(&data, size, 1, Border::Cut);
-    let across = (0..full.width).map(|x| neighbours(x, full.width, size.width, false)).collect();
-    Mirror { size, full, data: data.as_chunks::<3>().0.to_vec(), across }
+    Mirror::new(box_mean::<3>(&data, size, 1, Border::Cut), size, full)
 }
 
 /// The rows in which something touches the ground in column `x` of the small picture.
@@ -152,28 +174,27 @@ fn contacts(surface: &Surface, standing: &[&SceneObject], size: Size, x: usize) 
 
 /// The mean over `radius` rows up and down, twice.
 fn stretched(data: &[f32], size: Size, radius: usize) -> Vec<f32> {
+    let stride = size.width * 3;
     let mut from = data.to_vec();
     for _ in 0..2 {
+        let row = |y: usize| &from[y * stride..][..stride];
         let mut to = vec![0.0; from.len()];
-        for column in 0..size.width * 3 {
-            let at = |y: usize| y * size.width * 3 + column;
-            let mut sum = 0.0;
-            let mut count = 0.0;
-            (0..radius.min(size.height)).for_each(|y| {
-                sum += from[at(y)];
+        // The sum of the window in each column, and how many rows it has.
+        let (mut sums, mut count) = (vec![0.0; stride], 0.0);
+        for y in 0..radius.min(size.height) {
+            sums.iter_mut().zip(row(y)).for_each(|(sum, v)| *sum += v);
+            count += 1.0;
+        }
+        for (y, to) in to.chunks_exact_mut(stride).enumerate() {
+            if y + radius < size.height {
+                sums.iter_mut().zip(row(y + radius)).for_each(|(sum, v)| *sum += v);
                 count += 1.0;
-            });
-            for y in 0..size.height {
-                if y + radius < size.height {
-                    sum += from[at(y + radius)];
-                    count += 1.0;
-                }
-                if y > radius {
-                    sum -= from[at(y - radius - 1)];
-                    count -= 1.0;
-                }
-                to[at(y)] = sum / count;
             }
+            if y > radius {
+                sums.iter_mut().zip(row(y - radius - 1)).for_each(|(sum, v)| *sum -= v);
+                count -= 1.0;
+            }
+            to.iter_mut().zip(&sums).for_each(|(to, sum)| *to = sum / count);
         }
         from = to;
     }

@@ -39,25 +39,71 @@ pub fn on_line(row: &[[f32; 2]], (left, right, aside): (usize, usize, f32), guid
 
 /// Resizes `[height][width][N]` bilinearly from `size` to `to`.
 pub fn bilinear<const N: usize>(data: &[f32], size: Size, to: Size) -> Vec<f32> {
-    let across: Vec<_> = (0..to.width).map(|x| neighbours(x, to.width, size.width, false)).collect();
+    let resized = Interpolated::<N, _>::new(data, size, to);
     let mut out = vec![0.0; to.pixels() * N];
-    out.par_chunks_mut(to.width * N).enumerate().for_each(|(y, row)| {
-        let (top, bottom, down) = neighbours(y, to.height, size.height, false);
-        let [top, bottom] = [top, bottom].map(|y| &data[y * size.width * N..][..size.width * N]);
+    let rows = out.par_chunks_mut(to.width * N).enumerate();
+    rows.for_each(|(y, row)| resized.write_row(y, row.as_chunks_mut().0));
+    out
+}
+
+/// `[height][width][N]` of a small size at a larger one, interpolated bilinearly where it is read.
+pub struct Interpolated<const N: usize, D> {
+    data: D,
+    small: Size,
+    full: Size,
+    /// The pixels of the small size that each column lies between; see [`neighbours`].
+    across: Vec<(usize, usize, f32)>,
+}
+
+impl<const N: usize, D: AsRef<[f32]>> Interpolated<N, D> {
+    /// # Panics
+    /// When `data` is not of the size `small`.
+    pub fn new(data: D, small: Size, full: Size) -> Self {
+        assert_eq!(data.as_ref().len(), small.pixels() * N, "data must be of the small size");
+        let across = (0..full.width).map(|x| neighbours(x, full.width, small.width, false)).collect();
+        Self { data, small, full, across }
+    }
+
+    /// Row `y`.
+    pub fn row(&self, y: usize) -> Vec<[f32; N]> {
+        let mut row = vec![[0.0; N]; self.full.width];
+        self.write_row(y, &mut row);
+        row
+    }
+
+    fn write_row(&self, y: usize, row: &mut [[f32; N]]) {
+        let (top, bottom, down) = neighbours(y, self.full.height, self.small.height, false);
+        let (stride, data) = (self.small.width * N, self.data.as_ref());
+        let [top, bottom] = [top, bottom].map(|y| &data[y * stride..][..stride]);
         vectorized(
             #[inline(always)]
             || {
                 let between: Vec<f32> =
-                    top.iter().zip(bottom).map(|(top, bottom)| top + down * (bottom - top)).collect();
-                let between = between.as_chunks::<N>().0;
-                for (values, &(left, right, aside)) in row.as_chunks_mut::<N>().0.iter_mut().zip(&across) {
-                    let (left, right) = (&between[left], &between[right]);
-                    *values = std::array::from_fn(|n| left[n] + aside * (right[n] - left[n]));
+                    top.iter().zip(bottom).map(|(&top, &bottom)| between(top, bottom, down)).collect();
+                let pixels = between.as_chunks::<N>().0;
+                for (values, &(left, right, aside)) in row.iter_mut().zip(&self.across) {
+                    let (left, right) = (&pixels[left], &pixels[right]);
+                    *values = std::array::from_fn(|n| self::between(left[n], right[n], aside));
                 }
             },
         );
-    });
-    out
+    }
+
+    /// The pixel at row `y` and column `x`.
+    pub fn at(&self, y: usize, x: usize) -> [f32; N] {
+        let (top, bottom, down) = neighbours(y, self.full.height, self.small.height, false);
+        let (left, right, aside) = self.across[x];
+        let pixels = self.data.as_ref().as_chunks::<N>().0;
+        let pixel = |x: usize, n: usize| {
+            between(pixels[top * self.small.width + x][n], pixels[bottom * self.small.width + x][n], down)
+        };
+        std::array::from_fn(|n| between(pixel(left, n), pixel(right, n), aside))
+    }
+}
+
+#[inline(always)]
+fn between(from: f32, to: f32, share: f32) -> f32 {
+    from + share * (to - from)
 }
 
 /// What a window reads beyond the border of a picture. Under [`Border::Mirrored`] and [`Border::Around`] smoothing is

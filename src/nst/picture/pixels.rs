@@ -1,7 +1,7 @@
 //! RGB pictures.
 
 use crate::nst::kernels::simd::vectorized;
-use crate::nst::picture::filter::{Border, bilinear, box_mean};
+use crate::nst::picture::filter::{Border, Interpolated, box_mean};
 use crate::nst::picture::geometry::{Crop, Size};
 use crate::nst::picture::lanczos;
 use image::RgbImage;
@@ -73,15 +73,15 @@ impl Pixels {
         Self { size: crop.size(), data }
     }
 
-    /// This picture without detail: its light, interpolated.
-    pub fn blurred(&self, cell: usize) -> Self {
-        let (grid, light) = self.light(cell);
-        Self { size: self.size, data: bilinear::<3>(&light, grid, self.size) }
+    /// This picture without detail: its light.
+    pub fn light(&self, cell: usize) -> Interpolated<3, Vec<f32>> {
+        let (grid, light) = self.means(cell);
+        Interpolated::new(light, grid, self.size)
     }
 
-    /// The light of this picture: for each cell of `cell` pixels a side, the mean of it and of its neighbours. Returns
-    /// the number of cells and `[height][width][3]`.
-    fn light(&self, cell: usize) -> (Size, Vec<f32>) {
+    /// For each cell of `cell` pixels a side, the mean of it and of its neighbours. Returns the number of cells and
+    /// `[height][width][3]`.
+    fn means(&self, cell: usize) -> (Size, Vec<f32>) {
         let Size { height, width } = self.size;
         let grid = self.size.map(|side| side.div_ceil(cell));
         let mut means = vec![0.0_f32; grid.pixels() * 3];

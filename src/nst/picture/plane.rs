@@ -1,5 +1,6 @@
 //! One value per pixel: masks, depths, luma.
 
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::filter::{Border, bilinear, box_mean};
 use crate::nst::picture::geometry::{Crop, Size};
 use crate::nst::picture::luma::luma;
@@ -89,10 +90,21 @@ impl Plane {
     /// The value of a square window, which is cut off at the border, that `pick` prefers to all others.
     fn extreme(&self, radius: usize, pick: impl Fn(f32, f32) -> f32) -> Self {
         let Size { height, width } = self.size;
-        let around = |at: usize, length: usize| at.saturating_sub(radius)..(at + radius + 1).min(length);
-        let best = |values: &mut dyn Iterator<Item = f32>| values.reduce(&pick).unwrap_or_default();
-        let rows = Self::from_fn(self.size, |y, x| best(&mut around(x, width).map(|x| self.at(y, x))));
-        Self::from_fn(self.size, |y, x| best(&mut around(y, height).map(|y| rows.at(y, x))))
+        let prefer = |to: &mut [f32], others: &[f32]| to.iter_mut().zip(others).for_each(|(v, &o)| *v = pick(*v, o));
+        let mut rows = self.clone();
+        for (to, from) in rows.data.chunks_exact_mut(width).zip(self.data.chunks_exact(width)) {
+            for shift in 1..=radius.min(width - 1) {
+                prefer(&mut to[shift..], from);
+                prefer(to, &from[shift..]);
+            }
+        }
+        let mut out = rows.clone();
+        for (y, to) in out.data.chunks_exact_mut(width).enumerate() {
+            for y in y.saturating_sub(radius)..(y + radius + 1).min(height) {
+                prefer(to, &rows.data[y * width..][..width]);
+            }
+        }
+        out
     }
 
     /// Resized bilinearly.
@@ -132,15 +144,19 @@ impl Plane {
     /// When the planes differ in size.
     pub fn lines(&self, guide: &Self, radius: usize, eps: f32) -> Vec<f32> {
         assert_eq!(self.size, guide.size, "a guide has the size of what it guides");
-        let moments: Vec<f32> = self.data.iter().zip(&guide.data).flat_map(|(&p, &i)| [i, p, i * i, i * p]).collect();
+        let (mut moments, mut lines) = (vec![0.0; 4 * self.data.len()], vec![0.0; 2 * self.data.len()]);
+        let pixels = moments.as_chunks_mut().0.iter_mut().zip(self.data.iter().zip(&guide.data));
+        pixels.for_each(|(moments, (&p, &i))| *moments = [i, p, i * i, i * p]);
         let moments = box_mean::<4>(&moments, self.size, radius, Border::Cut);
-        let lines: Vec<f32> = moments
-            .chunks_exact(4)
-            .flat_map(|m| {
-                let factor = (m[3] - m[0] * m[1]) / (m[2] - m[0] * m[0] + eps);
-                [factor, m[1] - factor * m[0]]
-            })
-            .collect();
+        vectorized(
+            #[inline(always)]
+            || {
+                for (line, [i, p, ii, ip]) in lines.as_chunks_mut().0.iter_mut().zip(moments.as_chunks().0) {
+                    let factor = (ip - i * p) / (ii - i * i + eps);
+                    *line = [factor, p - factor * i];
+                }
+            },
+        );
         box_mean::<2>(&lines, self.size, radius, Border::Cut)
     }
 }

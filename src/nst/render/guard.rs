@@ -23,12 +23,12 @@ pub mod report;
 #[cfg(test)]
 mod testing;
 
-use crate::nst::picture::geometry::Area;
+use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::render::guard::blend::{Blend, Mask, Pictures};
-use crate::nst::render::guard::object::Object;
+use crate::nst::render::guard::object::{Measurable, Object};
 use crate::nst::render::guard::patch::written_lumas;
-use crate::nst::render::guard::relight::relit;
+use crate::nst::render::guard::relight::{Lights, relit};
 use rayon::prelude::*;
 
 pub use crate::nst::render::guard::blend::Shapes;
@@ -62,33 +62,54 @@ pub fn protect<E>(
         return Ok(GuardReport { boxes: boxes.iter().map(unchanged).collect() });
     }
     let (before, after) = (written_lumas(content), written_lumas(result));
-    let object = |(number, &area)| Object::new(number, area, shapes, &before, &after);
-    let mut objects: Vec<_> = boxes.par_iter().enumerate().map(object).collect();
+    let mut objects = objects(size, shapes, [&before, &after], boxes);
     let mut eased = failing(&objects, 0..objects.len());
-    let plain = if eased.is_empty() { None } else { plain()? };
-    let plain_lumas = plain.as_ref().map(written_lumas);
-    while !eased.is_empty() {
+    if eased.is_empty() {
+        return Ok(report(&objects));
+    }
+    let detailed = |picture, lumas: Vec<f32>| {
+        let lights = Lights::of_scales([&lumas, &after], size);
+        move |masks: &[&Mask]| relit(picture, &lumas, &lights, masks)
+    };
+    let plain = plain()?;
+    let plain = plain.as_ref().map(|plain| detailed(plain, written_lumas(plain)));
+    let original = detailed(content, before);
+    loop {
         let masks: Vec<&Mask> = eased.iter().map(|&at| &objects[at].mask).collect();
-        let detail = relit(content, [&before, &after], &masks);
-        let plain =
-            plain.as_ref().zip(plain_lumas.as_ref()).map(|(plain, lumas)| relit(plain, [lumas, &after], &masks));
+        let (detail, plain) = (original(&masks), plain.as_ref().map(|plain| plain(&masks)));
         let pictures = Pictures { result, plain: plain.as_ref(), detail: &detail, original: content };
-        let mut blend = Blend::new(&before, pictures);
-        eased.iter().for_each(|&at| objects[at].begin(&blend));
+        let mut blend = Blend::new(pictures);
+        eased.iter().for_each(|&at| objects[at].begin());
         ease(&mut objects, &eased, &mut blend);
-        let others: Vec<_> = (0..objects.len()).filter(|at| !eased.contains(at)).collect();
+        let others = neighbours(&objects, &eased);
         measure(&mut objects, &others, &blend);
         let harmed = failing(&objects, others);
         if harmed.is_empty() {
-            let pixels: Vec<_> = blend.pixels().collect();
+            let pixels = blend.pixels();
             let result = result.data_mut().as_chunks_mut::<3>().0;
             pixels.into_iter().for_each(|(at, rgb)| result[at] = rgb);
-            break;
+            return Ok(report(&objects));
         }
         // Easing one box may harm another that it overlaps. Then all begin anew, on the light that suits all of them.
         eased.extend(harmed);
     }
-    Ok(GuardReport { boxes: objects.iter().map(Object::report).collect() })
+}
+
+/// The objects in `boxes` of pictures of these lumas, before and after the stylization.
+fn objects<'a>(size: Size, shapes: Shapes<'a>, lumas: [&[f32]; 2], boxes: &[Area]) -> Vec<Object<'a>> {
+    let [before, after] = lumas.map(|lumas| Measurable::new(lumas, size, boxes));
+    let object = |(number, &area)| Object::new(number, area, shapes, &before, &after);
+    boxes.par_iter().enumerate().map(object).collect()
+}
+
+fn report(objects: &[Object]) -> GuardReport {
+    GuardReport { boxes: objects.iter().map(Object::report).collect() }
+}
+
+/// The indices of the other objects whose figures may change when those of `eased` are eased.
+fn neighbours(objects: &[Object], eased: &[usize]) -> Vec<usize> {
+    let is_near = |at: &usize| eased.iter().any(|&eased| objects[eased].mask.reaches(&objects[*at].mask));
+    (0..objects.len()).filter(|at| !eased.contains(at)).filter(is_near).collect()
 }
 
 /// Eases the objects `eased`, step by step, until none of them fails.
@@ -126,7 +147,6 @@ fn measure(objects: &mut [Object], indices: &[usize], blend: &Blend) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nst::picture::geometry::Size;
     use crate::nst::picture::plane::Plane;
     use crate::nst::render::guard::figures::figures;
     use crate::nst::render::guard::patch::Rect;
@@ -237,7 +257,7 @@ mod tests {
                 if is_inside { share } else { 0.0 }
             });
             let mut after = fog.clone();
-            let owners = Owners::new(SIZE, vec![None; SIZE.pixels()]);
+            let owners = Owners::new(SIZE, &vec![None; SIZE.pixels()], SIZE);
             let shapes = Shapes { share: &shapes, owners: &owners };
             let no_start = || Ok::<_, Infallible>(None);
             let Ok(report) = super::protect(&content, shapes, no_start, &mut after, &[area]);
@@ -256,7 +276,8 @@ mod tests {
         let boxes = [at(20, 20, 60, 50), at(60, 20, 40, 50)];
         // The left one is near and hides a half of the right one, which fog covers.
         let owner = |x: usize| if x < 80 { Some(0) } else { Some(1) };
-        let owners = Owners::new(SIZE, (0..SIZE.pixels()).map(|n| owner(n % SIZE.width)).collect());
+        let owners: Vec<_> = (0..SIZE.pixels()).map(|n| owner(n % SIZE.width)).collect();
+        let owners = Owners::new(SIZE, &owners, SIZE);
         let share = Plane::from_fn(SIZE, |_, x| if x < 80 { 1.0 } else { 0.5 });
         let haze = veil(&content, 0.4);
         let mut after = veil(&content, 0.05);
@@ -284,9 +305,10 @@ mod tests {
         let report = protect(&content, &plain, &mut after, &boxes);
         assert_eq!(report.boxes[0].easing, Easing::Content(0.125));
         // An eighth of the original's detail over the veil, and nothing of the dark start.
-        let (everywhere, lumas) = (Everywhere::of(SIZE), [written_lumas(&content), written_lumas(&result)]);
+        let (everywhere, lumas) = (Everywhere::of(SIZE), [&content, &result].map(written_lumas));
+        let lights = Lights::of_scales(lumas.each_ref().map(Vec::as_slice), SIZE);
         let mask = Mask::new(0, Rect::of(boxes[0], SIZE), everywhere.shapes());
-        let detail = relit(&content, lumas.each_ref().map(Vec::as_slice), &[&mask]);
+        let detail = relit(&content, &lumas[0], &lights, &[&mask]);
         let middle = (40 * SIZE.width + 55) * 3;
         let expected = 0.875 * result.data()[middle] + 0.125 * detail.data()[middle];
         assert!((after.data()[middle] - expected).abs() < 1e-6);

@@ -57,11 +57,16 @@ impl<const BINS: usize> Histogram<BINS> {
         let mut counts = self.counts;
         for stride in [1, BINS, BINS * BINS] {
             let from = counts.clone();
-            for (at, count) in counts.iter_mut().enumerate() {
-                let place = at / stride % BINS;
-                let lower = if place > 0 { from[at - stride] } else { 0.0 };
-                let upper = if place + 1 < BINS { from[at + stride] } else { 0.0 };
-                *count += 0.3 * (lower + upper);
+            let none = vec![0.0; stride];
+            let lines = counts.chunks_exact_mut(stride * BINS).zip(from.chunks_exact(stride * BINS));
+            for (line, from) in lines {
+                for place in 0..BINS {
+                    let at = |place: usize| &from[place * stride..][..stride];
+                    let lower = if place > 0 { at(place - 1) } else { &none };
+                    let upper = if place + 1 < BINS { at(place + 1) } else { &none };
+                    let to = &mut line[place * stride..][..stride];
+                    to.iter_mut().zip(lower).zip(upper).for_each(|((to, lower), upper)| *to += 0.3 * (lower + upper));
+                }
             }
         }
         Self { sum: counts.iter().sum(), counts }

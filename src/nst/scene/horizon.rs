@@ -1,5 +1,6 @@
 //! Finds the horizon of a view over a ground plane, from what stands on it, the sky and vanishing lines.
 
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::plane::Plane;
 use crate::nst::scene::object::{ObjectKind, SceneObject};
 use crate::nst::scene::sky;
@@ -113,7 +114,7 @@ fn voters(luma: &Plane) -> Vec<Voter> {
         for x in 1..size.width.saturating_sub(1) {
             let across = smooth.at(y, x + 1) - smooth.at(y, x - 1);
             let down = smooth.at(y + 1, x) - smooth.at(y - 1, x);
-            let length = across.hypot(down);
+            let length = (across * across + down * down).sqrt();
             if length <= 2.0 * LEAST_SLOPE {
                 continue;
             }
@@ -134,25 +135,33 @@ fn voters(luma: &Plane) -> Vec<Voter> {
 
 /// The share of the voters below `row` whose lines meet at one of its points, beyond what chance gives, and the column.
 fn best_column(voters: &[Voter], aspect: f32, row: f32) -> (f32, f32) {
-    let below = || voters.iter().filter(|voter| voter.y > row + 0.04);
-    let total: f32 = below().map(|voter| voter.weight).sum();
+    const COLUMNS: usize = 15;
+    let columns: [f32; COLUMNS] = std::array::from_fn(|n| (n + 3) as f32 / 20.0);
+    let (mut aimed, mut total) = ([0.0; COLUMNS], 0.0);
+    vectorized(
+        #[inline(always)]
+        || {
+            for voter in voters.iter().filter(|voter| voter.y > row + 0.04) {
+                let [x, y] = voter.direction;
+                let down = row - voter.y;
+                total += voter.weight;
+                for (aimed, column) in aimed.iter_mut().zip(columns) {
+                    let across = column * aspect - voter.x;
+                    // The squared sine of the angle between the line and the way to the point; it is small where it counts.
+                    let sine = (x * down - y * across).powi(2) / (across * across + down * down);
+                    let aims = voter.weight * (1.0 - sine.sqrt() / AIM);
+                    *aimed += if sine < AIM * AIM { aims } else { 0.0 };
+                }
+            }
+        },
+    );
     if total < 1.0 {
         return (0.0, 0.5);
     }
-    let score = |column: f32| {
-        let aimed = below().map(|voter| {
-            let (across, down) = (column * aspect - voter.x, row - voter.y);
-            let [x, y] = voter.direction;
-            // The squared sine of the angle between the line and the way to the point; it is small where it counts.
-            let sine = (x * down - y * across).powi(2) / (across * across + down * down);
-            if sine < AIM * AIM { voter.weight * (1.0 - sine.sqrt() / AIM) } else { 0.0 }
-        });
-        aimed.sum::<f32>() / total
-    };
     // A line in a random direction points at a point with this probability.
     let chance = AIM / PI;
-    let columns = (3..=17).map(|n| n as f32 / 20.0).map(|column| (score(column) - chance, column));
-    columns.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0.5))
+    let scores = aimed.into_iter().zip(columns).map(|(aimed, column)| (aimed / total - chance, column));
+    scores.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0.5))
 }
 
 #[cfg(test)]

@@ -152,7 +152,12 @@ impl Regions {
 
 /// What `parts` leave of each pixel.
 fn rest_of(size: Size, parts: &[Option<Plane>]) -> Plane {
-    Plane::from_fn(size, |y, x| (1.0 - parts.iter().flatten().map(|part| part.at(y, x)).sum::<f32>()).max(0.0))
+    let mut rest = Plane::filled(size, 0.0);
+    for part in parts.iter().flatten() {
+        rest.data_mut().iter_mut().zip(part.data()).for_each(|(sum, v)| *sum += v);
+    }
+    rest.data_mut().iter_mut().for_each(|sum| *sum = (1.0 - *sum).max(0.0));
+    rest
 }
 
 /// Band `n`, from the top, of [`BANDS`]. Its weight falls linearly from its middle to the middles of its neighbours.

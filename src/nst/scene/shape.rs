@@ -58,28 +58,39 @@ pub fn of_objects(pixels: &Pixels, luma: &Plane, objects: &[SceneObject]) -> Sha
     shapes
 }
 
-/// Which object each pixel of a small picture belongs to.
+/// Which object each pixel of a frame belongs to, as found in a small picture.
 pub struct Owners {
-    size: Size,
-    owners: Vec<Option<usize>>,
+    small: Size,
+    full: Size,
+    /// By pixel of the small picture.
+    owners: Vec<Option<u32>>,
+    /// By column of the frame: that of the small picture.
+    columns: Vec<u32>,
 }
 
 impl Owners {
-    pub fn new(size: Size, owners: Vec<Option<usize>>) -> Self {
-        assert_eq!(size.pixels(), owners.len(), "each pixel has an owner or none");
-        Self { size, owners }
+    /// `owners` are those of the pixels of a picture of the size `small`, for a frame of the size `full`.
+    ///
+    /// # Panics
+    /// When not each pixel has an owner or none.
+    pub fn new(small: Size, owners: &[Option<usize>], full: Size) -> Self {
+        assert_eq!(small.pixels(), owners.len(), "each pixel has an owner or none");
+        let owners = owners.iter().map(|owner| owner.map(|number| number as u32)).collect();
+        let columns = (0..full.width).map(|x| (x * small.width / full.width) as u32).collect();
+        Self { small, full, owners, columns }
     }
 
-    /// Whether an object whose box has this size, in pixels of a picture of the size `full`, is large enough to have a
-    /// shape of its own. Others have an ellipse.
-    pub fn may_have_shape(&self, height: usize, width: usize, full: Size) -> bool {
-        (height * self.size.height / full.height).min(width * self.size.width / full.width) >= LEAST_SIDE
+    /// Whether an object whose box has this size, in pixels of the frame, is large enough to have a shape of its own. Others
+    /// have an ellipse.
+    pub fn may_have_shape(&self, height: usize, width: usize) -> bool {
+        let Self { small, full, .. } = self;
+        (height * small.height / full.height).min(width * small.width / full.width) >= LEAST_SIDE
     }
 
-    /// The owners of these columns of row `y` of a picture of the size `full`.
-    pub fn row(&self, y: usize, columns: Range<usize>, full: Size) -> impl Iterator<Item = Option<usize>> {
-        let row = &self.owners[y * self.size.height / full.height * self.size.width..][..self.size.width];
-        columns.map(move |x| row[x * row.len() / full.width])
+    /// Whether each of these columns of row `y` of the frame belongs to this object or to none.
+    pub fn may_belong_to(&self, object: usize, y: usize, columns: Range<usize>) -> impl Iterator<Item = bool> {
+        let row = &self.owners[y * self.small.height / self.full.height * self.small.width..][..self.small.width];
+        self.columns[columns].iter().map(move |&x| row[x as usize].is_none_or(|owner| owner == object as u32))
     }
 }
 

@@ -48,7 +48,7 @@ pub fn find(pixels: &Pixels) -> Option<Plane> {
     let slopes = slopes(&luma);
     let sums = ColumnSums::of(pixels);
     let may_be_night = may_be_night(&luma);
-    let tried = EDGES.iter().map(|&edge| border(&slopes, edge)).filter_map(|border| {
+    let tried = first_edges(&slopes).into_iter().map(|first| border(first, luma.size())).filter_map(|border| {
         let (sky, ground) = sums.split(&border)?;
         // Among twigs, the most even split may count a wall as sky. So only splits compete whose upper part can be a
         // sky.
@@ -169,22 +169,40 @@ fn variance(part: &ColourStatistics) -> f64 {
 /// The length of the gradient, by central differences.
 fn slopes(luma: &Plane) -> Plane {
     let Size { height, width } = luma.size();
-    Plane::from_fn(luma.size(), |y, x| {
-        let across = luma.at(y, (x + 1).min(width - 1)) - luma.at(y, x.saturating_sub(1));
-        let down = luma.at((y + 1).min(height - 1), x) - luma.at(y.saturating_sub(1), x);
-        across.hypot(down) / 2.0
-    })
+    let row = |y: usize| &luma.data()[y * width..][..width];
+    let mut slopes = Plane::filled(luma.size(), 0.0);
+    for (y, to) in slopes.data_mut().chunks_exact_mut(width).enumerate() {
+        let (above, own, below) = (row(y.saturating_sub(1)), row(y), row((y + 1).min(height - 1)));
+        let left = own.first().into_iter().chain(own);
+        let right = own[1..].iter().chain(own.last());
+        for ((to, (right, left)), (below, above)) in to.iter_mut().zip(right.zip(left)).zip(below.iter().zip(above)) {
+            let (across, down) = (right - left, below - above);
+            *to = (across * across + down * down).sqrt() / 2.0;
+        }
+    }
+    slopes
 }
 
-/// For each column, the first row whose slope is above `edge`: the row at which its sky would end.
-fn border(slopes: &Plane, edge: f32) -> Vec<usize> {
+/// For each of [`EDGES`], in each column the first row below the margin whose slope is above it: 0 if that is the margin's
+/// own end, and the height if there is none.
+fn first_edges(slopes: &Plane) -> [Vec<usize>; EDGES.len()] {
     let Size { height, width } = slopes.size();
-    let first = |x: usize| match (MARGIN.min(height)..height).find(|&y| slopes.at(y, x) > edge) {
-        Some(y) if y <= MARGIN => 0,
-        Some(y) => y,
-        None => height,
-    };
-    let first: Vec<usize> = (0..width).map(first).collect();
+    let mut first = [(); EDGES.len()].map(|()| vec![height; width]);
+    // How many of the edges each column has met: they ascend.
+    let mut met = vec![0; width];
+    for (y, slopes) in slopes.data().chunks_exact(width).enumerate().skip(MARGIN) {
+        for (x, (&slope, met)) in slopes.iter().zip(&mut met).enumerate() {
+            while *met < EDGES.len() && slope > EDGES[*met] {
+                first[*met][x] = if y <= MARGIN { 0 } else { y };
+                *met += 1;
+            }
+        }
+    }
+    first
+}
+
+/// For each column, the row at which its sky would end, from the first row with an edge.
+fn border(first: Vec<usize>, Size { height, width }: Size) -> Vec<usize> {
     // Where the edge of a column is too faint, its border runs down into the road; the median of its neighbours limits
     // it.
     let limit = |x: usize| {

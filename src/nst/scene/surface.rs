@@ -95,7 +95,7 @@ impl Surface {
             ground,
             plants,
             shapes,
-            owners: Owners::new(size, found.owner),
+            owners: Owners::new(size, &found.owner, frame.size()),
             distance,
             nearest,
             small_luma: luma,

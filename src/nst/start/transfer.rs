@@ -1,6 +1,7 @@
 //! The closed-form colour transfer: for each region, the linear map of RGB that gives it the mean and covariance of
 //! another.
 
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::matrix::{Matrix, compose, eigen, power, product};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
@@ -46,11 +47,18 @@ impl Map {
         Self { factors: product(&product(&paler, &factors), &paler), ..self }
     }
 
-    fn apply(&self, rgb: &[f32]) -> [f64; 3] {
-        let centred: [f64; 3] = std::array::from_fn(|i| rgb[i] as f64 - self.from[i]);
-        std::array::from_fn(|i| dot(self.factors[i], centred) + self.to[i])
+    /// The same as factors and offsets, in the numbers of pixels.
+    fn affine(&self) -> Affine {
+        let offset = |i: usize| self.to[i] - dot(self.factors[i], self.from);
+        std::array::from_fn(|i| {
+            let [red, green, blue] = self.factors[i].map(|factor| factor as f32);
+            [red, green, blue, offset(i) as f32]
+        })
     }
 }
+
+/// For each channel of the result, the factors of red, green and blue and the offset.
+type Affine = [[f32; 4]; 3];
 
 /// The projection to chroma, which is what a colour is without its grey, the mean of its channels.
 const CHROMA: Matrix =
@@ -119,27 +127,38 @@ impl Transfer {
     /// shows, such as that of a thin mask, is a part of the rest.
     pub fn apply(&self, pixels: &Pixels, regions: &Regions) -> Pixels {
         let rest = self.maps.last().and_then(Option::as_ref);
-        let parts: Vec<(&Plane, &Map)> =
-            regions.parts().zip(&self.maps).filter_map(|(part, map)| Some((part?, map.as_ref().or(rest)?))).collect();
+        let maps = self.maps.iter().map(|map| map.as_ref().or(rest).map(Map::affine));
+        let parts: Vec<(&Plane, Affine)> =
+            regions.parts().zip(maps).filter_map(|(part, map)| Some((part?, map?))).collect();
         let mut out = pixels.clone();
         let width = pixels.size().width;
         out.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
-            for (x, rgb) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-                let (mut sum, mut weights) = ([0.0; 3], 0.0);
-                for (part, map) in &parts {
-                    let weight = part.at(y, x) as f64;
-                    if weight > 0.0 {
-                        let moved = map.apply(rgb);
-                        (0..3).for_each(|i| sum[i] += weight * moved[i]);
-                        weights += weight;
-                    }
-                }
-                if weights > 0.0 {
-                    (0..3).for_each(|i| rgb[i] = (sum[i] / weights).clamp(0.0, 1.0) as f32);
-                }
-            }
+            let parts = parts.iter().map(|(part, map)| (&part.data()[y * width..][..width], map));
+            vectorized(
+                #[inline(always)]
+                || mix_row(row.as_chunks_mut().0, parts),
+            );
         });
         out
+    }
+}
+
+/// Mixes the maps of `parts` in one row, each by its weight there.
+#[inline(always)]
+fn mix_row<'a>(row: &mut [[f32; 3]], parts: impl Iterator<Item = (&'a [f32], &'a Affine)>) {
+    // The weighted sum of each channel, and of the weights.
+    let mut sums = vec![[0.0_f32; 4]; row.len()];
+    for (weights, map) in parts {
+        for ((sum, rgb), &weight) in sums.iter_mut().zip(&*row).zip(weights) {
+            for (sum, [red, green, blue, offset]) in sum.iter_mut().zip(map) {
+                *sum += weight * (red * rgb[0] + green * rgb[1] + blue * rgb[2] + offset);
+            }
+            sum[3] += weight;
+        }
+    }
+    for (rgb, [red, green, blue, weight]) in row.iter_mut().zip(sums) {
+        let mixed = [red, green, blue].map(|sum| (sum / weight).clamp(0.0, 1.0));
+        *rgb = if weight > 0.0 { mixed } else { *rgb };
     }
 }
 

@@ -1,6 +1,7 @@
 //! Fog and night by physics, with numbers measured on a style picture, here called the reference.
 
 use crate::nst::kernels::simd::vectorized;
+use crate::nst::picture::filter::Interpolated;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::light::{encoded_of_unit, linear, linear_of_unit, luminance, transmission};
 use crate::nst::picture::pixels::Pixels;
@@ -50,7 +51,7 @@ impl WeatherStatistics {
         Self {
             sky: median(pixels, &sky),
             ground: median(pixels, &ground),
-            mean: mean(pixels, &ground, |rgb| luminance(rgb.map(linear))),
+            mean: mean(pixels, &ground, |rgb| luminance(rgb.map(linear_of_unit))),
             contrast: contrast(pixels, &ground),
             chroma: mean(pixels, &ground, chroma),
         }
@@ -59,9 +60,13 @@ impl WeatherStatistics {
 
 /// The weighted mean of a number of each colour, which is in 0..1.
 fn mean(pixels: &Pixels, weights: &Plane, number: impl Fn([f32; 3]) -> f32) -> f32 {
+    let numbers: Vec<f32> = vectorized(
+        #[inline(always)]
+        || pixels.data().as_chunks::<3>().0.iter().map(|rgb| number(rgb.map(|v| v.clamp(0.0, 1.0)))).collect(),
+    );
     let (mut sum, mut count) = (0.0, f32::MIN_POSITIVE);
-    for (rgb, &weight) in pixels.data().as_chunks::<3>().0.iter().zip(weights.data()) {
-        sum += weight * number(rgb.map(|v| v.clamp(0.0, 1.0)));
+    for (number, &weight) in numbers.iter().zip(weights.data()) {
+        sum += weight * number;
         count += weight;
     }
     sum / count
@@ -264,7 +269,7 @@ impl Night {
 
     fn render(&self, pixels: &Pixels, sky: Option<&Plane>, shapes: Option<&Plane>, depths: Depths) -> Pixels {
         let size = pixels.size();
-        let gaps = self.gaps.as_ref().map(|gaps| gaps.resized(size));
+        let gaps = self.gaps.as_ref().map(|gaps| gaps.at_size(size));
         let mut out = pixels.clone();
         out.data_mut().par_chunks_mut(size.width * 3).enumerate().for_each(|(y, row)| {
             let row = row.as_chunks_mut::<3>().0;
@@ -273,14 +278,16 @@ impl Night {
                 #[inline(always)]
                 || row.iter_mut().for_each(|rgb| *rgb = rgb.map(|v| linear_of_unit(v.clamp(0.0, 1.0)))),
             );
-            let skies: Vec<f32> = row
-                .iter()
-                .enumerate()
-                .map(|(x, light)| {
-                    let (sky, shape) = (share(sky, y, x), share(shapes, y, x));
-                    gaps.as_ref().map_or(sky, |gaps| gaps.filled(sky, shape, luminance(*light), y, x))
-                })
-                .collect();
+            let own = |plane: Option<&Plane>| {
+                plane.map_or_else(
+                    || vec![0.0; size.width],
+                    |plane| plane.data()[y * size.width..][..size.width].to_vec(),
+                )
+            };
+            let mut skies = own(sky);
+            if let Some(gaps) = gaps.as_ref().filter(|gaps| gaps.are_in(y)) {
+                gaps.fill_row(&mut skies, &own(shapes), row, y);
+            }
             vectorized(
                 #[inline(always)]
                 || {
@@ -340,10 +347,15 @@ struct Gaps {
 impl Gaps {
     fn of(pixels: &Pixels, sky: &Plane, shapes: Option<&Plane>) -> Self {
         let size = sky.size();
-        let light = Plane::from_fn(size, |y, x| {
-            let at = (y * size.width + x) * 3;
-            luminance(std::array::from_fn(|i| linear(pixels.data()[at + i].clamp(0.0, 1.0))))
-        });
+        let mut light = Plane::filled(size, 0.0);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (light, rgb) in light.data_mut().iter_mut().zip(pixels.data().as_chunks::<3>().0) {
+                    *light = luminance(rgb.map(|v| linear_of_unit(v.clamp(0.0, 1.0))));
+                }
+            },
+        );
         let horizon = sky::horizon(sky);
         let around = |sky: &Plane| {
             let radius = size.height / 16 + 1;
@@ -352,24 +364,63 @@ impl Gaps {
         };
         // The sky grows twice by the radius of a window.
         let first = around(sky);
-        around(&Plane::from_fn(size, |y, x| first.filled(sky.at(y, x), share(shapes, y, x), light.at(y, x), y, x)))
+        let end = (horizon * size.height as f32) as usize;
+        around(&Plane::from_fn(size, |y, x| match y < end {
+            true => {
+                let (share, shining) = (first.share.at(y, x), first.shining.at(y, x));
+                filled(sky.at(y, x), self::share(shapes, y, x), light.at(y, x), share, shining)
+            }
+            false => sky.at(y, x),
+        }))
     }
 
-    fn resized(&self, size: Size) -> Self {
-        Self { share: self.share.resized(size), shining: self.shining.resized(size), horizon: self.horizon }
-    }
-
-    /// The share of sky in a pixel of this luminance whose share without gaps is `sky`, and that of objects `shape`.
-    fn filled(&self, sky: f32, shape: f32, light: f32, y: usize, x: usize) -> f32 {
-        /// From this share of sky in its window on, a pixel may become all sky.
-        const ENOUGH: f32 = 0.15;
-        if y >= (self.horizon * self.share.size().height as f32) as usize {
-            return sky;
+    fn at_size(&self, full: Size) -> GapsAtSize<'_> {
+        let Self { share, shining, .. } = self;
+        GapsAtSize {
+            share: Interpolated::new(share.data(), share.size(), full),
+            shining: Interpolated::new(shining.data(), shining.size(), full),
+            end: (self.horizon * full.height as f32) as usize,
         }
-        let (share, shining) = (self.share.at(y, x), self.shining.at(y, x));
-        let own = light * share / shining.max(1e-6);
-        sky.max(own.min(1.0) * (share / ENOUGH).min(1.0) * outside(shape))
     }
+}
+
+/// The gaps in a picture of another size.
+struct GapsAtSize<'a> {
+    share: Interpolated<1, &'a [f32]>,
+    shining: Interpolated<1, &'a [f32]>,
+    /// The first row without any.
+    end: usize,
+}
+
+impl GapsAtSize<'_> {
+    /// Whether row `y` may have any.
+    fn are_in(&self, y: usize) -> bool {
+        y < self.end
+    }
+
+    /// Adds the gaps in row `y` to the share of sky in each pixel; `shapes` are those of objects, `light` is linear.
+    fn fill_row(&self, sky: &mut [f32], shapes: &[f32], light: &[[f32; 3]], y: usize) {
+        let (shares, shining) = (self.share.row(y), self.shining.row(y));
+        let pixels = sky.iter_mut().zip(shapes).zip(light).zip(shares.iter().zip(&shining));
+        vectorized(
+            #[inline(always)]
+            || {
+                for (((sky, &shape), &light), ([share], [shining])) in pixels {
+                    *sky = filled(*sky, shape, luminance(light), *share, *shining);
+                }
+            },
+        );
+    }
+}
+
+/// The share of sky in a pixel of this luminance whose share without gaps is `sky`, and that of objects `shape`; see
+/// [`Gaps`] for the others.
+#[inline(always)]
+fn filled(sky: f32, shape: f32, light: f32, share: f32, shining: f32) -> f32 {
+    /// From this share of sky in its window on, a pixel may become all sky.
+    const ENOUGH: f32 = 0.15;
+    let own = light * share / shining.max(1e-6);
+    sky.max(own.min(1.0) * (share / ENOUGH).min(1.0) * outside(shape))
 }
 
 /// The share at a pixel; 0 where there is no plane.

@@ -1,5 +1,6 @@
 //! Blends the stylized picture, behind the soft masks of objects, towards the pictures that ease them.
 
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
@@ -36,10 +37,10 @@ impl Step {
     /// The shares of a pixel that is this near to a box, of which the object has the share `shape`. From half of the
     /// original's detail on, the original itself comes along, with what is behind the object, and at the last step it is
     /// all there: so a box always meets its floors.
-    fn shares(self, near: f32, shape: f32) -> Shares {
+    fn shares(self) -> impl Fn(f32, f32) -> Shares {
         let [plain, detail] = [self.plain, self.content].map(Self::share);
         let original = (2.0 * detail - 1.0).max(0.0).powi(4);
-        [plain * near * shape, detail * near * shape, original * near]
+        move |near, shape| [plain * near * shape, detail * near * shape, original * near]
     }
 }
 
@@ -47,11 +48,11 @@ impl Step {
 /// is measured, and written once at the end.
 pub struct Blend<'a> {
     size: Size,
-    /// The lumas of the original.
-    before: &'a [f32],
     pictures: Pictures<'a>,
     /// For each pixel.
     shares: Vec<Shares>,
+    /// The columns of each row outside of which all shares are 0.
+    reach: Vec<Range<usize>>,
 }
 
 /// The shares of the plain start, over it of the original's detail, and over that of the original, each in 0..=1.
@@ -70,16 +71,14 @@ pub struct Pictures<'a> {
 }
 
 impl<'a> Blend<'a> {
-    /// `before` are the lumas of the original.
-    ///
     /// # Panics
     /// When the pictures differ in size.
-    pub fn new(before: &'a [f32], pictures: Pictures<'a>) -> Self {
+    pub fn new(pictures: Pictures<'a>) -> Self {
         let size = pictures.original.size();
         let Pictures { result, plain, detail, original } = pictures;
         let all = [result, plain.unwrap_or(result), detail, original];
         assert!(all.iter().all(|picture| picture.size() == size), "all must be of one size");
-        Self { size, before, pictures, shares: vec![[0.0; 3]; size.pixels()] }
+        Self { size, pictures, shares: vec![[0.0; 3]; size.pixels()], reach: vec![0..0; size.height] }
     }
 
     /// Whether a plain start can ease boxes.
@@ -91,13 +90,13 @@ impl<'a> Blend<'a> {
     pub fn ease(&mut self, mask: &Mask, step: Step) {
         for y in mask.rows() {
             let raised = self.raised(mask, step, y, mask.columns());
-            self.shares[y * self.size.width..][mask.columns()].copy_from_slice(&raised);
+            let (columns, reach) = (mask.columns(), &mut self.reach[y]);
+            self.shares[y * self.size.width..][columns.clone()].copy_from_slice(&raised);
+            *reach = match reach.len() {
+                0 => columns,
+                _ => reach.start.min(columns.start)..reach.end.max(columns.end),
+            };
         }
-    }
-
-    /// The luma of `rect` in the original.
-    pub fn original(&self, rect: Rect) -> Patch {
-        Patch::of(self.before, self.size, rect)
     }
 
     /// The luma of `rect` in the blend.
@@ -116,45 +115,68 @@ impl<'a> Blend<'a> {
 
     /// The shares of a row under one more mask. Under several masks the largest share counts, so their order does not.
     fn raised(&self, mask: &Mask, step: Step, y: usize, columns: Range<usize>) -> Vec<Shares> {
-        let shares = &self.shares[y * self.size.width..][columns.clone()];
-        let raised = |((&shares, near), shape): ((&Shares, f32), f32)| {
-            let raised = step.shares(near, shape);
-            std::array::from_fn(|i| f32::max(shares[i], raised[i]))
-        };
-        shares.iter().zip(mask.nearness(y, columns.clone())).zip(mask.shares(y, columns)).map(raised).collect()
+        let mut raised = self.shares[y * self.size.width..][columns.clone()].to_vec();
+        let shape: Vec<f32> = mask.shares(y, columns.clone()).collect();
+        let step = step.shares();
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((shares, near), shape) in raised.iter_mut().zip(mask.nearness(y, columns)).zip(shape) {
+                    let raised = step(near, shape);
+                    (0..3).for_each(|i| shares[i] = f32::max(shares[i], raised[i]));
+                }
+            },
+        );
+        raised
     }
 
     /// Writes the lumas of these columns of row `y` under `shares`.
     fn mix_lumas(&self, shares: &[Shares], y: usize, columns: Range<usize>, lumas: &mut [f32]) {
-        let from = y * self.size.width + columns.start;
-        for (at, (to, shares)) in (from..).zip(lumas.iter_mut().zip(shares)) {
-            *to = written_luma(&self.pictures.mixed(at, shares));
-        }
+        let colours = self.pictures.row(y, columns);
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((luma, shares), colours) in lumas.iter_mut().zip(shares).zip(colours) {
+                    *luma = written_luma(&mixed(colours, shares));
+                }
+            },
+        );
     }
 
     /// The blend of all pixels that have a share.
-    pub fn pixels(self) -> impl ParallelIterator<Item = (usize, [f32; 3])> {
-        let Self { pictures, shares, .. } = self;
-        let shares = shares.into_par_iter().enumerate().with_min_len(1 << 12);
-        shares.filter(|(_, shares)| *shares != [0.0; 3]).map(move |(at, shares)| (at, pictures.mixed(at, &shares)))
+    pub fn pixels(&self) -> Vec<(usize, [f32; 3])> {
+        let row = |(y, columns): (usize, &Range<usize>)| {
+            let from = y * self.size.width + columns.start;
+            let shares = &self.shares[from..][..columns.len()];
+            let pixels = (from..).zip(shares).zip(self.pictures.row(y, columns.clone()));
+            let eased = pixels.filter(|((_, shares), _)| **shares != [0.0; 3]);
+            eased.map(|((at, shares), colours)| (at, mixed(colours, shares))).collect::<Vec<_>>()
+        };
+        self.reach.par_iter().enumerate().flat_map_iter(row).collect()
     }
 }
 
-impl Pictures<'_> {
-    /// Pixel `at` of the blend. Each picture is cut to 0..1 first: else what lies outside would outshine what is blended
-    /// over it.
-    #[inline]
-    fn mixed(&self, at: usize, shares: &Shares) -> [f32; 3] {
-        // In this form a share of 1 gives exactly `to`.
-        let towards = |from: f32, to: f32, share: f32| from * (1.0 - share) + to * share;
-        let Self { result, plain, detail, original } = self;
-        let colour = |picture: &Pixels| picture.data().as_chunks::<3>().0[at];
-        let over = [colour(plain.unwrap_or(result)), colour(detail), colour(original)];
-        let result = colour(result);
-        std::array::from_fn(|i| {
-            over.iter().zip(shares).fold(cut(result[i]), |under, (over, &share)| towards(under, cut(over[i]), share))
-        })
+impl<'a> Pictures<'a> {
+    /// The colours of all four pictures in these columns of row `y`: those of the result, and those over it.
+    #[inline(always)]
+    fn row(&self, y: usize, columns: Range<usize>) -> impl Iterator<Item = [&'a [f32; 3]; 4]> {
+        let Self { result, plain, detail, original } = *self;
+        let row =
+            |picture: &'a Pixels| picture.data().as_chunks::<3>().0[y * picture.size().width..][columns.clone()].iter();
+        let pairs = row(result).zip(row(plain.unwrap_or(result))).zip(row(detail).zip(row(original)));
+        pairs.map(|((result, plain), (detail, original))| [result, plain, detail, original])
     }
+}
+
+/// A pixel of the blend. Each picture is cut to 0..1 first: else what lies outside would outshine what is blended over it.
+#[inline(always)]
+fn mixed([result, plain, detail, original]: [&[f32; 3]; 4], shares: &Shares) -> [f32; 3] {
+    // In this form a share of 1 gives exactly `to`.
+    let towards = |from: f32, to: f32, share: f32| from * (1.0 - share) + to * share;
+    std::array::from_fn(|i| {
+        let plain = towards(cut(result[i]), cut(plain[i]), shares[0]);
+        towards(towards(plain, cut(detail[i]), shares[1]), cut(original[i]), shares[2])
+    })
 }
 
 /// The shapes of all objects.
@@ -202,19 +224,24 @@ impl<'a> Mask<'a> {
         };
         let rows = (rect.top..rect.bottom).flat_map(|y| mask.shares(y, rect.left..rect.right));
         let most = rows.fold(0.0, f32::max);
-        let has_shape = most >= LEAST && shapes.owners.may_have_shape(rect.height(), rect.width(), size);
+        let has_shape = most >= LEAST && shapes.owners.may_have_shape(rect.height(), rect.width());
         Self { most: if has_shape { most } else { 0.0 }, ..mask }
     }
 
     /// The shares of the object, 0..=1, in these columns of row `y`. Pixels of other objects have none.
     pub fn shares(&self, y: usize, columns: Range<usize>) -> impl Iterator<Item = f32> {
-        let size = self.shapes.share.size();
-        let shares = &self.shapes.share.data()[y * size.width..][columns.clone()];
-        shares.iter().zip(self.shapes.owners.row(y, columns, size)).map(|(&share, owner)| match owner {
+        let shares = &self.shapes.share.data()[y * self.size().width..][columns.clone()];
+        let is_own = self.shapes.owners.may_belong_to(self.object, y, columns);
+        shares.iter().zip(is_own).map(|(&share, is_own)| match is_own {
             _ if self.most == 0.0 => 1.0,
-            Some(owner) if owner != self.object => 0.0,
-            _ => (share / self.most).min(1.0),
+            true => (share / self.most).min(1.0),
+            false => 0.0,
         })
+    }
+
+    /// Whether easing this object may change the figures of `other`.
+    pub fn reaches(&self, other: &Self) -> bool {
+        self.reach.meets(other.full)
     }
 
     /// The size of the picture.
@@ -234,6 +261,7 @@ impl<'a> Mask<'a> {
 
     /// How near these columns of row `y` are to the box. It is 1 in the box and on the pixels around it that its figures
     /// read, so that all of the original always meets the floors. From there it falls smoothly to 0, with round corners.
+    #[inline(always)]
     pub fn nearness(&self, y: usize, columns: Range<usize>) -> impl Iterator<Item = f32> {
         let Rect { left, top, right, bottom } = self.full;
         // Through `i32`: eight of these are converted at a time.

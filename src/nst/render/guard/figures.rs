@@ -3,7 +3,7 @@
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Area;
 use crate::nst::picture::pixels::Pixels;
-use crate::nst::render::guard::patch::{Patch, RADIUS, Rect, sums, written_lumas};
+use crate::nst::render::guard::patch::{Deviations, Patch, RADIUS, Rect, sums};
 use rayon::prelude::*;
 
 /// A place with at most this mean deviation of luma counts as flat: one of 256 steps, which compression alone leaves.
@@ -23,20 +23,37 @@ pub struct Figures {
 impl Figures {
     /// Everything is kept.
     pub(super) const ALL: Self = Self { contrast: 1.0, edges: 1.0 };
+}
 
-    /// What `after` keeps of `before`, two patches of one size. `weights`, `[height][width]`, say how much each pixel of
-    /// them counts.
-    pub(super) fn of(before: &Patch, after: &Patch, weights: &[f32]) -> Self {
-        let had = before.deviation(weights);
+/// A box of the original, against which its stylizations are measured.
+pub(super) struct Original {
+    rect: Rect,
+    patch: Patch,
+    /// How much each pixel counts, `[height][width]`.
+    weights: Vec<f32>,
+    /// The weighted sum of its deviations.
+    deviation: f64,
+    is_flat: bool,
+}
+
+impl Original {
+    /// The box `rect` of a picture with these lumas and deviations.
+    pub fn new(rect: Rect, patch: Patch, deviations: &Deviations, weights: Vec<f32>) -> Self {
+        let deviation = deviations.weighted_sum(rect, &weights);
         let [all] = sums(weights.len(), |n| [weights[n]]);
-        if had < FLAT * all {
-            return Self::ALL;
+        Self { rect, patch, is_flat: deviation < FLAT * all, weights, deviation }
+    }
+
+    /// What the same box of a stylization keeps. `deviations` are those of its patch, or of a larger one.
+    pub fn kept(&self, after: &Patch, deviations: &Deviations) -> Figures {
+        if self.is_flat {
+            return Figures::ALL;
         }
         let edges = vectorized(
             #[inline(always)]
-            || edges(before, after, weights),
+            || edges(&self.patch, after, &self.weights),
         );
-        Self { contrast: after.deviation(weights) / had, edges }
+        Figures { contrast: deviations.weighted_sum(self.rect, &self.weights) / self.deviation, edges }
     }
 }
 
@@ -50,12 +67,14 @@ pub fn figures(content: &Pixels, result: &Pixels, boxes: &[Area]) -> Vec<Figures
     if boxes.is_empty() || size.pixels() == 0 {
         return vec![Figures::ALL; boxes.len()];
     }
-    let (before, after) = (written_lumas(content), written_lumas(result));
-    let of = |&area: &Area| {
-        let rect = Rect::of(area, size);
-        Figures::of(&Patch::of(&before, size, rect), &Patch::of(&after, size, rect), &vec![1.0; rect.pixels()])
+    let rects: Vec<Rect> = boxes.iter().map(|&area| Rect::of(area, size)).collect();
+    let Some(all) = Rect::around(rects.iter().copied()) else { unreachable!("there is a box") };
+    let [before, after] = [content, result].map(|picture| Patch::of_picture(picture, all));
+    let [were, are] = [&before, &after].map(Patch::deviations);
+    let of = |&rect: &Rect| {
+        Original::new(rect, before.part(rect), &were, vec![1.0; rect.pixels()]).kept(&after.part(rect), &are)
     };
-    boxes.par_iter().map(of).collect()
+    rects.par_iter().map(of).collect()
 }
 
 /// The correlation of the gradients. It is not centred: a gradient of 0 is no edge in either.

@@ -2,8 +2,8 @@
 
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::render::guard::blend::{Blend, Mask, Shapes, Step};
-use crate::nst::render::guard::figures::{FLAT, Figures};
-use crate::nst::render::guard::patch::{Patch, RADIUS, Rect};
+use crate::nst::render::guard::figures::{FLAT, Figures, Original};
+use crate::nst::render::guard::patch::{Deviations, Patch, RADIUS, Rect};
 use crate::nst::render::guard::report::{BoxReport, Easing};
 
 /// The least correlation of luma gradients with the original's; see [`Figures::edges`].
@@ -33,33 +33,58 @@ fn weights(mask: &Mask) -> Vec<f32> {
 pub struct Object<'a> {
     area: Area,
     pub mask: Mask<'a>,
+    original: Original,
     /// The least contrast.
     floor: f64,
+    /// Of the weighted pixels, where nothing is eased.
+    uneased: Figures,
     /// Of the weighted pixels, in the blend as it is.
     pub figures: Figures,
     pub step: Step,
 }
 
+/// A picture as objects are measured in it.
+pub struct Measurable<'a> {
+    pub size: Size,
+    /// `[height][width]`
+    pub lumas: &'a [f32],
+    /// Of all that lies around boxes.
+    pub deviations: Deviations,
+}
+
+impl<'a> Measurable<'a> {
+    /// A picture of these lumas with objects in `boxes`, of which there is at least one.
+    pub fn new(lumas: &'a [f32], size: Size, boxes: &[Area]) -> Self {
+        let around = boxes.iter().map(|&area| surroundings(Rect::of(area, size), size));
+        let Some(around) = Rect::around(around) else { unreachable!("there is a box") };
+        Self { size, lumas, deviations: Patch::of(lumas, size, around).deviations() }
+    }
+}
+
 impl<'a> Object<'a> {
-    /// Object `number` in `area` of pictures whose lumas are `before` and `after` the stylization.
-    pub fn new(number: usize, area: Area, shapes: Shapes<'a>, before: &[f32], after: &[f32]) -> Self {
-        let size = shapes.share.size();
-        let rect = Rect::of(area, size);
+    /// Object `number` in `area` of pictures `before` and `after` the stylization.
+    pub fn new(number: usize, area: Area, shapes: Shapes<'a>, before: &Measurable, after: &Measurable) -> Self {
+        let rect = Rect::of(area, before.size);
         let mask = Mask::new(number, rect, shapes);
-        let [was, is] = [before, after].map(|lumas| Patch::of(lumas, size, rect));
-        let figures = Figures::of(&was, &is, &weights(&mask));
-        Self { area, mask, floor: floor(rect, size, before, after), figures, step: Step::default() }
+        let [was, is] = [before, after].map(|picture| Patch::of(picture.lumas, picture.size, rect));
+        let original = Original::new(rect, was, &before.deviations, weights(&mask));
+        let figures = original.kept(&is, &after.deviations);
+        let floor = floor(rect, before, after);
+        Self { area, mask, original, floor, uneased: figures, figures, step: Step::default() }
     }
 
     /// The figures of this object in the blend.
     pub fn measured(&self, blend: &Blend) -> Figures {
-        Figures::of(&blend.original(self.mask.rect), &blend.eased(self.mask.rect), &weights(&self.mask))
+        self.kept(&blend.eased(self.mask.rect))
     }
 
-    /// Begins anew with a blend in which nothing is eased.
-    pub fn begin(&mut self, blend: &Blend) {
-        self.step = Step::default();
-        self.figures = self.measured(blend);
+    fn kept(&self, after: &Patch) -> Figures {
+        self.original.kept(after, &after.deviations())
+    }
+
+    /// Begins anew with nothing eased.
+    pub fn begin(&mut self) {
+        (self.step, self.figures) = (Step::default(), self.uneased);
     }
 
     /// Whether a figure is below its floor and the object can be eased further.
@@ -77,9 +102,7 @@ impl<'a> Object<'a> {
         let Step { plain, content } = self.step;
         if blend.has_plain() && content == 0 && plain < Step::MOST {
             let plainer = Step { plain: plain + 1, content };
-            let tried = blend.tried(&self.mask, plainer);
-            let tried = Figures::of(&blend.original(self.mask.rect), &tried, &weights(&self.mask));
-            if self.score(tried) > self.score(self.figures) {
+            if self.score(self.kept(&blend.tried(&self.mask, plainer))) > self.score(self.figures) {
                 return plainer;
             }
         }
@@ -96,12 +119,16 @@ impl<'a> Object<'a> {
     }
 }
 
+/// The box `rect` and what is around it.
+fn surroundings(rect: Rect, size: Size) -> Rect {
+    rect.grown((rect.width() / 2).max(RADIUS), (rect.height() / 2).max(RADIUS), size)
+}
+
 /// The least contrast of the box `rect`: an absolute floor, or more where its surroundings kept more.
-fn floor(rect: Rect, size: Size, before: &[f32], after: &[f32]) -> f64 {
-    let surroundings = rect.grown((rect.width() / 2).max(RADIUS), (rect.height() / 2).max(RADIUS), size);
-    let contrast = |lumas: &[f32]| {
-        let deviation = |rect: Rect| Patch::of(lumas, size, rect).deviation(&vec![1.0; rect.pixels()]);
-        let [inside, all] = [rect, surroundings].map(deviation);
+fn floor(rect: Rect, before: &Measurable, after: &Measurable) -> f64 {
+    let surroundings = surroundings(rect, before.size);
+    let contrast = |picture: &Measurable| {
+        let [inside, all] = [rect, surroundings].map(|rect| picture.deviations.sum(rect));
         (all - inside) / (surroundings.pixels() - rect.pixels()).max(1) as f64
     };
     let own = contrast(before);
@@ -113,9 +140,17 @@ fn floor(rect: Rect, size: Size, before: &[f32], after: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nst::picture::pixels::Pixels;
     use crate::nst::render::guard::patch::written_lumas;
     use crate::nst::render::guard::testing::{Everywhere, SIZE, at, map, noise, scene};
     use crate::nst::testing::Random;
+
+    /// The floor of an object in `area` of these pictures.
+    fn floor_of(area: Area, shapes: &Everywhere, before: &Pixels, after: &Pixels) -> f64 {
+        let lumas = [before, after].map(written_lumas);
+        let [before, after] = lumas.each_ref().map(|lumas| Measurable::new(lumas, SIZE, &[area]));
+        Object::new(0, area, shapes.shapes(), &before, &after).floor
+    }
 
     #[test]
     fn contrast_that_the_surroundings_gained_is_not_asked_of_a_box() {
@@ -132,8 +167,7 @@ mod tests {
             }
         }
         let everywhere = Everywhere::of(SIZE);
-        let object = Object::new(0, area, everywhere.shapes(), &written_lumas(&before), &written_lumas(&after));
-        assert_eq!(object.floor, SHARE_OF_SURROUNDINGS);
+        assert_eq!(floor_of(area, &everywhere, &before, &after), SHARE_OF_SURROUNDINGS);
     }
 
     #[test]
@@ -146,12 +180,7 @@ mod tests {
             let inside = (y * SIZE.width + rect.left + 2 * RADIUS) * 3..(y * SIZE.width + rect.right - 2 * RADIUS) * 3;
             alone.data_mut()[inside.clone()].copy_from_slice(&content.data()[inside]);
         }
-        let (before, after) = (written_lumas(&alone), written_lumas(&content));
         let everywhere = Everywhere::of(SIZE);
-        assert!(
-            boxes
-                .iter()
-                .all(|&area| Object::new(0, area, everywhere.shapes(), &before, &after).floor == CONTRAST_FLOOR)
-        );
+        assert!(boxes.iter().all(|&area| floor_of(area, &everywhere, &alone, &content) == CONTRAST_FLOOR));
     }
 }

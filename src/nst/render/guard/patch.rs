@@ -46,6 +46,22 @@ impl Rect {
         self.width() * self.height()
     }
 
+    /// The least rectangle that holds all `rects`; `None` without any.
+    pub fn around(rects: impl IntoIterator<Item = Self>) -> Option<Self> {
+        rects.into_iter().reduce(|a, b| Self {
+            left: a.left.min(b.left),
+            top: a.top.min(b.top),
+            right: a.right.max(b.right),
+            bottom: a.bottom.max(b.bottom),
+        })
+    }
+
+    /// Whether both have a pixel in common.
+    pub fn meets(self, other: Self) -> bool {
+        let apart = self.right <= other.left || other.right <= self.left;
+        !apart && self.top < other.bottom && other.top < self.bottom
+    }
+
     /// Wider by `x` and higher by `y` pixels on each side, cut off at the border of the picture.
     pub fn grown(self, x: usize, y: usize, size: Size) -> Self {
         Self {
@@ -58,14 +74,14 @@ impl Rect {
 }
 
 /// `v` cut to 0..1, and 0 if it is not a number. Two instructions; `clamp` would take more, to keep NaN.
-#[inline]
+#[inline(always)]
 pub fn cut(v: f32) -> f32 {
     let v = if v > 0.0 { v } else { 0.0 };
     if v < 1.0 { v } else { 1.0 }
 }
 
 /// The luma (Rec. 601, 0..1) of a colour as it is written. What is not a number is black.
-#[inline]
+#[inline(always)]
 pub fn written_luma(rgb: &[f32; 3]) -> f32 {
     // From 2^23 on, a float has no fraction, so this rounds. A conversion to an integer and back would be five times as
     // slow.
@@ -75,7 +91,19 @@ pub fn written_luma(rgb: &[f32; 3]) -> f32 {
 
 /// The [`written_luma`] of all pixels, `[height][width]`.
 pub fn written_lumas(picture: &Pixels) -> Vec<f32> {
-    picture.data().as_chunks::<3>().0.par_iter().with_min_len(1 << 12).map(written_luma).collect()
+    const CHUNK: usize = 1 << 13;
+    let mut lumas = vec![0.0; picture.size().pixels()];
+    let chunks = lumas.par_chunks_mut(CHUNK).zip(picture.data().as_chunks::<3>().0.par_chunks(CHUNK));
+    chunks.for_each(|(lumas, pixels)| write_lumas(lumas, pixels));
+    lumas
+}
+
+/// Writes the [`written_luma`] of each pixel.
+pub fn write_lumas(lumas: &mut [f32], pixels: &[[f32; 3]]) {
+    vectorized(
+        #[inline(always)]
+        || lumas.iter_mut().zip(pixels).for_each(|(luma, rgb)| *luma = written_luma(rgb)),
+    );
 }
 
 /// The lumas of a rectangle and of [`RADIUS`] pixels around it.
@@ -83,9 +111,7 @@ pub fn written_lumas(picture: &Pixels) -> Vec<f32> {
 /// Beyond the picture's border, the luma goes on as its point reflection. This keeps a slope a slope: central
 /// differences become the one-sided ones of numpy.gradient, and no contrast appears that is not inside.
 pub struct Patch {
-    /// Of the rectangle.
-    width: usize,
-    height: usize,
+    rect: Rect,
     /// `[height + 2 RADIUS][width + 2 RADIUS]`
     lumas: Vec<f32>,
 }
@@ -95,6 +121,14 @@ impl Patch {
     pub fn of(lumas: &[f32], size: Size, rect: Rect) -> Self {
         Self::fill(rect, size, |y, columns, row| {
             row.copy_from_slice(&lumas[y * size.width..][columns]);
+        })
+    }
+
+    /// Takes the patch around `rect` from a picture.
+    pub fn of_picture(picture: &Pixels, rect: Rect) -> Self {
+        let size = picture.size();
+        Self::fill(rect, size, |y, columns, row| {
+            write_lumas(row, &picture.data().as_chunks::<3>().0[y * size.width..][columns]);
         })
     }
 
@@ -118,50 +152,97 @@ impl Patch {
                 lumas[to * stride + x] = 2.0 * lumas[border * stride + x] - lumas[mirrored * stride + x];
             }
         }
-        Self { width, height, lumas }
+        Self { rect, lumas }
+    }
+
+    /// The patch around a `part` of the rectangle.
+    pub fn part(&self, part: Rect) -> Self {
+        let (left, top) = (part.left - self.rect.left, part.top - self.rect.top);
+        let rows = (top..).take(part.height() + 2 * RADIUS);
+        let lumas = rows.flat_map(|y| &self.row(y)[left..][..part.width() + 2 * RADIUS]).copied().collect();
+        Self { rect: part, lumas }
     }
 
     /// Columns of the rectangle.
     pub fn width(&self) -> usize {
-        self.width
+        self.rect.width()
     }
 
     /// Row `y` of the whole patch; both `y` and the row begin [`RADIUS`] pixels before the rectangle.
     pub fn row(&self, y: usize) -> &[f32] {
-        let stride = self.width + 2 * RADIUS;
+        let stride = self.width() + 2 * RADIUS;
         &self.lumas[y * stride..][..stride]
     }
 
-    /// The absolute deviation of luma from its local mean, summed over the rectangle with `weights`, `[height][width]`.
-    pub fn deviation(&self, weights: &[f32]) -> f64 {
-        vectorized(
+    /// The absolute deviation of luma from its local mean in each pixel of the rectangle.
+    pub fn deviations(&self) -> Deviations {
+        let values = vectorized(
             #[inline(always)]
-            || self.deviation_by_rows(weights),
-        )
+            || self.deviations_by_rows(),
+        );
+        Deviations { rect: self.rect, values }
     }
 
     #[inline(always)]
-    fn deviation_by_rows(&self, weights: &[f32]) -> f64 {
-        let width = self.width;
-        let mut across = vec![0.0; width * (self.height + 2 * RADIUS)];
-        for (y, to) in across.chunks_exact_mut(width).enumerate() {
-            (0..SIDE).for_each(|i| add(to, &self.row(y)[i..i + width]));
+    fn deviations_by_rows(&self) -> Vec<f32> {
+        let width = self.width();
+        // The sums along each row of the last windows, in turns.
+        let mut across = [(); SIDE].map(|()| vec![0.0; width]);
+        let mut deviations = vec![0.0; self.rect.pixels()];
+        for y in 0..self.rect.height() + 2 * RADIUS {
+            let row: [&[f32]; SIDE] = std::array::from_fn(|shift| &self.row(y)[shift..][..width]);
+            sum_of_five(&mut across[y % SIDE], row);
+            let Some(above) = y.checked_sub(2 * RADIUS) else { continue };
+            let centres = &self.row(above + RADIUS)[RADIUS..][..width];
+            let window: [&[f32]; SIDE] = std::array::from_fn(|i| &across[(above + i) % SIDE][..]);
+            let to = &mut deviations[above * width..][..width];
+            sum_of_five(to, window);
+            to.iter_mut().zip(centres).for_each(|(v, centre)| *v = (centre - *v / (SIDE * SIDE) as f32).abs());
         }
-        let (mut window, mut sum) = (vec![0.0; width], 0.0);
-        for (y, weights) in weights.chunks_exact(width).enumerate() {
-            window.fill(0.0);
-            (0..SIDE).for_each(|i| add(&mut window, &across[(y + i) * width..][..width]));
-            let centres = &self.row(y + RADIUS)[RADIUS..RADIUS + width];
-            let [row] = sums(width, |x| [weights[x] * (centres[x] - window[x] / (SIDE * SIDE) as f32).abs()]);
-            sum += row;
-        }
-        sum
+        deviations
     }
 }
 
+/// Writes the sums of five rows.
 #[inline(always)]
-fn add(to: &mut [f32], values: &[f32]) {
-    to.iter_mut().zip(values).for_each(|(to, v)| *to += v);
+fn sum_of_five(to: &mut [f32], [a, b, c, d, e]: [&[f32]; SIDE]) {
+    for (((((to, a), b), c), d), e) in to.iter_mut().zip(a).zip(b).zip(c).zip(d).zip(e) {
+        *to = a + b + c + d + e;
+    }
+}
+
+/// The absolute deviations of luma from its local mean in the pixels of a rectangle.
+pub struct Deviations {
+    rect: Rect,
+    /// `[height][width]`
+    values: Vec<f32>,
+}
+
+impl Deviations {
+    /// Their sum over a part of the rectangle.
+    pub fn sum(&self, part: Rect) -> f64 {
+        vectorized(
+            #[inline(always)]
+            || self.rows(part).map(|row| sums(row.len(), |x| [row[x]])[0]).sum(),
+        )
+    }
+
+    /// Their sum over a part of the rectangle with `weights`, `[height][width]` of the part.
+    pub fn weighted_sum(&self, part: Rect, weights: &[f32]) -> f64 {
+        let weights = weights.chunks_exact(part.width());
+        vectorized(
+            #[inline(always)]
+            || self.rows(part).zip(weights).map(|(row, weights)| sums(row.len(), |x| [weights[x] * row[x]])[0]).sum(),
+        )
+    }
+
+    /// The rows of a part of the rectangle.
+    #[inline(always)]
+    fn rows(&self, part: Rect) -> impl Iterator<Item = &[f32]> {
+        let (width, left) = (self.rect.width(), part.left - self.rect.left);
+        let rows = self.values.chunks_exact(width).skip(part.top - self.rect.top).take(part.height());
+        rows.map(move |row| &row[left..][..part.width()])
+    }
 }
 
 /// For a row of `len` pixels of which only `low..high` lie in the picture: each pixel outside, the pixel at the border,

@@ -25,7 +25,7 @@ const CELL_OF_BOX: f64 = 0.6;
 const LEAST_CONTRAST: f32 = 0.75;
 
 /// The mean lumas of two pictures on one scale.
-struct Lights {
+pub struct Lights {
     /// `[height][width]` of the cells.
     means: Vec<[f32; 2]>,
     /// The cells between which each row and each column of the pictures lies, and how far from the first, 0..1.
@@ -33,16 +33,17 @@ struct Lights {
     across: Vec<(usize, usize, f32)>,
 }
 
-/// The detail of `picture`, in its colours, on the light of another picture of its size, where one of `masks` reaches.
-/// `lumas` are those of both pictures. In the box of each mask, light and detail part at the scale of the box.
-pub fn relit(picture: &Pixels, lumas: [&[f32]; 2], masks: &[&Mask]) -> Pixels {
+/// The detail of `picture`, in its colours, on the light of another picture of its size, where one of `masks` reaches;
+/// black elsewhere. `lumas` are those of `picture`, `lights` those of both pictures. In the box of each mask, light and
+/// detail part at the scale of the box.
+pub fn relit(picture: &Pixels, lumas: &[f32], lights: &[Lights], masks: &[&Mask]) -> Pixels {
     let size = picture.size();
-    let lights = Lights::of_scales(lumas, size);
-    let mut scales: Vec<(usize, &Mask)> = masks.par_iter().map(|mask| (scale(mask, lumas, &lights), *mask)).collect();
+    let mut scales: Vec<(usize, &Mask)> = masks.par_iter().map(|mask| (scale(mask, lumas, lights), *mask)).collect();
     // Where boxes overlap, the larger scale counts. They are sorted by place, so that their order changes no bit.
     scales.sort_by_key(|(scale, mask)| (*scale, mask.rect.left, mask.rect.top, mask.rect.right, mask.rect.bottom));
-    let mut out = picture.clone();
-    out.data_mut().par_chunks_mut(size.width * 3).enumerate().for_each(|(y, row)| {
+    let mut out = Pixels::new(size, vec![0.0; size.pixels() * 3]);
+    let rows = out.data_mut().par_chunks_mut(size.width * 3).zip(picture.data().par_chunks(size.width * 3));
+    rows.enumerate().for_each(|(y, (row, from))| {
         let masks: Vec<_> = scales.iter().filter(|(_, mask)| mask.rows().contains(&y)).collect();
         let columns =
             masks.iter().map(|(_, mask)| mask.columns()).reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
@@ -55,8 +56,9 @@ pub fn relit(picture: &Pixels, lumas: [&[f32]; 2], masks: &[&Mask]) -> Pixels {
                 *light = towards(*light, own, near);
             }
         }
+        let from = &from.as_chunks::<3>().0[columns.clone()];
         let row = &mut row.as_chunks_mut::<3>().0[columns];
-        row.iter_mut().zip(light).for_each(|(rgb, light)| *rgb = on_light(*rgb, light));
+        row.iter_mut().zip(from).zip(light).for_each(|((to, &rgb), light)| *to = on_light(rgb, light));
     });
     out
 }
@@ -78,7 +80,7 @@ fn luma_on_light(luma: f32, [from, to]: [f32; 2]) -> f32 {
 /// The number of the scale on which light and detail part in the box of `mask`: that of the box, or the largest on which
 /// hardly any of the object would be black or white. On a large scale a dark car at night is far below the light around
 /// it.
-fn scale(mask: &Mask, lumas: [&[f32]; 2], lights: &[Lights]) -> usize {
+fn scale(mask: &Mask, lumas: &[f32], lights: &[Lights]) -> usize {
     /// The most of the object's pixels that may leave 0..1, and the most rows and columns that are looked at.
     const LOST: f32 = 0.05;
     const LOOKS: usize = 32;
@@ -89,7 +91,7 @@ fn scale(mask: &Mask, lumas: [&[f32]; 2], lights: &[Lights]) -> usize {
     let lost = |scale: usize| {
         let (mut lost, mut all) = (0.0, f32::MIN_POSITIVE);
         for y in (top..bottom).step_by(mask.rect.height().div_ceil(LOOKS)) {
-            let row = &lumas[0][y * size.width..][left..right];
+            let row = &lumas[y * size.width..][left..right];
             let pixels = row.iter().zip(mask.shares(y, left..right)).zip(lights[scale].row(y, left..right));
             for ((&luma, share), lights) in pixels.step_by(mask.rect.width().div_ceil(LOOKS)) {
                 let is_lost = !(0.0..=1.0).contains(&luma_on_light(luma, lights));
@@ -109,7 +111,7 @@ fn cell(scale: usize, size: Size) -> usize {
 
 impl Lights {
     /// The lights of two pictures of `size`, on each scale.
-    fn of_scales(lumas: [&[f32]; 2], size: Size) -> Vec<Self> {
+    pub fn of_scales(lumas: [&[f32]; 2], size: Size) -> Vec<Self> {
         let cells = size.map(|side| side.div_ceil(cell(0, size)));
         let finest = sums(size, cells, cell(0, size), |at| [lumas[0][at], lumas[1][at], 1.0]);
         let scales = successors(Some((cells, finest)), |(finer, sums)| {
@@ -187,7 +189,8 @@ mod tests {
 
     /// [`super::relit`] on the light of `result`.
     fn relit(picture: &Pixels, result: &Pixels, masks: &[&Mask]) -> Pixels {
-        super::relit(picture, [&written_lumas(picture), &written_lumas(result)], masks)
+        let [lumas, others] = [picture, result].map(written_lumas);
+        super::relit(picture, &lumas, &Lights::of_scales([&lumas, &others], picture.size()), masks)
     }
 
     fn at(picture: &Pixels, x: usize, y: usize) -> f32 {
@@ -216,7 +219,11 @@ mod tests {
         let picture = scene(&mut Random(2), SIZE);
         let everywhere = Everywhere::of(SIZE);
         let mask = Mask::new(0, Rect { left: 20, top: 10, right: 120, bottom: 80 }, everywhere.shapes());
-        assert_close(relit(&picture, &picture, &[&mask]).data(), picture.data(), 1e-5, "its own light");
+        let relit = relit(&picture, &picture, &[&mask]);
+        for y in mask.rows() {
+            let row = |pixels: &Pixels| pixels.data().as_chunks::<3>().0[y * SIZE.width..][mask.columns()].to_vec();
+            assert_close(row(&relit).as_flattened(), row(&picture).as_flattened(), 1e-5, "its own light");
+        }
     }
 
     #[test]

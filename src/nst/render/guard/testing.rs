@@ -18,7 +18,7 @@ pub struct Everywhere {
 
 impl Everywhere {
     pub fn of(size: Size) -> Self {
-        Self { share: Plane::filled(size, 1.0), owners: Owners::new(size, vec![None; size.pixels()]) }
+        Self { share: Plane::filled(size, 1.0), owners: Owners::new(size, &vec![None; size.pixels()], size) }
     }
 
     pub fn shapes(&self) -> Shapes<'_> {
