@@ -47,11 +47,13 @@ impl<'a> Depths<'a> {
     }
 
     /// The depths of row `y`.
+    #[inline(always)]
     pub fn row(self, y: usize) -> impl Iterator<Item = f32> + 'a {
         let width = self.distances.size().width;
         self.distances.data()[y * width..][..width].iter().map(move |&v| Self::in_units(v, self.unit))
     }
 
+    #[inline(always)]
     fn in_units(distance: f32, unit: f32) -> f32 {
         (distance / unit).clamp(*DEPTHS.start(), *DEPTHS.end())
     }

@@ -19,6 +19,7 @@ use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::frames::Frames;
 use crate::nst::effects::{self, air, noise};
 use crate::nst::failure::StylizeError;
+use crate::nst::kernels::simd::vectorized;
 use crate::nst::loss::Loss;
 use crate::nst::network::backbone::Backbone;
 use crate::nst::picture::geometry::{Area, Size};
@@ -491,9 +492,11 @@ fn checked(pixels: &Pixels) -> Result<(), StylizeError> {
 
 /// Blends `result` with `content`: at a strength of 1 it stays as it is, at 0 it becomes `content`.
 fn blend(result: &mut Pixels, content: &Pixels, strength: f32) {
-    for (out, content) in result.data_mut().iter_mut().zip(content.data()) {
-        *out = content + strength * (*out - content);
-    }
+    let values = result.data_mut().iter_mut().zip(content.data());
+    vectorized(
+        #[inline(always)]
+        || values.for_each(|(out, content)| *out = content + strength * (*out - content)),
+    );
 }
 
 #[cfg(test)]

@@ -81,12 +81,10 @@ pub fn shine(
     let Size { height, width } = surface.size();
     pixels.data_mut().par_chunks_mut(BAND * width * 3).enumerate().for_each(|(band, rows)| {
         let top = band * BAND;
-        let added = lights.on_rows(top..(top + BAND).min(height));
-        let added = added.as_flattened();
-        if added.iter().any(|&light| light > 0.0) {
+        if let Some(added) = lights.on_rows(top..(top + BAND).min(height)) {
             vectorized(
                 #[inline(always)]
-                || expose(rows, added),
+                || expose(rows, added.as_flattened()),
             );
         }
     });
@@ -127,14 +125,19 @@ struct Lights<'a> {
 }
 
 impl Lights<'_> {
-    /// The linear light that comes to these rows.
-    fn on_rows(&self, rows: Range<usize>) -> Vec<[f32; 3]> {
+    /// The linear light that comes to these rows; `None` if there is none.
+    fn on_rows(&self, rows: Range<usize>) -> Option<Vec<[f32; 3]>> {
         let width = self.surface.size().width;
+        let lights_things = self.beam.is_some() || !self.street_lamps.is_empty();
+        let mut lamps = self.lamps.iter().filter(|lamp| reaches(lamp, self.wet, &rows)).peekable();
+        if !lights_things && lamps.peek().is_none() && self.windows.is_none() {
+            return None;
+        }
         let mut added = vec![[0.0_f32; 3]; rows.len() * width];
-        if self.beam.is_some() || !self.street_lamps.is_empty() {
+        if lights_things {
             rows.clone().zip(added.chunks_exact_mut(width)).for_each(|(y, added)| self.on_things(y, added));
         }
-        self.lamps.iter().for_each(|lamp| draw(lamp, self.surface, self.wet, &mut added, rows.clone()));
+        lamps.for_each(|lamp| draw(lamp, self.surface, self.wet, &mut added, rows.clone()));
         if let Some(windows) = &self.windows {
             let windows = windows.data()[rows.start * width * 3..rows.end * width * 3].as_chunks::<3>().0;
             let metres = &self.surface.distance.data()[rows.start * width..rows.end * width];
@@ -144,7 +147,7 @@ impl Lights<'_> {
                 }
             }
         }
-        added
+        added.iter().any(|light| light.iter().any(|&v| v > 0.0)).then_some(added)
     }
 
     /// Adds the light that one's own lamps and street lamps throw on what row `y` shows.
@@ -308,6 +311,25 @@ impl Glare {
     }
 }
 
+/// The middle of a lamp's mirror image on the ground, down the picture, and how long and wide it is, in pixels.
+fn mirror_image(lamp: &Lamp, foot: f32, wet: f32) -> (f32, f32, f32) {
+    let below = foot - lamp.y;
+    (foot + 0.6 * below, below.max(2.0) * (0.6 + 0.9 * wet), lamp.radius * (1.6 + wet))
+}
+
+/// Whether [`draw`] adds light to these rows.
+fn reaches((lamp, _, glare): &(Lamp, f32, Glare), wet: f32, rows: &Range<usize>) -> bool {
+    let end = lamp.foot.map_or(0.0, |foot| {
+        let (middle, long, _) = mirror_image(lamp, foot, wet);
+        middle + FARTHEST * long
+    });
+    let (first, end) = (lamp.y - glare.reach, end.max(lamp.y + glare.reach));
+    first <= rows.end as f32 && rows.start as f32 <= end
+}
+
+/// From so many times its length on, nothing of a mirror image is seen.
+const FARTHEST: f32 = 2.63;
+
 /// Adds a lamp, its halo, and its mirror image on the ground to these rows.
 fn draw(
     (lamp, clear, glare): &(Lamp, f32, Glare),
@@ -325,25 +347,33 @@ fn draw(
         if dy.abs() > reach {
             continue;
         }
-        for x in chord(dy) {
-            let dx = x as f32 + 0.5 - lamp.x;
-            let d = (dx * dx + dy * dy).sqrt();
-            if d < reach {
-                add(&mut added[(y - rows.start) * width + x], lamp.light, glare.at(d));
-            }
+        let columns = chord(dy);
+        let mut distances = vec![0.0; columns.len()];
+        vectorized(
+            #[inline(always)]
+            || {
+                for (d, x) in distances.iter_mut().zip(columns.start as i32..) {
+                    let dx = x as f32 + 0.5 - lamp.x;
+                    *d = (dx * dx + dy * dy).sqrt();
+                }
+            },
+        );
+        let row = added[(y - rows.start) * width..][columns].iter_mut();
+        for (added, d) in row.zip(distances).filter(|(_, d)| *d < reach) {
+            add(added, lamp.light, glare.at(d));
         }
     }
     let Some(foot) = lamp.foot else { return };
-    let middle = foot + 0.6 * (foot - lamp.y);
-    let (long, wide) = ((foot - lamp.y).max(2.0) * (0.6 + 0.9 * wet), lamp.radius * (1.6 + wet));
+    let (middle, long, wide) = mirror_image(lamp, foot, wet);
     let strength = (0.004 + 0.035 * wet) * clear;
     let columns = columns(4.0 * wide);
     let across: Vec<f32> = columns.clone().map(|x| (-((x as f32 + 0.5 - lamp.x) / wide).powi(2)).exp()).collect();
     for y in rows.clone().filter(|&y| y as f32 > foot) {
-        let down = (-((y as f32 - middle) / long).powi(2)).exp();
-        if down < 1e-3 {
+        let from_middle = (y as f32 - middle) / long;
+        if from_middle.abs() > FARTHEST {
             continue;
         }
+        let down = (-from_middle.powi(2)).exp();
         for (x, across) in columns.clone().zip(&across) {
             let ground = surface.ground.at(y, x);
             add(&mut added[(y - rows.start) * width + x], lamp.light, strength * ground * down * across);

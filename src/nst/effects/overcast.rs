@@ -35,6 +35,9 @@ pub fn even(pixels: &mut Pixels, surface: &Surface, amount: f32) {
     let across: Vec<_> = (0..full.width).map(|x| neighbours(x, full.width, small.width, false)).collect();
     let rows = pixels.data_mut().par_chunks_mut(full.width * 3).zip(surface.ground.data().par_chunks(full.width));
     rows.enumerate().for_each(|(y, (row, ground))| {
+        if ground.iter().all(|&share| share <= 0.0) {
+            return;
+        }
         let lines = row_of_lines(&lines, small, y, full.height);
         vectorized(
             #[inline(always)]

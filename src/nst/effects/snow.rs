@@ -68,7 +68,11 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
             && seen.ground.iter().any(|&share| share > 0.0)
         {
             let depths = snow.depths(ground.row(y), has_tracks, seen.plants);
-            seen.add_on_ground(&mut shares, &depths, &snowfall(&sheltered, y, width));
+            let falls = snowfall(&sheltered, y, width);
+            vectorized(
+                #[inline(always)]
+                || seen.add_on_ground(&mut shares, &depths, &falls),
+            );
         }
         let unit = height as f32 / 60.0;
         let patches = RowNoise::new(0.0, 1.0 / unit, width, y as f32 / unit, snow.seed ^ 11).row(width);
@@ -112,6 +116,7 @@ impl<'a> Seen<'a> {
     }
 
     /// Adds the share of snow on the ground, by its depth and by how much of it falls.
+    #[inline(always)]
     fn add_on_ground(&self, shares: &mut [f32], depths: &[f32], snowfall: &[f32]) {
         for (((share, ground), depth), falls) in shares.iter_mut().zip(self.ground).zip(depths).zip(snowfall) {
             // Some slush stays in the deepest ruts.
@@ -225,10 +230,11 @@ impl Snow {
     /// Covers these shares of a row with snow. `usual` is the luma of its ground.
     #[inline(always)]
     fn cover_row(&self, row: &mut [[f32; 3]], seen: &Seen, shares: &[f32], usual: f32) {
-        for (x, (rgb, share)) in row.iter_mut().zip(shares).enumerate() {
-            let (grey, near) = (luma(rgb), seen.near[x]);
+        let surroundings = seen.near.iter().zip(seen.plants.iter().zip(seen.shapes));
+        for ((rgb, share), (&near, (plants, shapes))) in row.iter_mut().zip(shares).zip(surroundings) {
+            let grey = luma(rgb);
             // Under a white sky and beside white ground, colours are pale, green most of all.
-            let pale = self.cover * (0.25 + 0.5 * seen.plants[x] * (1.0 - seen.shapes[x]));
+            let pale = self.cover * (0.25 + 0.5 * plants * (1.0 - shapes));
             // Shadows and the shape of the ground stay visible in the snow: `wide^(1/2) fine^(3/8)`, of which roots are
             // faster than a power.
             let (wide, fine) = ((near / usual).clamp(0.6, 1.1), (grey / near.max(0.02)).clamp(0.8, 1.15));

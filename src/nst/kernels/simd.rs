@@ -111,9 +111,18 @@ impl fmt::Display for Isa {
 pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     {
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
+        fn avx512<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
         #[target_feature(enable = "avx2")]
         fn avx2<R>(work: impl FnOnce() -> R) -> R {
             work()
+        }
+        let has_wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
+        if has_wide && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512bw") {
+            // SAFETY: the line above has checked it.
+            return unsafe { avx512(work) };
         }
         if is_x86_feature_detected!("avx2") {
             // SAFETY: the line above has checked it.

@@ -160,14 +160,27 @@ pub fn box_mean<const N: usize>(data: &[f32], size: Size, radius: usize, border:
         vectorized(
             #[inline(always)]
             || {
-                for row in window {
-                    to.iter_mut().zip(&across[row * width * N..][..width * N]).for_each(|(to, v)| *to += v);
-                }
+                add_rows(to, window.map(|row| &across[row * width * N..][..width * N]));
                 to.iter_mut().for_each(|v| *v *= scale);
             },
         );
     });
     out
+}
+
+/// Adds rows to `to` one after the other, but three in each pass over it.
+#[inline(always)]
+fn add_rows<'a>(to: &mut [f32], mut rows: impl Iterator<Item = &'a [f32]>) {
+    while let Some(a) = rows.next() {
+        match (rows.next(), rows.next()) {
+            (Some(b), Some(c)) => {
+                let rows = to.iter_mut().zip(a).zip(b).zip(c);
+                rows.for_each(|(((to, a), b), c)| *to = *to + a + b + c);
+            }
+            (Some(b), None) => to.iter_mut().zip(a).zip(b).for_each(|((to, a), b)| *to = *to + a + b),
+            (None, _) => to.iter_mut().zip(a).for_each(|(to, a)| *to += a),
+        }
+    }
 }
 
 /// The means along one row, `[width][N]`, of windows that are cut off at its ends; `to` holds zeros.
@@ -196,9 +209,7 @@ fn mean_of_shifted<const N: usize>(from: &[[f32; N]], to: &mut [[f32; N]], radiu
         #[inline(always)]
         || {
             let to = to.as_flattened_mut();
-            for shift in 0..=2 * radius {
-                to.iter_mut().zip(from[shift..].as_flattened()).for_each(|(to, v)| *to += v);
-            }
+            add_rows(to, (0..=2 * radius).map(|shift| from[shift..].as_flattened()));
             to.iter_mut().for_each(|v| *v *= scale);
         },
     );

@@ -63,7 +63,12 @@ impl Pixels {
 
     pub fn is_finite(&self) -> bool {
         // Whole chunks, so that the loop takes several values at once.
-        self.data.chunks(4096).all(|chunk| chunk.iter().fold(true, |all, v| all & v.is_finite()))
+        self.data.chunks(4096).all(|chunk| {
+            vectorized(
+                #[inline(always)]
+                || chunk.iter().fold(true, |all, v| all & v.is_finite()),
+            )
+        })
     }
 
     /// The part inside `crop`.

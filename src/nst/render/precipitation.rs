@@ -24,6 +24,7 @@ use crate::nst::picture::light::{luminance, transmission};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::FrameSeed;
 use crate::nst::render::precipitation::camera::Camera;
+use crate::nst::render::precipitation::streaks::Streak;
 use rayon::prelude::*;
 
 pub use crate::nst::render::precipitation::particles::{Precipitation, PrecipitationKind};
@@ -41,9 +42,10 @@ pub fn add(pixels: &mut Pixels, precipitation: &Precipitation, seed: impl Into<F
         return;
     }
     let streaks = Camera::of(pixels.size()).streaks(precipitation, seed.into());
+    let bands = by_band(&streaks, height);
     let light = environment(pixels, precipitation.kind.sky());
     let deepest = precipitation.kind.deepest();
-    pixels.data_mut().par_chunks_mut(BAND * width * 3).enumerate().for_each(|(band, rows)| {
+    pixels.data_mut().par_chunks_mut(BAND * width * 3).zip(bands).enumerate().for_each(|(band, (rows, streaks))| {
         let (top, bottom) = (band * BAND, height.min((band + 1) * BAND));
         // Optical depth, and depth times glow. Both are sums, so it does not matter which particle is in front.
         let mut veil = vec![[0.0; 2]; (bottom - top) * width];
@@ -52,26 +54,38 @@ pub fn add(pixels: &mut Pixels, precipitation: &Precipitation, seed: impl Into<F
             || {
                 streaks.iter().for_each(|streak| streak.draw(&mut veil, top..bottom, width));
                 for (rgb, &[depth, glow]) in rows.as_chunks_mut::<3>().0.iter_mut().zip(&veil) {
-                    if depth > 0.0 {
-                        blend(rgb, depth.min(deepest), glow / depth, light);
-                    }
+                    let veiled = blended(rgb, depth.min(deepest), glow / depth.max(f32::MIN_POSITIVE), light);
+                    // Not a branch, so that the loop takes several pixels at once.
+                    (0..3).for_each(|i| rgb[i] = if depth > 0.0 { veiled[i] } else { rgb[i] });
                 }
             },
         );
     });
 }
 
-/// Puts a veil of this optical depth in front of a pixel; its light is `glow` times `light`, which is linear.
+/// The streaks that reach into each band of rows of a picture of this height, in their order.
+fn by_band(streaks: &[Streak], height: usize) -> Vec<Vec<&Streak>> {
+    let mut bands = vec![Vec::new(); height.div_ceil(BAND)];
+    for streak in streaks {
+        let rows = streak.rows(height);
+        if rows.start < rows.end {
+            bands[rows.start / BAND..=(rows.end - 1) / BAND].iter_mut().for_each(|band| band.push(streak));
+        }
+    }
+    bands
+}
+
+/// A pixel behind a veil of this optical depth, whose light is `glow` times `light`, which is linear.
 ///
 /// The square stands for linear light. It is fast, and close enough to sRGB's exact curve for a veil of uncertain
 /// strength.
 #[inline(always)]
-fn blend(rgb: &mut [f32; 3], depth: f32, glow: f32, light: [f32; 3]) {
+fn blended(rgb: &[f32; 3], depth: f32, glow: f32, light: [f32; 3]) -> [f32; 3] {
     let alpha = 1.0 - transmission(depth);
-    for (v, light) in rgb.iter_mut().zip(light) {
-        let behind = v.max(0.0) * v.max(0.0);
-        *v = (behind + alpha * ((glow * light).min(1.0) - behind)).sqrt();
-    }
+    std::array::from_fn(|i| {
+        let behind = rgb[i].max(0.0) * rgb[i].max(0.0);
+        (behind + alpha * ((glow * light[i]).min(1.0) - behind)).sqrt()
+    })
 }
 
 /// The linear light that particles send on: a share `sky` comes from the brightest tenth of the picture, the rest from

@@ -48,9 +48,10 @@ impl WeatherStatistics {
         // Thick fog looks like sky everywhere; then the whole picture counts as ground, too.
         let all_sky = sky.mean() > 0.85;
         let ground = Plane::from_fn(size, |y, x| if all_sky { 1.0 } else { 1.0 - sky.at(y, x) });
+        let [of_sky, of_ground] = medians(pixels, [&sky, &ground]);
         Self {
-            sky: median(pixels, &sky),
-            ground: median(pixels, &ground),
+            sky: of_sky,
+            ground: of_ground,
             mean: mean(pixels, &ground, |rgb| luminance(rgb.map(linear_of_unit))),
             contrast: contrast(pixels, &ground),
             chroma: mean(pixels, &ground, chroma),
@@ -77,21 +78,29 @@ fn chroma(rgb: [f32; 3]) -> f32 {
     rgb.into_iter().fold(0.0, f32::max) - rgb.into_iter().fold(1.0, f32::min)
 }
 
-/// The weighted median of each channel, in linear light.
-fn median(pixels: &Pixels, weights: &Plane) -> [f32; 3] {
-    std::array::from_fn(|channel| {
-        let mut histogram = [0.0_f64; 256];
-        for (rgb, &weight) in pixels.data().chunks_exact(3).zip(weights.data()) {
-            histogram[(rgb[channel].clamp(0.0, 1.0) * 255.0) as usize] += weight as f64;
+/// The weighted medians of each channel, in linear light, with each of the `weights`.
+fn medians(pixels: &Pixels, weights: [&Plane; 2]) -> [[f32; 3]; 2] {
+    let mut histograms = [[[0.0_f64; 256]; 3]; 2];
+    let weights = weights[0].data().iter().zip(weights[1].data());
+    for (rgb, (&first, &second)) in pixels.data().as_chunks::<3>().0.iter().zip(weights) {
+        for (channel, v) in rgb.iter().enumerate() {
+            let bin = (v.clamp(0.0, 1.0) * 255.0) as usize;
+            histograms[0][channel][bin] += first as f64;
+            histograms[1][channel][bin] += second as f64;
         }
-        let half = histogram.iter().sum::<f64>() / 2.0;
-        let mut sum = 0.0;
-        let above = |count: &f64| {
-            sum += count;
-            sum >= half
-        };
-        linear(histogram.iter().position(above).unwrap_or(0) as f32 / 255.0)
-    })
+    }
+    histograms.map(|channels| channels.map(|histogram| linear(median_bin(&histogram) as f32 / 255.0)))
+}
+
+/// The bin in which a half of all lies in it and in those before it.
+fn median_bin(histogram: &[f64; 256]) -> usize {
+    let half = histogram.iter().sum::<f64>() / 2.0;
+    let mut sum = 0.0;
+    let above = |count: &f64| {
+        sum += count;
+        sum >= half
+    };
+    histogram.iter().position(above).unwrap_or(0)
 }
 
 /// The rows of one of the [`BANDS`].
@@ -188,11 +197,10 @@ impl Fog {
     fn render(&self, pixels: &Pixels, depths: Depths) -> Pixels {
         let mut out = pixels.clone();
         out.data_mut().par_chunks_mut(pixels.size().width * 3).enumerate().for_each(|(y, row)| {
-            let depths: Vec<f32> = depths.row(y).collect();
             vectorized(
                 #[inline(always)]
                 || {
-                    for (rgb, depth) in row.as_chunks_mut::<3>().0.iter_mut().zip(&depths) {
+                    for (rgb, depth) in row.as_chunks_mut::<3>().0.iter_mut().zip(depths.row(y)) {
                         let left = transmission(self.extinction * depth);
                         rgb.iter_mut().for_each(|v| *v = linear_of_unit(v.clamp(0.0, 1.0)) * self.light);
                         let grey = luminance(*rgb);
@@ -273,7 +281,6 @@ impl Night {
         let mut out = pixels.clone();
         out.data_mut().par_chunks_mut(size.width * 3).enumerate().for_each(|(y, row)| {
             let row = row.as_chunks_mut::<3>().0;
-            let depths: Vec<f32> = depths.row(y).collect();
             vectorized(
                 #[inline(always)]
                 || row.iter_mut().for_each(|rgb| *rgb = rgb.map(|v| linear_of_unit(v.clamp(0.0, 1.0)))),
@@ -291,7 +298,7 @@ impl Night {
             vectorized(
                 #[inline(always)]
                 || {
-                    for ((rgb, &depth), &sky) in row.iter_mut().zip(&depths).zip(&skies) {
+                    for ((rgb, depth), &sky) in row.iter_mut().zip(depths.row(y)).zip(&skies) {
                         *rgb = self.dark(*rgb, sky, depth).map(|v| encoded_of_unit(v.min(1.0)));
                     }
                 },

@@ -30,13 +30,21 @@ pub fn kernel_integral(radius: f64, length: f64) -> f64 {
 }
 
 impl Streak {
+    /// The rows, of `height`, that it covers.
+    #[inline(always)]
+    pub fn rows(&self, height: usize) -> Range<usize> {
+        let Self { start: [_, y], way: [_, dy], radius, .. } = *self;
+        let (first, last) = covered(y.min(y + dy) - radius, y.max(y + dy) + radius, height);
+        first..last
+    }
+
     /// Adds the optical depth, and the depth times the glow, of the part in `rows` to `veil`, `[rows][width]`.
     #[inline(always)]
     pub fn draw(&self, veil: &mut [[f32; 2]], rows: Range<usize>, width: usize) {
         let Self { start: [x, y], way: [dx, dy], radius, peak, glow } = *self;
-        let (first, last) = covered(y.min(y + dy) - radius, y.max(y + dy) + radius, rows.end);
+        let covered_rows = self.rows(rows.end);
         let inverse = 1.0 / (dx * dx + dy * dy).max(1e-12);
-        for row in first.max(rows.start)..last {
+        for row in covered_rows.start.max(rows.start)..covered_rows.end {
             let down = row as f32 + 0.5 - y;
             // Only the part of the line matters that is at most a radius from the row.
             let [a, b] = if dy.abs() > radius {
