@@ -1,5 +1,6 @@
 //! A batch: a dataset and one or several configs, checked before any work, and the run that makes the pictures.
 //!
+//! - [`budget`]: memory that the frames in progress share
 //! - [`capacity`]: how many frames at once, and how long a plan takes
 //! - [`condition`]: one config with its styles
 //! - [`context`]: what all workers share
@@ -19,6 +20,7 @@
 //! - [`stylizers`]: the stylizers of one condition by working size
 //! - [`worker`]: one frame
 
+pub mod budget;
 pub mod capacity;
 pub mod condition;
 pub mod context;

@@ -1,5 +1,6 @@
 //! What all workers of a run share: the plan, the stylizers and the measured styles.
 
+use crate::batch::budget::Budget;
 use crate::batch::stylizers::Stylizers;
 use crate::dataset::Dataset;
 use crate::dataset::labels::Schema;
@@ -17,6 +18,8 @@ pub struct JobContext<'a> {
     /// Of a JPEG, 1 to 100.
     pub quality: Range,
     pub facts: DatasetFacts,
+    /// The memory that frames in progress share.
+    pub memory: Budget,
 }
 
 /// What belongs to a dataset and is the same for all its frames.

@@ -1,5 +1,6 @@
 //! One config, ready to stylize frames that another program hands over: pictures in memory, or tasks of a run.
 
+use crate::batch::budget::Budget;
 use crate::batch::capacity;
 use crate::batch::context::{DatasetFacts, JobContext};
 use crate::batch::pool::{WorkerEvent, WorkerPool};
@@ -174,6 +175,7 @@ impl FrameStylizer {
     }
 
     fn context<'a>(&'a self, plan: &'a Plan<'a>, facts: DatasetFacts, output: &'a Path) -> JobContext<'a> {
-        JobContext { plan, stylizers: &self.stylizers, output, quality: self.config.quality, facts }
+        let Self { config, stylizers, .. } = self;
+        JobContext { plan, stylizers, output, quality: config.quality, facts, memory: Budget::free() }
     }
 }

@@ -1,5 +1,6 @@
 //! Learning: a sample of the frames is optimized, and a student learns from most of them and is judged by the others.
 
+use crate::batch::budget::Budget;
 use crate::batch::capacity;
 use crate::batch::condition::Condition;
 use crate::batch::context::{DatasetFacts, JobContext};
@@ -216,7 +217,7 @@ impl Learning<'_> {
         // Nothing is written, so there is no output folder.
         let stylizers = Stylizers::new(stylizer, plan.styles.len());
         let (output, quality, facts) = (Path::new(""), condition.config.quality, DatasetFacts::of(dataset));
-        let context = JobContext { plan, stylizers: &stylizers, output, quality, facts };
+        let context = JobContext { plan, stylizers: &stylizers, output, quality, facts, memory: Budget::free() };
         let provenance = Provenance::new(&condition.config, &engine);
         let results = Mutex::new(Vec::new());
         let new_teacher = || Teacher { worker: Worker::new(&context), sample, results: &results };

@@ -1,5 +1,6 @@
 //! One run of a batch: what is left to do is done, rows are appended, and what belongs to all pictures is written.
 
+use crate::batch::budget::Budget;
 use crate::batch::capacity;
 use crate::batch::condition::Condition;
 use crate::batch::context::{DatasetFacts, JobContext};
@@ -323,7 +324,8 @@ impl Part<'_> {
         let quality = self.condition.config.quality;
         let stylizers = Stylizers::new(stylizer, plan.styles.len());
         let facts = DatasetFacts::of(run.dataset);
-        let context = JobContext { plan, stylizers: &stylizers, output: run.output, quality, facts };
+        let memory = Budget::free();
+        let context = JobContext { plan, stylizers: &stylizers, output: run.output, quality, facts, memory };
         let new_row = |job: &Job| self.provenance.row(plan, job);
         pool.run(
             todo,

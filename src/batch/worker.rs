@@ -167,6 +167,7 @@ impl<'a> Worker<'a> {
         let ReadFrame { image, picture, .. } = self.read(frame, row)?;
         let full = Size::of(&image);
         drop(image);
+        let _memory = self.take_memory(full, picture.pixels.size());
         let stylizer = self.prepare(frame, full, picture.pixels.size())?;
         if stylizer > 0 {
             let what = "memory is too short to learn from it at its working size; try fewer --jobs";
@@ -201,6 +202,7 @@ impl<'a> Worker<'a> {
         let context = self.context;
         let seed = FrameSeed { seed: job.seed, place: context.plan.positions.at(job.frame).place };
         let part = picture.pixels.size();
+        let _memory = self.take_memory(full, part);
         let first = self.prepare(frame, full, part)?;
         let (stylizer, made) = first_that_fits(first..context.stylizers.by_size().len(), |stylizer| {
             if self.allocated.as_ref().is_none_or(|allocated| allocated.stylizer != stylizer) {
@@ -211,6 +213,14 @@ impl<'a> Worker<'a> {
         })?;
         outcome.reduced_size = (stylizer > 0).then_some(context.stylizers.by_size()[stylizer].settings().size as u32);
         made.map_err(|failure| error_of(&frame.path, &failure))
+    }
+
+    /// Waits until frames in progress leave enough memory for one of the size `full` whose part of the size `part` is
+    /// stylized, and takes it until the result is dropped.
+    fn take_memory(&self, full: Size, part: Size) -> impl Drop + use<'a> {
+        let context = self.context;
+        let stylizer = &context.stylizers.by_size()[0];
+        context.memory.take(capacity::bytes_per_frame(full, &stylizer.scales(stylizer.working_size(part))))
     }
 
     /// Allocates memory for a frame of the size `full` whose part of the size `part` is stylized. Returns the index of

@@ -24,6 +24,9 @@ impl From<u64> for FrameSeed {
     }
 }
 
+/// What SplitMix64 adds to its state for each number.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// SplitMix64 (Steele, Lea and Flood 2014). Any seed gives a good sequence, small and consecutive ones too.
 pub struct Random(u64);
 
@@ -34,8 +37,14 @@ impl Random {
 
     /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0 = self.0.wrapping_add(STEP);
         scrambled(self.0)
+    }
+
+    /// What [`bits`](Self::bits) would give after as many other calls as `before`.
+    #[inline(always)]
+    pub fn bits_after(&self, before: u64) -> u64 {
+        scrambled(self.0.wrapping_add(STEP.wrapping_mul(before + 1)))
     }
 
     /// Uniform in 0..1, 1 excluded.
@@ -52,9 +61,21 @@ impl Random {
 }
 
 /// SplitMix64's scrambling of its state: one to one, and 0 for 0.
+#[inline(always)]
 fn scrambled(state: u64) -> u64 {
     let mut z = state;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_ahead_is_the_one_that_comes_after_as_many_others() {
+        let (ahead, mut one_by_one) = (Random::new(u64::MAX - 5), Random::new(u64::MAX - 5));
+        assert!((0..9).all(|before| ahead.bits_after(before) == one_by_one.bits()));
+    }
 }

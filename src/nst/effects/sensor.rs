@@ -47,8 +47,8 @@ pub fn noise(pixels: &mut Pixels, sigma: f32, seed: u64) {
 
 /// Adds noise to a row, given its own numbers and those of the row above. Both begin one pixel before the row.
 #[inline(always)]
-fn add_noise(row: &mut [f32], own: &[[f32; 4]], above: &[[f32; 4]], sigma: f32) {
-    let (left, own, above) = (own.as_flattened(), own[1..].as_flattened(), above[1..].as_flattened());
+fn add_noise(row: &mut [f32], own: &[f32], above: &[f32], sigma: f32) {
+    let (left, own, above) = (own, &own[4..], &above[4..]);
     let mixed = own.iter().zip(left).zip(above).map(|((own, left), above)| 0.7 * own + 0.5 * left + 0.5 * above);
     let mixed: Vec<f32> = mixed.collect();
     let mixed = mixed.as_chunks::<4>().0;
@@ -63,24 +63,27 @@ fn add_noise(row: &mut [f32], own: &[[f32; 4]], above: &[[f32; 4]], sigma: f32) 
 
 /// Four numbers for each pixel of a row and the one before it, of mean 0 and variance 1: the sum of three uniform ones is
 /// close to normal, and much faster.
-fn row_noise(seed: u64, row: usize, width: usize) -> Vec<[f32; 4]> {
+fn row_noise(seed: u64, row: usize, width: usize) -> Vec<f32> {
     /// Bits of one uniform number; six fit into those of one draw.
     const BITS: u32 = 10;
     const ONE: u64 = 1 << BITS;
-    let mut random = random(seed, row as u64 + 1);
-    let mut pair = || {
-        let bits = random.bits();
-        let uniform = |n: u32| ((bits >> (n * BITS)) & (ONE - 1)) as i32;
-        // Less its mean, so that the mean is 0.
-        [0, 3].map(|n| {
-            (uniform(n) + uniform(n + 1) + uniform(n + 2)) as f32 * (2.0 / ONE as f32) - (3.0 - 3.0 / ONE as f32)
-        })
-    };
-    let number = |_| {
-        let [[a, b], [c, d]] = [pair(), pair()];
-        [a, b, c, d]
-    };
-    (0..=width).map(number).collect()
+    let random = random(seed, row as u64 + 1);
+    let mut noise = vec![0.0; 4 * (width + 1)];
+    vectorized(
+        #[inline(always)]
+        || {
+            for (pair, draw) in noise.as_chunks_mut::<2>().0.iter_mut().zip(0..) {
+                let bits = random.bits_after(draw);
+                let uniform = |n: u32| ((bits >> (n * BITS)) & (ONE - 1)) as i32;
+                // Less its mean, so that the mean is 0.
+                *pair = [0, 3].map(|n| {
+                    let sum = uniform(n) + uniform(n + 1) + uniform(n + 2);
+                    sum as f32 * (2.0 / ONE as f32) - (3.0 - 3.0 / ONE as f32)
+                });
+            }
+        },
+    );
+    noise
 }
 
 /// Blurs what passes by while the exposure lasts, in which the camera moves `metres` ahead: each pixel moves away from
