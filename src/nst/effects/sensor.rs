@@ -23,7 +23,12 @@ pub fn blacken(pixels: &mut Pixels, share: f32) {
     const MOST: f32 = 0.25;
     let lumas = pixels.data().as_chunks::<3>().0.iter().step_by(29).map(|rgb| luma(rgb)).collect();
     let level = quantile(lumas, (share.min(0.999) * 1000.0) as usize, 1000).unwrap_or(0.0).min(MOST);
-    pixels.data_mut().iter_mut().for_each(|v| *v = (*v - level).max(0.0) / (1.0 - level));
+    pixels.data_mut().par_chunks_mut(1 << 14).for_each(|values| {
+        vectorized(
+            #[inline(always)]
+            || values.iter_mut().for_each(|v| *v = (*v - level).max(0.0) / (1.0 - level)),
+        );
+    });
 }
 
 /// Adds normal noise of the standard deviation `sigma`, as a share of white. Neighbouring pixels share a part of it, as
