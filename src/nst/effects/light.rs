@@ -121,7 +121,7 @@ struct Lights<'a> {
     beam: Option<Beam>,
     street_lamps: Vec<StreetLamp>,
     /// The light of windows, if some are lit.
-    windows: Option<Pixels>,
+    windows: Option<windows::Light>,
 }
 
 impl Lights<'_> {
@@ -139,11 +139,12 @@ impl Lights<'_> {
         }
         lamps.for_each(|lamp| draw(lamp, self.surface, self.wet, &mut added, rows.clone()));
         if let Some(windows) = &self.windows {
-            let windows = windows.data()[rows.start * width * 3..rows.end * width * 3].as_chunks::<3>().0;
-            let metres = &self.surface.distance.data()[rows.start * width..rows.end * width];
-            for ((added, light), metres) in added.iter_mut().zip(windows).zip(metres) {
-                if *light != [0.0; 3] {
-                    add(added, *light, transmission(self.haze * metres));
+            for (y, added) in rows.clone().zip(added.chunks_exact_mut(width)) {
+                let metres = &self.surface.distance.data()[y * width..][..width];
+                for ((added, light), metres) in added.iter_mut().zip(windows.row(y)).zip(metres) {
+                    if light != [0.0; 3] {
+                        add(added, light, transmission(self.haze * metres));
+                    }
                 }
             }
         }

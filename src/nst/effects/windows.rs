@@ -1,7 +1,7 @@
 //! Lit windows in the façades of a frame.
 
 use crate::nst::effects::noise::{random, smooth};
-use crate::nst::picture::filter::bilinear;
+use crate::nst::picture::filter::Interpolated;
 use crate::nst::picture::flood::patches;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
@@ -42,8 +42,11 @@ impl Window {
     }
 }
 
-/// The light, in linear RGB at the frame's size, of a share of the windows of `frame`; `None` where none is lit.
-pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<Pixels> {
+/// Light in linear RGB at the frame's size.
+pub type Light = Interpolated<3, Vec<f32>>;
+
+/// The light of a share of the windows of `frame`; `None` where none is lit.
+pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<Light> {
     if share <= 0.0 {
         return None;
     }
@@ -55,7 +58,7 @@ pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<P
         return None;
     }
     let mut random = random(seed, EFFECT);
-    let mut light = Pixels::new(size, vec![0.0; size.pixels() * 3]);
+    let mut light = vec![0.0; size.pixels() * 3];
     for Window { left, top, right, bottom } in windows {
         let (is_lit, colour, power) = (random.uniform() < f64::from(share), random.uniform(), random.uniform() as f32);
         if !is_lit {
@@ -66,22 +69,22 @@ pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<P
             if dark[y * size.width + x] {
                 // What stands in the room behind makes its light uneven.
                 let inside = 0.75 + 0.25 * smooth(x as f32 / 3.0, y as f32 / 4.0, seed).clamp(-1.0, 1.0);
-                let at = (y * size.width + x) * 3;
-                light.data_mut()[at..at + 3].iter_mut().zip(colour).for_each(|(v, colour)| *v = colour * inside);
+                light.as_chunks_mut().0[y * size.width + x] = colour.map(|v| v * inside);
             }
         }
     }
-    Some(Pixels::new(frame.size(), bilinear::<3>(light.data(), size, frame.size())))
+    Some(Light::new(light, size, frame.size()))
 }
 
 /// Whether each pixel is darker than the wall that it lies in.
 fn dark(luma: &Plane, surface: &Surface) -> Vec<bool> {
     let size = luma.size();
     let around = luma.blurred(size.long() / 24 + 1);
-    let planes = [&surface.sky, &surface.ground, &surface.plants, &surface.shapes].map(|plane| plane.resized(size));
-    (0..size.pixels())
-        .map(|n| planes.iter().all(|plane| plane.data()[n] < 0.3) && luma.data()[n] < DARK * around.data()[n])
-        .collect()
+    let planes = [&surface.sky, &surface.ground, &surface.plants, &surface.shapes];
+    let planes = planes.map(|plane| Interpolated::<1, _>::new(plane.data(), plane.size(), size));
+    let is_wall = |at: usize| planes.iter().all(|plane| plane.at(at / size.width, at % size.width)[0] < 0.3);
+    let is_dark = |at: usize| luma.data()[at] < DARK * around.data()[at];
+    (0..size.pixels()).map(|at| is_dark(at) && is_wall(at)).collect()
 }
 
 /// The dark spots that have the shape of a window.
@@ -177,7 +180,7 @@ mod tests {
         let frame = street(4);
         let surface = without_sky(&frame);
         let light = lit(&frame, &surface, 1.0, 3).expect("a wall of 32 windows");
-        let at = |y: usize, x: usize| light.data()[(y * SIZE.width + x) * 3];
+        let at = |y: usize, x: usize| light.at(y, x)[0];
         assert!(at(46, 92) > 0.05 && at(76, 212) > 0.05, "{} {}", at(46, 92), at(76, 212));
         assert!(at(60, 110) == 0.0 && at(200, 92) == 0.0);
         assert!(lit(&frame, &surface, 0.0, 3).is_none());
