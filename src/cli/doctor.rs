@@ -20,8 +20,8 @@ use std::{fmt, thread};
 /// Runs `augment doctor` and returns the exit code.
 ///
 /// # Errors
-/// [`Error::Usage`] for `--set` without a config, and the errors of [`use_threads`], [`choose_device`],
-/// [`Config::load`] and [`examine`].
+/// [`Error::Usage`] for `--set` without a config, the errors of [`use_threads`], [`choose_device`] and [`Config::load`],
+/// and when the weights or the styles cannot be read or the device fails.
 pub fn doctor(args: args::DoctorArgs) -> Result<u8> {
     let args::DoctorArgs { config: path, compute, size } = args;
     use_threads(compute.threads)?;
