@@ -51,7 +51,7 @@ use crate::dataset::frame::{LabelCount, Listing};
 use crate::dataset::label_files::{LabelFinder, Reach};
 use crate::dataset::labels::Schema;
 use crate::dataset::names::Names;
-use crate::dataset::scan::{Scan, Source};
+use crate::dataset::scan::{ImageSource, Scan};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::paths::{absolute, resolve_links};
@@ -77,7 +77,7 @@ pub struct Dataset {
     /// Whether the names of classes come from a file that lists nothing else, such as `classes.txt`.
     pub has_class_file: bool,
     /// Where the images of every split come from, requested or not. Places that do not exist are left out.
-    pub sources: BTreeMap<Split, Vec<Source>>,
+    pub sources: BTreeMap<Split, Vec<ImageSource>>,
     /// JSON files where COCO datasets have their annotations; see [`coco::annotation_files`].
     pub annotations: Vec<PathBuf>,
     /// How many images of each split, requested or not, have a label.
@@ -94,7 +94,7 @@ struct Outline {
     layout: Layout,
     data: Option<Yaml>,
     has_class_file: bool,
-    sources: BTreeMap<Split, Vec<Source>>,
+    sources: BTreeMap<Split, Vec<ImageSource>>,
     warnings: Vec<String>,
 }
 
@@ -164,7 +164,7 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Io`] if a folder cannot be listed.
-    pub fn images_of(&self, source: &Source) -> Result<Vec<PathBuf>> {
+    pub fn images_of(&self, source: &ImageSource) -> Result<Vec<PathBuf>> {
         Scan { root: &self.root, output: Path::new("") }.images_of(source)
     }
 
@@ -177,7 +177,7 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Io`] if a folder cannot be listed.
-    pub fn needs_list(&self, source: &Source) -> Result<bool> {
+    pub fn needs_list(&self, source: &ImageSource) -> Result<bool> {
         let finder = LabelFinder::new(&self.root, source);
         if finder.follows_no_link() {
             return Ok(false);
@@ -288,11 +288,11 @@ impl Outline {
 
 /// Refuses an output that is or holds a folder of originals, where originals and new images would mix and a later run
 /// would take the new ones for originals. Refuses an output among images to validate or test on, too.
-fn check_output(output: &Path, root: &Path, sources: &BTreeMap<Split, Vec<Source>>) -> Result<()> {
+fn check_output(output: &Path, root: &Path, sources: &BTreeMap<Split, Vec<ImageSource>>) -> Result<()> {
     let resolved = resolve_links(output);
     let folders = sources.values().flatten().filter_map(|source| match source {
-        Source::Folder(folder) => Some(folder.as_path()),
-        Source::List { .. } => None,
+        ImageSource::Folder(folder) => Some(folder.as_path()),
+        ImageSource::List { .. } => None,
     });
     let mut folders = std::iter::once(root).chain(folders);
     if let Some(folder) = folders.find(|folder| resolve_links(folder).starts_with(&resolved)) {
@@ -302,7 +302,7 @@ fn check_output(output: &Path, root: &Path, sources: &BTreeMap<Split, Vec<Source
             folder.display()
         )));
     }
-    let holds_output = |sources: &[Source]| sources.iter().any(|source| source.holds(output));
+    let holds_output = |sources: &[ImageSource]| sources.iter().any(|source| source.holds(output));
     match sources.iter().find(|(split, sources)| **split != Split::Train && holds_output(sources)) {
         None => Ok(()),
         Some((split, _)) => Err(Error::Usage(format!(

@@ -38,7 +38,7 @@ use crate::plan::names::{NameParts, distinct_names};
 use crate::plan::pairing::{StyleShare, pick_styles};
 use crate::plan::sequence::Positions;
 use crate::plan::shard::Shard;
-use crate::plan::styles::Style;
+use crate::plan::styles::StylePicture;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::Path;
@@ -68,7 +68,7 @@ pub struct Job {
 pub struct Plan<'a> {
     pub condition: &'a str,
     pub frames: &'a [Frame],
-    pub styles: &'a [Style],
+    pub styles: &'a [StylePicture],
     pub jobs: Vec<Job>,
     /// The sequences of the frames.
     pub positions: Positions<'a>,
@@ -87,7 +87,7 @@ impl Job {
     /// The job for one variant of a frame, which is given with its index and the name of its outputs.
     fn of(
         config: &Config,
-        styles: &[Style],
+        styles: &[StylePicture],
         (index, frame): (usize, &Frame),
         name: &str,
         draws: Draws,
@@ -118,7 +118,7 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// [`Error::Run`] if there are no styles or fewer than `mix` asks for, or if two frames would still collide;
     /// [`Error::Config`] if an expression for sequences matches no frame.
-    pub fn new(config: &'a Config, frames: &'a [Frame], styles: &'a [Style]) -> Result<Self> {
+    pub fn new(config: &'a Config, frames: &'a [Frame], styles: &'a [StylePicture]) -> Result<Self> {
         check_styles(config, styles)?;
         let suffix = format!("__{}-{}.jpeg", config.condition, config.variants).len();
         let names = distinct_names(frames, LONGEST_NAME.saturating_sub(suffix))?;
@@ -139,7 +139,7 @@ impl<'a> Plan<'a> {
     pub fn of_jobs(
         config: &'a Config,
         frames: &'a [Frame],
-        styles: &'a [Style],
+        styles: &'a [StylePicture],
         jobs: Vec<Job>,
         positions: Positions<'a>,
     ) -> Self {
@@ -154,7 +154,7 @@ impl<'a> Plan<'a> {
     pub fn of_frame(
         config: &'a Config,
         frame: &'a [Frame; 1],
-        styles: &'a [Style],
+        styles: &'a [StylePicture],
         variant: u32,
         place: u64,
     ) -> Result<Self> {
@@ -222,12 +222,12 @@ impl<'a> Plan<'a> {
     }
 
     /// The main style of a job of this plan.
-    pub fn style(&self, job: &Job) -> &'a Style {
+    pub fn style(&self, job: &Job) -> &'a StylePicture {
         &self.styles[job.styles[0].style]
     }
 
     /// All styles of a job of this plan with their shares, the main one first.
-    pub fn styles_of(&self, job: &Job) -> impl Iterator<Item = (&'a Style, f64)> {
+    pub fn styles_of(&self, job: &Job) -> impl Iterator<Item = (&'a StylePicture, f64)> {
         job.styles.iter().map(|share| (&self.styles[share.style], share.share))
     }
 
@@ -244,7 +244,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn check_styles(config: &Config, styles: &[Style]) -> Result<()> {
+fn check_styles(config: &Config, styles: &[StylePicture]) -> Result<()> {
     if styles.is_empty() {
         return Err(Error::Run("there is no style to pair the frames with".into()));
     }

@@ -9,14 +9,14 @@ use crate::nst::backend::device::Device;
 use crate::nst::stylizer::Stylizer;
 use crate::plan::Plan;
 use crate::plan::classes::chosen_frames;
-use crate::plan::styles::{Style, find_styles};
+use crate::plan::styles::{StylePicture, find_styles};
 use crate::weights::student::Origin;
 use std::collections::BTreeMap;
 
 /// What one config makes of a dataset.
 pub struct Condition {
     pub config: Config,
-    pub styles: Vec<Style>,
+    pub styles: Vec<StylePicture>,
     /// By frame of the dataset; `None` where all are chosen.
     chosen: Option<Vec<bool>>,
 }

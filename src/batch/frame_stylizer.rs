@@ -18,7 +18,7 @@ use crate::nst::backend::device::Device;
 use crate::nst::picture::geometry::Size;
 use crate::nst::settings::RegionKind;
 use crate::output::row::{Row, Status};
-use crate::plan::styles::{Style, find_styles};
+use crate::plan::styles::{StylePicture, find_styles};
 use crate::plan::task::Task;
 use crate::plan::{Job, Plan};
 use image::RgbImage;
@@ -32,7 +32,7 @@ use std::time::Instant;
 /// A config with its styles, its network and what it has measured. It is kept from frame to frame.
 pub struct FrameStylizer {
     config: Config,
-    styles: Vec<Style>,
+    styles: Vec<StylePicture>,
     engine: Engine,
     stylizers: Stylizers,
 }
@@ -133,8 +133,8 @@ impl FrameStylizer {
         let mut worker = Worker::new(&context);
         let maps = Maps { masks: Vec::new(), depth: None };
         let (picture, part) = worker.picture(&image, &maps, label.as_deref(), &mut row)?;
-        let mut on_step = |_| if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        let made = worker.make(job, image, &picture, part, &mut row.outcome, &mut on_step)?;
+        let mut on_evaluation = |_| if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let made = worker.make(job, image, &picture, part, &mut row.outcome, &mut on_evaluation)?;
         let Some(made) = made else { return Ok(None) };
         row.status = Status::Done;
         row.outcome.seconds = begun.elapsed().as_secs_f64();

@@ -4,7 +4,7 @@ use crate::batch::budget::Budget;
 use crate::batch::capacity;
 use crate::batch::condition::Condition;
 use crate::batch::context::{DatasetFacts, JobContext};
-use crate::batch::pool::{FrameWorker, Step, WorkerEvent, WorkerPool};
+use crate::batch::pool::{Evaluation, FrameWorker, WorkerEvent, WorkerPool};
 use crate::batch::progress::{Event, Observer};
 use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::stop::Stop;
@@ -14,7 +14,7 @@ use crate::config::values::EngineChoice;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::nst::student::fit::fit;
-use crate::nst::student::lesson::{Lesson, Pictures};
+use crate::nst::student::lesson::{Lesson, LessonPictures};
 use crate::nst::{Pixels, Student};
 use crate::output::row::Row;
 use crate::plan::{self, Job, Plan};
@@ -65,7 +65,7 @@ pub struct Learned {
 pub struct Example {
     /// Of the frame, relative to the dataset.
     pub name: String,
-    pub pictures: Pictures,
+    pub pictures: LessonPictures,
     pub drawn: Pixels,
     /// The peak signal-to-noise ratio of the start and of what the student drew, in dB.
     pub start_db: f64,
@@ -266,9 +266,14 @@ struct Teacher<'a> {
 }
 
 impl FrameWorker for Teacher<'_> {
-    fn work(&mut self, job: &Job, row: &mut Row, on_step: &mut dyn FnMut(Step) -> ControlFlow<()>) -> Result<bool> {
+    fn work(
+        &mut self,
+        job: &Job,
+        row: &mut Row,
+        on_evaluation: &mut dyn FnMut(Evaluation) -> ControlFlow<()>,
+    ) -> Result<bool> {
         let place = self.place(job);
-        let result = match self.worker.lesson(job, row, on_step) {
+        let result = match self.worker.lesson(job, row, on_evaluation) {
             Ok(Some(mut lesson)) => {
                 if !is_held_out(place) {
                     lesson.forget_pictures();
@@ -303,7 +308,7 @@ impl Teacher<'_> {
 /// A held-out frame and what the student makes of it.
 struct Judged {
     name: String,
-    pictures: Pictures,
+    pictures: LessonPictures,
     drawn: Pixels,
     start_db: f64,
     student_db: f64,

@@ -18,12 +18,17 @@ use std::time::Instant;
 
 /// Does one job after the other.
 pub trait FrameWorker: Send {
-    /// Makes the picture of `job` and its label, and writes into `row` what becomes known on the way. `on_step` hears
+    /// Makes the picture of `job` and its label, and writes into `row` what becomes known on the way. `on_evaluation` hears
     /// of every evaluation and may end the work. Then the answer is `false`, and nothing of it is left on disk.
     ///
     /// # Errors
     /// When nothing can be made of the job; see [`Error::ends_run`] for those that end the run.
-    fn work(&mut self, job: &Job, row: &mut Row, on_step: &mut dyn FnMut(Step) -> ControlFlow<()>) -> Result<bool>;
+    fn work(
+        &mut self,
+        job: &Job,
+        row: &mut Row,
+        on_evaluation: &mut dyn FnMut(Evaluation) -> ControlFlow<()>,
+    ) -> Result<bool>;
 
     /// Forgets what a panic may have left half done.
     fn reset(&mut self);
@@ -37,7 +42,7 @@ pub trait FrameWorker: Send {
 
 /// One evaluation of a job.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
+pub struct Evaluation {
     /// From 1.
     pub evaluation: usize,
     /// How many there are at most, at all scales.
@@ -50,7 +55,7 @@ pub enum WorkerEvent<'a> {
     /// It began a job.
     Began(&'a Job),
     /// It made an evaluation of it.
-    Evaluated(&'a Job, Step),
+    Evaluated(&'a Job, Evaluation),
     /// It finished a job, done or failed.
     Finished(Box<Row>),
     /// It met an error that every other frame would meet too, and ended.
@@ -127,12 +132,12 @@ fn do_job<'a>(
     stop: &Stop,
 ) -> Option<WorkerEvent<'a>> {
     let begun = Instant::now();
-    let mut on_step = |step| {
+    let mut on_evaluation = |step| {
         let is_heard = events.send(WorkerEvent::Evaluated(job, step)).is_ok();
         if is_heard && !stop.overdue() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     // A decoder that panics over one file fails that frame alone.
-    match catch_unwind(AssertUnwindSafe(|| worker.work(job, &mut row, &mut on_step))) {
+    match catch_unwind(AssertUnwindSafe(|| worker.work(job, &mut row, &mut on_evaluation))) {
         Ok(Ok(true)) => row.status = Status::Done,
         Ok(Ok(false)) => return None,
         Ok(Err(error)) if error.ends_run() => return Some(WorkerEvent::Broken(error)),
@@ -157,7 +162,7 @@ fn do_job<'a>(
 mod tests {
     use super::*;
     use crate::batch::stop::Reason;
-    use crate::output::row::{Identity, Maker};
+    use crate::output::row::{Identity, Producer};
     use std::io;
     use std::path::Path;
     use std::sync::{Condvar, Mutex};
@@ -166,7 +171,7 @@ mod tests {
     /// So that a test that would wait forever fails.
     const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-    type OnStep<'a> = &'a mut dyn FnMut(Step) -> ControlFlow<()>;
+    type OnEvaluation<'a> = &'a mut dyn FnMut(Evaluation) -> ControlFlow<()>;
 
     /// Does to each job what `act` says, by the job's number.
     struct Fake<'a, F> {
@@ -174,10 +179,10 @@ mod tests {
         calls: &'a Mutex<Vec<String>>,
     }
 
-    impl<F: Fn(u32, OnStep) -> Result<bool> + Sync> FrameWorker for Fake<'_, F> {
-        fn work(&mut self, job: &Job, row: &mut Row, on_step: OnStep) -> Result<bool> {
+    impl<F: Fn(u32, OnEvaluation) -> Result<bool> + Sync> FrameWorker for Fake<'_, F> {
+        fn work(&mut self, job: &Job, row: &mut Row, on_evaluation: OnEvaluation) -> Result<bool> {
             row.outcome.evals = Some(1);
-            (self.act)(job.variant, on_step)
+            (self.act)(job.variant, on_evaluation)
         }
 
         fn reset(&mut self) {
@@ -195,7 +200,7 @@ mod tests {
     }
 
     fn new_row(job: &Job) -> Row {
-        Row::new(Identity { source: job.output.clone(), ..Identity::default() }, Maker::default())
+        Row::new(Identity { source: job.output.clone(), ..Identity::default() }, Producer::default())
     }
 
     /// What came of a run.
@@ -217,7 +222,7 @@ mod tests {
     }
 
     /// Runs the jobs 1 to `count` on this many workers.
-    fn run(workers: usize, count: u32, stop: &Stop, act: impl Fn(u32, OnStep) -> Result<bool> + Sync) -> Ran {
+    fn run(workers: usize, count: u32, stop: &Stop, act: impl Fn(u32, OnEvaluation) -> Result<bool> + Sync) -> Ran {
         let jobs: Vec<Job> = (1..=count).map(job).collect();
         let jobs: Vec<&Job> = jobs.iter().collect();
         let (mut events, calls) = (Vec::new(), Mutex::new(Vec::new()));
@@ -236,8 +241,8 @@ mod tests {
         Ran { events, calls: calls.into_inner().unwrap(), ended }
     }
 
-    fn step(evaluation: usize) -> Step {
-        Step { evaluation, of: 9, loss: Loss { total: 1.0, content: 1.0, style: 1.0, tv: 1.0 } }
+    fn evaluation(evaluation: usize) -> Evaluation {
+        Evaluation { evaluation, of: 9, loss: Loss { total: 1.0, content: 1.0, style: 1.0, tv: 1.0 } }
     }
 
     fn bad_frame(number: u32) -> Error {
@@ -262,8 +267,8 @@ mod tests {
     }
 
     #[test]
-    fn one_worker_does_the_jobs_in_their_order_and_reports_each_step() {
-        let ran = run(1, 2, &Stop::default(), |_, on_step| Ok(on_step(step(1)).is_continue()));
+    fn one_worker_does_the_jobs_in_their_order_and_reports_each_evaluation() {
+        let ran = run(1, 2, &Stop::default(), |_, on_evaluation| Ok(on_evaluation(evaluation(1)).is_continue()));
         assert!(ran.ended.is_ok() && ran.calls.is_empty());
         assert_eq!(ran.events, ["began 1", "evaluated 1 1", "done 1", "began 2", "evaluated 2 1", "done 2"]);
     }
@@ -289,11 +294,11 @@ mod tests {
     #[test]
     fn a_stop_request_lets_the_frame_in_progress_finish_and_no_other_begin() {
         let stop = Stop::default();
-        let ran = run(1, 3, &stop, |number, on_step| {
+        let ran = run(1, 3, &stop, |number, on_evaluation| {
             if number == 2 {
                 stop.ask(Reason::Interrupted);
             }
-            Ok(on_step(step(1)).is_continue())
+            Ok(on_evaluation(evaluation(1)).is_continue())
         });
         assert!(ran.ended.is_ok());
         assert_eq!(ran.events, ["began 1", "evaluated 1 1", "done 1", "began 2", "evaluated 2 1", "done 2"]);
@@ -302,9 +307,9 @@ mod tests {
     #[test]
     fn a_frame_that_is_given_up_after_the_grace_period_has_no_row() {
         let stop = Stop::default();
-        let ran = run(1, 3, &stop, |_, on_step| {
+        let ran = run(1, 3, &stop, |_, on_evaluation| {
             stop.ask_overdue();
-            Ok(on_step(step(1)).is_continue())
+            Ok(on_evaluation(evaluation(1)).is_continue())
         });
         assert!(ran.ended.is_ok());
         assert_eq!(ran.events, ["began 1", "evaluated 1 1"]);
@@ -344,7 +349,7 @@ mod tests {
     #[test]
     fn frames_in_progress_are_given_up_without_a_row_once_the_run_has_ended() {
         let (other_begun, changed) = (Mutex::new(false), Condvar::new());
-        let ran = run(2, 9, &Stop::default(), |number, on_step| {
+        let ran = run(2, 9, &Stop::default(), |number, on_evaluation| {
             let mut begun = other_begun.lock().unwrap();
             if number == 1 {
                 drop(changed.wait_timeout_while(begun, LONGEST_WAIT, |begun| !*begun).unwrap());
@@ -354,7 +359,7 @@ mod tests {
             changed.notify_all();
             drop(begun);
             // Evaluates until it is told to give up.
-            Ok((1..).all(|n| on_step(step(n)).is_continue()))
+            Ok((1..).all(|n| on_evaluation(evaluation(n)).is_continue()))
         });
         assert!(ran.ended.is_err());
         assert!(ran.rows().is_empty() && !ran.events.contains(&"began 3".into()), "{:?}", ran.events);
@@ -364,7 +369,7 @@ mod tests {
     fn an_error_of_the_listener_ends_the_run() {
         let jobs = [job(1), job(2)];
         let (mut events, calls) = (0, Mutex::new(Vec::new()));
-        let act = |_, _: OnStep| Ok(true);
+        let act = |_, _: OnEvaluation| Ok(true);
         let new_worker = || Fake { act: &act, calls: &calls };
         let pool = WorkerPool::new(1, 1).unwrap();
         let ended = pool.run(&[&jobs[0], &jobs[1]], new_worker, new_row, &Stop::default(), |event| {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub enum Event<'a> {
     /// The engine is ready and the plan is made.
-    Begin(&'a Header),
+    Begin(&'a RunHeader),
     /// Work on a frame, named relative to the dataset, began.
     Frame { name: &'a str },
     /// One evaluation of a frame, counted from 1, of how many, and its total loss. Several frames may be in progress.
@@ -28,7 +28,7 @@ pub enum Event<'a> {
 
 /// What a run will do and with what.
 #[derive(Clone, Debug)]
-pub struct Header {
+pub struct RunHeader {
     pub backbone: String,
     pub backbone_digest: String,
     /// The digests of the students, of conditions that have one.

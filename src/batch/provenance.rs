@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::files::digest::short_digest;
 use crate::nst::{Backbone, Device, Settings, Stylizer};
 use crate::output::resume::Work;
-use crate::output::row::{self, Identity, Maker, Row};
-use crate::plan::styles::Style;
+use crate::output::row::{self, Identity, Producer, Row};
+use crate::plan::styles::StylePicture;
 use crate::plan::{Job, Plan};
 use crate::weights::locate;
 use crate::weights::student::{Origin, StudentFile};
@@ -48,7 +48,7 @@ impl Engine {
     }
 
     /// What a student learns from under this config with these styles.
-    pub fn origin(&self, config: &Config, styles: &[Style]) -> Origin {
+    pub fn origin(&self, config: &Config, styles: &[StylePicture]) -> Origin {
         let mut digests: Vec<String> =
             styles.iter().map(|style| format!("{} {}", style.digest, style.weight)).collect();
         digests.sort_unstable();
@@ -64,7 +64,7 @@ impl Engine {
     ///
     /// # Errors
     /// When it cannot be read, or has learned something else.
-    pub fn read_student(&mut self, config: &Config, styles: &[Style]) -> Result<()> {
+    pub fn read_student(&mut self, config: &Config, styles: &[StylePicture]) -> Result<()> {
         if let EngineChoice::Student(path) = &config.engine {
             let file = StudentFile::read(path)?;
             file.check(path, &self.origin(config, styles))?;
@@ -87,14 +87,14 @@ pub fn backbone_text(name: &str, digest: &str) -> String {
 /// What all rows of a run share.
 pub struct Provenance<'a> {
     settings: &'a Settings,
-    maker: Maker,
+    maker: Producer,
 }
 
 impl<'a> Provenance<'a> {
     pub fn new(config: &'a Config, engine: &Engine) -> Self {
         let (name, digest) = engine.backbone();
-        let backbone = row::Backbone { name: name.into(), digest: digest.into() };
-        let maker = Maker {
+        let backbone = row::BackboneRow { name: name.into(), digest: digest.into() };
+        let maker = Producer {
             device: engine.device.to_string(),
             backbone,
             config_digest: config.digest(),
@@ -147,8 +147,8 @@ impl<'a> Provenance<'a> {
     /// The row of a job that has not come to anything yet.
     pub fn row(&self, plan: &Plan, job: &Job) -> Row {
         let frame = plan.frame(job);
-        let path = |style: &Style| style.path.to_string_lossy().into_owned();
-        let style_row = |(style, weight): (&Style, f64)| row::StyleRow { path: path(style), weight };
+        let path = |style: &StylePicture| style.path.to_string_lossy().into_owned();
+        let style_row = |(style, weight): (&StylePicture, f64)| row::StyleRow { path: path(style), weight };
         let position = plan.positions.in_sequence(job.frame);
         let identity = Identity {
             source: frame.path.to_string_lossy().into_owned(),

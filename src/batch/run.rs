@@ -7,8 +7,8 @@ use crate::batch::context::{DatasetFacts, JobContext};
 use crate::batch::executor::Executor;
 use crate::batch::options::RunOptions;
 use crate::batch::pending::{self, Again, Pending};
-use crate::batch::pool::{Step, WorkerEvent, WorkerPool};
-use crate::batch::progress::{Event, FailedFrame, Header, Observer, Summary};
+use crate::batch::pool::{Evaluation, WorkerEvent, WorkerPool};
+use crate::batch::progress::{Event, FailedFrame, Observer, RunHeader, Summary};
 use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::stop::{Reason, Stop};
 use crate::batch::stylizers::Stylizers;
@@ -163,13 +163,13 @@ impl<'a> Run<'a> {
         self.parts.iter().map(|part| Pending::of(part.plan, &part.provenance, manifest, again)).collect()
     }
 
-    fn header(&self, pending: &[Pending]) -> Header {
+    fn header(&self, pending: &[Pending]) -> RunHeader {
         let mut stale: BTreeMap<Change, usize> = BTreeMap::new();
         for (&change, count) in pending.iter().flat_map(|pending| &pending.stale) {
             *stale.entry(change).or_default() += count;
         }
         let device = &self.engines[0].device;
-        Header {
+        RunHeader {
             backbone: distinct(self.engines.iter().map(|engine| engine.backbone().0)),
             backbone_digest: distinct(self.engines.iter().map(|engine| engine.backbone().1)),
             students: self.engines.iter().filter_map(|engine| Some(engine.student.as_ref()?.digest.clone())).collect(),
@@ -253,7 +253,7 @@ impl<'a> Run<'a> {
         Ok(manifest.rows(&failed)?.into_iter().map(frame).collect())
     }
 
-    fn summary(&self, header: Header, ended: Ended, time: Duration) -> Summary {
+    fn summary(&self, header: RunHeader, ended: Ended, time: Duration) -> Summary {
         let Ended { counts, written, failures, stopped, mut warnings } = ended;
         let left = header.todo - counts.done - counts.failed;
         let (data_yaml, data_yaml_warnings) = written.data_yaml.map(|file| (file.path, file.warnings)).unzip();
@@ -335,7 +335,7 @@ impl Part<'_> {
             |event| {
                 match event {
                     WorkerEvent::Began(job) => observer.event(Event::Frame { name: &plan.frame(job).relative }),
-                    WorkerEvent::Evaluated(job, Step { evaluation, of, loss }) => {
+                    WorkerEvent::Evaluated(job, Evaluation { evaluation, of, loss }) => {
                         let name = &plan.frame(job).relative;
                         observer.event(Event::Evaluated { name, evaluation, of, loss: loss.total });
                     }

@@ -13,7 +13,7 @@ use crate::nst::picture::pixels::Pixels;
 use crate::nst::settings::Settings;
 use crate::nst::stylizer::{Picture, Style, Stylizer};
 use crate::plan::Job;
-use crate::plan::styles::Style as StyleFile;
+use crate::plan::styles::StylePicture;
 use image::RgbImage;
 use std::path::Path;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl Stylizers {
     ///
     /// # Errors
     /// When a style picture or its maps cannot be read, or the device refuses.
-    pub fn style_of(&self, stylizer: usize, job: &Job, files: &[StyleFile]) -> Result<Arc<Style>> {
+    pub fn style_of(&self, stylizer: usize, job: &Job, files: &[StylePicture]) -> Result<Arc<Style>> {
         let styles =
             job.styles.iter().map(|part| self.style(stylizer, part.style, files)).collect::<Result<Vec<_>>>()?;
         if let [style] = &styles[..] {
@@ -73,7 +73,7 @@ impl Stylizers {
     }
 
     /// The plan's style of this index as the stylizer of this index sees it.
-    fn style(&self, stylizer: usize, style: usize, files: &[StyleFile]) -> Result<Arc<Style>> {
+    fn style(&self, stylizer: usize, style: usize, files: &[StylePicture]) -> Result<Arc<Style>> {
         self.styles.get(stylizer * files.len() + style, Style::bytes, || {
             let path = &files[style].path;
             let maps = Maps::read(path, self.settings())?;

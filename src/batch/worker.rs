@@ -2,7 +2,7 @@
 
 use crate::batch::capacity;
 use crate::batch::context::JobContext;
-use crate::batch::pool::{FrameWorker, Step};
+use crate::batch::pool::{Evaluation, FrameWorker};
 use crate::batch::sources::{self, Sources};
 use crate::batch::stylizers::error_of;
 use crate::dataset::Frame;
@@ -52,11 +52,18 @@ impl FrameWorker for Worker<'_> {
     /// # Errors
     /// When the frame, its style or a map cannot be read, nothing can be made of it, memory is too short even for a
     /// smaller working size, or the output cannot be written.
-    fn work(&mut self, job: &Job, row: &mut Row, on_step: &mut dyn FnMut(Step) -> ControlFlow<()>) -> Result<bool> {
+    fn work(
+        &mut self,
+        job: &Job,
+        row: &mut Row,
+        on_evaluation: &mut dyn FnMut(Evaluation) -> ControlFlow<()>,
+    ) -> Result<bool> {
         let context = self.context;
         let frame = context.plan.frame(job);
         let ReadFrame { image, profile, orientation, label, picture, part } = self.read(frame, row)?;
-        let Some(image) = self.make(job, image, &picture, part, &mut row.outcome, on_step)? else { return Ok(false) };
+        let Some(image) = self.make(job, image, &picture, part, &mut row.outcome, on_evaluation)? else {
+            return Ok(false);
+        };
         let quality = drawn_quality(context.quality, job.seed);
         let orientation = if context.facts.keeps_orientation { orientation } else { Orientation::NoTransforms };
         let metadata = Metadata { profile: profile.as_deref(), orientation };
@@ -127,7 +134,7 @@ impl<'a> Worker<'a> {
         Ok((picture, part))
     }
 
-    /// Stylizes `image`, whose part `part` is `picture`; `None` if `on_step` ended it. Letterbox bars stay as they are.
+    /// Stylizes `image`, whose part `part` is `picture`; `None` if `on_evaluation` ended it. Letterbox bars stay as they are.
     ///
     /// # Errors
     /// As for a frame, besides reading and writing it.
@@ -138,11 +145,11 @@ impl<'a> Worker<'a> {
         picture: &Picture,
         part: Crop,
         outcome: &mut Outcome,
-        on_step: &mut dyn FnMut(Step) -> ControlFlow<()>,
+        on_evaluation: &mut dyn FnMut(Evaluation) -> ControlFlow<()>,
     ) -> Result<Option<RgbImage>> {
         let frame = self.context.plan.frame(job);
         let size = Size::of(&image);
-        let Some(made) = self.stylize(frame, job, size, picture, outcome, on_step)? else { return Ok(None) };
+        let Some(made) = self.stylize(frame, job, size, picture, outcome, on_evaluation)? else { return Ok(None) };
         record(&made, outcome);
         let made = made.pixels.to_rgb8();
         if made.dimensions() == image.dimensions() {
@@ -152,7 +159,7 @@ impl<'a> Worker<'a> {
         Ok(Some(image))
     }
 
-    /// Optimizes the frame of `job` for a student to learn from; `None` if `on_step` ended it. Nothing is written.
+    /// Optimizes the frame of `job` for a student to learn from; `None` if `on_evaluation` ended it. Nothing is written.
     ///
     /// # Errors
     /// As for a frame that is stylized.
@@ -160,7 +167,7 @@ impl<'a> Worker<'a> {
         &mut self,
         job: &Job,
         row: &mut Row,
-        on_step: &mut dyn FnMut(Step) -> ControlFlow<()>,
+        on_evaluation: &mut dyn FnMut(Evaluation) -> ControlFlow<()>,
     ) -> Result<Option<Lesson>> {
         let context = self.context;
         let frame = context.plan.frame(job);
@@ -180,7 +187,7 @@ impl<'a> Worker<'a> {
         };
         let asked = &context.stylizers.by_size()[stylizer];
         let of = schedule::evaluations(&asked.scales(*size));
-        let step = |evaluation, loss: Loss| on_step(Step { evaluation, of, loss });
+        let step = |evaluation, loss: Loss| on_evaluation(Evaluation { evaluation, of, loss });
         match asked.lesson(evaluators, &picture, &style, seed, step) {
             Ok(lesson) => Ok(Some(lesson)),
             Err(StylizeError::Stopped) => Ok(None),
@@ -188,7 +195,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The stylized `picture`, which is the part of a frame of the size `full`, or `None` if `on_step` ended it. Where
+    /// The stylized `picture`, which is the part of a frame of the size `full`, or `None` if `on_evaluation` ended it. Where
     /// memory is short, it is made at a smaller working size.
     fn stylize(
         &mut self,
@@ -197,7 +204,7 @@ impl<'a> Worker<'a> {
         full: Size,
         picture: &Picture,
         outcome: &mut Outcome,
-        on_step: &mut dyn FnMut(Step) -> ControlFlow<()>,
+        on_evaluation: &mut dyn FnMut(Evaluation) -> ControlFlow<()>,
     ) -> Result<Option<Stylized>> {
         let context = self.context;
         let seed = FrameSeed { seed: job.seed, place: context.plan.positions.at(job.frame).place };
@@ -209,7 +216,7 @@ impl<'a> Worker<'a> {
                 self.allocate(stylizer, context.stylizers.by_size()[stylizer].working_size(part));
             }
             let style = context.stylizers.style_of(stylizer, job, context.plan.styles)?;
-            Ok(self.try_stylize(picture, &style, seed, outcome, on_step))
+            Ok(self.try_stylize(picture, &style, seed, outcome, on_evaluation))
         })?;
         outcome.reduced_size = (stylizer > 0).then_some(context.stylizers.by_size()[stylizer].settings().size as u32);
         made.map_err(|failure| error_of(&frame.path, &failure))
@@ -258,7 +265,7 @@ impl<'a> Worker<'a> {
         self.allocated = Some(Allocated { stylizer, size, evaluators });
     }
 
-    /// The stylized picture in the allocated memory, or `None` if `on_step` ended it. Where the losses are not finite,
+    /// The stylized picture in the allocated memory, or `None` if `on_evaluation` ended it. Where the losses are not finite,
     /// Adam tries once more from the frame itself.
     fn try_stylize(
         &mut self,
@@ -266,7 +273,7 @@ impl<'a> Worker<'a> {
         style: &Style,
         seed: FrameSeed,
         outcome: &mut Outcome,
-        on_step: &mut dyn FnMut(Step) -> ControlFlow<()>,
+        on_evaluation: &mut dyn FnMut(Evaluation) -> ControlFlow<()>,
     ) -> Result<Option<Stylized>, StylizeError> {
         let Some(Allocated { stylizer, size, evaluators }) = &mut self.allocated else {
             unreachable!("memory is allocated before")
@@ -281,7 +288,7 @@ impl<'a> Worker<'a> {
             outcome.losses.clear();
             let step = |evaluation, loss: Loss| {
                 outcome.losses.push(five_digits(loss.total));
-                on_step(Step { evaluation, of, loss })
+                on_evaluation(Evaluation { evaluation, of, loss })
             };
             match stylizer.stylize(evaluators, picture, style, seed, step) {
                 Ok(made) => {

@@ -70,8 +70,8 @@ pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     if !batch.is_trained_on() {
         draw_sheet(&folder, &title, &facts, &rows)?;
     }
-    let rows = page::cards(rows, &folder, &folder, page::Pictures::Embedded)?;
-    show(&Page { kind: page::Kind::Preview, title, facts, rows }, &folder.join("preview.html"), open)?;
+    let rows = page::cards(rows, &folder, &folder, page::PagePictures::Embedded)?;
+    show(&Page { kind: page::PageKind::Preview, title, facts, rows }, &folder.join("preview.html"), open)?;
     if compute.json {
         print_json(&summary);
     }

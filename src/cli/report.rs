@@ -22,14 +22,14 @@ pub fn report(args: &args::ReportArgs) -> Result<u8> {
         let LastRows { rows, unreadable } = manifest::last_rows(folder)?;
         terminal::warn_of_unreadable(unreadable);
         made_by.extend(rows.iter().map(|row| {
-            let row::Maker { device, backbone, engine, .. } = &row.maker;
+            let row::Producer { device, backbone, engine, .. } = &row.maker;
             format!("augment {engine}, {device}, {}", backbone_text(&backbone.name, &backbone.digest))
         }));
-        cards.append(&mut page::cards(rows, folder, &beside, page::Pictures::Files)?);
+        cards.append(&mut page::cards(rows, folder, &beside, page::PagePictures::Files)?);
     }
     let names: Vec<String> = args.outputs.iter().map(|folder| name_of(folder)).collect();
     let page = Page {
-        kind: page::Kind::Report,
+        kind: page::PageKind::Report,
         title: match names.len() {
             0..=3 => names.join(", "),
             many => format!("{} and {} more", names[..3].join(", "), many - 3),

@@ -1,6 +1,6 @@
 //! Prints the progress and the summary of a run. Progress is a bar on a terminal and plain lines elsewhere.
 
-use crate::batch::progress::{Event, Header, Observer, Summary};
+use crate::batch::progress::{Event, Observer, RunHeader, Summary};
 use crate::batch::provenance::backbone_text;
 use crate::batch::stop::Reason;
 use crate::output::row::Status;
@@ -34,7 +34,7 @@ impl Observer for Warnings {
 }
 
 /// One line with the version, the backbone, the device, the frames, the styles and the output folder.
-fn header_line(header: &Header) -> String {
+fn header_line(header: &RunHeader) -> String {
     let before = match header.skipped {
         0 => String::new(),
         n => format!(" ({n} done before)"),
@@ -55,7 +55,7 @@ fn header_line(header: &Header) -> String {
 }
 
 /// How many jobs are done again, by reason; `None` if there are none.
-fn done_again_line(header: &Header) -> Option<String> {
+fn done_again_line(header: &RunHeader) -> Option<String> {
     (!header.done_again.is_empty()).then(|| format!("done again: {}", header.done_again.join(", ")))
 }
 

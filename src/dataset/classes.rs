@@ -1,7 +1,7 @@
 //! The names of classes beside labels: `classes.txt` of labelImg and Label Studio, `obj.names` of Darknet and CVAT,
 //! `_darknet.labels` of Roboflow. Each has one name on a line.
 
-use crate::dataset::scan::Source;
+use crate::dataset::scan::ImageSource;
 use crate::error::{Error, Result};
 use crate::files::paths::label_path;
 use crate::files::text;
@@ -38,7 +38,7 @@ pub fn read_class_file(file: &Path) -> Result<Yaml> {
 ///
 /// # Errors
 /// [`Error::BadFile`] if two files disagree; see also [`read_class_file`].
-pub fn find_classes<'a>(root: &Path, sources: impl Iterator<Item = &'a Source>) -> Result<Option<Yaml>> {
+pub fn find_classes<'a>(root: &Path, sources: impl Iterator<Item = &'a ImageSource>) -> Result<Option<Yaml>> {
     let mut first: Option<(PathBuf, Yaml)> = None;
     for file in files(root, sources) {
         let names = read_class_file(&file)?;
@@ -59,12 +59,12 @@ pub fn find_classes<'a>(root: &Path, sources: impl Iterator<Item = &'a Source>) 
 }
 
 /// The files with names, sorted, those in the dataset's own folder first.
-fn files<'a>(root: &Path, sources: impl Iterator<Item = &'a Source>) -> Vec<PathBuf> {
+fn files<'a>(root: &Path, sources: impl Iterator<Item = &'a ImageSource>) -> Vec<PathBuf> {
     let mut folders: BTreeSet<PathBuf> = ["labels", "label", "Labels"].iter().map(|name| root.join(name)).collect();
     for source in sources {
         let images: Vec<PathBuf> = match source {
-            Source::Folder(folder) => vec![folder.join("x")],
-            Source::List { path, images, .. } => images.iter().take(1).chain([path]).cloned().collect(),
+            ImageSource::Folder(folder) => vec![folder.join("x")],
+            ImageSource::List { path, images, .. } => images.iter().take(1).chain([path]).cloned().collect(),
         };
         for image in images {
             // The folder, the one above it, and the one of the labels.

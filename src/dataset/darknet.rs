@@ -2,7 +2,7 @@
 //! with the names of the classes.
 
 use crate::dataset::list::read_list;
-use crate::dataset::scan::Source;
+use crate::dataset::scan::ImageSource;
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::paths::normalize;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// What such a file says.
 pub struct DarknetData {
-    pub sources: BTreeMap<Split, Vec<Source>>,
+    pub sources: BTreeMap<Split, Vec<ImageSource>>,
     /// The file with the names of the classes.
     pub names: Option<PathBuf>,
     /// What a person should know about it.
@@ -48,7 +48,7 @@ pub fn read_darknet_data(file: &Path, folder: &Path) -> Result<DarknetData> {
         };
         match split {
             None => data.names = Some(path),
-            Some(split) if path.is_dir() => data.sources.entry(split).or_default().push(Source::Folder(path)),
+            Some(split) if path.is_dir() => data.sources.entry(split).or_default().push(ImageSource::Folder(path)),
             Some(split) => {
                 let source = read_list(&path, &starts(folder), true, &mut data.warnings)?;
                 data.sources.entry(split).or_default().push(source);

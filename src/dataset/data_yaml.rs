@@ -5,7 +5,7 @@
 
 use crate::dataset::list::{self, below_root};
 use crate::dataset::pyyaml::{self, Content, Node, python_text};
-use crate::dataset::scan::{Source, is_image};
+use crate::dataset::scan::{ImageSource, is_image};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::paths::normalize;
@@ -22,7 +22,7 @@ pub struct DataYaml {
     /// The content, with the names of classes as texts.
     pub data: Yaml,
     /// Where the images of each split come from. Splits without a key are left out.
-    pub sources: BTreeMap<Split, Vec<Source>>,
+    pub sources: BTreeMap<Split, Vec<ImageSource>>,
     /// What a person should know about it.
     pub warnings: Vec<String>,
 }
@@ -308,9 +308,9 @@ fn read_source(
     bases: &Bases,
     (file, line): (&Path, usize),
     warnings: &mut Vec<String>,
-) -> Result<Source> {
+) -> Result<ImageSource> {
     if path.is_dir() {
-        return Ok(Source::Folder(path));
+        return Ok(ImageSource::Folder(path));
     }
     if is_image(&path) {
         let message = format!("line {line}: {} is an image; a folder or a .txt list was expected", path.display());
@@ -375,7 +375,7 @@ mod tests {
         ] {
             let folder = tree(&["data.yaml=train: t.txt", "images/a.jpg", &format!("t.txt=./images/a.jpg\n{line}\n")]);
             let dataset = open(folder.path(), &[Split::Train]).unwrap();
-            let Source::List { portable, .. } = &dataset.sources[&Split::Train][0] else { panic!("no list") };
+            let ImageSource::List { portable, .. } = &dataset.sources[&Split::Train][0] else { panic!("no list") };
             assert_eq!(*portable, expected, "{line}");
         }
     }
@@ -386,7 +386,7 @@ mod tests {
         fs::write(folder.path().join("t.txt"), b"\xEF\xBB\xBF./a.jpg\ncaf\xe9.jpg\n").unwrap();
         assert_eq!(listing(folder.path()), ["a.jpg -", "caf\u{FFFD}.jpg -"]);
         let dataset = open(folder.path(), &[Split::Train]).unwrap();
-        assert!(matches!(dataset.sources[&Split::Train][0], Source::List { portable: false, .. }));
+        assert!(matches!(dataset.sources[&Split::Train][0], ImageSource::List { portable: false, .. }));
     }
 
     fn complaint(data: &str) -> String {
@@ -454,7 +454,7 @@ mod tests {
         fs::write(folder.path().join("t.txt"), "images\\train\\a.jpg\r\n.\\images\\train\\b.PNG\r\n").unwrap();
         let dataset = open(folder.path(), &[Split::Train]).unwrap();
         assert!(dataset.frames.len() == 2 && dataset.frames.iter().all(|frame| frame.path.is_file()));
-        assert!(matches!(dataset.sources[&Split::Train][0], Source::List { portable: false, .. }));
+        assert!(matches!(dataset.sources[&Split::Train][0], ImageSource::List { portable: false, .. }));
     }
 
     #[test]
@@ -487,7 +487,7 @@ mod tests {
         let dataset = open(&ds, &[Split::Train]).unwrap();
         assert_eq!(dataset.frames[0].relative, "images/a.jpg");
         assert!(
-            matches!(dataset.sources[&Split::Train][0], Source::List { portable: false, .. }),
+            matches!(dataset.sources[&Split::Train][0], ImageSource::List { portable: false, .. }),
             "the link leads away"
         );
     }

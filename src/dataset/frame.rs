@@ -4,7 +4,7 @@ use crate::dataset::foreign;
 use crate::dataset::label_files::{LabelFinder, Reach};
 use crate::dataset::layout::Layout;
 use crate::dataset::names::Names;
-use crate::dataset::scan::{EXTENSIONS, ImageFiles, Scan, Source};
+use crate::dataset::scan::{EXTENSIONS, ImageFiles, ImageSource, Scan};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::paths::{RealFolders, any_path, label_path, relative_text};
@@ -54,7 +54,7 @@ pub struct Listing {
 /// there are no frames, [`Error::Io`] if a folder cannot be listed.
 pub fn list_frames(
     scan: &Scan,
-    sources: &BTreeMap<Split, Vec<Source>>,
+    sources: &BTreeMap<Split, Vec<ImageSource>>,
     requested: &[Split],
     layout: &Layout,
     names: &Names,
@@ -113,7 +113,7 @@ fn out_of_reach(root: &Path, image: &Path) -> Error {
     ))
 }
 
-fn missing_split(root: &Path, split: Split, sources: &BTreeMap<Split, Vec<Source>>) -> Error {
+fn missing_split(root: &Path, split: Split, sources: &BTreeMap<Split, Vec<ImageSource>>) -> Error {
     let found: Vec<String> = sources.keys().map(Split::to_string).collect();
     let found = if found.is_empty() { "none".to_string() } else { found.join(", ") };
     Error::Usage(format!("{} has no split `{split}`; splits found: {found}", root.display()))

@@ -1,6 +1,6 @@
 //! Where the label of an image is, and where Ultralytics looks for it.
 
-use crate::dataset::scan::Source;
+use crate::dataset::scan::ImageSource;
 use crate::files::paths::label_path;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,12 +36,12 @@ pub struct LabelFinder<'a> {
 
 impl<'a> LabelFinder<'a> {
     /// `root` is the dataset's folder.
-    pub fn new(root: &'a Path, source: &'a Source) -> Self {
+    pub fn new(root: &'a Path, source: &'a ImageSource) -> Self {
         let moved = match source {
-            Source::Folder(folder) => {
+            ImageSource::Folder(folder) => {
                 fs::canonicalize(folder).ok().filter(|target| target != folder).map(|target| (folder.as_path(), target))
             }
-            Source::List { .. } => None,
+            ImageSource::List { .. } => None,
         };
         let real_root = fs::canonicalize(root).unwrap_or_else(|_| root.to_path_buf());
         Self { root, real_root, moved }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::dataset::testing::tree;
 
-    fn find(root: &Path, source: &Source, image: &str) -> Option<(String, Reach)> {
+    fn find(root: &Path, source: &ImageSource, image: &str) -> Option<(String, Reach)> {
         let found = LabelFinder::new(root, source).find(&root.join(image))?;
         let base = fs::canonicalize(root.parent().unwrap()).unwrap();
         let path = fs::canonicalize(found.path).unwrap();
@@ -109,13 +109,13 @@ mod tests {
         let root = folder.path().join("ds");
         fs::create_dir(root.join("images")).unwrap();
         std::os::unix::fs::symlink("../../pool", root.join("images/train")).unwrap();
-        let source = Source::Folder(root.join("images/train"));
+        let source = ImageSource::Folder(root.join("images/train"));
         let found = |image| find(&root, &source, image);
         assert_eq!(found("images/train/a.jpg"), Some(("ds/labels/train/a.txt".into(), Reach::List)));
         assert_eq!(found("images/train/b.jpg"), Some(("pool/b.txt".into(), Reach::Source)), "as it trains without us");
         assert_eq!(found("images/train/c.jpg"), None);
         // The same image in a list, whose lines stay as they are.
-        let list = Source::List { path: root.join("t.txt"), portable: false, images: Vec::new() };
+        let list = ImageSource::List { path: root.join("t.txt"), portable: false, images: Vec::new() };
         assert_eq!(find(&root, &list, "images/train/b.jpg"), Some(("ds/labels/train/b.txt".into(), Reach::Source)));
     }
 
@@ -124,10 +124,10 @@ mod tests {
         let folder =
             tree(&["images/flat/0.jpg", "images/flat/0.txt", "images/ds/images/1.jpg", "images/ds/labels/1.txt"]);
         let root = folder.path().join("images/flat");
-        let found = find(&root, &Source::Folder(root.clone()), "0.jpg");
+        let found = find(&root, &ImageSource::Folder(root.clone()), "0.jpg");
         assert_eq!(found, Some(("flat/0.txt".into(), Reach::None)));
         let root = folder.path().join("images/ds");
-        let found = find(&root, &Source::Folder(root.join("images")), "images/1.jpg");
+        let found = find(&root, &ImageSource::Folder(root.join("images")), "images/1.jpg");
         assert_eq!(found, Some(("ds/labels/1.txt".into(), Reach::Source)));
     }
 }

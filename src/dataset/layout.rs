@@ -6,7 +6,7 @@
 //! that there are splits which cannot be understood: that ends in a question.
 
 use crate::dataset::coco;
-use crate::dataset::scan::{Scan, Source};
+use crate::dataset::scan::{ImageSource, Scan};
 use crate::dataset::split::Split;
 use crate::dataset::split_folders::{self, Named};
 use crate::dataset::split_lists::{ListedSplits, SplitFiles, read_split_lists};
@@ -37,7 +37,7 @@ pub enum Layout {
 /// # Errors
 /// [`crate::error::Error::BadFile`] with a question if something says that the images are divided, but not how;
 /// [`crate::error::Error::Io`] if a folder cannot be listed.
-pub fn find_splits(scan: &Scan) -> Result<(Layout, BTreeMap<Split, Vec<Source>>)> {
+pub fn find_splits(scan: &Scan) -> Result<(Layout, BTreeMap<Split, Vec<ImageSource>>)> {
     let root = scan.root;
     let annotations = coco::annotation_files(root);
     let folders = scan.image_folders()?;
@@ -65,7 +65,7 @@ pub fn find_splits(scan: &Scan) -> Result<(Layout, BTreeMap<Split, Vec<Source>>)
         let files = [files.named, files.begun].concat();
         return Err(split_folders::question(root, &folders, &files));
     }
-    Ok((Layout::Flat, BTreeMap::from([(Split::Train, vec![Source::Folder(root.to_path_buf())])])))
+    Ok((Layout::Flat, BTreeMap::from([(Split::Train, vec![ImageSource::Folder(root.to_path_buf())])])))
 }
 
 /// Whether `root` has folders `images/<split>` or `<split>/images`.
@@ -83,18 +83,18 @@ pub fn has_standard_folders(root: &Path) -> bool {
 ///
 /// # Errors
 /// [`crate::error::Error::Io`] if a folder cannot be listed.
-pub fn doubts(scan: &Scan, layout: &Layout, sources: &BTreeMap<Split, Vec<Source>>) -> Result<Vec<String>> {
-    let all: Vec<&Source> = sources.values().flatten().collect();
+pub fn doubts(scan: &Scan, layout: &Layout, sources: &BTreeMap<Split, Vec<ImageSource>>) -> Result<Vec<String>> {
+    let all: Vec<&ImageSource> = sources.values().flatten().collect();
     let mut listed: BTreeMap<&Path, usize> = BTreeMap::new();
     for source in &all {
-        let Source::List { images, .. } = source else { continue };
+        let ImageSource::List { images, .. } = source else { continue };
         images.iter().filter_map(|image| image.parent()).for_each(|folder| *listed.entry(folder).or_default() += 1);
     }
     let (mut left, mut masks, mut flat) = (Vec::new(), Vec::new(), Vec::new());
     for (folder, count) in scan.image_folders()? {
         let text = (relative_text(scan.root, &folder), count);
         let is_auxiliary = split_folders::is_auxiliary(scan.root, &folder);
-        if all.iter().any(|source| matches!(source, Source::Folder(path) if folder.starts_with(path))) {
+        if all.iter().any(|source| matches!(source, ImageSource::Folder(path) if folder.starts_with(path))) {
             if is_auxiliary { &mut masks } else { &mut flat }.push(text);
             continue;
         }
@@ -138,14 +138,14 @@ fn counted(folders: &[(String, usize)]) -> Option<(usize, String)> {
 }
 
 /// Divides the images of one folder by annotation files.
-fn divide(scan: &Scan, annotations: &[PathBuf]) -> Result<BTreeMap<Split, Vec<Source>>> {
+fn divide(scan: &Scan, annotations: &[PathBuf]) -> Result<BTreeMap<Split, Vec<ImageSource>>> {
     let Some(first) = annotations.first() else { return Ok(BTreeMap::new()) };
     let mut images = scan.images_below(scan.root)?;
     // Panoptic masks have the names of the images.
     images.retain(|image| !image.starts_with(scan.root.join("annotations")));
     let names = |paths: &[PathBuf]| paths.iter().map(|path| relative_text(scan.root, path)).collect::<Vec<_>>();
     let splits = coco::splits(scan.root, &names(annotations), &names(&images));
-    let list = |numbers: Vec<usize>| Source::List {
+    let list = |numbers: Vec<usize>| ImageSource::List {
         path: first.clone(),
         portable: false,
         images: numbers.into_iter().map(|number| images[number].clone()).collect(),

@@ -1,6 +1,6 @@
 //! Text files that list the images of a split, one on each line.
 
-use crate::dataset::scan::{Source, is_image};
+use crate::dataset::scan::{ImageSource, is_image};
 use crate::error::{Error, Result};
 use crate::files::paths::normalize;
 use crate::units::counted;
@@ -16,7 +16,7 @@ use std::{env, fs};
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be read; [`Error::BadFile`] if none of its lines leads to an image.
-pub fn read_list(path: &Path, bases: &[PathBuf], renamed: bool, warnings: &mut Vec<String>) -> Result<Source> {
+pub fn read_list(path: &Path, bases: &[PathBuf], renamed: bool, warnings: &mut Vec<String>) -> Result<ImageSource> {
     let bytes = fs::read(path).map_err(Error::io(path, "read the list of images"))?;
     // A line that is not UTF-8 leads to no file; the other lines still count.
     let text = String::from_utf8_lossy(&bytes);
@@ -48,7 +48,7 @@ pub fn read_list(path: &Path, bases: &[PathBuf], renamed: bool, warnings: &mut V
             counted(others.len(), "line")
         ));
     }
-    Ok(Source::List { path: path.to_path_buf(), portable, images })
+    Ok(ImageSource::List { path: path.to_path_buf(), portable, images })
 }
 
 /// Where the lines of a list are sought from.

@@ -1,6 +1,6 @@
 //! The names of images: their paths below the dataset's folder, or below one that it shares with images elsewhere.
 
-use crate::dataset::scan::Source;
+use crate::dataset::scan::ImageSource;
 use crate::files::paths::relative_text;
 use std::path::{Path, PathBuf};
 
@@ -15,12 +15,12 @@ pub struct Names {
 
 impl Names {
     /// For the images of all `sources` of the dataset at `root`.
-    pub fn below<'a>(root: &Path, sources: impl IntoIterator<Item = &'a Source>) -> Self {
+    pub fn below<'a>(root: &Path, sources: impl IntoIterator<Item = &'a ImageSource>) -> Self {
         let mut shared = root.to_path_buf();
         for source in sources {
             let places = match source {
-                Source::Folder(folder) => vec![folder.as_path()],
-                Source::List { images, .. } => images.iter().filter_map(|image| image.parent()).collect(),
+                ImageSource::Folder(folder) => vec![folder.as_path()],
+                ImageSource::List { images, .. } => images.iter().filter_map(|image| image.parent()).collect(),
             };
             for place in places {
                 while !place.starts_with(&shared) && shared.pop() {}

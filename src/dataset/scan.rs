@@ -14,7 +14,7 @@ pub const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "mpo", "png", "webp", "bmp", "
 
 /// Where the images of a split come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ImageSource {
     /// Everything below this folder.
     Folder(PathBuf),
     /// The lines of this text file, or the images that the annotation files of a split name.
@@ -28,7 +28,7 @@ pub enum Source {
     },
 }
 
-impl Source {
+impl ImageSource {
     /// Whether `path`, which need not exist yet, lies in this folder. A list holds nothing.
     pub fn holds(&self, path: &Path) -> bool {
         let Self::Folder(folder) = self else { return false };
@@ -91,7 +91,7 @@ impl Scan<'_> {
     ///
     /// # Errors
     /// [`Error::Io`] if a folder cannot be listed.
-    pub fn images_of(&self, source: &Source) -> Result<Vec<PathBuf>> {
+    pub fn images_of(&self, source: &ImageSource) -> Result<Vec<PathBuf>> {
         self.files_of(source).map(|files| files.images)
     }
 
@@ -99,10 +99,10 @@ impl Scan<'_> {
     ///
     /// # Errors
     /// [`Error::Io`] if a folder cannot be listed.
-    pub fn files_of(&self, source: &Source) -> Result<ImageFiles> {
+    pub fn files_of(&self, source: &ImageSource) -> Result<ImageFiles> {
         match source {
-            Source::Folder(folder) => self.image_files_below(folder),
-            Source::List { path, images, .. } => {
+            ImageSource::Folder(folder) => self.image_files_below(folder),
+            ImageSource::List { path, images, .. } => {
                 // Annotation files do not say which of the files that cannot be read belong to a split.
                 let foreign = match is_annotations(path) {
                     true => self.files_below(self.root, usize::MAX, is_foreign)?,

@@ -1,6 +1,6 @@
 //! Folders that are called after splits.
 
-use crate::dataset::scan::Source;
+use crate::dataset::scan::ImageSource;
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::paths::relative_text;
@@ -35,13 +35,13 @@ const SHOWN: usize = 8;
 
 /// The folders with images of a dataset, by the splits that they are called after.
 pub struct Named<'a> {
-    folders: Vec<(&'a Path, Kind)>,
+    folders: Vec<(&'a Path, FolderKind)>,
     /// All folders with their numbers of images.
     all: &'a BTreeMap<PathBuf, usize>,
 }
 
 /// What the path of a folder with images says.
-enum Kind {
+enum FolderKind {
     Split {
         split: Split,
         /// The folder that belongs to the split as a whole.
@@ -62,18 +62,19 @@ enum Kind {
 impl<'a> Named<'a> {
     /// `all` are the folders below `root` with images. With annotation files, `train` is as usual as `train2017`.
     pub fn of(root: &Path, all: &'a BTreeMap<PathBuf, usize>, annotated: bool) -> Self {
-        let folders = all.keys().map(|folder| (folder.as_path(), Kind::of(root, folder, annotated)));
+        let folders = all.keys().map(|folder| (folder.as_path(), FolderKind::of(root, folder, annotated)));
         Self { folders: folders.collect(), all }
     }
 
     /// Whether a folder is about splits without naming one.
     pub fn is_vague(&self) -> bool {
-        self.folders.iter().any(|(_, kind)| matches!(kind, Kind::Vague))
+        self.folders.iter().any(|(_, kind)| matches!(kind, FolderKind::Vague))
     }
 
     /// The splits that names of folders begin with which are called after none.
     pub fn begun_by(&self) -> impl Iterator<Item = Split> {
-        let of = |(_, kind): &(_, Kind)| if let Kind::Other(begun) = kind { begun.clone() } else { Vec::new() };
+        let of =
+            |(_, kind): &(_, FolderKind)| if let FolderKind::Other(begun) = kind { begun.clone() } else { Vec::new() };
         self.folders.iter().flat_map(of)
     }
 
@@ -81,10 +82,10 @@ impl<'a> Named<'a> {
     ///
     /// # Errors
     /// [`Error::BadFile`] with a question if the folders contradict each other.
-    pub fn sources(&self, root: &Path) -> Result<Option<BTreeMap<Split, Vec<Source>>>> {
+    pub fn sources(&self, root: &Path) -> Result<Option<BTreeMap<Split, Vec<ImageSource>>>> {
         let mut named = Vec::new();
         for (_, kind) in &self.folders {
-            if let Kind::Split { split, source, base, usual } = kind {
+            if let FolderKind::Split { split, source, base, usual } = kind {
                 named.push((*split, source, base, *usual));
             }
         }
@@ -97,16 +98,17 @@ impl<'a> Named<'a> {
         }
         let bases: BTreeSet<&Vec<String>> = named.iter().map(|named| named.2).collect();
         let splits: BTreeSet<Split> = named.iter().map(|named| named.0).collect();
-        let has_others = self.folders.iter().any(|(_, kind)| matches!(kind, Kind::Other(_)));
+        let has_others = self.folders.iter().any(|(_, kind)| matches!(kind, FolderKind::Other(_)));
         let unclear = usual.is_empty() && (self.is_vague() || has_others && splits.len() < 2);
         if unclear || bases.len() > 1 {
             return Err(question(root, self.all, &[]));
         }
-        let mut sources: BTreeMap<Split, Vec<Source>> = BTreeMap::new();
+        let mut sources: BTreeMap<Split, Vec<ImageSource>> = BTreeMap::new();
         for split in splits {
             let of_split = named.iter().filter(|named| named.0 == split).map(|named| named.1.as_path());
-            let folders =
-                outermost(&of_split.collect(), self.all).into_iter().map(|folder| Source::Folder(folder.to_path_buf()));
+            let folders = outermost(&of_split.collect(), self.all)
+                .into_iter()
+                .map(|folder| ImageSource::Folder(folder.to_path_buf()));
             sources.insert(split, folders.collect());
         }
         Ok(Some(sources))
@@ -128,7 +130,7 @@ fn is_images_name(name: &str) -> bool {
     name.eq_ignore_ascii_case("images")
 }
 
-impl Kind {
+impl FolderKind {
     fn of(root: &Path, folder: &Path, annotated: bool) -> Self {
         let parts = &parts(root, folder)[..];
         if parts.iter().any(|part| AUXILIARY.contains(&part.to_ascii_lowercase().as_str())) {

@@ -1,7 +1,7 @@
 //! Text files that are called after splits and list their images, where nothing else divides a dataset: `train.txt` and
 //! `val.txt`, also in `ImageSets/Main`. A line is a path, or the name of an image without its extension.
 
-use crate::dataset::scan::{Scan, Source};
+use crate::dataset::scan::{ImageSource, Scan};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::paths::{normalize, relative_text};
@@ -49,7 +49,7 @@ fn stem_of(path: &Path) -> Option<&str> {
 pub struct ListedSplits {
     /// The list of `train`.
     pub train: PathBuf,
-    pub sources: BTreeMap<Split, Vec<Source>>,
+    pub sources: BTreeMap<Split, Vec<ImageSource>>,
 }
 
 /// The lists among `files`, with the images that they name; `None` unless they name a `train`.
@@ -62,7 +62,7 @@ pub fn read_split_lists(scan: &Scan, files: &[PathBuf], images: &[PathBuf]) -> R
         file.extension().is_some_and(|extension| extension == "txt") && Split::is_plain_name(stem)
     };
     let known = Images::of(scan.root, images);
-    let mut sources: BTreeMap<Split, Vec<Source>> = BTreeMap::new();
+    let mut sources: BTreeMap<Split, Vec<ImageSource>> = BTreeMap::new();
     for file in files.iter().filter(is_list) {
         let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let (Some(split), Some(images)) = (Split::of_name(stem), known.read(file)?) else { continue };
@@ -70,12 +70,12 @@ pub fn read_split_lists(scan: &Scan, files: &[PathBuf], images: &[PathBuf]) -> R
         if sources.contains_key(&split) {
             return Ok(None);
         }
-        sources.insert(split, vec![Source::List { path: file.clone(), portable: false, images }]);
+        sources.insert(split, vec![ImageSource::List { path: file.clone(), portable: false, images }]);
     }
     let first = sources.get(&Split::Train).and_then(|of_train| of_train.first());
     let path = first.and_then(|source| match source {
-        Source::List { path, .. } => Some(path.clone()),
-        Source::Folder(_) => None,
+        ImageSource::List { path, .. } => Some(path.clone()),
+        ImageSource::Folder(_) => None,
     });
     Ok(path.map(|train| ListedSplits { train, sources }))
 }

@@ -5,7 +5,7 @@
 
 use crate::dataset::classes::is_class_file;
 use crate::dataset::frame::{Frame, LabelCount};
-use crate::dataset::scan::{Scan, Source};
+use crate::dataset::scan::{ImageSource, Scan};
 use crate::dataset::split::Split;
 use crate::error::Result;
 use crate::files::paths::{RealFolders, label_path, relative_text};
@@ -34,7 +34,7 @@ pub struct LabelReport {
 /// [`crate::error::Error::Io`] if a folder cannot be listed.
 pub fn report(
     scan: &Scan,
-    sources: &BTreeMap<Split, Vec<Source>>,
+    sources: &BTreeMap<Split, Vec<ImageSource>>,
     frames: &[Frame],
     counts: &BTreeMap<Split, LabelCount>,
     used: &HashSet<PathBuf>,
@@ -79,7 +79,7 @@ pub fn report(
 /// The text files that look like labels and that nothing uses, by folder.
 fn unused_labels(
     scan: &Scan,
-    sources: &BTreeMap<Split, Vec<Source>>,
+    sources: &BTreeMap<Split, Vec<ImageSource>>,
     used: &HashSet<PathBuf>,
 ) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>> {
     let mut folders = RealFolders::default();
@@ -90,7 +90,7 @@ fn unused_labels(
     for folder in folders_to_search(scan.root, sources) {
         files.extend(scan.files_below(&folder, usize::MAX, is_text)?);
     }
-    let lists: HashSet<&Path> = sources.values().flatten().filter_map(Source::list).collect();
+    let lists: HashSet<&Path> = sources.values().flatten().filter_map(ImageSource::list).collect();
     let mut unused: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
     for file in files {
         let Some(folder) = file.parent().map(Path::to_path_buf) else { continue };
@@ -106,12 +106,12 @@ fn unused_labels(
 }
 
 /// Where labels may lie: in the folders of images, and in folders beside or above them that are called after labels.
-fn folders_to_search(root: &Path, sources: &BTreeMap<Split, Vec<Source>>) -> BTreeSet<PathBuf> {
+fn folders_to_search(root: &Path, sources: &BTreeMap<Split, Vec<ImageSource>>) -> BTreeSet<PathBuf> {
     let mut images: BTreeSet<PathBuf> = BTreeSet::new();
     for source in sources.values().flatten() {
         match source {
-            Source::Folder(folder) => drop(images.insert(folder.clone())),
-            Source::List { images: listed, .. } => {
+            ImageSource::Folder(folder) => drop(images.insert(folder.clone())),
+            ImageSource::List { images: listed, .. } => {
                 images.extend(listed.iter().filter_map(|image| image.parent()).map(Path::to_path_buf));
             }
         }

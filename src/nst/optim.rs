@@ -62,7 +62,7 @@ pub struct OptimOptions {
 }
 
 /// The losses of the start and of the best point, or why there is no result.
-pub type Outcome = Result<(Loss, Loss), StylizeError>;
+pub type Minimized = Result<(Loss, Loss), StylizeError>;
 
 /// One number for each slot, 0 where no pair is.
 pub type SlotValues = [f64; SLOTS];
@@ -168,7 +168,7 @@ pub fn minimize<V: Vectors>(
     steps: usize,
     vectors: &mut V,
     on_step: impl FnMut(usize, usize, Loss) -> ControlFlow<()>,
-) -> Result<Vec<Outcome>, V::Error> {
+) -> Result<Vec<Minimized>, V::Error> {
     match optimizer {
         Optimizer::Lbfgs => lbfgs(steps, vectors, on_step),
         Optimizer::Adam => adam(steps, vectors, on_step),
@@ -201,7 +201,7 @@ impl Progress {
         }
     }
 
-    fn outcome(self) -> Outcome {
+    fn outcome(self) -> Minimized {
         self.ended.unwrap_or(Ok(())).map(|()| (self.first, self.best))
     }
 }
@@ -324,7 +324,7 @@ fn lbfgs<V: Vectors>(
     steps: usize,
     vectors: &mut V,
     mut on_step: impl FnMut(usize, usize, Loss) -> ControlFlow<()>,
-) -> Result<Vec<Outcome>, V::Error> {
+) -> Result<Vec<Minimized>, V::Error> {
     let mut all: Vec<Lbfgs> = Vec::new();
     for evaluation in 1..=steps {
         let losses = vectors.evaluate()?;
@@ -373,7 +373,7 @@ fn adam<V: Vectors>(
     steps: usize,
     vectors: &mut V,
     mut on_step: impl FnMut(usize, usize, Loss) -> ControlFlow<()>,
-) -> Result<Vec<Outcome>, V::Error> {
+) -> Result<Vec<Minimized>, V::Error> {
     let mut all: Vec<Progress> = Vec::new();
     for evaluation in 1..=steps {
         let losses = vectors.evaluate()?;
@@ -414,7 +414,7 @@ mod tests {
         precondition: impl Fn(Vec<f32>, &[f32]) -> Vec<f32>,
         evaluate: impl FnMut(&[f32], &mut [f32]) -> Loss,
         on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
-    ) -> Outcome {
+    ) -> Minimized {
         let (best, losses) = slices::minimize(optimizer, steps, x.clone(), evaluate, precondition, on_step)?;
         *x = best;
         Ok(losses)

@@ -17,7 +17,7 @@ pub mod lesson;
 pub mod view;
 
 use crate::nst::student::grid::{Grid, NUMBERS};
-use crate::nst::student::view::{FEATURES, View};
+use crate::nst::student::view::{FEATURES, StudentView};
 use candle_core::{Device, Result, Tensor};
 
 /// Networks of one student. Their mean is its picture, and their disagreement tells what they have not learned.
@@ -98,7 +98,7 @@ impl Student {
     ///
     /// # Errors
     /// When memory is short.
-    pub fn predict(&self, view: &View) -> Result<Prediction> {
+    pub fn predict(&self, view: &StudentView) -> Result<Prediction> {
         let features = self.scaling.apply(view.features());
         let features = Tensor::from_vec(features, (view.cells(), FEATURES), &Device::Cpu)?;
         let changes = self.networks.iter().map(|network| network.forward(&features)?.flatten_all()?.to_vec1());
@@ -111,7 +111,7 @@ impl Student {
 }
 
 /// See [`Prediction::disagreement`].
-fn disagreement(a: &[f32], b: &[f32], view: &View) -> f32 {
+fn disagreement(a: &[f32], b: &[f32], view: &StudentView) -> f32 {
     let cells = a.as_chunks::<NUMBERS>().0.iter().zip(b.as_chunks::<NUMBERS>().0).zip(view.weights());
     let squares = cells.map(|((a, b), weight)| {
         let offsets = (0..3).map(|colour| (a[colour * 4 + 3] - b[colour * 4 + 3]) as f64);

@@ -35,8 +35,8 @@ use crate::nst::scene::surface::Surface;
 use crate::nst::schedule::{self, Scale};
 use crate::nst::settings::{Chroma, Render, SceneKind, Settings};
 use crate::nst::start::Start;
-use crate::nst::student::lesson::{Lesson, Pictures};
-use crate::nst::student::view::View;
+use crate::nst::student::lesson::{Lesson, LessonPictures};
+use crate::nst::student::view::StudentView;
 use crate::nst::student::{Prediction, Student};
 use crate::nst::stylizer::coarse_to_fine::{CoarseToFine, Optimized};
 use crate::nst::stylizer::input::{network_input, resampled, resized};
@@ -282,7 +282,7 @@ impl Stylizer {
         };
         let clear = prepared.without_air.as_deref().unwrap_or(&prepared.frame);
         let boxes: Vec<Area> = content.objects.iter().map(|object| object.area).collect();
-        let shapes = guard::Shapes { share: &surface.shapes, owners: &surface.owners };
+        let shapes = guard::ObjectShapes { share: &surface.shapes, owners: &surface.owners };
         Ok(Some(guard::protect(clear, shapes, plain, pixels, &boxes)?))
     }
 
@@ -346,7 +346,7 @@ impl Stylizer {
     ) -> Result<Option<(Judgement, Option<Rendered>)>, StylizeError> {
         let Some(student) = &self.student else { return Ok(None) };
         let small_start = start.draw(&self.settings, small);
-        let view = View::of(&small.pixels, &small_start, &style.code, self.settings.padding.wraps());
+        let view = StudentView::of(&small.pixels, &small_start, &style.code, self.settings.padding.wraps());
         let Prediction { grid, disagreement } =
             student.predict(&view).map_err(|error| StylizeError::Device(error.to_string()))?;
         // A disagreement that is not a number is not trusted.
@@ -387,7 +387,7 @@ impl Stylizer {
         let frame = small.pixels;
         let rendered = self.render_in_chroma(&frame, &frame, &start, &optimized)?;
         checked(&rendered)?;
-        let pictures = Pictures { frame, start, optimized: rendered };
+        let pictures = LessonPictures { frame, start, optimized: rendered };
         Ok(Lesson::new(pictures, &style.code, self.settings.padding.wraps()))
     }
 

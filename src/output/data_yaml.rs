@@ -1,7 +1,7 @@
 //! Writes the `data.yaml` of an output.
 
 use crate::dataset::Dataset;
-use crate::dataset::scan::{Source, image_files};
+use crate::dataset::scan::{ImageSource, image_files};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::atomic::write_file;
@@ -143,12 +143,12 @@ fn originals(folder: &Path, dataset: &Dataset, split: Split, warnings: &mut Vec<
     let mut lines = Vec::new();
     for source in dataset.sources.get(&split).into_iter().flatten() {
         let images = match source {
-            Source::Folder(_) if dataset.needs_list(source)? => dataset.images_of(source)?,
-            Source::Folder(path) | Source::List { path, portable: true, .. } => {
+            ImageSource::Folder(_) if dataset.needs_list(source)? => dataset.images_of(source)?,
+            ImageSource::Folder(path) | ImageSource::List { path, portable: true, .. } => {
                 entries.extend(relative(folder, path)?);
                 continue;
             }
-            Source::List { images, .. } => images.clone(),
+            ImageSource::List { images, .. } => images.clone(),
         };
         lines.extend(images.iter().filter_map(|image| image.to_str()).map(str::to_string));
         warnings.extend(unlisted(images.iter().filter(|image| image.to_str().is_none()).map(|image| image.display())));
@@ -185,7 +185,7 @@ fn new_entries<'a>(
     };
     let mut entries = Vec::new();
     for source in dataset.sources.get(&Split::Train).into_iter().flatten() {
-        let Source::Folder(original) = source else { continue };
+        let ImageSource::Folder(original) = source else { continue };
         // If the output lies inside an original folder, that folder's entry covers the new images.
         if canonical(folder)?.starts_with(canonical(original)?) && !dataset.needs_list(source)? {
             return Ok(Vec::new());

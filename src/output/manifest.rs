@@ -338,7 +338,7 @@ mod tests {
     use super::*;
     use crate::files::fingerprint::Fingerprint;
     use crate::output::resume::Change;
-    use crate::output::row::{Backbone, Identity, Maker, Outcome, StyleRow};
+    use crate::output::row::{BackboneRow, Identity, Outcome, Producer, StyleRow};
 
     fn row(output: &str, status: Status) -> Row {
         let identity = Identity {
@@ -350,9 +350,14 @@ mod tests {
             seed: u64::MAX,
             ..Identity::default()
         };
-        let backbone = Backbone { name: "builtin".into(), digest: "bb".into() };
-        let maker =
-            Maker { device: "cpu".into(), backbone, config_digest: "cc".into(), engine: "0.1.0".into(), student: None };
+        let backbone = BackboneRow { name: "builtin".into(), digest: "bb".into() };
+        let maker = Producer {
+            device: "cpu".into(),
+            backbone,
+            config_digest: "cc".into(),
+            engine: "0.1.0".into(),
+            student: None,
+        };
         let outcome =
             Outcome { style_loss: Some(f64::NAN), losses: vec![Some(2.5), None, Some(1.25)], ..Outcome::default() };
         Row { status, outcome, ..Row::new(identity, maker) }

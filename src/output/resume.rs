@@ -2,7 +2,7 @@
 
 use crate::files::fingerprint::Fingerprint;
 use crate::output::folder;
-use crate::output::row::{Backbone, Status};
+use crate::output::row::{BackboneRow, Status};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::fmt;
@@ -147,7 +147,7 @@ pub struct RowHead<'a> {
     style_digest: Cow<'a, str>,
     #[serde(borrow)]
     config_digest: Cow<'a, str>,
-    backbone: Backbone,
+    backbone: BackboneRow,
     #[serde(borrow)]
     engine: Cow<'a, str>,
     #[serde(borrow, default)]

@@ -14,7 +14,7 @@ pub enum Status {
 
 /// The network that a job ran with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Backbone {
+pub struct BackboneRow {
     pub name: String,
     pub digest: String,
 }
@@ -40,7 +40,7 @@ pub struct Row {
     pub width: Option<u32>,
     pub height: Option<u32>,
     #[serde(flatten)]
-    pub maker: Maker,
+    pub maker: Producer,
     #[serde(flatten)]
     pub outcome: Outcome,
 }
@@ -78,9 +78,9 @@ pub struct Identity {
 
 /// Who made a picture: machine, network, config and program. All rows of a run share it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Maker {
+pub struct Producer {
     pub device: String,
-    pub backbone: Backbone,
+    pub backbone: BackboneRow,
     pub config_digest: String,
     /// Version of the program.
     pub engine: String,
@@ -162,7 +162,7 @@ pub struct Outcome {
 
 impl Row {
     /// The row of a job that has not come to anything yet: it counts as failed until it is done.
-    pub fn new(identity: Identity, maker: Maker) -> Self {
+    pub fn new(identity: Identity, maker: Producer) -> Self {
         let outcome = Outcome::default();
         Self { status: Status::Failed, identity, width: None, height: None, maker, outcome }
     }
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_row_of_a_job_that_came_to_nothing_has_the_keys_that_are_always_there() {
-        let text = serde_json::to_string(&Row::new(Identity::default(), Maker::default())).unwrap();
+        let text = serde_json::to_string(&Row::new(Identity::default(), Producer::default())).unwrap();
         let expected = concat!(
             r#"{"status":"failed","source":"","source_files":null,"style":"","style_digest":"","output":"","#,
             r#""label":null,"condition":"","variant":0,"seed":0,"width":null,"height":null,"device":"","#,

@@ -150,7 +150,7 @@ mod tests {
     use crate::config::values::{Config, Sequence};
     use crate::dataset::Frame;
     use crate::nst::random::Random;
-    use crate::plan::styles::Style;
+    use crate::plan::styles::StylePicture;
     use crate::plan::testing::{config, frames, many, styles};
     use std::collections::HashMap;
 
@@ -158,7 +158,12 @@ mod tests {
         names.iter().map(|name| Config { condition: name.to_string(), ..config() }).collect()
     }
 
-    fn balanced<'a>(configs: &'a [Config], frames: &'a [Frame], styles: &'a [Style], count: usize) -> Vec<Plan<'a>> {
+    fn balanced<'a>(
+        configs: &'a [Config],
+        frames: &'a [Frame],
+        styles: &'a [StylePicture],
+        count: usize,
+    ) -> Vec<Plan<'a>> {
         let mut plans: Vec<Plan> = configs.iter().map(|config| Plan::new(config, frames, styles).unwrap()).collect();
         balance(&mut plans, count, 5);
         plans

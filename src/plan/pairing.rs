@@ -2,7 +2,7 @@
 
 use crate::config::values::{Config, Pairing};
 use crate::plan::draws::Draws;
-use crate::plan::styles::Style;
+use crate::plan::styles::StylePicture;
 use serde::{Deserialize, Serialize};
 
 /// One style of a picture and its share in it.
@@ -15,10 +15,10 @@ pub struct StyleShare {
 }
 
 /// The styles of one picture, the main one first, with descending shares that sum to 1.
-pub fn pick_styles(config: &Config, styles: &[Style], draws: Draws, variant: u32) -> Vec<StyleShare> {
+pub fn pick_styles(config: &Config, styles: &[StylePicture], draws: Draws, variant: u32) -> Vec<StyleShare> {
     if config.pairing == Pairing::Blend {
         let total: f64 = styles.iter().map(|style| style.weight).sum();
-        let share = |(index, style): (usize, &Style)| StyleShare { style: index, share: style.weight / total };
+        let share = |(index, style): (usize, &StylePicture)| StyleShare { style: index, share: style.weight / total };
         let mut shares: Vec<StyleShare> = styles.iter().enumerate().map(share).collect();
         // The sort is stable: of equal shares, the first style is the main one.
         shares.sort_by(|a, b| b.share.total_cmp(&a.share));
@@ -48,13 +48,13 @@ fn numbered(purpose: &str, n: u32) -> String {
 }
 
 /// The first style is drawn per frame; each variant takes the next one in turn.
-fn cycle_style(styles: &[Style], draws: Draws, variant: u32) -> usize {
+fn cycle_style(styles: &[StylePicture], draws: Draws, variant: u32) -> usize {
     let count = styles.len() as u64;
     ((draws.number("cycle", 0) % count + u64::from(variant) - 1) % count) as usize
 }
 
 /// The style of `among` that a draw of 0..1 picks in proportion to the weights.
-fn draw_style(styles: &[Style], among: &[usize], share: f64) -> usize {
+fn draw_style(styles: &[StylePicture], among: &[usize], share: f64) -> usize {
     let total: f64 = among.iter().map(|&style| styles[style].weight).sum();
     let mut left = share * total;
     let reached = among.iter().copied().find(|&style| {

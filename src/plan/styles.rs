@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// One style picture.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Style {
+pub struct StylePicture {
     /// Absolute.
     pub path: PathBuf,
     /// Digest of its file and of its masks and depth, sixteen hex digits.
@@ -27,7 +27,7 @@ pub struct Style {
 /// # Errors
 /// [`crate::error::Error::Io`] for a folder or file that cannot be read, [`crate::error::Error::BadFile`] for a file
 /// that is no picture.
-pub fn find_styles(sources: &[StyleSource], settings: &Settings) -> Result<Vec<Style>> {
+pub fn find_styles(sources: &[StyleSource], settings: &Settings) -> Result<Vec<StylePicture>> {
     let mut styles = Vec::new();
     for source in sources.iter().filter(|source| source.weight > 0.0) {
         let paths = if source.path.is_dir() { image_files(&source.path)? } else { vec![source.path.clone()] };
@@ -39,7 +39,7 @@ pub fn find_styles(sources: &[StyleSource], settings: &Settings) -> Result<Vec<S
             let masks: Vec<PathBuf> = masks::Paths::of(&path, settings).all().filter(|mask| mask.exists()).collect();
             let mut files = vec![(&*path, Some(&*picture))];
             files.extend(masks.iter().map(|mask| (&**mask, None)));
-            styles.push(Style { digest: digest_of_contents(&files), path, weight });
+            styles.push(StylePicture { digest: digest_of_contents(&files), path, weight });
         }
     }
     Ok(styles)

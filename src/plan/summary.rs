@@ -1,7 +1,7 @@
 //! The plans as `--dry-run` prints them, for people and for programs.
 
 use crate::dataset::split::Split;
-use crate::plan::styles::Style;
+use crate::plan::styles::StylePicture;
 use crate::plan::{Job, Plan};
 use crate::units::{Rough, counted};
 use serde::Serialize;
@@ -137,7 +137,7 @@ impl Plan<'_> {
 
     /// The file names of a job's styles; with their shares if there are several.
     fn style_names(&self, job: &Job) -> String {
-        let name = |(style, share): (&Style, f64)| {
+        let name = |(style, share): (&StylePicture, f64)| {
             let name = style.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if job.styles.len() == 1 { name } else { format!("{name} {:.0} %", share * 100.0) }
         };

@@ -4,7 +4,7 @@ use crate::config::values::{Config, Sequence};
 use crate::dataset::Frame;
 use crate::error::{Error, Result};
 use crate::plan::sequence::{Position, Positions};
-use crate::plan::styles::Style;
+use crate::plan::styles::StylePicture;
 use crate::plan::{Job, Plan};
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,7 @@ impl Task {
         tasks: &'a [Self],
         config: &'a Config,
         frames: &'a [Frame],
-        styles: &'a [Style],
+        styles: &'a [StylePicture],
     ) -> Result<Plan<'a>> {
         if let Some(other) = tasks.iter().find(|task| task.condition != config.condition) {
             let (own, other) = (&config.condition, &other.condition);

@@ -4,7 +4,7 @@ use crate::config::values::Config;
 use crate::dataset::Frame;
 use crate::dataset::split::Split;
 use crate::plan::Job;
-use crate::plan::styles::Style;
+use crate::plan::styles::StylePicture;
 use std::path::{Path, PathBuf};
 
 /// Condition `fog`, one picture per frame, a random style each.
@@ -29,9 +29,12 @@ pub fn many(count: usize) -> Vec<Frame> {
 }
 
 /// Styles of these weights, all of different content.
-pub fn styles(weights: &[f64]) -> Vec<Style> {
-    let style =
-        |(i, &weight): (usize, &f64)| Style { path: format!("/styles/{i}.png").into(), digest: i.to_string(), weight };
+pub fn styles(weights: &[f64]) -> Vec<StylePicture> {
+    let style = |(i, &weight): (usize, &f64)| StylePicture {
+        path: format!("/styles/{i}.png").into(),
+        digest: i.to_string(),
+        weight,
+    };
     weights.iter().enumerate().map(style).collect()
 }
 

@@ -28,14 +28,14 @@ const STYLE: (u32, u32) = (160, 120);
 /// Which verb makes the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum PageKind {
     Preview,
     Report,
 }
 
 /// Where the pictures of a page are stored.
 #[derive(Clone, Copy, Debug)]
-pub enum Pictures {
+pub enum PagePictures {
     /// In the page itself, so that it can be sent as one file.
     Embedded,
     /// In files beside the page. Each is written once, and the browser loads it when it comes into view.
@@ -45,7 +45,7 @@ pub enum Pictures {
 /// Everything that a page shows.
 #[derive(Debug, Serialize)]
 pub struct Page {
-    pub kind: Kind,
+    pub kind: PageKind,
     pub title: String,
     /// Names and values at the top of the page.
     pub facts: Vec<(String, String)>,
@@ -130,15 +130,15 @@ impl Page {
 ///
 /// # Errors
 /// [`Error::Io`] if a thumbnail cannot be written.
-pub fn cards(rows: Vec<Row>, folder: &Path, page_folder: &Path, pictures: Pictures) -> Result<Vec<Card>> {
+pub fn cards(rows: Vec<Row>, folder: &Path, page_folder: &Path, pictures: PagePictures) -> Result<Vec<Card>> {
     let schema = Schema::read(&folder.join(data_yaml::DATA_YAML));
     rows.into_par_iter().map(|row| card(row, folder, &schema, page_folder, pictures)).collect()
 }
 
-fn card(row: Row, folder: &Path, schema: &Schema, page_folder: &Path, pictures: Pictures) -> Result<Card> {
+fn card(row: Row, folder: &Path, schema: &Schema, page_folder: &Path, pictures: PagePictures) -> Result<Card> {
     let url = |path: &Path, cell| match pictures {
-        Pictures::Embedded => Ok(thumbnail::jpeg(path, cell).map(|jpeg| thumbnail::data_url(&jpeg))),
-        Pictures::Files => thumbnail::file(path, cell, page_folder),
+        PagePictures::Embedded => Ok(thumbnail::jpeg(path, cell).map(|jpeg| thumbnail::data_url(&jpeg))),
+        PagePictures::Files => thumbnail::file(path, cell, page_folder),
     };
     let Identity { source, style, output, .. } = &row.identity;
     let result = match row.status {
@@ -159,7 +159,7 @@ fn card(row: Row, folder: &Path, schema: &Schema, page_folder: &Path, pictures: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::row::Maker;
+    use crate::output::row::Producer;
     use std::fs;
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("page.html");
         let title = "</script><b><!--<script>".to_string();
-        let page = Page { kind: Kind::Report, title: title.clone(), facts: Vec::new(), rows: Vec::new() };
+        let page = Page { kind: PageKind::Report, title: title.clone(), facts: Vec::new(), rows: Vec::new() };
         page.write(&path).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains("</script><b>") && !text.contains("<!--<script>"));
@@ -187,10 +187,10 @@ mod tests {
         let path = |name: &str| folder.path().join(name).display().to_string();
         let identity =
             Identity { source: path("gone.png"), style: path("a.png"), output: "a.png".into(), ..Identity::default() };
-        let mut row = Row::new(identity, Maker::default());
+        let mut row = Row::new(identity, Producer::default());
         row.outcome.error = Some("no picture".into());
         let card = |row| {
-            let cards = cards(vec![row], folder.path(), folder.path(), Pictures::Embedded).unwrap();
+            let cards = cards(vec![row], folder.path(), folder.path(), PagePictures::Embedded).unwrap();
             serde_json::to_value(&cards[0]).unwrap()
         };
         let failed = card(row.clone());

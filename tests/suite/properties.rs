@@ -5,7 +5,7 @@ use augment::dataset::Dataset;
 use augment::dataset::split::Split;
 use augment::files::paths::label_path;
 use augment::output::folder;
-use augment::plan::styles::{Style, find_styles};
+use augment::plan::styles::{StylePicture, find_styles};
 use augment::plan::{Job, Plan};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -204,7 +204,7 @@ fn place(tree: &Tree, turned: bool) -> TempDir {
     place
 }
 
-fn open(place: &TempDir) -> (Config, Dataset, Vec<Style>) {
+fn open(place: &TempDir) -> (Config, Dataset, Vec<StylePicture>) {
     let config = Config::load(&place.path().join("fog.yaml"), &[]).unwrap();
     let dataset = Dataset::open(&place.path().join("data"), &[Split::Train], &place.path().join("data-fog")).unwrap();
     let styles = find_styles(&config.styles, &config.stylize).unwrap();

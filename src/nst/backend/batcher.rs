@@ -3,7 +3,7 @@
 //! A [`Batcher`] sends requests to the thread that owns the device and waits for the answers. Meanwhile other threads
 //! read, render and write.
 
-use crate::nst::backend::device_thread::{DeviceThread, Optimization, Reply, Request, Task, ended, in_halves};
+use crate::nst::backend::device_thread::{DeviceThread, Optimization, Reply, Request, TensorTask, ended, in_halves};
 use crate::nst::backend::limit::BatchLimit;
 use crate::nst::failure::StylizeError;
 use crate::nst::layers::Padding;
@@ -31,7 +31,7 @@ pub struct Batcher {
 /// Evaluates losses of pictures of one size on a device.
 pub struct BatchEvaluator {
     batcher: Batcher,
-    task: Task,
+    task: TensorTask,
 }
 
 /// What one picture shall come close to, with the evaluator that it is for.
@@ -61,7 +61,7 @@ impl Batcher {
 
     /// An evaluator of pictures of `size` under `settings`.
     pub fn evaluator(&self, settings: &Settings, size: Size) -> BatchEvaluator {
-        let task = Task { settings: Arc::new(settings.clone()), size, padding: settings.padding };
+        let task = TensorTask { settings: Arc::new(settings.clone()), size, padding: settings.padding };
         BatchEvaluator { batcher: self.clone(), task }
     }
 

@@ -102,13 +102,13 @@ pub enum Request {
 
 /// Pictures with the same task are optimized in one batch.
 #[derive(Clone, PartialEq)]
-pub struct Task {
+pub struct TensorTask {
     pub settings: Arc<Settings>,
     pub size: Size,
     pub padding: Padding,
 }
 
-impl Task {
+impl TensorTask {
     /// See [`tensors::style_target`].
     ///
     /// # Errors
@@ -154,7 +154,7 @@ impl Task {
 
 /// One picture to optimize.
 pub struct Optimization {
-    pub task: Task,
+    pub task: TensorTask,
     pub options: OptimOptions,
     pub objective: Arc<TensorObjective>,
     /// `[height][width][3]`

@@ -187,7 +187,7 @@ where
 mod tests {
     use super::*;
     use crate::nst::failure::StylizeError;
-    use crate::nst::optim::{Outcome, minimize, slices};
+    use crate::nst::optim::{Minimized, minimize, slices};
     use crate::nst::settings::Optimizer;
     use crate::nst::testing::assert_close;
     use candle_core::Device;
@@ -257,7 +257,7 @@ mod tests {
     }
 
     /// All functions in one batch: outcomes, best points, and the reported losses of each.
-    fn batch(optimizer: Optimizer, functions: &[Function]) -> (Vec<Outcome>, Vec<Vec<f32>>, Vec<Vec<f64>>) {
+    fn batch(optimizer: Optimizer, functions: &[Function]) -> (Vec<Minimized>, Vec<Vec<f32>>, Vec<Vec<f64>>) {
         let shape = (functions.len(), VALUES);
         let starts: Vec<f32> = functions.iter().flat_map(|_| start()).collect();
         let starts = Tensor::from_vec(starts, shape, &Device::Cpu).unwrap();

@@ -52,7 +52,7 @@ pub fn find(pixels: &Pixels) -> Crop {
     let size = pixels.size();
     let whole = Crop::whole(size);
     for level in LEVELS {
-        let from = |side, crop| Border { pixels, crop, side, level };
+        let from = |side, crop| FrameBorder { pixels, crop, side, level };
         let (top, bottom) = bars(&from(Side::Top, whole), &from(Side::Bottom, whole));
         let height = size.height - top - bottom;
         let rows = Crop { top, height, ..whole };
@@ -66,13 +66,13 @@ pub fn find(pixels: &Pixels) -> Crop {
 }
 
 /// How many lines the bars at two opposite sides have; 0 is no bar.
-fn bars(one: &Border, two: &Border) -> (usize, usize) {
+fn bars(one: &FrameBorder, two: &FrameBorder) -> (usize, usize) {
     let mut found = STEP_HEIGHTS.iter().map(|&height| bars_by_step(one, two, height));
     found.find(|&found| found != (0, 0)).unwrap_or_default()
 }
 
 /// [`bars`] that end in steps of this height.
-fn bars_by_step(one: &Border, two: &Border, height: f32) -> (usize, usize) {
+fn bars_by_step(one: &FrameBorder, two: &FrameBorder, height: f32) -> (usize, usize) {
     let ends = (one.end(height), two.end(height));
     let found = match ends {
         (Some(a), Some(b)) if is_pair(a, b) => (a.line, b.line),
@@ -111,7 +111,7 @@ enum Side {
 }
 
 /// A side of a part of a picture. Lines are counted from the side inwards.
-struct Border<'p> {
+struct FrameBorder<'p> {
     pixels: &'p Pixels,
     crop: Crop,
     side: Side,
@@ -119,7 +119,7 @@ struct Border<'p> {
     level: f32,
 }
 
-impl Border<'_> {
+impl FrameBorder<'_> {
     fn lines(&self) -> usize {
         match self.side {
             Side::Top | Side::Bottom => self.crop.height,

@@ -25,13 +25,13 @@ mod testing;
 
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::pixels::Pixels;
-use crate::nst::render::guard::blend::{Blend, Mask, Pictures};
+use crate::nst::render::guard::blend::{Blend, GuardPictures, Mask};
 use crate::nst::render::guard::object::{Measurable, Object};
 use crate::nst::render::guard::patch::written_lumas;
 use crate::nst::render::guard::relight::{Lights, relit};
 use rayon::prelude::*;
 
-pub use crate::nst::render::guard::blend::Shapes;
+pub use crate::nst::render::guard::blend::ObjectShapes;
 pub use crate::nst::render::guard::figures::Figures;
 pub use crate::nst::render::guard::object::{CONTRAST_FLOOR, EDGES_FLOOR};
 pub use crate::nst::render::guard::report::{BoxReport, Easing, GuardReport};
@@ -50,7 +50,7 @@ pub use crate::nst::render::guard::report::{BoxReport, Easing, GuardReport};
 /// When the pictures differ in size.
 pub fn protect<E>(
     content: &Pixels,
-    shapes: Shapes,
+    shapes: ObjectShapes,
     plain: impl FnOnce() -> Result<Option<Pixels>, E>,
     result: &mut Pixels,
     boxes: &[Area],
@@ -77,7 +77,7 @@ pub fn protect<E>(
     loop {
         let masks: Vec<&Mask> = eased.iter().map(|&at| &objects[at].mask).collect();
         let (detail, plain) = (original(&masks), plain.as_ref().map(|plain| plain(&masks)));
-        let pictures = Pictures { result, plain: plain.as_ref(), detail: &detail, original: content };
+        let pictures = GuardPictures { result, plain: plain.as_ref(), detail: &detail, original: content };
         let mut blend = Blend::new(pictures);
         eased.iter().for_each(|&at| objects[at].begin());
         ease(&mut objects, &eased, &mut blend);
@@ -96,7 +96,7 @@ pub fn protect<E>(
 }
 
 /// The objects in `boxes` of pictures of these lumas, before and after the stylization.
-fn objects<'a>(size: Size, shapes: Shapes<'a>, lumas: [&[f32]; 2], boxes: &[Area]) -> Vec<Object<'a>> {
+fn objects<'a>(size: Size, shapes: ObjectShapes<'a>, lumas: [&[f32]; 2], boxes: &[Area]) -> Vec<Object<'a>> {
     let [before, after] = lumas.map(|lumas| Measurable::new(lumas, size, boxes));
     let object = |(number, &area)| Object::new(number, area, shapes, &before, &after);
     boxes.par_iter().enumerate().map(object).collect()
@@ -258,7 +258,7 @@ mod tests {
             });
             let mut after = fog.clone();
             let owners = Owners::new(SIZE, &vec![None; SIZE.pixels()], SIZE);
-            let shapes = Shapes { share: &shapes, owners: &owners };
+            let shapes = ObjectShapes { share: &shapes, owners: &owners };
             let no_start = || Ok::<_, Infallible>(None);
             let Ok(report) = super::protect(&content, shapes, no_start, &mut after, &[area]);
             let Easing::Content(eased) = report.boxes[0].easing else { panic!("{report:?}") };
@@ -287,7 +287,7 @@ mod tests {
         }
         let foggy = after.clone();
         let no_start = || Ok::<_, Infallible>(None);
-        let shapes = Shapes { share: &share, owners: &owners };
+        let shapes = ObjectShapes { share: &share, owners: &owners };
         let Ok(report) = super::protect(&content, shapes, no_start, &mut after, &boxes);
         assert_eq!(report.boxes[0].easing, Easing::None);
         assert!(matches!(report.boxes[1].easing, Easing::Content(_)));

@@ -116,7 +116,7 @@ fn boxes(size: Size, objects: &[SceneObject]) -> Vec<u16> {
 }
 
 /// A box, and the pixels that tell what it holds.
-struct Window {
+struct BoxCrop {
     inner: Crop,
     /// The box and the little beyond it that an object may reach.
     reach: Crop,
@@ -125,7 +125,7 @@ struct Window {
     outer: Crop,
 }
 
-impl Window {
+impl BoxCrop {
     /// `None` for a box without pixels.
     fn of(object: &SceneObject, size: Size) -> Option<Self> {
         let (rows, columns) = object.area.pixels(size);
@@ -195,7 +195,7 @@ fn contains(crop: Crop, (y, x): (usize, usize)) -> bool {
 
 /// Finds the shape of `object` and gives `add` its share in each pixel.
 fn draw(pixels: &Pixels, boxes: &[u16], object: &SceneObject, mut add: impl FnMut(usize, f32)) {
-    let Some(window) = Window::of(object, pixels.size()) else { return };
+    let Some(window) = BoxCrop::of(object, pixels.size()) else { return };
     let width = pixels.size().width;
     let mut shares: Vec<f32> = places(window.reach).map(|place| window.prior(object.kind, place)).collect();
     let core: Vec<f32> = places(window.reach).map(|place| window.core(object.kind, place)).collect();
@@ -234,7 +234,7 @@ fn most_room(kind: ObjectKind) -> f32 {
 
 /// One object about to be cut out of its surroundings. Each list has a number for each pixel that the object may reach.
 struct Cutout<'a> {
-    window: &'a Window,
+    window: &'a BoxCrop,
     /// The bins of the pixels' colours.
     bins: Vec<usize>,
     /// The shares by place.
@@ -248,7 +248,7 @@ struct Cutout<'a> {
 }
 
 impl<'a> Cutout<'a> {
-    fn of(pixels: &Pixels, boxes: &[u16], window: &'a Window, prior: &'a [f32], core: &'a [f32]) -> Self {
+    fn of(pixels: &Pixels, boxes: &[u16], window: &'a BoxCrop, prior: &'a [f32], core: &'a [f32]) -> Self {
         let width = pixels.size().width;
         let colour = |(y, x): (usize, usize)| &pixels.data()[(y * width + x) * 3..][..3];
         let count = |place: (usize, usize)| {
@@ -363,7 +363,7 @@ impl Surroundings {
     /// How many pixels of the colours of all rows a band begins with.
     const SHARED: f32 = 20.0;
 
-    fn new(window: &Window) -> Self {
+    fn new(window: &BoxCrop) -> Self {
         let Crop { top, height, .. } = window.inner;
         Self { all: Colours::filled(0.0), bands: vec![Colours::filled(0.0); Self::BANDS], top, height }
     }

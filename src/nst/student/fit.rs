@@ -171,7 +171,7 @@ mod tests {
     use super::*;
     use crate::nst::picture::geometry::Size;
     use crate::nst::picture::pixels::Pixels;
-    use crate::nst::student::lesson::Pictures;
+    use crate::nst::student::lesson::LessonPictures;
     use crate::nst::student::view::StyleCode;
     use crate::nst::testing;
 
@@ -194,7 +194,7 @@ mod tests {
         let target = start.data().chunks(3).flat_map(|rgb| [0.3 + mean * rgb[0], 0.7 * rgb[1] + 0.2, rgb[2] * rgb[0]]);
         let optimized = Pixels::new(size, target.collect());
         let code = StyleCode::of(&start);
-        Lesson::new(Pictures { frame: start.clone(), start, optimized }, &code, false)
+        Lesson::new(LessonPictures { frame: start.clone(), start, optimized }, &code, false)
     }
 
     fn error(student: &Student, lesson: &Lesson) -> [f64; 2] {

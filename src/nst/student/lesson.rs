@@ -15,7 +15,7 @@ use crate::nst::picture::filter::neighbours;
 use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::student::grid::{BINS, NUMBERS, bins};
-use crate::nst::student::view::{StyleCode, View};
+use crate::nst::student::view::{StudentView, StyleCode};
 
 /// Added to the variance of the start in each colour, in units of 0..1 squared, as the photoreal render does: otherwise
 /// factors of flat cells could be anything.
@@ -28,7 +28,7 @@ const SQUARES: usize = 10;
 const LEAST_WEIGHT: f32 = 1.0;
 
 /// One optimized picture, its start and its frame, all at the working size.
-pub struct Pictures {
+pub struct LessonPictures {
     pub frame: Pixels,
     pub start: Pixels,
     /// As the photoreal render leaves it.
@@ -37,11 +37,11 @@ pub struct Pictures {
 
 /// What a student sees of one picture, and what it should make of it.
 pub struct Lesson {
-    pub view: View,
+    pub view: StudentView,
     /// The sums of the cells that teach anything, with their indices.
     pub sums: Vec<(usize, CellSums)>,
     /// `None` once they are forgotten.
-    pub pictures: Option<Pictures>,
+    pub pictures: Option<LessonPictures>,
 }
 
 /// The sums of one cell.
@@ -53,8 +53,8 @@ pub struct CellSums {
 }
 
 impl Lesson {
-    pub fn new(pictures: Pictures, style: &StyleCode, wraps: bool) -> Self {
-        let view = View::of(&pictures.frame, &pictures.start, style, wraps);
+    pub fn new(pictures: LessonPictures, style: &StyleCode, wraps: bool) -> Self {
+        let view = StudentView::of(&pictures.frame, &pictures.start, style, wraps);
         Self { sums: sums(&view, &pictures), view, pictures: Some(pictures) }
     }
 
@@ -64,8 +64,8 @@ impl Lesson {
     }
 }
 
-fn sums(view: &View, pictures: &Pictures) -> Vec<(usize, CellSums)> {
-    let Pictures { frame, start, optimized } = pictures;
+fn sums(view: &StudentView, pictures: &LessonPictures) -> Vec<(usize, CellSums)> {
+    let LessonPictures { frame, start, optimized } = pictures;
     let (size, cells) = (frame.size(), view.shape());
     let mut squares = vec![[0.0; SQUARES]; view.cells()];
     let mut products = vec![[0.0; NUMBERS]; view.cells()];
@@ -133,7 +133,7 @@ mod tests {
         let size = Size { height: 230, width: 400 };
         let mut random = Random(4);
         let mut picture = || Pixels::new(size, (0..size.pixels() * 3).map(|_| random.uniform()).collect());
-        let pictures = Pictures { frame: picture(), start: picture(), optimized: picture() };
+        let pictures = LessonPictures { frame: picture(), start: picture(), optimized: picture() };
         let code = StyleCode::of(&pictures.start);
         let lesson = Lesson::new(pictures, &code, false);
         // A constant step of each colour: the middles do not count.

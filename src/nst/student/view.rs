@@ -31,7 +31,7 @@ const NEIGHBOURHOODS: [usize; 2] = [1, 3];
 pub struct StyleCode([f32; CODE]);
 
 /// What a student sees of one picture.
-pub struct View {
+pub struct StudentView {
     /// Cells down and across.
     cells: Size,
     wraps: bool,
@@ -90,7 +90,7 @@ fn gradient(lumas: &[f32], size: Size, n: usize) -> f32 {
     (right - lumas[n]).abs() + (below - lumas[n]).abs()
 }
 
-impl View {
+impl StudentView {
     /// Of a frame and its start, both at the working size. A grid that `wraps` goes on at the opposite side.
     ///
     /// # Panics
@@ -248,7 +248,7 @@ mod tests {
     fn a_student_without_changes_draws_the_start() {
         for (height, width) in [(36, 64), (1, 50), (1, 1), (50, 7)] {
             let (frame, start) = (picture(height, width, 1), picture(height, width, 2));
-            let view = View::of(&frame, &start, &StyleCode::of(&start), false);
+            let view = StudentView::of(&frame, &start, &StyleCode::of(&start), false);
             assert_eq!(view.features().len(), view.cells() * FEATURES);
             let mut drawn = start.clone();
             view.grid(&vec![0.0; view.cells() * NUMBERS]).apply(&mut drawn, &frame);
@@ -264,7 +264,7 @@ mod tests {
             let at = |n: usize| (n / size.width / factor) * 16 + n % size.width / factor;
             Pixels::new(size, (0..size.pixels()).flat_map(|n| frame.data()[at(n) * 3..][..3].to_vec()).collect())
         };
-        let view = |factor| View::of(&enlarged(factor), &enlarged(factor), &StyleCode([0.0; CODE]), false);
+        let view = |factor| StudentView::of(&enlarged(factor), &enlarged(factor), &StyleCode([0.0; CODE]), false);
         let (small, large) = (view(4), view(8));
         assert_eq!(small.weights().iter().sum::<f32>(), (9 * 16 * 16) as f32);
         assert_eq!(small.shape(), large.shape());

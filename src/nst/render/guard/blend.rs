@@ -16,16 +16,16 @@ const FEATHER: f64 = 0.25;
 /// The least width of a mask's soft border, in pixels.
 const LEAST_FEATHER: f64 = 2.0;
 
-/// How far a box is blended, in steps of 1 / [`Step::MOST`].
+/// How far a box is blended, in steps of 1 / [`BlendSteps::MOST`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Step {
+pub struct BlendSteps {
     /// Towards the plain start.
     pub plain: u8,
     /// From there towards the original.
     pub content: u8,
 }
 
-impl Step {
+impl BlendSteps {
     /// So many steps are the whole way to a picture.
     pub const MOST: u8 = 8;
 
@@ -48,7 +48,7 @@ impl Step {
 /// is measured, and written once at the end.
 pub struct Blend<'a> {
     size: Size,
-    pictures: Pictures<'a>,
+    pictures: GuardPictures<'a>,
     /// For each pixel.
     shares: Vec<Shares>,
     /// The columns of each row outside of which all shares are 0.
@@ -60,7 +60,7 @@ pub type Shares = [f32; 3];
 
 /// The pictures that are mixed, of one size.
 #[derive(Clone, Copy)]
-pub struct Pictures<'a> {
+pub struct GuardPictures<'a> {
     /// The stylized picture.
     pub result: &'a Pixels,
     /// The plain start, if it is another picture than the result.
@@ -73,9 +73,9 @@ pub struct Pictures<'a> {
 impl<'a> Blend<'a> {
     /// # Panics
     /// When the pictures differ in size.
-    pub fn new(pictures: Pictures<'a>) -> Self {
+    pub fn new(pictures: GuardPictures<'a>) -> Self {
         let size = pictures.original.size();
-        let Pictures { result, plain, detail, original } = pictures;
+        let GuardPictures { result, plain, detail, original } = pictures;
         let all = [result, plain.unwrap_or(result), detail, original];
         assert!(all.iter().all(|picture| picture.size() == size), "all must be of one size");
         Self { size, pictures, shares: vec![[0.0; 3]; size.pixels()], reach: vec![0..0; size.height] }
@@ -87,7 +87,7 @@ impl<'a> Blend<'a> {
     }
 
     /// Raises the shares under `mask` to `step`, where they are lower.
-    pub fn ease(&mut self, mask: &Mask, step: Step) {
+    pub fn ease(&mut self, mask: &Mask, step: BlendSteps) {
         for y in mask.rows() {
             let raised = self.raised(mask, step, y, mask.columns());
             let (columns, reach) = (mask.columns(), &mut self.reach[y]);
@@ -107,14 +107,14 @@ impl<'a> Blend<'a> {
     }
 
     /// The luma of the box of `mask` as the blend would have it after [`Blend::ease`] with `step`.
-    pub fn tried(&self, mask: &Mask, step: Step) -> Patch {
+    pub fn tried(&self, mask: &Mask, step: BlendSteps) -> Patch {
         Patch::fill(mask.rect, self.size, |y, columns, row| {
             self.mix_lumas(&self.raised(mask, step, y, columns.clone()), y, columns, row);
         })
     }
 
     /// The shares of a row under one more mask. Under several masks the largest share counts, so their order does not.
-    fn raised(&self, mask: &Mask, step: Step, y: usize, columns: Range<usize>) -> Vec<Shares> {
+    fn raised(&self, mask: &Mask, step: BlendSteps, y: usize, columns: Range<usize>) -> Vec<Shares> {
         let mut raised = self.shares[y * self.size.width..][columns.clone()].to_vec();
         let shape: Vec<f32> = mask.shares(y, columns.clone()).collect();
         let step = step.shares();
@@ -156,7 +156,7 @@ impl<'a> Blend<'a> {
     }
 }
 
-impl<'a> Pictures<'a> {
+impl<'a> GuardPictures<'a> {
     /// The colours of all four pictures in these columns of row `y`: those of the result, and those over it.
     #[inline(always)]
     fn row(&self, y: usize, columns: Range<usize>) -> impl Iterator<Item = [&'a [f32; 3]; 4]> {
@@ -181,7 +181,7 @@ fn mixed([result, plain, detail, original]: [&[f32; 3]; 4], shares: &Shares) -> 
 
 /// The shapes of all objects.
 #[derive(Clone, Copy)]
-pub struct Shapes<'a> {
+pub struct ObjectShapes<'a> {
     /// The largest share that an object has in each pixel, 0..=1.
     pub share: &'a Plane,
     /// Which object that is.
@@ -199,7 +199,7 @@ pub struct Mask<'a> {
     reach: Rect,
     /// The number of the object.
     object: usize,
-    shapes: Shapes<'a>,
+    shapes: ObjectShapes<'a>,
     /// The largest share that the object has in a pixel of the box: soft shapes of slender objects reach 1 nowhere. 0 if no
     /// shape was found.
     most: f32,
@@ -207,7 +207,7 @@ pub struct Mask<'a> {
 
 impl<'a> Mask<'a> {
     /// The mask of object `object`, whose box is `rect`.
-    pub fn new(object: usize, rect: Rect, shapes: Shapes<'a>) -> Self {
+    pub fn new(object: usize, rect: Rect, shapes: ObjectShapes<'a>) -> Self {
         /// A box with a lower share in all pixels shows no shape, as a small one does, and is eased as a whole.
         const LEAST: f32 = 0.05;
         let size = shapes.share.size();

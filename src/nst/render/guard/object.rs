@@ -1,7 +1,7 @@
 //! One labelled object: its floors, and how far it is eased to meet them.
 
 use crate::nst::picture::geometry::{Area, Size};
-use crate::nst::render::guard::blend::{Blend, Mask, Shapes, Step};
+use crate::nst::render::guard::blend::{Blend, BlendSteps, Mask, ObjectShapes};
 use crate::nst::render::guard::figures::{FLAT, Figures, Original};
 use crate::nst::render::guard::patch::{Deviations, Patch, RADIUS, Rect};
 use crate::nst::render::guard::report::{BoxReport, Easing};
@@ -40,7 +40,7 @@ pub struct Object<'a> {
     uneased: Figures,
     /// Of the weighted pixels, in the blend as it is.
     pub figures: Figures,
-    pub step: Step,
+    pub step: BlendSteps,
 }
 
 /// A picture as objects are measured in it.
@@ -63,14 +63,14 @@ impl<'a> Measurable<'a> {
 
 impl<'a> Object<'a> {
     /// Object `number` in `area` of pictures `before` and `after` the stylization.
-    pub fn new(number: usize, area: Area, shapes: Shapes<'a>, before: &Measurable, after: &Measurable) -> Self {
+    pub fn new(number: usize, area: Area, shapes: ObjectShapes<'a>, before: &Measurable, after: &Measurable) -> Self {
         let rect = Rect::of(area, before.size);
         let mask = Mask::new(number, rect, shapes);
         let [was, is] = [before, after].map(|picture| Patch::of(picture.lumas, picture.size, rect));
         let original = Original::new(rect, was, &before.deviations, weights(&mask));
         let figures = original.kept(&is, &after.deviations);
         let floor = floor(rect, before, after);
-        Self { area, mask, original, floor, uneased: figures, figures, step: Step::default() }
+        Self { area, mask, original, floor, uneased: figures, figures, step: BlendSteps::default() }
     }
 
     /// The figures of this object in the blend.
@@ -84,12 +84,12 @@ impl<'a> Object<'a> {
 
     /// Begins anew with nothing eased.
     pub fn begin(&mut self) {
-        (self.step, self.figures) = (Step::default(), self.uneased);
+        (self.step, self.figures) = (BlendSteps::default(), self.uneased);
     }
 
     /// Whether a figure is below its floor and the object can be eased further.
     pub fn must_be_eased(&self) -> bool {
-        self.score(self.figures) < 1.0 && self.step.content < Step::MOST
+        self.score(self.figures) < 1.0 && self.step.content < BlendSteps::MOST
     }
 
     /// The lower one of both figures over its floor; at least 1 is enough.
@@ -98,22 +98,22 @@ impl<'a> Object<'a> {
     }
 
     /// One step more of the plain start, if that makes the figures better; from then on, of the original.
-    pub fn next_step(&self, blend: &Blend) -> Step {
-        let Step { plain, content } = self.step;
-        if blend.has_plain() && content == 0 && plain < Step::MOST {
-            let plainer = Step { plain: plain + 1, content };
+    pub fn next_step(&self, blend: &Blend) -> BlendSteps {
+        let BlendSteps { plain, content } = self.step;
+        if blend.has_plain() && content == 0 && plain < BlendSteps::MOST {
+            let plainer = BlendSteps { plain: plain + 1, content };
             if self.score(self.kept(&blend.tried(&self.mask, plainer))) > self.score(self.figures) {
                 return plainer;
             }
         }
-        Step { plain, content: content + 1 }
+        BlendSteps { plain, content: content + 1 }
     }
 
     pub fn report(&self) -> BoxReport {
         let easing = match self.step {
-            Step { plain: 0, content: 0 } => Easing::None,
-            Step { plain, content: 0 } => Easing::Plain(Step::share(plain)),
-            Step { content, .. } => Easing::Content(Step::share(content)),
+            BlendSteps { plain: 0, content: 0 } => Easing::None,
+            BlendSteps { plain, content: 0 } => Easing::Plain(BlendSteps::share(plain)),
+            BlendSteps { content, .. } => Easing::Content(BlendSteps::share(content)),
         };
         BoxReport { area: self.area, contrast: self.figures.contrast, edges: self.figures.edges, easing }
     }

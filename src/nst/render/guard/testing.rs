@@ -3,7 +3,7 @@
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
-use crate::nst::render::guard::blend::Shapes;
+use crate::nst::render::guard::blend::ObjectShapes;
 use crate::nst::render::guard::patch::Rect;
 use crate::nst::scene::shape::Owners;
 use crate::nst::testing::Random;
@@ -21,8 +21,8 @@ impl Everywhere {
         Self { share: Plane::filled(size, 1.0), owners: Owners::new(size, &vec![None; size.pixels()], size) }
     }
 
-    pub fn shapes(&self) -> Shapes<'_> {
-        Shapes { share: &self.share, owners: &self.owners }
+    pub fn shapes(&self) -> ObjectShapes<'_> {
+        ObjectShapes { share: &self.share, owners: &self.owners }
     }
 }
 
