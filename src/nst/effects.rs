@@ -8,8 +8,8 @@
 //! - [`frames`]: the frame that effects read
 //! - [`on_surfaces`]: shadows, snow and water; `overcast`, `snow` and `water` draw them
 //! - [`air`]: white air in front of all surfaces
-//! - [`in_the_camera`]: lamps, windows, the lens and the sensor; `lamps`, `street_lamps`, `windows`, `light`, `lens` and
-//!   `sensor` draw them
+//! - [`in_the_camera`]: lamps, windows, the lens and the sensor; `lamps`, `street_lamps`, `windows`, `light`,
+//!   `shining`, `lens` and `sensor` draw them
 //! - `noise`: noise on the ground, in perspective
 
 pub mod air;
@@ -21,6 +21,7 @@ mod light;
 pub mod noise;
 mod overcast;
 mod sensor;
+mod shining;
 mod snow;
 mod street_lamps;
 mod water;

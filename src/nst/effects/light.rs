@@ -1,13 +1,13 @@
-//! The light of lamps and windows: on what it falls, around lamps in the lens and in the air, and mirrored on the road.
+//! The light of lamps and windows, and on what it falls.
 
 use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::frames::Frames;
-use crate::nst::effects::lamps::{self, Lamp};
+use crate::nst::effects::lamps;
 use crate::nst::effects::noise::{Ground, GroundRow, random, step};
+use crate::nst::effects::shining::{Shining, add};
 use crate::nst::effects::street_lamps::{self, StreetLamp, StreetView};
 use crate::nst::effects::windows;
 use crate::nst::kernels::simd::vectorized;
-use crate::nst::picture::geometry::Size;
 use crate::nst::picture::light::transmission;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
@@ -15,7 +15,7 @@ use crate::nst::picture::statistics::quantile;
 use crate::nst::scene::horizon::Horizon;
 use crate::nst::scene::object::SceneObject;
 use crate::nst::scene::surface::Surface;
-use crate::nst::scene::view::{FOCAL, View};
+use crate::nst::scene::view::View;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -24,20 +24,6 @@ const EFFECT: u64 = 8;
 
 /// Rows that are drawn together. It does not depend on the number of threads.
 const BAND: usize = 16;
-
-/// The light of the halo at the lamp's rim, as a share of the lamp's.
-const HALO: f32 = 0.08;
-
-/// The light of the wide halo that dust and drops on the lens make of a lamp, as a share of the lamp's, and its radius in
-/// radii of the lamp.
-const WIDE_HALO: (f32, f32) = (0.12, 20.0);
-
-/// The reach of a halo in radii of its lamp, and as a share of the frame's width.
-const REACH: (f32, f32) = (60.0, 0.22);
-
-/// The light that a lamp sends into the camera past its rim: the glow of the air around it, as a share of the lamp's
-/// where all of its light is scattered, and the radius of that glow in metres (after Narasimhan and Nayar 2003).
-const GLOW: (f32, f32) = (0.06, 0.9);
 
 /// Adds the masts of street lamps and the light of lamps and of windows to `pixels`, in place. `haze` is the extinction of
 /// the air per metre.
@@ -60,11 +46,7 @@ pub fn shine(
     let street = StreetView { surface, horizon, haze };
     seen.extend(street.seen(&lighting));
     street.draw_masts(&lighting, pixels);
-    let with_glare = |lamp: Lamp| {
-        let clear = (-haze * lamp.distance).exp();
-        let glare = Glare::of(&lamp, clear, effects.glare, surface.size().width);
-        (lamp, clear, glare)
-    };
+    let width = surface.size().width;
     let lights = Lights {
         surface,
         ground,
@@ -72,13 +54,12 @@ pub fn shine(
         laid: frames.laid,
         usual: ground_light(frames.laid, surface),
         haze,
-        wet: effects.wet,
-        lamps: seen.into_iter().map(with_glare).collect(),
+        lamps: seen.into_iter().map(|lamp| Shining::of(lamp, effects, haze, width)).collect(),
         beam: (headlamps > 0.0).then(|| Beam::new(headlamps, seed)),
         street_lamps: lighting,
         windows: windows::lit(frames.taken, surface, windows, seed),
     };
-    let Size { height, width } = surface.size();
+    let height = surface.size().height;
     pixels.data_mut().par_chunks_mut(BAND * width * 3).enumerate().for_each(|(band, rows)| {
         let top = band * BAND;
         if let Some(added) = lights.on_rows(top..(top + BAND).min(height)) {
@@ -114,9 +95,8 @@ struct Lights<'a> {
     usual: f32,
     /// The extinction of the air per metre.
     haze: f32,
-    wet: f32,
-    /// Lamps that are seen, the share of their light that the air lets through, and their glare.
-    lamps: Vec<(Lamp, f32, Glare)>,
+    /// Lamps that are seen.
+    lamps: Vec<Shining>,
     /// One's own lamps, if they are on.
     beam: Option<Beam>,
     street_lamps: Vec<StreetLamp>,
@@ -129,7 +109,7 @@ impl Lights<'_> {
     fn on_rows(&self, rows: Range<usize>) -> Option<Vec<[f32; 3]>> {
         let width = self.surface.size().width;
         let lights_things = self.beam.is_some() || !self.street_lamps.is_empty();
-        let mut lamps = self.lamps.iter().filter(|lamp| reaches(lamp, self.wet, &rows)).peekable();
+        let mut lamps = self.lamps.iter().filter(|lamp| lamp.reaches(&rows)).peekable();
         if !lights_things && lamps.peek().is_none() && self.windows.is_none() {
             return None;
         }
@@ -137,7 +117,7 @@ impl Lights<'_> {
         if lights_things {
             rows.clone().zip(added.chunks_exact_mut(width)).for_each(|(y, added)| self.on_things(y, added));
         }
-        lamps.for_each(|lamp| draw(lamp, self.surface, self.wet, &mut added, rows.clone()));
+        lamps.for_each(|lamp| lamp.draw(self.surface, &mut added, rows.clone()));
         if let Some(windows) = &self.windows {
             for (y, added) in rows.clone().zip(added.chunks_exact_mut(width)) {
                 let metres = &self.surface.distance.data()[y * width..][..width];
@@ -153,7 +133,7 @@ impl Lights<'_> {
 
     /// Adds the light that one's own lamps and street lamps throw on what row `y` shows.
     fn on_things(&self, y: usize, added: &mut [[f32; 3]]) {
-        let row = Row::of(self.laid, self.surface, y, self.usual, self.haze);
+        let row = LitRow::of(self.laid, self.surface, y, self.usual, self.haze);
         let on_ground = self.ground.row(y);
         let below = (y as f32 + 0.5) / self.surface.size().height as f32 - self.horizon.row;
         if let Some(beam) = self.beam.as_ref().filter(|_| below >= Beam::HIGHEST) {
@@ -167,7 +147,7 @@ impl Lights<'_> {
 }
 
 /// What lamps light in one row of a frame.
-struct Row<'a> {
+struct LitRow<'a> {
     /// The share of their light that each pixel returns to the camera.
     reflects: Vec<[f32; 3]>,
     /// The share of ground in each pixel.
@@ -176,7 +156,7 @@ struct Row<'a> {
     distance: &'a [f32],
 }
 
-impl<'a> Row<'a> {
+impl<'a> LitRow<'a> {
     /// Row `y` of the frame; `usual` is what makes its ground as light as a usual road.
     fn of(frame: &Pixels, surface: &'a Surface, y: usize, usual: f32, haze: f32) -> Self {
         let width = surface.size().width;
@@ -220,10 +200,6 @@ fn ground_light(frame: &Pixels, surface: &Surface) -> f32 {
     let lights = frame.data().chunks_exact(3).zip(surface.ground.data()).step_by(29);
     let lights = lights.filter(|(_, ground)| **ground > 0.5).map(|(rgb, _)| rgb[1] * rgb[1]).collect();
     (0.16 / quantile(lights, 1, 2).unwrap_or(0.16).max(1e-3)).clamp(0.4, 2.5)
-}
-
-fn add(light: &mut [f32; 3], colour: [f32; 3], share: f32) {
-    light.iter_mut().zip(colour).for_each(|(v, colour)| *v += share * colour);
 }
 
 /// The lamps of one's own vehicle.
@@ -272,112 +248,5 @@ fn pool(lamp: &StreetLamp, row: GroundRow, share: &[f32]) -> impl Fn(usize, f32)
         // Lambert's cosine and the square of the distance, 1 right below the lamp.
         let cosine = height / (dx * dx + dz * dz + height * height).sqrt();
         share[x] * (cosine * cosine * cosine * 0.28)
-    }
-}
-
-/// The light of a lamp around it, by the distance from its middle in the picture.
-struct Glare {
-    /// In pixels. Beyond it there is no light.
-    reach: f32,
-    /// The share of the lamp's light at each quarter of a pixel.
-    light: Vec<f32>,
-}
-
-impl Glare {
-    /// Places of the table in a pixel.
-    const FINE: f32 = 4.0;
-
-    /// Of a lamp in air that lets through the share `clear` of its light, by a lens that scatters the share `amount` of
-    /// the most, in a frame of this width.
-    fn of(lamp: &Lamp, clear: f32, amount: f32, width: usize) -> Self {
-        let glow = GLOW.1 * FOCAL * width as f32 / lamp.distance.max(3.0);
-        let reach = (REACH.0 * lamp.radius).max(4.0 * glow * (1.0 - clear)).min(REACH.1 * width as f32);
-        let light = |d: f32| {
-            let core = (-1.2 * d / lamp.radius).exp();
-            let halo = HALO / (1.0 + (d / (3.0 * lamp.radius)).powi(2)).powf(1.1);
-            let wide = amount * WIDE_HALO.0 / (1.0 + (d / (WIDE_HALO.1 * lamp.radius)).powi(2)).powf(1.5);
-            let scattered = GLOW.0 * (1.0 - clear) / (1.0 + (d / glow).powi(2)).powf(1.5);
-            let fade = (1.0 - d / reach).max(0.0).powi(2);
-            core * clear.max(0.05) + ((halo + wide) * clear + scattered) * fade
-        };
-        let places = (reach * Self::FINE) as usize + 2;
-        Self { reach, light: (0..places).map(|n| light(n as f32 / Self::FINE)).collect() }
-    }
-
-    /// At `d` pixels from the middle, less than the reach.
-    fn at(&self, d: f32) -> f32 {
-        let place = d * Self::FINE;
-        let (near, far) = (self.light[place as usize], self.light[place as usize + 1]);
-        near + (place - place as i32 as f32) * (far - near)
-    }
-}
-
-/// The middle of a lamp's mirror image on the ground, down the picture, and how long and wide it is, in pixels.
-fn mirror_image(lamp: &Lamp, foot: f32, wet: f32) -> (f32, f32, f32) {
-    let below = foot - lamp.y;
-    (foot + 0.6 * below, below.max(2.0) * (0.6 + 0.9 * wet), lamp.radius * (1.6 + wet))
-}
-
-/// Whether [`draw`] adds light to these rows.
-fn reaches((lamp, _, glare): &(Lamp, f32, Glare), wet: f32, rows: &Range<usize>) -> bool {
-    let end = lamp.foot.map_or(0.0, |foot| {
-        let (middle, long, _) = mirror_image(lamp, foot, wet);
-        middle + FARTHEST * long
-    });
-    let (first, end) = (lamp.y - glare.reach, end.max(lamp.y + glare.reach));
-    first <= rows.end as f32 && rows.start as f32 <= end
-}
-
-/// From so many times its length on, nothing of a mirror image is seen.
-const FARTHEST: f32 = 2.63;
-
-/// Adds a lamp, its halo, and its mirror image on the ground to these rows.
-fn draw(
-    (lamp, clear, glare): &(Lamp, f32, Glare),
-    surface: &Surface,
-    wet: f32,
-    added: &mut [[f32; 3]],
-    rows: Range<usize>,
-) {
-    let width = surface.size().width;
-    let reach = glare.reach;
-    let columns = |reach: f32| (lamp.x - reach).max(0.0) as usize..((lamp.x + reach).max(0.0) as usize + 1).min(width);
-    let chord = |dy: f32| columns((reach * reach - dy * dy).sqrt());
-    for y in rows.clone() {
-        let dy = y as f32 + 0.5 - lamp.y;
-        if dy.abs() > reach {
-            continue;
-        }
-        let columns = chord(dy);
-        let mut distances = vec![0.0; columns.len()];
-        vectorized(
-            #[inline(always)]
-            || {
-                for (d, x) in distances.iter_mut().zip(columns.start as i32..) {
-                    let dx = x as f32 + 0.5 - lamp.x;
-                    *d = (dx * dx + dy * dy).sqrt();
-                }
-            },
-        );
-        let row = added[(y - rows.start) * width..][columns].iter_mut();
-        for (added, d) in row.zip(distances).filter(|(_, d)| *d < reach) {
-            add(added, lamp.light, glare.at(d));
-        }
-    }
-    let Some(foot) = lamp.foot else { return };
-    let (middle, long, wide) = mirror_image(lamp, foot, wet);
-    let strength = (0.004 + 0.035 * wet) * clear;
-    let columns = columns(4.0 * wide);
-    let across: Vec<f32> = columns.clone().map(|x| (-((x as f32 + 0.5 - lamp.x) / wide).powi(2)).exp()).collect();
-    for y in rows.clone().filter(|&y| y as f32 > foot) {
-        let from_middle = (y as f32 - middle) / long;
-        if from_middle.abs() > FARTHEST {
-            continue;
-        }
-        let down = (-from_middle.powi(2)).exp();
-        for (x, across) in columns.clone().zip(&across) {
-            let ground = surface.ground.at(y, x);
-            add(&mut added[(y - rows.start) * width + x], lamp.light, strength * ground * down * across);
-        }
     }
 }

@@ -24,6 +24,10 @@ const REDUCTION: usize = 4;
 /// Dorf 1988).
 const WET: f32 = 0.55;
 
+/// The share of the mirrored light that wet asphalt takes from the whole sky: its grains tilt the film of water. Puddles
+/// are flat.
+const ROUGH: f32 = 0.4;
+
 /// Wets the ground of `pixels`, in place.
 pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) {
     let Some(ground) = Ground::of(surface) else { return };
@@ -37,6 +41,7 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
         }
         _ => None,
     };
+    let sky = air_light(pixels, surface, 0.0);
     let rows = pixels.data_mut().par_chunks_mut(width * 3).zip(surface.ground.data().par_chunks(width));
     rows.enumerate().for_each(|(y, (row, shares))| {
         if shares.iter().all(|&share| share <= 0.0) {
@@ -64,7 +69,10 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
         match mirror.as_ref().map(|image| image.row(y)) {
             Some(images) => vectorized(
                 #[inline(always)]
-                || row.zip(&images).for_each(|((rgb, wetness), &image)| wetness.put_on(rgb, |_| image)),
+                || {
+                    row.zip(&images)
+                        .for_each(|((rgb, wetness), &image)| wetness.put_on(rgb, |_| wetness.mirrors(image, sky)))
+                },
             ),
             None => vectorized(
                 #[inline(always)]
@@ -81,6 +89,8 @@ struct Wetness {
     dark: f32,
     /// The share of light that comes from the mirror image.
     returned: f32,
+    /// The share of that light that comes from the whole sky instead.
+    rough: f32,
 }
 
 impl Wetness {
@@ -91,8 +101,15 @@ impl Wetness {
         let hard = 1.0 - 0.85 * plants;
         let puddle = puddle * hard;
         let dark = 1.0 - share * (1.0 - WET) * (0.6 + 0.4 * hard);
-        let returned = (share * hard * (reflects * (0.8 + 0.2 * puddle) + 0.15 * puddle)).min(1.0);
-        Self { share, dark, returned }
+        let returned = (share * hard * (reflects * (0.8 + 0.2 * puddle) + 0.3 * puddle)).min(1.0);
+        Self { share, dark, returned, rough: ROUGH * (1.0 - puddle) }
+    }
+
+    /// The light that falls on the pixel's film of water from where it is mirrored.
+    #[inline(always)]
+    fn mirrors(&self, mut image: [f32; 3], sky: [f32; 3]) -> [f32; 3] {
+        image.iter_mut().zip(sky).for_each(|(v, sky)| *v += self.rough * (sky - *v));
+        image
     }
 
     /// Wets a pixel; `image` is the light of its mirror image, and gets the pixel's own.
@@ -123,7 +140,7 @@ impl Puddles {
     /// How much of column `x` is under a puddle, 0..1.
     fn at(&self, x: usize) -> f32 {
         let depth = self.waves[0].at(x) + 0.5 * self.waves[1].at(x);
-        step(self.level - 0.15, self.level + 0.15, depth)
+        step(self.level - 0.1, self.level + 0.1, depth)
     }
 }
 

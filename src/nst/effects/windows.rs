@@ -25,14 +25,14 @@ const LIGHTS: [[f32; 3]; 3] = [[1.0, 0.72, 0.38], [1.0, 0.9, 0.7], [0.75, 0.88, 
 
 /// A window in pixels of the small picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Window {
+struct WallWindow {
     left: usize,
     top: usize,
     right: usize,
     bottom: usize,
 }
 
-impl Window {
+impl WallWindow {
     fn columns(&self) -> (usize, usize) {
         (self.left, self.right)
     }
@@ -59,7 +59,7 @@ pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<L
     }
     let mut random = random(seed, EFFECT);
     let mut light = vec![0.0; size.pixels() * 3];
-    for Window { left, top, right, bottom } in windows {
+    for WallWindow { left, top, right, bottom } in windows {
         let (is_lit, colour, power) = (random.uniform() < f64::from(share), random.uniform(), random.uniform() as f32);
         if !is_lit {
             continue;
@@ -88,7 +88,7 @@ fn dark(luma: &Plane, surface: &Surface) -> Vec<bool> {
 }
 
 /// The dark spots that have the shape of a window.
-fn windows(dark: &[bool], size: Size) -> Vec<Window> {
+fn windows(dark: &[bool], size: Size) -> Vec<WallWindow> {
     let mut found = Vec::new();
     for spot in patches(dark.len(), |at| size.beside(at), |at| dark[at]) {
         let (window, pixels) = (bounds(&spot, size), spot.len());
@@ -104,43 +104,43 @@ fn windows(dark: &[bool], size: Size) -> Vec<Window> {
 
 /// The windows that stand in a row or a column with at least two others of their size. Gaps in trees and black stripes of
 /// kerbs do not.
-fn in_rows(windows: &[Window]) -> Vec<Window> {
-    let stands = |window: &&Window| {
-        let two_beside = |along: fn(&Window) -> (usize, usize), across: fn(&Window) -> (usize, usize)| {
+fn in_rows(windows: &[WallWindow]) -> Vec<WallWindow> {
+    let stands = |window: &&WallWindow| {
+        let two_beside = |along: fn(&WallWindow) -> (usize, usize), across: fn(&WallWindow) -> (usize, usize)| {
             let others = windows.iter().filter(|other| other != window);
             others.filter(|other| are_alike(window, other, along, across)).count() >= 2
         };
-        two_beside(Window::columns, Window::rows) || two_beside(Window::rows, Window::columns)
+        two_beside(WallWindow::columns, WallWindow::rows) || two_beside(WallWindow::rows, WallWindow::columns)
     };
     windows.iter().filter(stands).copied().collect()
 }
 
 /// Whether two windows are of one size, lie side by side in the direction `along`, and at one height `across` it.
 fn are_alike(
-    a: &Window,
-    b: &Window,
-    along: fn(&Window) -> (usize, usize),
-    across: fn(&Window) -> (usize, usize),
+    a: &WallWindow,
+    b: &WallWindow,
+    along: fn(&WallWindow) -> (usize, usize),
+    across: fn(&WallWindow) -> (usize, usize),
 ) -> bool {
     /// The farthest that the middles lie apart, in lengths of one, and how much longer one may be.
     const FARTHEST: usize = 6;
     const LONGER: f32 = 1.6;
     let length = |(start, end): (usize, usize)| end - start;
     let doubled_middle = |(start, end): (usize, usize)| start + end;
-    let fits = |of: fn(&Window) -> (usize, usize)| {
+    let fits = |of: fn(&WallWindow) -> (usize, usize)| {
         let (a, b) = (length(of(a)) as f32, length(of(b)) as f32);
         a.max(b) <= LONGER * a.min(b) + 1.0
     };
-    let apart = |of: fn(&Window) -> (usize, usize)| doubled_middle(of(a)).abs_diff(doubled_middle(of(b)));
+    let apart = |of: fn(&WallWindow) -> (usize, usize)| doubled_middle(of(a)).abs_diff(doubled_middle(of(b)));
     fits(along) && fits(across) && apart(across) <= length(across(a)) && apart(along) <= 2 * FARTHEST * length(along(a))
 }
 
 /// The bounds of a spot.
-fn bounds(spot: &[usize], size: Size) -> Window {
-    let mut window = Window { left: usize::MAX, top: usize::MAX, right: 0, bottom: 0 };
+fn bounds(spot: &[usize], size: Size) -> WallWindow {
+    let mut window = WallWindow { left: usize::MAX, top: usize::MAX, right: 0, bottom: 0 };
     for at in spot {
         let (y, x) = (at / size.width, at % size.width);
-        window = Window {
+        window = WallWindow {
             left: window.left.min(x),
             top: window.top.min(y),
             right: window.right.max(x + 1),

@@ -18,6 +18,9 @@ const LEAST_SLOPE: f32 = 0.03;
 /// The angle in radians within which a line points at a vanishing point.
 const AIM: f32 = 0.06;
 
+/// The least height of a vehicle, as a share of the picture's, that is seen from the ground: drones show smaller ones.
+const NEAR: f64 = 0.18;
+
 /// The height of the camera over the ground in metres, as in a car.
 pub const CAMERA: f32 = 1.5;
 
@@ -28,8 +31,8 @@ pub struct Horizon {
     pub row: f32,
     /// The column of the vanishing point of the road, as a share of the width.
     pub column: f32,
-    /// Whether anything in the picture speaks for a ground plane: a sky, a row of vanishing lines, or objects whose
-    /// sizes fit one.
+    /// Whether anything in the picture speaks for a ground plane: a sky, a row of vanishing lines, objects whose sizes
+    /// fit one, or a vehicle that is near.
     pub is_seen: bool,
 }
 
@@ -59,7 +62,8 @@ pub fn find(luma: &Plane, sky: Option<&Plane>, objects: &[SceneObject]) -> Horiz
     let best = ROWS.map(score).max_by(|a, b| a.0.total_cmp(&b.0));
     let (_, row, column, lines) = best.unwrap_or((0.0, 0.45, 0.5, 0.0));
     let fits = of_objects(objects, row).is_some_and(|score| score > -1.5);
-    Horizon { row, column, is_seen: sky.is_some() || fits || lines > 0.16 }
+    let is_near = |object: &SceneObject| object.kind.has_lamps() && object.area.bottom - object.area.top > NEAR;
+    Horizon { row, column, is_seen: sky.is_some() || fits || lines > 0.16 || objects.iter().any(is_near) }
 }
 
 /// The row at which the sky ends in nearly all columns, as a share of the height.
@@ -206,5 +210,16 @@ mod tests {
         let sky = Plane::from_fn(SIZE, |y, _| (y < 110) as u8 as f32);
         assert!(find(&grey, Some(&sky), &[]).row > 0.55);
         assert!(!find(&grey, None, &[]).is_seen);
+    }
+
+    #[test]
+    fn a_near_vehicle_stands_on_a_ground_whatever_the_height_of_the_camera() {
+        let grey = Plane::filled(SIZE, 0.5);
+        let is_seen = |height: f64, kind| {
+            let area = Area { left: 0.3, top: 0.9 - height, right: 0.8, bottom: 0.9 };
+            find(&grey, None, &[SceneObject::new(area, kind)]).is_seen
+        };
+        assert!(is_seen(0.2, ObjectKind::LargeVehicle) && !is_seen(0.1, ObjectKind::LargeVehicle));
+        assert!(!is_seen(0.2, ObjectKind::Other));
     }
 }
