@@ -3,11 +3,11 @@
 
 use crate::dataset::scan::ImageSource;
 use crate::error::{Error, Result};
+use crate::files::listing::entries;
 use crate::files::paths::label_path;
 use crate::files::text;
 use crate::yaml::Yaml;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The names of such files, besides `*.names`.
@@ -77,8 +77,7 @@ fn files<'a>(root: &Path, sources: impl Iterator<Item = &'a ImageSource>) -> Vec
     folders.remove(root);
     let mut files = Vec::new();
     for folder in std::iter::once(root.to_path_buf()).chain(folders) {
-        let entries = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-        let mut found: Vec<PathBuf> = entries.filter(|path| is_class_file(path) && path.is_file()).collect();
+        let mut found: Vec<PathBuf> = entries(&folder).filter(|path| is_class_file(path) && path.is_file()).collect();
         found.sort();
         files.extend(found);
     }

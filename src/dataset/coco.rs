@@ -12,6 +12,7 @@ use crate::dataset::coco::document::Coco;
 use crate::dataset::coco::index::Index;
 use crate::dataset::scan::is_image;
 use crate::dataset::split::Split;
+use crate::files::listing::{entries, is_hidden};
 use crate::files::marker;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
@@ -66,10 +67,6 @@ fn is_json(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-}
-
 /// The folders in a folder that are not hidden; none if it cannot be listed.
 fn folders_of(folder: &Path) -> Vec<PathBuf> {
     let is_folder = |entry: &DirEntry| match entry.file_type() {
@@ -78,11 +75,6 @@ fn folders_of(folder: &Path) -> Vec<PathBuf> {
     };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter(is_folder).map(|entry| entry.path()).filter(|path| !is_hidden(path)).collect()
-}
-
-/// The entries of a folder; none if it cannot be listed.
-fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }
 
 /// Divides the images of one folder into splits by annotation files. A file that is not named after a split is about

@@ -8,6 +8,7 @@ use crate::dataset::pyyaml::{self, Content, Node, python_text};
 use crate::dataset::scan::{ImageSource, is_image};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
+use crate::files::listing::entries;
 use crate::files::paths::normalize;
 use crate::files::text::{self, Text};
 use crate::yaml::{Yaml, nearest};
@@ -293,8 +294,8 @@ fn leads_to_nothing(key: &str, entry: &str, line: usize, bases: &Bases, node: &N
         );
     }
     let name = entry.trim_end_matches('/').rsplit('/').next().unwrap_or(entry);
-    let beside = bases.folders.iter().filter_map(|base| fs::read_dir(base.join(entry).parent()?).ok()).flatten();
-    let names: Vec<String> = beside.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    let beside = bases.folders.iter().filter_map(|base| Some(entries(base.join(entry).parent()?))).flatten();
+    let names: Vec<String> = beside.filter_map(|path| path.file_name()?.to_str().map(str::to_string)).collect();
     match nearest(name, names.iter().map(String::as_str)) {
         Some(candidate) => message += &format!("; did you mean `{candidate}`?"),
         None if node.entry("path").is_none() => message += "; correct it, or add `path:` with the dataset's folder",

@@ -6,6 +6,7 @@ use crate::dataset::layout::has_standard_folders;
 use crate::dataset::pyyaml::{Content, Node};
 use crate::dataset::scan::Scan;
 use crate::error::{Error, Result};
+use crate::files::listing::{entries, is_hidden};
 use crate::files::paths::absolute;
 use std::collections::BTreeSet;
 use std::fs;
@@ -91,9 +92,8 @@ fn in_folder(folder: &Path) -> Result<Option<Description>> {
     if let Some(file) = ["data.yaml", "data.yml"].iter().map(|name| folder.join(name)).find(|file| file.is_file()) {
         return Ok(Some(Description::Yaml(file)));
     }
-    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     let may_describe = |path: &PathBuf| may_describe(path) && !is_hidden(path) && path.is_file();
-    let mut files: Vec<PathBuf> = entries.filter(may_describe).collect();
+    let mut files: Vec<PathBuf> = entries(folder).filter(may_describe).collect();
     files.sort();
     let mut yaml: Vec<&PathBuf> = files.iter().filter(|file| describes_dataset(file)).collect();
     if yaml.len() > 1 && yaml.iter().any(|file| file.file_stem() == folder.file_name()) {
@@ -138,10 +138,6 @@ fn several_datasets<'a>(folder: &Path, files: impl Iterator<Item = &'a Path>) ->
         folder.display(),
         names.join(", ")
     ))
-}
-
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 fn may_describe(path: &Path) -> bool {

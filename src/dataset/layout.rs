@@ -11,10 +11,10 @@ use crate::dataset::split::Split;
 use crate::dataset::split_folders::{self, Named};
 use crate::dataset::split_lists::{ListedSplits, SplitFiles, read_split_lists};
 use crate::error::Result;
+use crate::files::listing::entries;
 use crate::files::paths::relative_text;
 use crate::units;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The kind of dataset: how its images are assigned to splits.
@@ -71,9 +71,8 @@ pub fn find_splits(scan: &Scan) -> Result<(Layout, BTreeMap<Split, Vec<ImageSour
 /// Whether `root` has folders `images/<split>` or `<split>/images`.
 pub fn has_standard_folders(root: &Path) -> bool {
     let splits = |folder: &Path| {
-        let entries = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
         let named = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(Split::is_plain_name);
-        entries.filter(named).filter(|path| path.is_dir()).collect::<Vec<_>>()
+        entries(folder).filter(named).filter(|path| path.is_dir()).collect::<Vec<_>>()
     };
     !splits(&root.join("images")).is_empty() || splits(root).iter().any(|split| split.join("images").is_dir())
 }
@@ -171,7 +170,7 @@ mod tests {
         let folder = tree(&["train/images/a.jpg", "train/labels/a.txt", "valid/images/v.jpg", "test/images/t.jpg"]);
         let expected = ["train/images/a.jpg train/labels/a.txt"];
         assert_eq!(listing(folder.path()), expected);
-        fs::write(folder.path().join("data.yaml"), "train: ../train/images\nval: ../valid/images\nnames: ['a']\n")
+        std::fs::write(folder.path().join("data.yaml"), "train: ../train/images\nval: ../valid/images\nnames: ['a']\n")
             .unwrap();
         assert_eq!(listing(folder.path()), expected);
         assert_eq!(open(folder.path(), &[Split::Val]).unwrap().frames[0].relative, "valid/images/v.jpg");

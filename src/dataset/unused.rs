@@ -8,10 +8,11 @@ use crate::dataset::frame::{Frame, LabelCount};
 use crate::dataset::scan::{ImageSource, Scan};
 use crate::dataset::split::Split;
 use crate::error::Result;
+use crate::files::listing::entries;
 use crate::files::paths::{RealFolders, label_path, relative_text};
 use crate::units::counted;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -122,9 +123,7 @@ fn folders_to_search(root: &Path, sources: &BTreeMap<Split, Vec<ImageSource>>) -
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         LABEL_WORDS.iter().any(|word| name.contains(word)) && path.is_dir()
     };
-    let beside = above.into_iter().chain([root]).flat_map(|folder| {
-        fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).filter(is_for_labels)
-    });
+    let beside = above.into_iter().chain([root]).flat_map(|folder| entries(folder).filter(is_for_labels));
     let mut folders: BTreeSet<PathBuf> = beside.collect();
     folders.extend(images.into_iter().filter(|folder| folder.is_dir()));
     // A folder is searched with all that lies below it.

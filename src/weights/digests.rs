@@ -1,9 +1,9 @@
 //! SHA-256 of tensors and files, and the sets of weights that this program knows by them.
 
 use crate::error::{Error, Result};
+use crate::files::digest;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -29,10 +29,7 @@ pub fn known_sets() -> Vec<KnownSet> {
 
 /// The finished digest in 64 hexadecimal digits.
 pub fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    digest::hex(&hash.finalize())
 }
 
 pub fn sha256(bytes: &[u8]) -> String {

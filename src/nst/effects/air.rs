@@ -1,7 +1,7 @@
 //! White air between the camera and what it sees.
 
 use crate::nst::kernels::simd::vectorized;
-use crate::nst::picture::light::transmission;
+use crate::nst::picture::light::{luminance, transmission};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::scene::surface::Surface;
 use rayon::prelude::*;
@@ -35,17 +35,16 @@ pub fn fill(pixels: &mut Pixels, surface: &Surface, air: f32) {
 /// The linear light of the air, `least` at least: the mean of the sky, made paler; without a sky, that of the brightest
 /// twentieth.
 pub fn air_light(pixels: &Pixels, surface: &Surface, least: f32) -> [f32; 3] {
-    let picked = || pixels.data().chunks_exact(3).zip(surface.sky.data()).step_by(31);
-    let sky = picked().filter(|(_, sky)| **sky > 0.7).map(|(rgb, _)| rgb);
+    let picked = || pixels.data().as_chunks::<3>().0.iter().zip(surface.sky.data()).step_by(31);
     let mut lights: Vec<[f32; 3]> =
-        sky.map(|rgb| [0, 1, 2].map(|channel: usize| rgb[channel] * rgb[channel])).collect();
+        picked().filter(|(_, sky)| **sky > 0.7).map(|(rgb, _)| rgb.map(|v| v * v)).collect();
     if lights.len() < 20 {
-        lights = picked().map(|(rgb, _)| [0, 1, 2].map(|channel: usize| rgb[channel] * rgb[channel])).collect();
+        lights = picked().map(|(rgb, _)| rgb.map(|v| v * v)).collect();
         lights.sort_unstable_by(|a, b| a.iter().sum::<f32>().total_cmp(&b.iter().sum::<f32>()));
         lights.drain(..lights.len() * 19 / 20);
     }
     let count = lights.len().max(1) as f32;
     let mean = [0, 1, 2].map(|channel: usize| lights.iter().map(|light| light[channel]).sum::<f32>() / count);
-    let grey = (0.21 * mean[0] + 0.72 * mean[1] + 0.07 * mean[2]).clamp(least, 0.8);
+    let grey = luminance(mean).clamp(least, 0.8);
     mean.map(|v| 0.3 * v.min(0.85) + 0.7 * grey)
 }
