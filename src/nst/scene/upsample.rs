@@ -20,6 +20,9 @@ type Lines = [[f32; LINES]; 2];
 /// Rows that are drawn together. It does not depend on the number of threads.
 const BAND: usize = 32;
 
+/// Pixels of a row that are finished together, in a register each of their values.
+const RUN: usize = 16;
+
 /// Planes at the size of `frame`, with its edges: guided filters whose `lines` are found in a picture of the size
 /// `small` (He and Sun 2015, "Fast guided filter"). `finish` makes the planes' values of each pixel from theirs. All
 /// planes are made in one pass, since memory is what it waits for.
@@ -50,12 +53,23 @@ pub fn upsampled(
                 vectorized(
                     #[inline(always)]
                     || {
-                        let pixels = top.iter().zip(bottom).zip(frame.as_chunks::<3>().0);
-                        for (x, ((top, bottom), rgb)) in pixels.enumerate() {
-                            let [factors, offsets] = between(top, bottom, down);
-                            let luma = luma(rgb);
-                            let values = finish(std::array::from_fn(|n| factors[n] * luma + offsets[n]));
-                            rows.iter_mut().zip(values).for_each(|(row, v)| row[x] = v);
+                        for (run, rgb) in frame.as_chunks::<3>().0.chunks(RUN).enumerate() {
+                            let at = run * RUN..run * RUN + rgb.len();
+                            let mut values = [[0.0; RUN]; LINES];
+                            let lines = top[at.clone()].iter().zip(&bottom[at.clone()]);
+                            for (x, ((top, bottom), rgb)) in lines.zip(rgb).enumerate() {
+                                let [factors, offsets] = between(top, bottom, down);
+                                let luma = luma(rgb);
+                                (0..LINES).for_each(|n| values[n][x] = factors[n] * luma + offsets[n]);
+                            }
+                            let mut finished = [[0.0; RUN]; PLANES];
+                            for x in 0..RUN {
+                                let pixel = finish(std::array::from_fn(|n| values[n][x]));
+                                (0..PLANES).for_each(|n| finished[n][x] = pixel[n]);
+                            }
+                            for (row, finished) in rows.iter_mut().zip(&finished) {
+                                row[at.clone()].copy_from_slice(&finished[..rgb.len()]);
+                            }
                         }
                     },
                 );
