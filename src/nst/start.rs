@@ -83,7 +83,10 @@ impl Start {
             Self::Content => pixels.clone(),
             Self::Noise(seed) if settings.keep_colours => luma::grey(&noise(pixels.size(), *seed)),
             Self::Noise(seed) => noise(pixels.size(), *seed),
-            Self::Colours { transfer, sky } => transfer.apply(pixels, &regions.for_colours(*sky)),
+            Self::Colours { transfer, sky } => {
+                let depths = scene.ground.is_some().then(|| Depths::of(scene));
+                transfer.apply(pixels, &regions.for_colours(*sky), depths)
+            }
             Self::Weather(conditions) => {
                 conditions.render(pixels, scene.sky.as_ref(), scene.shapes.as_ref(), Depths::of(scene))
             }
@@ -100,7 +103,10 @@ impl Start {
     ) -> Pixels {
         let found = surface.filter(|surface| surface.has_sky).map(|surface| &surface.sky);
         match (self, surface) {
-            (Self::Colours { transfer, sky }, _) => transfer.apply(frame, &regions(found.filter(|_| *sky))),
+            (Self::Colours { transfer, sky }, surface) => {
+                let regions = regions(found.filter(|_| *sky));
+                transfer.apply(frame, &regions, surface.map(Depths::of_surface))
+            }
             (Self::Weather(conditions), Some(surface)) => {
                 conditions.render(frame, found, Some(&surface.shapes), Depths::of_surface(surface))
             }

@@ -173,7 +173,7 @@ fn mirrored(pixels: &Pixels, surface: &Surface, standing: &[&SceneObject]) -> Mi
         }
     }
     let data = stretched(&data, size, size.height / 22 + 1);
-    Mirror::new(box_mean::<3>(&data, size, 1, Border::Cut), size, full)
+    Mirror::new(box_mean::<3>(&data, size, size.width / 120 + 1, Border::Cut), size, full)
 }
 
 /// The rows in which something touches the ground in column `x` of the small picture.

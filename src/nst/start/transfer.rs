@@ -2,10 +2,12 @@
 //! another.
 
 use crate::nst::kernels::simd::vectorized;
+use crate::nst::picture::light::transmission;
 use crate::nst::picture::matrix::{Matrix, compose, eigen, power, product};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::ColourStatistics;
+use crate::nst::scene::Depths;
 use crate::nst::scene::regions::Regions;
 use rayon::prelude::*;
 
@@ -18,6 +20,49 @@ const UNEVEN: f64 = 1.5;
 
 /// How much more chroma grey may get than the target has in the mean, as a length in RGB.
 const TINT: f64 = 0.02;
+
+/// The light of white air.
+const AIR: f64 = 0.85;
+
+/// The depth that most things in photos of streets have, in units of [`Depths`].
+const USUAL_DEPTH: f64 = 2.5;
+
+/// The least veil that is told from dark things.
+const LEAST_VEIL: f64 = 0.02;
+
+/// The air of a style in front of a content: what the map of its colours makes of black is a veil of light, which is
+/// thick where things are far and thin where they are near (Koschmieder 1924). The style's own distances are not known,
+/// so the map is taken for that of things at the usual depth.
+#[derive(Clone, Copy)]
+struct Air {
+    /// The light that the map adds to black.
+    veil: f32,
+    /// The share of the light of things at the usual depth that the air lets through.
+    usual: f32,
+    /// Per unit of depth.
+    extinction: f32,
+}
+
+impl Air {
+    /// `None` where the map leaves black about as dark as it is.
+    fn of(map: &Map) -> Option<Self> {
+        let veil = (0..3).map(|i| map.to[i] - dot(map.factors[i], map.from)).fold(f64::INFINITY, f64::min);
+        let veil = veil.min(0.9 * AIR);
+        let usual = 1.0 - veil / AIR;
+        (veil > LEAST_VEIL).then(|| Self {
+            veil: veil as f32,
+            usual: usual as f32,
+            extinction: (-usual.ln() / USUAL_DEPTH) as f32,
+        })
+    }
+
+    /// A mapped value as it is at another depth than the usual one.
+    #[inline(always)]
+    fn at(self, v: f32, clear: f32) -> f32 {
+        let own = ((v - self.veil) / self.usual).clamp(0.0, 1.0);
+        clear * own + (1.0 - clear) * AIR as f32
+    }
+}
 
 /// A linear map of RGB around a mean.
 struct Map {
@@ -106,26 +151,34 @@ fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
 pub struct Transfer {
     /// In the order of the regions; `None` for those that the content lacks.
     maps: Vec<Option<Map>>,
+    /// The air in front of all that is not sky, in a scene.
+    air: Option<Air>,
 }
 
 impl Transfer {
     /// The maps that give each region of `pixels` the mean and, unless these are the regions of a scene, the covariance of
     /// its target. Style and content are then photos of the same kinds of things in other light.
     pub fn between(pixels: &Pixels, regions: &Regions, targets: &[ColourStatistics]) -> Self {
-        let maps = regions.parts().zip(targets).map(|(part, target)| {
-            part.map(|part| {
-                let map = Map::between(&ColourStatistics::of(pixels, part), target);
-                if regions.is_scene() { map.of_light() } else { map }
+        let maps: Vec<Option<Map>> = regions
+            .parts()
+            .zip(targets)
+            .map(|(part, target)| {
+                part.map(|part| {
+                    let map = Map::between(&ColourStatistics::of(pixels, part), target);
+                    if regions.is_scene() { map.of_light() } else { map }
+                })
             })
-        });
-        Self { maps: maps.collect() }
+            .collect();
+        let rest = maps.last().and_then(Option::as_ref).filter(|_| regions.is_scene());
+        let air = rest.and_then(Air::of);
+        Self { maps, air }
     }
 
     /// The same content under these maps, at any size; the result is cut to 0..1.
     ///
     /// Where regions overlap, their maps mix by weight. Pixels in no region stay as they are. A region that only this size
     /// shows, such as that of a thin mask, is a part of the rest.
-    pub fn apply(&self, pixels: &Pixels, regions: &Regions) -> Pixels {
+    pub fn apply(&self, pixels: &Pixels, regions: &Regions, depths: Option<Depths>) -> Pixels {
         let rest = self.maps.last().and_then(Option::as_ref);
         let maps = self.maps.iter().map(|map| map.as_ref().or(rest).map(Map::affine));
         let parts: Vec<(&Plane, Affine)> =
@@ -138,6 +191,20 @@ impl Transfer {
                 #[inline(always)]
                 || mix_row(row.as_chunks_mut().0, parts),
             );
+            let rest = regions.parts().last().flatten();
+            if let (Some(air), Some(rest), Some(depths)) = (self.air, rest, depths) {
+                let rest = &rest.data()[y * width..][..width];
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for ((rgb, share), depth) in row.as_chunks_mut::<3>().0.iter_mut().zip(rest).zip(depths.row(y))
+                        {
+                            let clear = transmission(air.extinction * depth);
+                            rgb.iter_mut().for_each(|v| *v += share * (air.at(*v, clear) - *v));
+                        }
+                    },
+                );
+            }
         });
         out
     }
@@ -176,7 +243,7 @@ mod tests {
 
     fn transfer_all(pixels: &Pixels, target: &ColourStatistics) -> Pixels {
         let whole = Regions::whole(pixels.size());
-        Transfer::between(pixels, &whole, std::slice::from_ref(target)).apply(pixels, &whole)
+        Transfer::between(pixels, &whole, std::slice::from_ref(target)).apply(pixels, &whole, None)
     }
 
     #[test]
@@ -202,8 +269,8 @@ mod tests {
         let pole = Plane::from_fn(size, |_, x| (x == 3) as u8 as f32);
         let transfer =
             Transfer::between(&content, &regions(Plane::filled(size, 0.0)), &[target.clone(), target.clone()]);
-        let whole = transfer.apply(&content, &regions(Plane::filled(size, 0.0)));
-        assert!(transfer.apply(&content, &regions(pole)) == whole && whole != content);
+        let whole = transfer.apply(&content, &regions(Plane::filled(size, 0.0)), None);
+        assert!(transfer.apply(&content, &regions(pole), None) == whole && whole != content);
     }
 
     #[test]
@@ -222,7 +289,7 @@ mod tests {
         let target = of(&Pixels::new(size, (0..64).flat_map(target).collect()));
         let regions = Regions::of(&RegionKind::Scene, size, &Scene::unknown(size), &[]);
         let transfer = Transfer::between(&content, &regions, &vec![target.clone(); 4]);
-        let result = transfer.apply(&content, &regions);
+        let result = transfer.apply(&content, &regions, None);
         (content, target, result)
     }
 
@@ -258,5 +325,38 @@ mod tests {
         let target = of(&colourful(5, 0.0));
         let result = transfer_all(&flat, &target);
         assert!(result.data().chunks_exact(3).all(|rgb| (0..3).all(|i| (rgb[i] as f64 - target.mean[i]).abs() < 1e-5)));
+    }
+
+    /// A scene of this size, half black and half white, under the map to a target of this mean and deviation, where its
+    /// lower half is at the depths `near` and its upper half at `far`: the mapped black and white of each.
+    fn at_depths(mean: f32, deviation: f32, near: f32, far: f32) -> [[f32; 2]; 2] {
+        let size = Size { height: 8, width: 8 };
+        let stripes = |low: f32, high: f32| {
+            Pixels::new(size, (0..64).flat_map(|n| [if n % 2 == 0 { low } else { high }; 3]).collect())
+        };
+        let scene =
+            Scene { depth: Plane::from_fn(size, |y, _| if y < 4 { far } else { near }), ..Scene::unknown(size) };
+        let regions = Regions::of(&RegionKind::Scene, size, &scene, &[]);
+        let (content, target) = (stripes(0.0, 1.0), of(&stripes(mean - deviation, mean + deviation)));
+        let transfer = Transfer::between(&content, &regions, &vec![target; 4]);
+        let result = transfer.apply(&content, &regions, Some(Depths::of(&scene)));
+        [7, 0].map(|y| [0, 1].map(|x| result.data()[(y * 8 + x) * 3]))
+    }
+
+    #[test]
+    fn the_veil_of_a_pale_style_is_thin_where_things_are_near_and_thick_where_they_are_far() {
+        let usual = USUAL_DEPTH as f32;
+        let [same, _] = at_depths(0.6, 0.2, usual, usual);
+        assert!((same[0] - 0.4).abs() < 0.01 && (same[1] - 0.8).abs() < 0.01, "{same:?}");
+        let [near, far] = at_depths(0.6, 0.2, 1.0, 8.0);
+        let contrast = |[black, white]: [f32; 2]| white - black;
+        assert!(near[0] < 0.25 && contrast(near) > 0.5, "near {near:?}");
+        assert!(far[0] > 0.6 && contrast(far) < 0.2 && far[1] <= AIR as f32 + 0.01, "far {far:?}");
+    }
+
+    #[test]
+    fn a_style_with_black_shadows_has_no_air() {
+        let [near, far] = at_depths(0.35, 0.35, 1.0, 8.0);
+        assert!((0..2).all(|n| (near[n] - far[n]).abs() < 1e-3), "{near:?} {far:?}");
     }
 }
