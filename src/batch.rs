@@ -51,6 +51,7 @@ use crate::batch::run::Run;
 use crate::batch::stop::Stop;
 use crate::config::values::{Config, EngineChoice};
 use crate::dataset::description::root_of;
+use crate::dataset::masks;
 use crate::dataset::split::Split;
 use crate::dataset::{Dataset, Layout, foreign, scan};
 use crate::error::{Error, Result};
@@ -215,7 +216,12 @@ impl Batch {
         let read = self.conditions.iter().any(|condition| condition.config.stylize.steps > 0);
         let unread = (self.options.weights_given && !read)
             .then(|| "--weights has no effect: with `steps: 0`, no network is opened".to_string());
-        self.dataset.warnings.iter().cloned().chain(keys).chain(plans).chain(unread).collect()
+        let images = || self.dataset.frames.iter().map(|frame| &*frame.path);
+        let masks = self.conditions.iter().flat_map(|condition| {
+            let missing = masks::missing_everywhere(images(), &condition.config.stylize);
+            missing.into_iter().map(|text| format!("{}: {text}", condition.config.condition))
+        });
+        self.dataset.warnings.iter().cloned().chain(keys).chain(masks).chain(plans).chain(unread).collect()
     }
 
     /// Opens the backbone of each condition; see [`Condition::engine`].
@@ -358,6 +364,9 @@ impl Batch {
 /// [`Error::Usage`] for a frame that shall get no condition, or more than there are.
 fn check_per_frame(per_frame: Option<usize>, conditions: usize) -> Result<()> {
     match per_frame {
+        Some(count) if !(1..=conditions).contains(&count) && conditions == 1 => {
+            Err(Error::Usage(format!("--per-frame {count}: more or less than 1 needs several --config")))
+        }
         Some(count) if !(1..=conditions).contains(&count) => Err(Error::Usage(format!(
             "--per-frame {count}: with {conditions} configs, each frame can get 1 to {conditions} conditions"
         ))),

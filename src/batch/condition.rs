@@ -87,9 +87,10 @@ pub fn sorted(mut configs: Vec<Config>) -> Result<Vec<Config>> {
     for config in &configs {
         if let Some(other) = names.insert(config.condition.to_lowercase(), &config.condition) {
             return Err(Error::Usage(format!(
-                "two configs have the conditions `{other}` and `{}`, so their pictures would have the same names; set \
+                "two configs have the condition `{}`{}, so their pictures would have the same names; set \
                  another `condition` in one of them",
-                config.condition
+                config.condition,
+                if *other == config.condition { String::new() } else { format!(" or `{other}`") }
             )));
         }
     }

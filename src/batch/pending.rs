@@ -102,9 +102,9 @@ pub fn unplanned_outputs(whole: &[Plan], root: &Path, folder: &Path, manifest: &
     unplanned.sort_unstable();
     let first = unplanned.first()?;
     Some(format!(
-        "{} of earlier runs that this plan does not have, such as {first}, would be trained on with the others; remove \
-         what it does not have, with the labels, or choose another --output",
-        counted(unplanned.len(), "picture")
+        "the output still has {} that this config no longer makes, such as {first}, and data.yaml includes them; delete \
+         them and their labels, or choose another --output",
+        counted(unplanned.len(), "image")
     ))
 }
 

@@ -257,7 +257,9 @@ impl<'a> Run<'a> {
         let Ended { counts, written, failures, stopped, mut warnings } = ended;
         let left = header.todo - counts.done - counts.failed;
         let (data_yaml, data_yaml_warnings) = written.data_yaml.map(|file| (file.path, file.warnings)).unzip();
-        let data_yaml_warnings = data_yaml_warnings.unwrap_or_default();
+        let nothing =
+            || format!("no {} was written: the dataset has neither labels nor names of classes", data_yaml::DATA_YAML);
+        let data_yaml_warnings = data_yaml_warnings.unwrap_or_else(|| vec![nothing()]);
         warnings.extend(data_yaml_warnings.iter().cloned());
         let seconds = time.as_secs_f64();
         let frames = &self.dataset.frames;

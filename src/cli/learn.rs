@@ -85,7 +85,10 @@ fn check_output(path: &Path) -> Result<()> {
         return Err(Error::Usage(format!("--output {}: expected a file in a folder that exists", path.display())));
     }
     if is_image(path) {
-        return Err(Error::Usage(format!("--output {}: a student is no picture; end it in .student", path.display())));
+        return Err(Error::Usage(format!(
+            "--output {}: a student is not a picture; end it in .student",
+            path.display()
+        )));
     }
     Ok(())
 }

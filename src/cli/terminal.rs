@@ -98,7 +98,7 @@ fn label_warnings(summary: &Summary) -> impl Iterator<Item = String> {
     let faults = [
         (
             summary.malformed_labels,
-            "lines that are no YOLO labels",
+            "lines that are not YOLO labels",
             &summary.first_malformed_label,
             "the dataset's labels",
         ),

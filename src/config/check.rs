@@ -54,7 +54,7 @@ fn style(Placed { value: StyleSource { path, .. }, place }: &Placed<StyleSource>
     } else if !path.exists() {
         return error("does not exist", "paths start at the config's own folder, those of --set at the current one");
     } else if !is_image(path) {
-        return error("is no image by its extension", "jpg, jpeg, mpo, png, webp, bmp, tif and tiff are read");
+        return error("is not an image by its extension", "jpg, jpeg, mpo, png, webp, bmp, tif and tiff are read");
     }
     Ok(())
 }
@@ -67,7 +67,7 @@ pub(super) fn backbone(backbone: Option<WrittenFile>) -> Result<BackboneChoice> 
         "builtin" => Ok(BackboneChoice::Builtin),
         _ if path.is_file() => Ok(BackboneChoice::Path(path)),
         name => {
-            let message = format!("the backbone {} is no file", path.display());
+            let message = format!("the backbone {} is not a file", path.display());
             let help = match yaml::nearest(name, ["auto", "builtin"]) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "`auto`, `builtin` or the path of a .safetensors file was expected".to_string(),
@@ -85,7 +85,7 @@ pub(super) fn engine(engine: Option<WrittenFile>, settings: &Settings) -> Result
         "learn" => EngineChoice::Learn,
         _ if path.is_file() => EngineChoice::Student(path),
         name => {
-            let message = format!("the student {} is no file", path.display());
+            let message = format!("the student {} is not a file", path.display());
             let help = match yaml::nearest(name, ["optimize", "learn"]) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "`optimize`, `learn` or the path of a file that `augment learn` wrote was expected".to_string(),
@@ -205,14 +205,14 @@ mod tests {
     fn a_backbone_is_a_name_or_a_file() {
         assert!(complaint("stylize: {backbone: buildin}\n", &[]).contains("did you mean `builtin`?"));
         let complaint = complaint("stylize: {backbone: nowhere.safetensors}\n", &[]);
-        assert!(complaint.starts_with("fog.yaml:2:21: the backbone nowhere.safetensors is no file"), "{complaint}");
+        assert!(complaint.starts_with("fog.yaml:2:21: the backbone nowhere.safetensors is not a file"), "{complaint}");
     }
 
     #[test]
     fn an_engine_is_a_name_or_a_file_and_a_student_needs_what_it_can_draw() {
         assert!(complaint("stylize: {engine: lern}\n", &[]).contains("did you mean `learn`?"));
         let text = complaint("stylize: {engine: fog.student}\n", &[]);
-        assert!(text.starts_with("fog.yaml:2:19: the student fog.student is no file"), "{text}");
+        assert!(text.starts_with("fog.yaml:2:19: the student fog.student is not a file"), "{text}");
         for (set, reason) in [
             ("steps: 0", "nothing is optimized"),
             ("render: pixels", "made of strokes"),

@@ -156,7 +156,7 @@ impl Kind for Fraction {
         for (name, value) in pairs {
             let split = Split::NAMES.iter().find(|(known, _)| name.text() == Some(known)).ok_or_else(|| {
                 let help = yaml::suggest(name.text().unwrap_or_default(), names::<Split>());
-                error(format!("`{key}` has {name}, which is no split"), Some(help))
+                error(format!("`{key}` has {name}, which is not a split"), Some(help))
             })?;
             splits.push((split.1, share(&format!("{key}.{}", split.0), value)?));
         }
@@ -560,7 +560,7 @@ mod tests {
             ("fraction: {val: 2}", "fog.yaml:2:11: `fraction.val` must lie above 0 and at most at 1, not at 2"),
             (
                 "fraction: {vol: 0.2}",
-                "fog.yaml:2:11: `fraction` has \"vol\", which is no split\n  help: did you mean `val`?",
+                "fog.yaml:2:11: `fraction` has \"vol\", which is not a split\n  help: did you mean `val`?",
             ),
             ("fraction: .nan", "fog.yaml:2:11: value `.nan` is not a finite number"),
             ("fraction: much", "fog.yaml:2:11: `fraction` must be a number or a mapping"),
@@ -582,7 +582,7 @@ mod tests {
             ("sequence: foldr", "fog.yaml:2:11: `sequence: foldr` has no group; put parentheses"),
             ("sequence: foldr", "did you mean `folder`?"),
             ("sequence: (a)(b)", "`sequence: (a)(b)` has 2 groups where one was expected"),
-            ("sequence: '(a'", "`sequence: (a` is no regular expression: unclosed group"),
+            ("sequence: '(a'", "`sequence: (a` is not a regular expression: unclosed group"),
             ("sequence: [a]", "fog.yaml:2:11: "),
         ] {
             let complaint = complaint(text, &[]);

@@ -43,7 +43,7 @@ impl FromStr for Preset {
     fn from_str(name: &str) -> Result<Self, String> {
         <Self as ValueEnum>::from_str(name, false).map_err(|_| {
             let names: Vec<String> = Self::value_variants().iter().map(|preset| preset.name()).collect();
-            format!("`{name}` is no preset; there are {}", names.join(", "))
+            format!("`{name}` is not a preset; there are {}", names.join(", "))
         })
     }
 }

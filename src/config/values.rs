@@ -134,7 +134,8 @@ impl Pattern {
     /// # Errors
     /// Why `text` is no regular expression with exactly one group.
     pub fn new(text: &str, place: String) -> Result<Self, String> {
-        let regex = Regex::new(text).map_err(|error| format!("is no regular expression: {}", in_one_line(&error)))?;
+        let regex =
+            Regex::new(text).map_err(|error| format!("is not a regular expression: {}", in_one_line(&error)))?;
         match regex.captures_len() - 1 {
             1 => Ok(Self { regex, place }),
             0 => Err("has no group; put parentheses around what names the sequence".into()),

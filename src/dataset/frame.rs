@@ -2,6 +2,7 @@
 
 use crate::dataset::foreign;
 use crate::dataset::label_files::{LabelFinder, Reach};
+use crate::dataset::labels::Labels;
 use crate::dataset::layout::Layout;
 use crate::dataset::names::Names;
 use crate::dataset::scan::{EXTENSIONS, ImageFiles, ImageSource, Scan};
@@ -95,11 +96,34 @@ pub fn list_frames(
             }
         }
     }
+    check_misplaced(scan.root, &listing)?;
     if listing.frames.is_empty() {
         return Err(no_images(scan.root, layout, &listing.foreign));
     }
     listing.frames.sort_by(|a, b| a.relative.cmp(&b.relative));
     Ok(listing)
+}
+
+/// # Errors
+/// [`Error::Usage`] if a split has no label, and one lies beside an image, where YOLO loaders do not look: all images of
+/// the split would be background.
+fn check_misplaced(root: &Path, listing: &Listing) -> Result<()> {
+    let is_bare = |frame: &&Frame| listing.counts.get(&frame.split).is_some_and(|count| count.labelled == 0);
+    let is_label = |path: &PathBuf| {
+        path.is_file() && Labels::read(path, None).is_ok_and(|labels| !labels.boxes.is_empty() && labels.malformed == 0)
+    };
+    let beside = |frame: &Frame| Some(frame.path.with_extension("txt")).filter(is_label);
+    match listing.frames.iter().filter(is_bare).find_map(|frame| Some((frame, beside(frame)?))) {
+        Some((frame, label)) => Err(Error::Usage(format!(
+            "{}: no label was found for any image of {}, but {} lies beside its image; YOLO loaders look for it at {}: \
+             move the labels there",
+            root.display(),
+            frame.split,
+            relative_text(root, &label),
+            relative_text(root, &label_path(&frame.path))
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The labels lie beside the images, and a folder above is called `images`.

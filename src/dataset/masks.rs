@@ -44,6 +44,17 @@ impl Paths {
     }
 }
 
+/// What to tell of each mask that the settings name and none of the images has.
+pub fn missing_everywhere<'a>(images: impl Iterator<Item = &'a Path> + Clone, settings: &Settings) -> Vec<String> {
+    let RegionKind::Masks(names) = &settings.regions else { return Vec::new() };
+    let is_missing = |name: &&String| !images.clone().any(|image| mask_path(image, name).is_file());
+    let told = |name: &String| {
+        let expected = images.clone().next().map(|image| format!(", such as {}", mask_path(image, name).display()));
+        format!("no frame has a mask `{name}`{}; `regions` has no effect there", expected.unwrap_or_default())
+    };
+    names.iter().filter(is_missing).map(told).collect()
+}
+
 /// The path of `image` with the folder `<kind>/<name>` in place of `images`, or else beside the image's own folder.
 fn beside(image: &Path, kind: &str, name: Option<&str>) -> PathBuf {
     let within = |folder: &OsStr| PathBuf::from(folder).join(name.unwrap_or_default());

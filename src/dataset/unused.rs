@@ -43,20 +43,21 @@ pub fn report(
     let unused = unused_labels(scan, sources, used)?;
     let count: usize = unused.values().map(Vec::len).sum();
     let mut warnings = Vec::new();
-    let bare: Vec<String> = counts
+    let bare: Vec<(&Split, &LabelCount)> = counts
         .iter()
         // Many datasets are published without the labels of their test images.
         .filter(|(split, _)| **split != Split::Test || frames.iter().any(|frame| frame.split == Split::Test))
         .filter(|(_, count)| count.labelled == 0 && count.background > 0)
-        .map(|(split, count)| format!("{} of {split}", counted(count.background, "image")))
         .collect();
     let empty = sources.keys().filter(|split| !counts.contains_key(split));
     warnings.extend(empty.map(|split| format!("the split {split} holds no image; Ultralytics refuses such a split")));
     if !bare.is_empty() {
-        let mut text = format!("no label was found for {}: all are background", bare.join(" and "));
-        if let Some(frame) = frames.iter().find(|frame| frame.label.is_none()) {
+        let images: Vec<String> =
+            bare.iter().map(|(split, count)| format!("{} of {split}", counted(count.background, "image"))).collect();
+        let mut text = format!("no label was found for {}: all are background", images.join(" and "));
+        if let Some(frame) = frames.iter().find(|frame| bare.iter().any(|(split, _)| **split == frame.split)) {
             let sought = relative_text(scan.root, &label_path(&frame.path));
-            text += &format!("; the label of {} is sought as {sought}", frame.relative);
+            text += &format!("; the label of {} is expected at {sought}", frame.relative);
         }
         warnings.push(text);
     }

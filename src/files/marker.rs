@@ -43,7 +43,7 @@ pub fn expect_output_folder(folder: &Path) -> Result<()> {
     if !folder.exists() {
         return Err(Error::bad_file(folder, "there is no such folder; name the output of a run"));
     }
-    Err(Error::bad_file(folder, "it is no output of augment: it has no manifest of its own"))
+    Err(Error::bad_file(folder, "it is not an output of augment: it has no manifest of its own"))
 }
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ fn length_of(path: &Path) -> Result<u64> {
     let file = fs::metadata(path).map_err(Error::io(path, "read it"))?;
     // A list of images may name any path, and reading a pipe may never end.
     if !file.is_file() {
-        return Err(Error::bad_file(path, "this is no file"));
+        return Err(Error::bad_file(path, "this is not a file"));
     }
     if file.len() > MOST_BYTES {
         return Err(Error::bad_file(path, "the file is larger than 1 GiB"));
@@ -199,7 +199,7 @@ fn open<'a>(
     }
     let mut reader = ImageReader::new(content).with_guessed_format().map_err(Error::io(path, "read it"))?;
     let format =
-        reader.format().ok_or_else(|| Error::bad_file(path, "its content is no jpeg, png, webp, bmp or tiff"))?;
+        reader.format().ok_or_else(|| Error::bad_file(path, "its content is not jpeg, png, webp, bmp or tiff"))?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(LONGEST_SIDE);
     limits.max_image_height = Some(LONGEST_SIDE);
@@ -421,7 +421,7 @@ mod tests {
     #[test]
     fn a_folder_or_pipe_is_refused_and_not_read() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(decode(folder.path()).unwrap_err().to_string().ends_with("this is no file"));
+        assert!(decode(folder.path()).unwrap_err().to_string().ends_with("this is not a file"));
     }
 
     #[test]

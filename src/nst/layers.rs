@@ -88,7 +88,7 @@ impl FromStr for Tap {
     fn from_str(name: &str) -> Result<Self, String> {
         Self::all()
             .find(|tap| tap.to_string() == name)
-            .ok_or_else(|| format!("`{name}` is no layer of VGG19; layers run from relu1_1 to relu5_4"))
+            .ok_or_else(|| format!("`{name}` is not a layer of VGG19; layers run from relu1_1 to relu5_4"))
     }
 }
 

@@ -183,7 +183,7 @@ impl<'c> Lost<'c> {
             ));
         }
         if self.invalid > 0 {
-            parts.push(format!("{} entries that are no objects", self.invalid));
+            parts.push(format!("{} entries that are not objects", self.invalid));
         }
         (!parts.is_empty()).then(|| format!("{}: {}", path.display(), parts.join("; ")))
     }

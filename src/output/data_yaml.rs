@@ -108,7 +108,10 @@ fn classes(dataset: &Dataset, warnings: &mut Vec<String>) -> Result<Vec<(Yaml, Y
     let first = known.len();
     warnings.push(match first {
         0 => {
-            format!("no file names the {count} classes of the labels; {DATA_YAML} calls them class0, class1 and so on")
+            format!(
+                "no file names the {count} classes of the labels; {DATA_YAML} calls them class0, class1 and so on; to \
+                 name them, add a data.yaml with `names` or a classes.txt to the dataset"
+            )
         }
         _ => format!(
             "the labels have class ids up to {}, and only {first} classes have names; {DATA_YAML} calls the others \
@@ -183,6 +186,13 @@ fn new_entries<'a>(
         let (new, others): (Vec<_>, Vec<_>) = done.into_iter().partition(|(source, _)| originals.contains(*source));
         (new.into_iter().map(|(_, output)| output).collect(), others.into_iter().map(|(_, output)| output).collect())
     };
+    if !others.is_empty() {
+        warnings.push(format!(
+            "{} of val or test: {DATA_YAML} has no entry for them, since a detector is validated on real images; to use \
+             them, name their folder in a data.yaml of your own",
+            counted(others.len(), "new image")
+        ));
+    }
     let mut entries = Vec::new();
     for source in dataset.sources.get(&Split::Train).into_iter().flatten() {
         let ImageSource::Folder(original) = source else { continue };

@@ -107,7 +107,7 @@ impl Shard {
             Some("") => Self::of_scheduler(None, variable),
             Some(rest) => {
                 let count = rest.strip_prefix('/').and_then(|count| count.parse().ok()).filter(|&count| count > 0);
-                let count = count.ok_or_else(|| format!("`{text}` is no shard; expected auto/N, such as auto/8"))?;
+                let count = count.ok_or_else(|| format!("`{text}` is not a shard; expected auto/N, such as auto/8"))?;
                 Self::of_scheduler(Some(count), variable)
             }
             None => text.parse(),
@@ -129,7 +129,7 @@ impl FromStr for Shard {
         text.split_once('/')
             .and_then(|(index, count)| Some(Self { index: index.parse().ok()?, count: count.parse().ok()? }))
             .filter(|shard| (1..=shard.count).contains(&shard.index))
-            .ok_or_else(|| format!("`{text}` is no shard; expected I/N with I from 1 to N, such as 1/4, or auto"))
+            .ok_or_else(|| format!("`{text}` is not a shard; expected I/N with I from 1 to N, such as 1/4, or auto"))
     }
 }
 
@@ -191,7 +191,7 @@ mod tests {
         refused("auto", &slurm[..3], "not SLURM_ARRAY_TASK_COUNT");
         refused("auto", &[("BATCH_TASK_INDEX", "x"), ("BATCH_TASK_COUNT", "6")], "`x`");
         for text in ["auto/", "auto/0", "auto/x", "automatic"] {
-            refused(text, &kubernetes, "is no shard");
+            refused(text, &kubernetes, "is not a shard");
         }
     }
 }

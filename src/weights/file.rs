@@ -27,7 +27,7 @@ pub fn read_header(path: &Path, file: &mut File) -> Result<Header> {
     let bad = |message: String| Error::bad_file(path, message);
     let found = file.metadata().map_err(Error::io(path, "read it"))?;
     if !found.is_file() {
-        return Err(bad("is no file".into()));
+        return Err(bad("is not a file".into()));
     }
     let mut first = [0; header::LENGTH];
     file.read_exact(&mut first).map_err(|_| bad("is no .safetensors file: it ends before its header".into()))?;

@@ -81,7 +81,7 @@ fn read(path: &Path, deepest: Tap) -> Result<Backbone> {
     // weights in place: it renames a new file over the old one. Only another program could change the mapped bytes
     // meanwhile.
     let tensors = unsafe { VarBuilder::from_mmaped_safetensors(&[path], DType::F32, &Device::Cpu) }
-        .map_err(|e| Error::bad_file(path, format!("is no readable .safetensors file: {e}")))?;
+        .map_err(|e| Error::bad_file(path, format!("is not a readable .safetensors file: {e}")))?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     Backbone::read(name, tensors, deepest)
         .map_err(|message| Error::bad_file(path, format!("{message}; is this a VGG19 with torchvision's names?")))

@@ -109,7 +109,7 @@ impl Remote {
 
     /// Asks for the bytes `from` to `to` and follows redirects. Only the first server gets the token.
     fn request(&mut self, from: u64, to: u64) -> Result<Answer, RemoteError> {
-        let first = self.url.parse::<Uri>().map_err(|e| self.fail(format!("is no address: {e}")))?;
+        let first = self.url.parse::<Uri>().map_err(|e| self.fail(format!("is not an address: {e}")))?;
         let mut uri = first.clone();
         let mut identity = None;
         for _ in 0..=MOST_REDIRECTS {
@@ -186,7 +186,7 @@ impl Remote {
 
     fn redirect(&self, from: &Uri, to: Option<String>) -> Result<Uri, RemoteError> {
         let to = to.ok_or_else(|| self.fail("the server redirects without an address".into()))?;
-        let bad = || self.fail(format!("the server redirects to `{to}`, which is no address"));
+        let bad = || self.fail(format!("the server redirects to `{to}`, which is not an address"));
         let uri = resolve(from, &to).ok_or_else(bad)?;
         if from.scheme_str() == Some("https") && uri.scheme_str() != Some("https") {
             return Err(self.fail(format!("the server redirects from https to `{to}`, which is not encrypted")).into());
@@ -287,7 +287,7 @@ fn proxy_for(uri: &Uri) -> Result<Option<Proxy>> {
     let excluded = either("NO_PROXY").is_some_and(|(_, list)| lists_host(&list, uri.host().unwrap_or_default()));
     match either(own).or_else(|| either("ALL_PROXY")) {
         Some((name, address)) if !excluded => {
-            let bad = |_| Error::Run(format!("{name} is no address of a proxy, such as http://proxy.example:3128"));
+            let bad = |_| Error::Run(format!("{name} is not an address of a proxy, such as http://proxy.example:3128"));
             Proxy::new(&address).map(Some).map_err(bad)
         }
         _ => Ok(None),

@@ -133,9 +133,9 @@ impl StudentFile {
         let bytes = fs::read(path).map_err(Error::io(path, "read the student"))?;
         let bad = |what: String| Error::bad_file(path, format!("{what}; make it anew with `augment learn`"));
         let (_, metadata) = SafeTensors::read_metadata(&bytes)
-            .map_err(|error| bad(format!("is no student, or a damaged one: {error}")))?;
+            .map_err(|error| bad(format!("is not a student, or a damaged one: {error}")))?;
         let envelope = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-        let envelope = envelope.ok_or_else(|| bad("is no student: its header lacks the key `augment`".into()))?;
+        let envelope = envelope.ok_or_else(|| bad("is not a student: its header lacks the key `augment`".into()))?;
         let other = |error| bad(format!("is a damaged student, or one of another version: {error}"));
         let Envelope { digest: expected, facts: text } = serde_json::from_str(envelope).map_err(other)?;
         let facts: StudentFacts = serde_json::from_str(text.get()).map_err(other)?;

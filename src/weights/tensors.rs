@@ -39,7 +39,7 @@ impl NamedTensor {
             Dtype::F64 => DType::F64,
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::BF16,
-            other => return Err(format!("`{}` is of type {other}, which is no float", self.name)),
+            other => return Err(format!("`{}` is of type {other}, which is not a float", self.name)),
         };
         let needed = self.shape.iter().try_fold(dtype.size_in_bytes(), |bytes, &side| bytes.checked_mul(side));
         if needed != Some(self.bytes.len()) {

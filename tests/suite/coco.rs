@@ -304,9 +304,9 @@ fn entries_that_are_no_objects_or_lead_nowhere_cost_no_other_entry_and_are_count
     for (bad, said) in [
         (
             list(&["a.png", "b.png"]).replace(r#""annotations":["#, r#""annotations":[null,"#),
-            "1 entries that are no objects",
+            "1 entries that are not objects",
         ),
-        (list(&["a.png", "b.png"]).replace(r#""images":["#, r#""images":[7,null,"#), "2 entries that are no objects"),
+        (list(&["a.png", "b.png"]).replace(r#""images":["#, r#""images":[7,null,"#), "2 entries that are not objects"),
         (list(&["a.png", "b.png"]).replace("]}]}", r#"]},{"id":9,"image_id":9}]}"#), "1 of 3 annotations"),
         (list(&["a.png", "b.png", "gone.png"]), "1 of 3 images, which lead to no image file (first `gone.png`)"),
         (list(&["a.png", "b.png"]).replace(r#""images":["#, r#""images":[{"id":5},"#), "(first `no `file_name``)"),

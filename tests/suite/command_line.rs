@@ -174,7 +174,7 @@ fn frames_that_cannot_be_read_fail_alone() {
     let whole = fs::read(place.path("data/images/train/b.jpg")).unwrap();
     place.text("data/images/train/cut.jpg", &whole[..whole.len() / 2]);
     place.text("data/images/train/empty.png", "");
-    place.text("data/images/train/words.jpg", "this is no picture");
+    place.text("data/images/train/words.jpg", "this is not a picture");
     expect(&place.augment(RUN), 3, &["cut.jpg", "empty.png", "words.jpg", "2 frames", "3 FAILED"]);
     let rows = place.rows("data-fog");
     let failed: Vec<_> = rows.iter().filter(|row| row["status"] == "failed").collect();

@@ -123,6 +123,13 @@ fn labels_that_loaders_would_not_find_are_refused_or_told() {
         2,
         &["folder called `images`", "labels/flat/0.txt"],
     );
+    place.image("beside/images/train/a.png", 1, 40, 30);
+    place.text("beside/images/train/a.txt", LABEL);
+    expect(
+        &place.augment("--config fog.yaml beside --output out"),
+        2,
+        &["images/train/a.txt lies beside its image", "labels/train/a.txt", "move the labels there"],
+    );
     place.image("set/images/train/a.png", 1, 40, 30);
     place.text("set/label/train/a.txt", LABEL);
     let output = place.augment(&format!("{RUN} --json"));
@@ -136,6 +143,22 @@ fn labels_that_loaders_would_not_find_are_refused_or_told() {
     let dry = place.augment(&format!("{RUN} --dry-run --json"));
     let plan: Value = serde_json::from_slice(&dry.stdout).unwrap();
     assert_eq!(plan["warnings"].as_array().unwrap().len(), 2, "{plan}");
+}
+
+#[test]
+fn what_training_will_lack_is_told() {
+    let place = place(&[("images/train/a.png", "labels/train/a.txt"), ("images/val/b.png", "")]);
+    let output = place.augment(&format!("{RUN} --output out --set splits=[val]"));
+    let expected =
+        "no label was found for 1 image of val: all are background; the label of images/val/b.png is expected";
+    expect(&output, 0, &[expected, "1 new image of val or test: data.yaml has no entry for them"]);
+    expect(
+        &place.augment(&format!("{RUN} --output out2 --set stylize.regions=[sky,road]")),
+        0,
+        &["no frame has a mask `sky`, such as", "masks/sky/train/a.png; `regions` has no effect", "mask `road`"],
+    );
+    place.image("bare/a.png", 1, 40, 30);
+    expect(&place.augment("--config fog.yaml bare --output out3"), 0, &["no data.yaml was written"]);
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn students_that_are_damaged_or_learned_something_else_are_refused_and_so_is_wha
     fs::write(place.path("data/images/train/00.png"), "no picture").unwrap();
     let few = place.augment(&format!("learn --config fog.yaml data --frames 20 {STEPS}"));
     expect(&few, 1, &["needs 16 optimized frames to learn from and 4 to be judged by"]);
-    expect(&place.augment(&format!("{learn} --output fog.png")), 2, &["a student is no picture"]);
+    expect(&place.augment(&format!("{learn} --output fog.png")), 2, &["a student is not a picture"]);
     expect(&place.augment(&format!("{learn} --output gone/a.student")), 2, &["a folder that exists"]);
 }
 

@@ -107,7 +107,7 @@ class Store:
             return bytes(self._fs.cat_file(self._path(url), end=first))
 
     def fetch(self, url: str, place: str) -> bool:
-        """Copies an object to a local file. Returns False if there is no such object; then there is no file."""
+        """Copies an object to a local file. Returns False if there is no such object; then no file is written."""
         with _named(url, "read it"):
             os.makedirs(os.path.dirname(place), exist_ok=True)
             try:

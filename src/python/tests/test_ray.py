@@ -489,7 +489,7 @@ def test_an_object_store_that_refuses_is_named_before_any_work(
 ) -> None:
     with pytest.raises(augment_yolo.Error, match="s3://nowhere/out: could not list it: .*bucket"):
         run(fog, "s3://yolo/drive", "s3://nowhere/out", storage_options=storage)
-    with pytest.raises(augment_yolo.ConfigError, match="s3://yolo/drive: there is no file"):
+    with pytest.raises(augment_yolo.ConfigError, match="s3://yolo/drive: it is not a file"):
         run(fog, "s3://yolo/drive", "s3://yolo/out", storage_options=storage)
     nobody = {"endpoint_url": "http://127.0.0.1:9", "region_name": "us-east-1"}
     patient = {"retries": {"max_attempts": 1}}

@@ -174,7 +174,7 @@ def test_wrong_configs_have_the_messages_of_the_command(fog: str, tmp_path: Path
         Stylizer(fog, device="cuda:x")
     with pytest.raises(ConfigError, match="threads=0"):
         Stylizer(fog, threads=0)
-    with pytest.raises(ConfigError, match="`mist` is no preset"):
+    with pytest.raises(ConfigError, match="`mist` is not a preset"):
         augment_yolo.init("mist", str(tmp_path))
     with pytest.raises(augment_yolo.Error, match="no-such.safetensors"):
         Stylizer(fog, weights="no-such.safetensors", sets={"stylize.steps": 1})

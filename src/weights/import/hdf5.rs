@@ -28,7 +28,7 @@ impl Hdf5 {
 }
 
 fn unreadable(error: hdf5_pure::Error) -> String {
-    format!("is no readable HDF5 file: {error}; {}", keras::WITHOUT_HDF5)
+    format!("is not a readable HDF5 file: {error}; {}", keras::WITHOUT_HDF5)
 }
 
 /// Adds the datasets of `group` and the groups in it to `listed`.

@@ -61,7 +61,7 @@ class Remote:
                 with open(place, "wb") as file:
                     file.write(head)
         if not found:
-            raise ConfigError(f"{url}: there is no file; write it as {self.store.protocol}://BUCKET/FOLDER")
+            raise ConfigError(f"{url}: it is not a file; write it as {self.store.protocol}://BUCKET/FOLDER")
         self.mirror.fill(self._texts(self.mirror.local(folder)))
         if reads_labels or not _names_classes(self.dataset):
             self.mirror.fill(self._labels(self.mirror.local(folder)))
