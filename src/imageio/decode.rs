@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn an_empty_a_foreign_and_a_missing_file_are_named() {
         assert!(complaint("a.jpg", b"").ends_with("the file is empty"));
-        assert!(complaint("a.jpg", b"<html>not found</html>").contains("no jpeg, png"));
+        assert!(complaint("a.jpg", b"<html>not found</html>").contains("not jpeg, png"));
         let missing = decode(Path::new("nowhere/a.jpg")).unwrap_err().to_string();
         assert!(missing.starts_with("nowhere/a.jpg: could not read it"), "{missing}");
     }

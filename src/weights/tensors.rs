@@ -89,6 +89,6 @@ mod tests {
         tensor.shape = vec![3];
         assert!(tensor.fault().unwrap().contains("too few for shape [3]"));
         tensor.dtype = Dtype::I32;
-        assert!(tensor.fault().unwrap().contains("no float"));
+        assert!(tensor.fault().unwrap().contains("not a float"));
     }
 }

@@ -701,7 +701,7 @@ fn files_of_keras_are_imported_with_their_input_folded_in() {
     expect(&import(&place, "keras.h5", "--force"), 1, &["keras.h5", "`features.5.weight`", "is missing"]);
     let whole = fs::read(fixture("keras.h5")).unwrap();
     place.text("cut.h5", &whole[..whole.len() / 2]);
-    expect(&import(&place, "cut.h5", "--force"), 1, &["cut.h5", "no readable HDF5 file"]);
+    expect(&import(&place, "cut.h5", "--force"), 1, &["cut.h5", "not a readable HDF5 file"]);
 }
 
 #[test]
