@@ -23,7 +23,7 @@ WIDTH, HEIGHT = 64, 32
 RED, GREEN, BLUE, SAND = (200, 40, 30), (40, 170, 60), (30, 50, 190), (220, 200, 120)
 JPEG_CUT = "cut short"
 UNREADABLE = "cannot be decoded"
-FOREIGN = "no jpeg, png, webp, bmp or tiff"
+FOREIGN = "not jpeg, png, webp, bmp or tiff"
 
 
 def quadrants(width=WIDTH, height=HEIGHT, colours=(RED, GREEN, BLUE, SAND), grain=6):

@@ -102,8 +102,8 @@ pub fn unplanned_outputs(whole: &[Plan], root: &Path, folder: &Path, manifest: &
     unplanned.sort_unstable();
     let first = unplanned.first()?;
     Some(format!(
-        "the output still has {} that this config no longer makes, such as {first}, and data.yaml includes them; delete \
-         them and their labels, or choose another --output",
+        "the output still has {} that this config no longer makes, such as {first}, which may be trained \
+         on; delete them and their labels, or choose another --output",
         counted(unplanned.len(), "image")
     ))
 }

@@ -109,7 +109,7 @@ pub fn merge(args: &args::MergeArgs) -> Result<u8> {
     if args.json {
         print_json(&merged);
     }
-    Ok(0)
+    Ok(if merged.damaged > 0 || merged.unreadable > 0 { SOME_FAILED } else { 0 })
 }
 
 /// The most frames on the sheet of a run.

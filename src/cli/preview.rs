@@ -11,7 +11,8 @@ use crate::cli::signals::stop_on_signals;
 use crate::cli::{args, measure, terminal};
 use crate::config::values::EngineChoice;
 use crate::dataset::description;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::files::marker::is_output_folder;
 use crate::output::folder;
 use crate::output::row::{Row, Status};
 use crate::units::{self, Rough};
@@ -23,6 +24,14 @@ use std::time::Duration;
 /// The most frames on the sheet of a preview. Few programs open a larger picture.
 const SHEET_ROWS: usize = 40;
 
+/// The name of the page in the folder of a preview.
+const PAGE: &str = "preview.html";
+
+/// Whether a run has written to the folder, and no preview.
+fn is_of_a_run(folder: &Path) -> bool {
+    is_output_folder(folder) && !folder.join(PAGE).exists()
+}
+
 /// Runs `augment preview --config … DATASET` and returns the exit code.
 ///
 /// # Errors
@@ -33,6 +42,10 @@ pub fn preview(args: args::PreviewArgs) -> Result<u8> {
     let (device, config) = set_up(&path, &compute, seed)?;
     let learns = config.engine == EngineChoice::Learn;
     let folder = match output {
+        Some(folder) if is_of_a_run(&folder) => {
+            let why = "it is the output of a run, and a preview makes other pictures of the same names; choose another";
+            return Err(Error::Usage(format!("--output {}: {why}", folder.display())));
+        }
         Some(folder) => folder,
         None => folder::default_folder(&description::root_of(&dataset)?, &format!("{}-preview", config.condition))?,
     };
@@ -71,7 +84,7 @@ pub fn preview(args: args::PreviewArgs) -> Result<u8> {
         draw_sheet(&folder, &title, &facts, &rows)?;
     }
     let rows = page::cards(rows, &folder, &folder, page::PagePictures::Embedded)?;
-    show(&Page { kind: page::PageKind::Preview, title, facts, rows }, &folder.join("preview.html"), open)?;
+    show(&Page { kind: page::PageKind::Preview, title, facts, rows }, &folder.join(PAGE), open)?;
     if compute.json {
         print_json(&summary);
     }

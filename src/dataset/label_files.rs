@@ -2,8 +2,8 @@
 
 use crate::dataset::scan::ImageSource;
 use crate::files::paths::label_path;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// A label file of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,9 +84,11 @@ impl<'a> LabelFinder<'a> {
     }
 }
 
-/// Whether there is a file, or a link to one that is missing: then the frame fails, and is not taken for background.
+/// Whether there is anything at all: a folder, a link to a missing file, or what the system refuses to look at. Then the
+/// frame fails, and is not taken for background.
 fn is_there(label: &Path) -> bool {
-    label.is_file() || label.is_symlink() && !label.exists()
+    use io::ErrorKind::{NotADirectory, NotFound};
+    label.symlink_metadata().map_or_else(|error| ![NotFound, NotADirectory].contains(&error.kind()), |_| true)
 }
 
 #[cfg(test)]

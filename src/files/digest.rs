@@ -1,10 +1,21 @@
 //! Digests of bytes as hex text.
 
 use sha2::{Digest, Sha256};
+use std::io::{self, Read};
 
 /// The first sixteen hex digits of the SHA-256: enough to tell configs and pictures apart, short enough to read.
 pub fn short_digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes)[..8])
+}
+
+/// The same of all that can be read, which need not fit into memory.
+///
+/// # Errors
+/// Those of the reader.
+pub fn short_digest_of(mut content: impl Read) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    io::copy(&mut content, &mut hash)?;
+    Ok(hex(&hash.finalize()[..8]))
 }
 
 /// Two lowercase hex digits per byte.
@@ -21,5 +32,6 @@ mod tests {
         assert_eq!(hex(&[0x00, 0x0f, 0xa0]), "000fa0");
         // FIPS 180-2, appendix B.1.
         assert_eq!(short_digest(b"abc"), "ba7816bf8f01cfea");
+        assert_eq!(short_digest_of(&b"abc"[..]).unwrap(), "ba7816bf8f01cfea");
     }
 }

@@ -182,15 +182,19 @@ fn new_entries<'a>(
     // The same text that rows use for their sources, also for paths that are not UTF-8.
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let originals: HashSet<String> = dataset.images(Split::Train)?.into_iter().map(text).collect();
-    let (mut new, others): (Vec<&str>, Vec<&str>) = {
-        let (new, others): (Vec<_>, Vec<_>) = done.into_iter().partition(|(source, _)| originals.contains(*source));
-        (new.into_iter().map(|(_, output)| output).collect(), others.into_iter().map(|(_, output)| output).collect())
-    };
-    if !others.is_empty() {
+    let (new, others): (Vec<_>, Vec<_>) = done.into_iter().partition(|(source, _)| originals.contains(*source));
+    let mut validation = HashSet::new();
+    for split in [Split::Val, Split::Test].into_iter().filter(|_| !others.is_empty()) {
+        validation.extend(dataset.images(split)?.into_iter().map(text));
+    }
+    let unused = others.iter().filter(|(source, _)| validation.contains(*source)).count();
+    let [mut new, others] =
+        [new, others].map(|pictures| pictures.into_iter().map(|(_, output)| output).collect::<Vec<&str>>());
+    if unused > 0 {
         warnings.push(format!(
             "{} of val or test: {DATA_YAML} has no entry for them, since a detector is validated on real images; to use \
              them, name their folder in a data.yaml of your own",
-            counted(others.len(), "new image")
+            counted(unused, "new image")
         ));
     }
     let mut entries = Vec::new();

@@ -36,7 +36,11 @@ pub fn find_styles(sources: &[StyleSource], settings: &Settings) -> Result<Vec<S
             // Otherwise every frame that is paired with this style would fail.
             let picture = decode::read(&path)?;
             decode::dimensions_of_bytes(&path, &picture)?;
-            let masks: Vec<PathBuf> = masks::Paths::of(&path, settings).all().filter(|mask| mask.exists()).collect();
+            let mut masks: Vec<PathBuf> = masks::Paths::of(&path, settings).all().collect();
+            // Of several, a missing one keeps its place: which mask is which counts.
+            if !masks.iter().any(|mask| mask.exists()) {
+                masks.clear();
+            }
             let mut files = vec![(&*path, Some(&*picture))];
             files.extend(masks.iter().map(|mask| (&**mask, None)));
             styles.push(StylePicture { digest: digest_of_contents(&files), path, weight });

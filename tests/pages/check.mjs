@@ -240,7 +240,7 @@ async function checkFailures(page, rows, lost) {
   const failed = rows.filter(row => row.status === 'failed');
   assert.equal(failed.length, 2 * BROKEN.length);
   const text = await page.locator('#failures').textContent();
-  assert.match(text, new RegExp(`^${failed.length} failures${failed.length} × its content is no jpeg`));
+  assert.match(text, new RegExp(`^${failed.length} failures${failed.length} × its content is not jpeg`));
   const card = page.locator('.card', { has: page.locator('h3', { hasText: lost }) });
   assert.equal(await card.locator('.missing').textContent(), 'Result picture missing');
   ok('failures by reason; a result that is gone is missed on its card');

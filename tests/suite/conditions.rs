@@ -176,7 +176,7 @@ fn several_conditions_are_resumed_divided_and_done_in_any_order_of_configs() {
     expect(
         &place.augment(&format!("{run} --seed 9")),
         0,
-        &["that this plan does not have", "would be trained on with the others"],
+        &["that this config no longer makes", "which may be trained on"],
     );
 
     let twice = format!("{run} --output twice --per-frame 2");
@@ -194,7 +194,11 @@ fn several_conditions_are_resumed_divided_and_done_in_any_order_of_configs() {
 #[test]
 fn configs_that_do_not_go_together_are_refused_before_any_work() {
     let place = drives();
-    expect(&place.augment("--config fog.yaml --config fog.yaml data"), 2, &["`fog` and `fog`", "`condition`"]);
+    expect(
+        &place.augment("--config fog.yaml --config fog.yaml data"),
+        2,
+        &["two configs have the condition `fog`,", "`condition`"],
+    );
     expect(&place.augment("--config fog.yaml --config night.yaml data --set condition=Rain"), 2, &["`Rain`"]);
     expect(&place.augment("--config fog.yaml --config night.yaml data --per-frame 3"), 2, &["--per-frame 3", "1 to 2"]);
     expect(&place.augment("--config fog.yaml data --per-frame 0"), 2, &["--per-frame 0"]);

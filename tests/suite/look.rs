@@ -97,6 +97,8 @@ fn a_preview_of_all_frames_has_the_labelled_one_and_its_figures() {
 fn mistakes_of_a_preview_are_named() {
     let place = Place::new();
     expect(&place.augment("preview --config fog.yaml nowhere"), 2, &["nowhere"]);
+    expect(&place.augment("--config fog.yaml data --output run"), 0, &["run"]);
+    expect(&place.augment("preview --config fog.yaml data --output run"), 2, &["output of a run", "choose another"]);
     expect(&place.augment("preview --config fgo.yaml data"), 2, &["fgo.yaml"]);
     expect(&place.augment(&format!("{PREVIEW} --frames 0")), 2, &["--frames"]);
     expect(&place.augment("preview data"), 2, &["--config"]);
@@ -168,5 +170,5 @@ fn mistakes_of_a_report_are_named() {
     let report = |args: &str| place.command(args).output().unwrap();
     expect(&report("report"), 2, &["<OUT>"]);
     expect(&report("report nowhere"), 1, &["nowhere", "no such folder"]);
-    expect(&report("report data"), 1, &["data", "no output of augment"]);
+    expect(&report("report data"), 1, &["data", "not an output of augment"]);
 }

@@ -240,7 +240,7 @@ fn outputs_of_shards_elsewhere_are_merged_without_loss() {
     assert_eq!(results(&place, "all"), results(&place, "whole"));
     assert_eq!(place.rows("all").len(), 13);
     expect(&place.augment(&format!("{RUN} --output all")), 3, &["12 frames done before, 1 FAILED before"]);
-    expect(&merge("all data"), 1, &["data", "no output of augment"]);
+    expect(&merge("all data"), 1, &["data", "not an output of augment"]);
 
     // A copy that broke off, a picture that is missing, and a row of a file elsewhere.
     let mut done = place.rows("part-1");
@@ -257,10 +257,10 @@ fn outputs_of_shards_elsewhere_are_merged_without_loss() {
     assert_eq!((&merged["damaged"], merged["first_damaged"].is_string()), (&3.into(), true));
     assert_eq!(fs::read(&own).unwrap(), b"a picture of someone");
     let merged = merge("once-more part-1");
-    expect(&merged, 0, &["left out 3 pictures", "first part-1/"]);
+    expect(&merged, 3, &["left out 3 pictures", "first part-1/"]);
     expect(&merge("all"), 2, &["PARTS"]);
     fs::write(&manifest, format!("no row\n{rows}")).unwrap();
-    expect(&merge("and-again part-1"), 0, &["left out 1 line of the manifest"]);
+    expect(&merge("and-again part-1"), 3, &["left out 1 line of the manifest"]);
     expect(&place.command("report part-1").output().unwrap(), 0, &["left out 1 line of the manifest"]);
 }
 
