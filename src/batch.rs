@@ -363,15 +363,12 @@ impl Batch {
 /// # Errors
 /// [`Error::Usage`] for a frame that shall get no condition, or more than there are.
 fn check_per_frame(per_frame: Option<usize>, conditions: usize) -> Result<()> {
-    match per_frame {
-        Some(count) if !(1..=conditions).contains(&count) && conditions == 1 => {
-            Err(Error::Usage(format!("--per-frame {count}: more or less than 1 needs several --config")))
-        }
-        Some(count) if !(1..=conditions).contains(&count) => Err(Error::Usage(format!(
-            "--per-frame {count}: with {conditions} configs, each frame can get 1 to {conditions} conditions"
-        ))),
-        _ => Ok(()),
-    }
+    let Some(count) = per_frame.filter(|count| !(1..=conditions).contains(count)) else { return Ok(()) };
+    let why = match conditions {
+        1 => "more or less than 1 needs several --config".to_string(),
+        _ => format!("with {conditions} configs, each frame can get 1 to {conditions} conditions"),
+    };
+    Err(Error::Usage(format!("--per-frame {count}: {why}")))
 }
 
 fn learns_alone(condition: &str) -> Error {

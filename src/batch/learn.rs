@@ -4,7 +4,7 @@ use crate::batch::budget::Budget;
 use crate::batch::capacity;
 use crate::batch::condition::Condition;
 use crate::batch::context::{DatasetFacts, JobContext};
-use crate::batch::pool::{Evaluation, FrameWorker, WorkerEvent, WorkerPool};
+use crate::batch::pool::{FrameWorker, OnEvaluation, WorkerEvent, WorkerPool};
 use crate::batch::progress::{Event, Observer};
 use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::stop::Stop;
@@ -266,12 +266,7 @@ struct Teacher<'a> {
 }
 
 impl FrameWorker for Teacher<'_> {
-    fn work(
-        &mut self,
-        job: &Job,
-        row: &mut Row,
-        on_evaluation: &mut dyn FnMut(Evaluation) -> ControlFlow<()>,
-    ) -> Result<bool> {
+    fn work(&mut self, job: &Job, row: &mut Row, on_evaluation: OnEvaluation) -> Result<bool> {
         let place = self.place(job);
         let result = match self.worker.lesson(job, row, on_evaluation) {
             Ok(Some(mut lesson)) => {

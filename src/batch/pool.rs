@@ -18,17 +18,12 @@ use std::time::Instant;
 
 /// Does one job after the other.
 pub trait FrameWorker: Send {
-    /// Makes the picture of `job` and its label, and writes into `row` what becomes known on the way. `on_evaluation` hears
-    /// of every evaluation and may end the work. Then the answer is `false`, and nothing of it is left on disk.
+    /// Makes the picture of `job` and its label, and writes into `row` what becomes known on the way. The answer is
+    /// `false` where `on_evaluation` ended the work; then nothing of it is left on disk.
     ///
     /// # Errors
     /// When nothing can be made of the job; see [`Error::ends_run`] for those that end the run.
-    fn work(
-        &mut self,
-        job: &Job,
-        row: &mut Row,
-        on_evaluation: &mut dyn FnMut(Evaluation) -> ControlFlow<()>,
-    ) -> Result<bool>;
+    fn work(&mut self, job: &Job, row: &mut Row, on_evaluation: OnEvaluation) -> Result<bool>;
 
     /// Forgets what a panic may have left half done.
     fn reset(&mut self);
@@ -39,6 +34,9 @@ pub trait FrameWorker: Send {
     /// [`Error::Io`].
     fn clear(&self, job: &Job) -> Result<()>;
 }
+
+/// Hears of every evaluation of a job, and may end the work.
+pub type OnEvaluation<'a> = &'a mut dyn FnMut(Evaluation) -> ControlFlow<()>;
 
 /// One evaluation of a job.
 #[derive(Clone, Copy, Debug)]
@@ -132,8 +130,8 @@ fn do_job<'a>(
     stop: &Stop,
 ) -> Option<WorkerEvent<'a>> {
     let begun = Instant::now();
-    let mut on_evaluation = |step| {
-        let is_heard = events.send(WorkerEvent::Evaluated(job, step)).is_ok();
+    let mut on_evaluation = |evaluation| {
+        let is_heard = events.send(WorkerEvent::Evaluated(job, evaluation)).is_ok();
         if is_heard && !stop.overdue() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     // A decoder that panics over one file fails that frame alone.
@@ -170,8 +168,6 @@ mod tests {
 
     /// So that a test that would wait forever fails.
     const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
-    type OnEvaluation<'a> = &'a mut dyn FnMut(Evaluation) -> ControlFlow<()>;
 
     /// Does to each job what `act` says, by the job's number.
     struct Fake<'a, F> {
@@ -229,7 +225,7 @@ mod tests {
         let listen = |event: WorkerEvent| {
             events.push(match event {
                 WorkerEvent::Began(job) => format!("began {}", job.variant),
-                WorkerEvent::Evaluated(job, step) => format!("evaluated {} {}", job.variant, step.evaluation),
+                WorkerEvent::Evaluated(job, made) => format!("evaluated {} {}", job.variant, made.evaluation),
                 WorkerEvent::Finished(row) if row.status == Status::Done => format!("done {}", row.identity.source),
                 WorkerEvent::Finished(row) => format!("failed {}", row.outcome.error.unwrap()),
                 WorkerEvent::Broken(error) => return Err(error),

@@ -87,21 +87,21 @@ pub fn backbone_text(name: &str, digest: &str) -> String {
 /// What all rows of a run share.
 pub struct Provenance<'a> {
     settings: &'a Settings,
-    maker: Producer,
+    producer: Producer,
 }
 
 impl<'a> Provenance<'a> {
     pub fn new(config: &'a Config, engine: &Engine) -> Self {
         let (name, digest) = engine.backbone();
         let backbone = row::BackboneRow { name: name.into(), digest: digest.into() };
-        let maker = Producer {
+        let producer = Producer {
             device: engine.device.to_string(),
             backbone,
             config_digest: config.digest(),
             engine: env!("CARGO_PKG_VERSION").into(),
             student: engine.student.as_ref().map(|file| file.digest.clone()),
         };
-        Self { settings: &config.stylize, maker }
+        Self { settings: &config.stylize, producer }
     }
 
     /// Checks that a row of another process was made with the same config, backbone, student and version.
@@ -109,7 +109,7 @@ impl<'a> Provenance<'a> {
     /// # Errors
     /// [`Error::Run`] with what differs.
     pub fn check(&self, row: &Row) -> Result<()> {
-        let (own, other) = (&self.maker, &row.maker);
+        let (own, other) = (&self.producer, &row.producer);
         let text = |student: &Option<String>| student.clone().unwrap_or("none".into());
         let pairs = [
             ("version of augment", own.engine.clone(), other.engine.clone()),
@@ -137,10 +137,10 @@ impl<'a> Provenance<'a> {
             seed: job.seed,
             place: plan.positions.at(job.frame).place,
             style_digest,
-            config_digest: &self.maker.config_digest,
-            backbone_digest: &self.maker.backbone.digest,
-            student: self.maker.student.as_deref(),
-            engine: &self.maker.engine,
+            config_digest: &self.producer.config_digest,
+            backbone_digest: &self.producer.backbone.digest,
+            student: self.producer.student.as_deref(),
+            engine: &self.producer.engine,
         }
     }
 
@@ -165,6 +165,6 @@ impl<'a> Provenance<'a> {
             sequence: position.map(|position| position.name.into()),
             place: position.map(|position| position.place),
         };
-        Row::new(identity, self.maker.clone())
+        Row::new(identity, self.producer.clone())
     }
 }

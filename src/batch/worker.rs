@@ -2,7 +2,7 @@
 
 use crate::batch::capacity;
 use crate::batch::context::JobContext;
-use crate::batch::pool::{Evaluation, FrameWorker};
+use crate::batch::pool::{Evaluation, FrameWorker, OnEvaluation};
 use crate::batch::sources::{self, Sources};
 use crate::batch::stylizers::error_of;
 use crate::dataset::Frame;
@@ -28,7 +28,7 @@ use crate::plan::Job;
 use crate::{memory, units};
 use image::metadata::Orientation;
 use image::{RgbImage, imageops};
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 /// The most objects of one frame that are guarded and gone around: a damaged label may list any number.
 const MOST_OBJECTS: usize = 3000;
@@ -52,12 +52,7 @@ impl FrameWorker for Worker<'_> {
     /// # Errors
     /// When the frame, its style or a map cannot be read, nothing can be made of it, memory is too short even for a
     /// smaller working size, or the output cannot be written.
-    fn work(
-        &mut self,
-        job: &Job,
-        row: &mut Row,
-        on_evaluation: &mut dyn FnMut(Evaluation) -> ControlFlow<()>,
-    ) -> Result<bool> {
+    fn work(&mut self, job: &Job, row: &mut Row, on_evaluation: OnEvaluation) -> Result<bool> {
         let context = self.context;
         let frame = context.plan.frame(job);
         let ReadFrame { image, profile, orientation, label, picture, part } = self.read(frame, row)?;
@@ -134,7 +129,8 @@ impl<'a> Worker<'a> {
         Ok((picture, part))
     }
 
-    /// Stylizes `image`, whose part `part` is `picture`; `None` if `on_evaluation` ended it. Letterbox bars stay as they are.
+    /// Stylizes `image`, whose part `part` is `picture`; `None` if `on_evaluation` ended it. Letterbox bars stay as they
+    /// are.
     ///
     /// # Errors
     /// As for a frame, besides reading and writing it.
@@ -145,7 +141,7 @@ impl<'a> Worker<'a> {
         picture: &Picture,
         part: Crop,
         outcome: &mut Outcome,
-        on_evaluation: &mut dyn FnMut(Evaluation) -> ControlFlow<()>,
+        on_evaluation: OnEvaluation,
     ) -> Result<Option<RgbImage>> {
         let frame = self.context.plan.frame(job);
         let size = Size::of(&image);
@@ -163,12 +159,7 @@ impl<'a> Worker<'a> {
     ///
     /// # Errors
     /// As for a frame that is stylized.
-    pub fn lesson(
-        &mut self,
-        job: &Job,
-        row: &mut Row,
-        on_evaluation: &mut dyn FnMut(Evaluation) -> ControlFlow<()>,
-    ) -> Result<Option<Lesson>> {
+    pub fn lesson(&mut self, job: &Job, row: &mut Row, on_evaluation: OnEvaluation) -> Result<Option<Lesson>> {
         let context = self.context;
         let frame = context.plan.frame(job);
         let ReadFrame { image, picture, .. } = self.read(frame, row)?;
@@ -204,7 +195,7 @@ impl<'a> Worker<'a> {
         full: Size,
         picture: &Picture,
         outcome: &mut Outcome,
-        on_evaluation: &mut dyn FnMut(Evaluation) -> ControlFlow<()>,
+        on_evaluation: OnEvaluation,
     ) -> Result<Option<Stylized>> {
         let context = self.context;
         let seed = FrameSeed { seed: job.seed, place: context.plan.positions.at(job.frame).place };
@@ -273,7 +264,7 @@ impl<'a> Worker<'a> {
         style: &Style,
         seed: FrameSeed,
         outcome: &mut Outcome,
-        on_evaluation: &mut dyn FnMut(Evaluation) -> ControlFlow<()>,
+        on_evaluation: OnEvaluation,
     ) -> Result<Option<Stylized>, StylizeError> {
         let Some(Allocated { stylizer, size, evaluators }) = &mut self.allocated else {
             unreachable!("memory is allocated before")

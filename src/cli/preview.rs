@@ -96,7 +96,7 @@ fn draw_sheet(folder: &Path, title: &str, facts: &[(String, String)], rows: &[Ro
     let shown = sheet::evenly_spaced(rows, SHEET_ROWS);
     let title = match shown.len() {
         all if all == rows.len() => title.to_string(),
-        some => format!("{title}: {some} of {} pictures; preview.html shows all", rows.len()),
+        some => format!("{title}: {some} of {} pictures; {PAGE} shows all", rows.len()),
     };
     terminal::print_err(&sheet::write(folder, &title, facts, &shown)?.display().to_string());
     Ok(())

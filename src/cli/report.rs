@@ -22,7 +22,7 @@ pub fn report(args: &args::ReportArgs) -> Result<u8> {
         let LastRows { rows, unreadable } = manifest::last_rows(folder)?;
         terminal::warn_of_unreadable(unreadable);
         made_by.extend(rows.iter().map(|row| {
-            let row::Producer { device, backbone, engine, .. } = &row.maker;
+            let row::Producer { device, backbone, engine, .. } = &row.producer;
             format!("augment {engine}, {device}, {}", backbone_text(&backbone.name, &backbone.digest))
         }));
         cards.append(&mut page::cards(rows, folder, &beside, page::PagePictures::Files)?);

@@ -35,6 +35,13 @@ pub struct LabelCount {
     pub background: usize,
 }
 
+impl LabelCount {
+    /// Whether all images of the split are background.
+    pub fn is_bare(&self) -> bool {
+        self.labelled == 0 && self.background > 0
+    }
+}
+
 /// The images of a dataset, requested or not.
 #[derive(Debug, Default)]
 pub struct Listing {
@@ -105,10 +112,10 @@ pub fn list_frames(
 }
 
 /// # Errors
-/// [`Error::Usage`] if a split has no label, and one lies beside an image, where YOLO loaders do not look: all images of
-/// the split would be background.
+/// [`Error::Usage`] if a split has no label, and one lies beside an image, where YOLO loaders do not look: all images
+/// of the split would be background.
 fn check_misplaced(root: &Path, listing: &Listing) -> Result<()> {
-    let is_bare = |frame: &&Frame| listing.counts.get(&frame.split).is_some_and(|count| count.labelled == 0);
+    let is_bare = |frame: &&Frame| listing.counts.get(&frame.split).is_some_and(LabelCount::is_bare);
     let is_label = |path: &PathBuf| {
         path.is_file() && Labels::read(path, None).is_ok_and(|labels| !labels.boxes.is_empty() && labels.malformed == 0)
     };

@@ -84,8 +84,8 @@ impl<'a> LabelFinder<'a> {
     }
 }
 
-/// Whether there is anything at all: a folder, a link to a missing file, or what the system refuses to look at. Then the
-/// frame fails, and is not taken for background.
+/// Whether there is anything at all. The frame of a folder, of a link to a missing file, or of what the system refuses to
+/// look at fails, and is not taken for background.
 fn is_there(label: &Path) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound};
     label.symlink_metadata().map_or_else(|error| ![NotFound, NotADirectory].contains(&error.kind()), |_| true)

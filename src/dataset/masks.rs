@@ -50,7 +50,10 @@ pub fn missing_everywhere<'a>(images: impl Iterator<Item = &'a Path> + Clone, se
     let is_missing = |name: &&String| !images.clone().any(|image| mask_path(image, name).is_file());
     let told = |name: &String| {
         let expected = images.clone().next().map(|image| format!(", such as {}", mask_path(image, name).display()));
-        format!("no frame has a mask `{name}`{}; `regions` has no effect there", expected.unwrap_or_default())
+        format!(
+            "no frame has a mask `{name}`{}; without it, that region is a part of the rest",
+            expected.unwrap_or_default()
+        )
     };
     names.iter().filter(is_missing).map(told).collect()
 }

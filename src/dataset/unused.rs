@@ -47,7 +47,7 @@ pub fn report(
         .iter()
         // Many datasets are published without the labels of their test images.
         .filter(|(split, _)| **split != Split::Test || frames.iter().any(|frame| frame.split == Split::Test))
-        .filter(|(_, count)| count.labelled == 0 && count.background > 0)
+        .filter(|(_, count)| count.is_bare())
         .collect();
     let empty = sources.keys().filter(|split| !counts.contains_key(split));
     warnings.extend(empty.map(|split| format!("the split {split} holds no image; Ultralytics refuses such a split")));

@@ -5,17 +5,29 @@ use std::io::{self, Read};
 
 /// The first sixteen hex digits of the SHA-256: enough to tell configs and pictures apart, short enough to read.
 pub fn short_digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes)[..8])
+    short(Sha256::new_with_prefix(bytes))
 }
 
-/// The same of all that can be read, which need not fit into memory.
+/// [`short_digest`] of all that can be read, which need not fit into memory.
 ///
 /// # Errors
 /// Those of the reader.
-pub fn short_digest_of(mut content: impl Read) -> io::Result<String> {
+pub fn short_digest_of(content: impl Read) -> io::Result<String> {
+    sha256_of(content).map(short)
+}
+
+/// The SHA-256 of all that can be read.
+///
+/// # Errors
+/// Those of the reader.
+pub fn sha256_of(mut content: impl Read) -> io::Result<Sha256> {
     let mut hash = Sha256::new();
     io::copy(&mut content, &mut hash)?;
-    Ok(hex(&hash.finalize()[..8]))
+    Ok(hash)
+}
+
+fn short(hash: Sha256) -> String {
+    hex(&hash.finalize()[..8])
 }
 
 /// Two lowercase hex digits per byte.

@@ -183,18 +183,19 @@ fn new_entries<'a>(
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let originals: HashSet<String> = dataset.images(Split::Train)?.into_iter().map(text).collect();
     let (new, others): (Vec<_>, Vec<_>) = done.into_iter().partition(|(source, _)| originals.contains(*source));
-    let mut validation = HashSet::new();
-    for split in [Split::Val, Split::Test].into_iter().filter(|_| !others.is_empty()) {
-        validation.extend(dataset.images(split)?.into_iter().map(text));
+    let mut of_others = 0;
+    if !others.is_empty() {
+        let images = [dataset.images(Split::Val)?, dataset.images(Split::Test)?].concat();
+        let images: HashSet<String> = images.into_iter().map(text).collect();
+        of_others = others.iter().filter(|(source, _)| images.contains(*source)).count();
     }
-    let unused = others.iter().filter(|(source, _)| validation.contains(*source)).count();
     let [mut new, others] =
         [new, others].map(|pictures| pictures.into_iter().map(|(_, output)| output).collect::<Vec<&str>>());
-    if unused > 0 {
+    if of_others > 0 {
         warnings.push(format!(
             "{} of val or test: {DATA_YAML} has no entry for them, since a detector is validated on real images; to use \
              them, name their folder in a data.yaml of your own",
-            counted(unused, "new image")
+            counted(of_others, "new image")
         ));
     }
     let mut entries = Vec::new();

@@ -351,7 +351,7 @@ mod tests {
             ..Identity::default()
         };
         let backbone = BackboneRow { name: "builtin".into(), digest: "bb".into() };
-        let maker = Producer {
+        let producer = Producer {
             device: "cpu".into(),
             backbone,
             config_digest: "cc".into(),
@@ -360,7 +360,7 @@ mod tests {
         };
         let outcome =
             Outcome { style_loss: Some(f64::NAN), losses: vec![Some(2.5), None, Some(1.25)], ..Outcome::default() };
-        Row { status, outcome, ..Row::new(identity, maker) }
+        Row { status, outcome, ..Row::new(identity, producer) }
     }
 
     fn work() -> Work<'static> {

@@ -40,7 +40,7 @@ pub struct Row {
     pub width: Option<u32>,
     pub height: Option<u32>,
     #[serde(flatten)]
-    pub maker: Producer,
+    pub producer: Producer,
     #[serde(flatten)]
     pub outcome: Outcome,
 }
@@ -162,9 +162,9 @@ pub struct Outcome {
 
 impl Row {
     /// The row of a job that has not come to anything yet: it counts as failed until it is done.
-    pub fn new(identity: Identity, maker: Producer) -> Self {
+    pub fn new(identity: Identity, producer: Producer) -> Self {
         let outcome = Outcome::default();
-        Self { status: Status::Failed, identity, width: None, height: None, maker, outcome }
+        Self { status: Status::Failed, identity, width: None, height: None, producer, outcome }
     }
 }
 

@@ -5,7 +5,6 @@ use crate::files::digest;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
 use std::path::Path;
 
 /// SHA-256 of tensors, in 64 lower-case hexadecimal digits, by the names of the tensors.
@@ -41,10 +40,8 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// # Errors
 /// [`Error::Io`].
 pub fn file_sha256(path: &Path) -> Result<String> {
-    let mut hash = Sha256::new();
-    let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hash));
-    read.map_err(Error::io(path, "read it"))?;
-    Ok(hex(hash))
+    let hash = File::open(path).and_then(digest::sha256_of);
+    hash.map(hex).map_err(Error::io(path, "read it"))
 }
 
 /// Checks a file whose name contains a digest, or its first digits.

@@ -155,7 +155,11 @@ fn what_training_will_lack_is_told() {
     expect(
         &place.augment(&format!("{RUN} --output out2 --set stylize.regions=[sky,road]")),
         0,
-        &["no frame has a mask `sky`, such as", "masks/sky/train/a.png; `regions` has no effect", "mask `road`"],
+        &[
+            "no frame has a mask `sky`, such as",
+            "masks/sky/train/a.png; without it, that region is a part of the rest",
+            "mask `road`",
+        ],
     );
     place.image("bare/a.png", 1, 40, 30);
     expect(&place.augment("--config fog.yaml bare --output out3"), 0, &["no data.yaml was written"]);

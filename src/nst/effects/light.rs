@@ -8,6 +8,7 @@ use crate::nst::effects::shining::{Shining, add};
 use crate::nst::effects::street_lamps::{self, StreetLamp, StreetView};
 use crate::nst::effects::windows;
 use crate::nst::kernels::simd::vectorized;
+use crate::nst::picture::geometry::Size;
 use crate::nst::picture::light::transmission;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
@@ -46,7 +47,7 @@ pub fn shine(
     let street = StreetView { surface, horizon, haze };
     seen.extend(street.seen(&lighting));
     street.draw_masts(&lighting, pixels);
-    let width = surface.size().width;
+    let Size { height, width } = surface.size();
     let lights = Lights {
         surface,
         ground,
@@ -59,7 +60,6 @@ pub fn shine(
         street_lamps: lighting,
         windows: windows::lit(frames.taken, surface, windows, seed),
     };
-    let height = surface.size().height;
     pixels.data_mut().par_chunks_mut(BAND * width * 3).enumerate().for_each(|(band, rows)| {
         let top = band * BAND;
         if let Some(added) = lights.on_rows(top..(top + BAND).min(height)) {

@@ -1,4 +1,5 @@
-//! How a lamp looks in a picture: its own light, what the lens and the air make of it, and its mirror image on the ground.
+//! How a lamp looks in a picture: its own light, what the lens and the air make of it, and its mirror image on the
+//! ground.
 
 use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::lamps::Lamp;

@@ -24,8 +24,8 @@ const REDUCTION: usize = 4;
 /// Dorf 1988).
 const WET: f32 = 0.55;
 
-/// The share of the mirrored light that wet asphalt takes from the whole sky: its grains tilt the film of water. Puddles
-/// are flat.
+/// The share of the mirrored light that wet asphalt takes from the whole sky: its grains tilt the film of water. By eye.
+/// Puddles are flat.
 const ROUGH: f32 = 0.4;
 
 /// Wets the ground of `pixels`, in place.
@@ -37,11 +37,10 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
         Some(View::Ahead(horizon)) => {
             let standing: Vec<&SceneObject> =
                 objects.iter().filter(|object| horizon::stands(object, horizon)).collect();
-            Some(mirrored(pixels, surface, &standing))
+            Some((mirrored(pixels, surface, &standing), air_light(pixels, surface, 0.0)))
         }
         _ => None,
     };
-    let sky = air_light(pixels, surface, 0.0);
     let rows = pixels.data_mut().par_chunks_mut(width * 3).zip(surface.ground.data().par_chunks(width));
     rows.enumerate().for_each(|(y, (row, shares))| {
         if shares.iter().all(|&share| share <= 0.0) {
@@ -66,8 +65,8 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
             |((share, plants), puddle)| Wetness::of(share * effects.wet, *plants, *puddle, reflects),
         );
         let row = row.as_chunks_mut::<3>().0.iter_mut().zip(wetness);
-        match mirror.as_ref().map(|image| image.row(y)) {
-            Some(images) => vectorized(
+        match mirror.as_ref().map(|(image, sky)| (image.row(y), *sky)) {
+            Some((images, sky)) => vectorized(
                 #[inline(always)]
                 || {
                     row.zip(&images)

@@ -24,9 +24,10 @@ const TINT: f64 = 0.02;
 /// The light of white air.
 const AIR: f64 = 0.85;
 
-/// The depth that most things in photos of streets have, in units of [`Depths`], and the largest that counts: houses at the
-/// end of a street would vanish in the air of a very pale style.
+/// The depth that things in photos of streets are taken to have, in units of [`Depths`]. By eye.
 const USUAL_DEPTH: f64 = 2.5;
+
+/// The largest depth that counts: houses at the end of a street would vanish in the air of a very pale style.
 const DEEPEST: f32 = 4.0;
 
 /// The least veil that is told from dark things.
@@ -58,11 +59,16 @@ impl Air {
         })
     }
 
-    /// A mapped value as it is at another depth than the usual one.
+    /// Moves the mapped values of one row to their own depths, each by its share of what has this air in front of it.
     #[inline(always)]
-    fn at(self, v: f32, clear: f32) -> f32 {
-        let own = ((v - self.veil) / self.usual).clamp(0.0, 1.0);
-        clear * own + (1.0 - clear) * AIR as f32
+    fn fill(self, row: &mut [[f32; 3]], shares: &[f32], depths: impl Iterator<Item = f32>) {
+        for ((rgb, share), depth) in row.iter_mut().zip(shares).zip(depths) {
+            let clear = transmission(self.extinction * depth.min(DEEPEST));
+            for v in rgb {
+                let own = ((*v - self.veil) / self.usual).clamp(0.0, 1.0);
+                *v += share * (clear * own + (1.0 - clear) * AIR as f32 - *v);
+            }
+        }
     }
 }
 
@@ -179,12 +185,14 @@ impl Transfer {
     /// The same content under these maps, at any size; the result is cut to 0..1.
     ///
     /// Where regions overlap, their maps mix by weight. Pixels in no region stay as they are. A region that only this size
-    /// shows, such as that of a thin mask, is a part of the rest.
+    /// shows, such as that of a thin mask, is a part of the rest. With known `depths`, the air of a scene is thinner where
+    /// things are near.
     pub fn apply(&self, pixels: &Pixels, regions: &Regions, depths: Option<Depths>) -> Pixels {
         let rest = self.maps.last().and_then(Option::as_ref);
         let maps = self.maps.iter().map(|map| map.as_ref().or(rest).map(Map::affine));
         let parts: Vec<(&Plane, Affine)> =
             regions.parts().zip(maps).filter_map(|(part, map)| Some((part?, map?))).collect();
+        let all_but_sky = regions.parts().last().flatten();
         let mut out = pixels.clone();
         let width = pixels.size().width;
         out.data_mut().par_chunks_mut(width * 3).enumerate().for_each(|(y, row)| {
@@ -193,18 +201,10 @@ impl Transfer {
                 #[inline(always)]
                 || mix_row(row.as_chunks_mut().0, parts),
             );
-            let rest = regions.parts().last().flatten();
-            if let (Some(air), Some(rest), Some(depths)) = (self.air, rest, depths) {
-                let rest = &rest.data()[y * width..][..width];
+            if let (Some(air), Some(all_but_sky), Some(depths)) = (self.air, all_but_sky, depths) {
                 vectorized(
                     #[inline(always)]
-                    || {
-                        for ((rgb, share), depth) in row.as_chunks_mut::<3>().0.iter_mut().zip(rest).zip(depths.row(y))
-                        {
-                            let clear = transmission(air.extinction * depth.min(DEEPEST));
-                            rgb.iter_mut().for_each(|v| *v += share * (air.at(*v, clear) - *v));
-                        }
-                    },
+                    || air.fill(row.as_chunks_mut().0, &all_but_sky.data()[y * width..][..width], depths.row(y)),
                 );
             }
         });
