@@ -4,6 +4,7 @@ use crate::batch::budget::Budget;
 use crate::batch::stylizers::Stylizers;
 use crate::dataset::Dataset;
 use crate::dataset::labels::Schema;
+use crate::files::digest::short_digest;
 use crate::nst::settings::Range;
 use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
@@ -35,5 +36,10 @@ pub struct DatasetFacts {
 impl DatasetFacts {
     pub fn of(dataset: &Dataset) -> Self {
         Self { schema: dataset.schema(), keeps_orientation: !dataset.annotations.is_empty() }
+    }
+
+    /// Sixteen hex digits, the same for facts under which every picture comes out the same.
+    pub fn digest(&self) -> String {
+        short_digest(format!("{} {}", self.schema.meaning(), self.keeps_orientation).as_bytes())
     }
 }

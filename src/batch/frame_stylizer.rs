@@ -129,7 +129,7 @@ impl FrameStylizer {
         let job = &plan.jobs[0];
         let facts = DatasetFacts { schema: schema.clone(), keeps_orientation: false };
         let context = self.context(&plan, facts, Path::new(""));
-        let mut row = Provenance::new(&self.config, &self.engine).row(&plan, job);
+        let mut row = Provenance::new(&self.config, &self.engine, &context.facts).row(&plan, job);
         let mut worker = Worker::new(&context);
         let maps = Maps { masks: Vec::new(), depth: None };
         let (picture, part) = worker.picture(&image, &maps, label.as_deref(), &mut row)?;
@@ -157,7 +157,7 @@ impl FrameStylizer {
         let frames: Vec<Frame> = tasks.iter().map(|task| task.frame.clone()).collect();
         let plan = Task::plan(tasks, &self.config, &frames, &self.styles)?;
         let context = self.context(&plan, facts, output);
-        let provenance = Provenance::new(&self.config, &self.engine);
+        let provenance = Provenance::new(&self.config, &self.engine, &context.facts);
         let todo: Vec<&Job> = plan.jobs.iter().collect();
         let at_once = capacity::frames_at_once(&plan, &todo, &self.stylizers.by_size()[0], None, threads);
         let mut rows = Vec::new();

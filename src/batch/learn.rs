@@ -218,7 +218,7 @@ impl Learning<'_> {
         let stylizers = Stylizers::new(stylizer, plan.styles.len());
         let (output, quality, facts) = (Path::new(""), condition.config.quality, DatasetFacts::of(dataset));
         let context = JobContext { plan, stylizers: &stylizers, output, quality, facts, memory: Budget::free() };
-        let provenance = Provenance::new(&condition.config, &engine);
+        let provenance = Provenance::new(&condition.config, &engine, &context.facts);
         let results = Mutex::new(Vec::new());
         let new_teacher = || Teacher { worker: Worker::new(&context), sample, results: &results };
         let (mut done, mut failures) = (0, Vec::new());

@@ -1,5 +1,6 @@
 //! What a row says about how its picture was made, and what must be the same for a picture to count as done.
 
+use crate::batch::context::DatasetFacts;
 use crate::batch::sources;
 use crate::config::digest::learning_digest;
 use crate::config::values::{BackboneChoice, Config, EngineChoice};
@@ -91,7 +92,7 @@ pub struct Provenance<'a> {
 }
 
 impl<'a> Provenance<'a> {
-    pub fn new(config: &'a Config, engine: &Engine) -> Self {
+    pub fn new(config: &'a Config, engine: &Engine, facts: &DatasetFacts) -> Self {
         let (name, digest) = engine.backbone();
         let backbone = row::BackboneRow { name: name.into(), digest: digest.into() };
         let producer = Producer {
@@ -99,6 +100,7 @@ impl<'a> Provenance<'a> {
             backbone,
             config_digest: config.digest(),
             engine: env!("CARGO_PKG_VERSION").into(),
+            dataset_digest: Some(facts.digest()),
             student: engine.student.as_ref().map(|file| file.digest.clone()),
         };
         Self { settings: &config.stylize, producer }
@@ -139,6 +141,7 @@ impl<'a> Provenance<'a> {
             style_digest,
             config_digest: &self.producer.config_digest,
             backbone_digest: &self.producer.backbone.digest,
+            dataset_digest: self.producer.dataset_digest.as_deref(),
             student: self.producer.student.as_deref(),
             engine: &self.producer.engine,
         }

@@ -104,10 +104,11 @@ impl<'a> Run<'a> {
         whole: &'a [Plan<'a>],
         plans: &'a [Plan<'a>],
     ) -> Self {
+        let facts = DatasetFacts::of(dataset);
         let part = |((condition, engine), plan): ((&'a Condition, &'a Engine), &'a Plan<'a>)| Part {
             condition,
             engine,
-            provenance: Provenance::new(&condition.config, engine),
+            provenance: Provenance::new(&condition.config, engine, &facts),
             plan,
         };
         let parts = conditions.iter().zip(engines).zip(plans).map(part).collect();

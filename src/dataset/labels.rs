@@ -127,6 +127,15 @@ impl Schema {
         }
     }
 
+    /// What labels mean under this schema, in one text: the numbers of keypoints and classes, and the kind of each named
+    /// class. Another name of the same kind changes nothing.
+    pub fn meaning(&self) -> String {
+        let mut ids: Vec<i128> = self.names.keys().copied().collect();
+        ids.sort_unstable();
+        let kinds: Vec<String> = ids.iter().map(|id| format!("{id} {:?}", self.kind(&id.to_string()))).collect();
+        format!("{:?} {:?} {}", self.keypoints, self.count, kinds.join(", "))
+    }
+
     /// Whether a class, which is given as labels write it, is one of the dataset's; so is each where nothing is known.
     pub fn has(&self, class: &str) -> bool {
         if self.names.is_empty() && self.count.is_none() {
@@ -249,6 +258,17 @@ mod tests {
         let labels = Labels::parse(text, keypoints);
         assert_eq!((labels.boxes.len(), labels.malformed), (1, 0), "{text:?}");
         assert_area(labels.boxes[0].area, expected);
+    }
+
+    #[test]
+    fn the_meaning_of_labels_changes_with_kinds_and_counts_alone() {
+        let meaning = |text: &str| Schema::of(&yaml::parse(text).unwrap()).meaning();
+        let cars = meaning("names: [car, person]");
+        assert_eq!(cars, meaning("names: {1: Pedestrians, 0: van}"));
+        for other in ["names: [person, car]", "names: [car]", "nc: 2", "names: [car, person]\nkpt_shape: [17, 3]", "{}"]
+        {
+            assert_ne!(cars, meaning(other), "{other}");
+        }
     }
 
     #[test]

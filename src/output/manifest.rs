@@ -356,6 +356,7 @@ mod tests {
             backbone,
             config_digest: "cc".into(),
             engine: "0.1.0".into(),
+            dataset_digest: Some("dd".into()),
             student: None,
         };
         let outcome =
@@ -374,6 +375,7 @@ mod tests {
             style_digest: "5717",
             config_digest: "cc",
             backbone_digest: "bb",
+            dataset_digest: Some("dd"),
             student: None,
             engine: "0.1.0",
         }
@@ -412,6 +414,7 @@ mod tests {
             (Work { style_digest: "x", ..work() }, Change::Style),
             (Work { config_digest: "x", ..work() }, Change::Config),
             (Work { backbone_digest: "x", ..work() }, Change::Backbone),
+            (Work { dataset_digest: Some("x"), ..work() }, Change::Dataset),
             (Work { student: Some("x"), ..work() }, Change::Student),
             (Work { engine: "0.2.0", ..work() }, Change::Engine),
             (Work { label: None, ..work() }, Change::Source),

@@ -25,6 +25,7 @@ pub struct Work<'a> {
     pub style_digest: &'a str,
     pub config_digest: &'a str,
     pub backbone_digest: &'a str,
+    pub dataset_digest: Option<&'a str>,
     /// `None` without a student.
     pub student: Option<&'a str>,
     pub engine: &'a str,
@@ -50,6 +51,7 @@ pub enum Change {
     Seed,
     Place,
     Config,
+    Dataset,
     Style,
     Source,
     Output,
@@ -64,6 +66,7 @@ impl fmt::Display for Change {
             Self::Seed => "another seed",
             Self::Place => "another place in a sequence",
             Self::Config => "another config",
+            Self::Dataset => "other classes, keypoints or COCO annotations of the dataset",
             Self::Style => "another style",
             Self::Source => "a changed image, label, mask or depth",
             Self::Output => "missing or changed pictures or labels",
@@ -84,6 +87,7 @@ pub struct Record {
     style: u64,
     config: u64,
     backbone: u64,
+    dataset: Option<u64>,
     student: Option<u64>,
     engine: u64,
 }
@@ -98,6 +102,8 @@ impl Record {
             (self.seed != work.seed, Change::Seed),
             (self.place != work.place, Change::Place),
             (self.config != hash64(work.config_digest), Change::Config),
+            // Rows of early versions do not say.
+            (self.dataset.is_some() && self.dataset != work.dataset_digest.map(hash64), Change::Dataset),
             (self.style != hash64(work.style_digest), Change::Style),
             (self.label != work.label.map(hash64), Change::Source),
         ];
@@ -151,6 +157,8 @@ pub struct RowHead<'a> {
     #[serde(borrow)]
     engine: Cow<'a, str>,
     #[serde(borrow, default)]
+    dataset_digest: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
     student: Option<Cow<'a, str>>,
 }
 
@@ -167,6 +175,7 @@ impl From<RowHead<'_>> for Record {
             style: hash64(&row.style_digest),
             config: hash64(&row.config_digest),
             backbone: hash64(&row.backbone.digest),
+            dataset: row.dataset_digest.map(|digest| hash64(&digest)),
             student: row.student.map(|student| hash64(&student)),
             engine: hash64(&row.engine),
         }

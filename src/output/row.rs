@@ -84,6 +84,10 @@ pub struct Producer {
     pub config_digest: String,
     /// Version of the program.
     pub engine: String,
+    /// Digest of what the dataset says about all its labels: the kinds of its classes, its keypoints, whether it has
+    /// COCO annotations. Rows of early versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset_digest: Option<String>,
     /// The digest of the student; `null` where the optimizer makes every picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub student: Option<String>,

@@ -95,6 +95,23 @@ fn only_what_a_change_touches_is_done_again_and_the_reason_is_said() {
 }
 
 #[test]
+fn other_kinds_of_classes_and_new_coco_annotations_make_every_frame_undone() {
+    let place = Place::new();
+    let described = |names: &str| {
+        place.text("data/data.yaml", format!("path: .\ntrain: images/train\nval: images/val\nnames: {names}\n"));
+    };
+    expect(&place.augment(RUN), 0, &["2 frames"]);
+    described("[automobile, pedestrian]");
+    expect(&place.augment(RUN), 0, &["nothing to do"]);
+    described("[person, car]");
+    expect(&place.augment(RUN), 0, &["done again: 2 for other classes, keypoints or COCO annotations"]);
+    let coco = r#"{"images": [{"id": 1, "file_name": "a.png"}], "annotations": [], "categories": []}"#;
+    place.text("data/annotations/instances_train.json", coco);
+    expect(&place.augment(RUN), 0, &["2 for other classes, keypoints or COCO annotations"]);
+    expect(&place.augment(RUN), 0, &["nothing to do"]);
+}
+
+#[test]
 fn a_replaced_style_and_backbone_are_reasons_too() {
     let place = Place::new();
     expect(&place.augment(&format!("{RUN} --set pairing=blend")), 0, &["2 frames"]);
