@@ -29,6 +29,14 @@ pub enum Error {
         action: &'static str,
         source: io::Error,
     },
+    /// The system refused to write an output, and would refuse every other one, too. It ends the batch.
+    #[error("{}: could not {action}: {source}", path.display())]
+    Output {
+        path: PathBuf,
+        /// What was tried, in words that follow "could not".
+        action: &'static str,
+        source: io::Error,
+    },
     /// A file that can be read but not used.
     #[error("{}: {message}", path.display())]
     BadFile { path: PathBuf, message: String },
@@ -56,18 +64,40 @@ impl Error {
         move |source| Self::Io { path, action, source }
     }
 
+    /// An error over a file of the output as one over the whole output, unless it comes from the name of the file.
+    pub fn over_output(self) -> Self {
+        use io::ErrorKind::{
+            AlreadyExists, DirectoryNotEmpty, FileTooLarge, InvalidFilename, InvalidInput, IsADirectory, NotADirectory,
+        };
+        let of_one_file = [
+            AlreadyExists,
+            DirectoryNotEmpty,
+            FileTooLarge,
+            InvalidFilename,
+            InvalidInput,
+            IsADirectory,
+            NotADirectory,
+        ];
+        match self {
+            Self::Io { path, action, source } if !of_one_file.contains(&source.kind()) => {
+                Self::Output { path, action, source }
+            }
+            other => other,
+        }
+    }
+
     /// A file that can be read but not used.
     pub fn bad_file(path: &Path, message: impl Into<String>) -> Self {
         Self::BadFile { path: path.to_path_buf(), message: message.into() }
     }
 
     /// Whether this error ends the batch. It does if every later frame would fail in the same way, because the disk is
-    /// full or read-only, or the GPU is lost. Any other error fails one frame.
+    /// full or read-only, the output cannot be written, or the GPU is lost. Any other error fails one frame.
     pub fn ends_run(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match self {
             Self::Io { source, .. } => [QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&source.kind()),
-            Self::Fatal(_) => true,
+            Self::Output { .. } | Self::Fatal(_) => true,
             Self::Config { .. } | Self::Usage(_) | Self::BadFile { .. } | Self::Run(_) => false,
         }
     }
@@ -76,7 +106,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config { .. } | Self::Usage(_) => 2,
-            Self::Io { .. } | Self::BadFile { .. } | Self::Fatal(_) | Self::Run(_) => 1,
+            Self::Io { .. } | Self::Output { .. } | Self::BadFile { .. } | Self::Fatal(_) | Self::Run(_) => 1,
         }
     }
 }
@@ -103,10 +133,13 @@ mod tests {
             io(io::ErrorKind::StorageFull),
             io(io::ErrorKind::ReadOnlyFilesystem),
             Error::Fatal("the GPU is lost".into()),
+            io(io::ErrorKind::PermissionDenied).over_output(),
         ];
         assert!(ends.iter().all(Error::ends_run));
         let goes_on = [
             io(io::ErrorKind::NotFound),
+            io(io::ErrorKind::PermissionDenied),
+            io(io::ErrorKind::InvalidFilename).over_output(),
             Error::bad_file(Path::new("a.jpg"), "is damaged"),
             Error::Run("no threads".into()),
             Error::Usage("--threads".into()),

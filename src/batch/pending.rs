@@ -2,6 +2,7 @@
 
 use crate::batch::provenance::Provenance;
 use crate::error::{Error, Result};
+use crate::files::paths::resolve_links;
 use crate::output::manifest::Manifest;
 use crate::output::resume::{Change, State};
 use crate::plan::{Job, Plan};
@@ -55,16 +56,22 @@ impl<'p> Pending<'p> {
 ///
 /// # Errors
 /// [`Error::Usage`] with the first such picture.
-pub fn check_owner(plan: &Plan, todo: &[&Job], root: &Path, manifest: &Manifest) -> Result<()> {
+pub fn check_owner(plan: &Plan, todo: &[&Job], manifest: &Manifest) -> Result<()> {
+    let mut own = None;
     for job in todo {
         let Some(source) = manifest.source_of_done(&job.output).map(Path::new) else { continue };
-        if !source.starts_with(root) && source != plan.frame(job).path && source.is_file() {
+        let path = &plan.frame(job).path;
+        if source == path || !source.is_file() || resolve_links(source) == resolve_links(path) {
+            continue;
+        }
+        let own = own.get_or_insert_with(|| plan.frames.iter().map(|frame| &*frame.path).collect::<HashSet<_>>());
+        if !own.contains(source) {
             return Err(Error::Usage(format!(
                 "the output has a picture {} of another dataset, made from {}, which {} would replace; choose another \
                  --output, or give --force",
                 job.output,
                 source.display(),
-                plan.frame(job).path.display()
+                path.display()
             )));
         }
     }
@@ -90,10 +97,14 @@ fn is_of_condition(output: &str, condition: &str) -> bool {
 
 /// A warning if the output `folder` has pictures of this dataset and these conditions that are not in `whole`, the
 /// plans of all jobs: they would be trained on too.
-pub fn unplanned_outputs(whole: &[Plan], root: &Path, folder: &Path, manifest: &Manifest) -> Option<String> {
-    let planned: HashSet<&str> = whole.iter().flat_map(|plan| &plan.jobs).map(|job| &*job.output).collect();
-    let is_unplanned = |&(source, output): &(&str, &str)| {
-        !planned.contains(output)
+pub fn unplanned_outputs<'a>(whole: &'a [Plan], root: &Path, folder: &Path, manifest: &'a Manifest) -> Option<String> {
+    // A picture in another format is replaced together with its label, when its job is done again.
+    let stem = |output: &'a str| output.rsplit_once('.').map_or(output, |(stem, _)| stem);
+    let planned: HashMap<&str, &str> =
+        whole.iter().flat_map(|plan| &plan.jobs).map(|job| (stem(&job.output), &*job.output)).collect();
+    let is_replaced = |output: &str, planned: &str| output == planned || !folder.join(planned).exists();
+    let is_unplanned = |&(source, output): &(&'a str, &'a str)| {
+        planned.get(stem(output)).is_none_or(|planned| !is_replaced(output, planned))
             && whole.iter().any(|plan| is_of_condition(output, plan.condition))
             && Path::new(source).starts_with(root)
             && folder.join(output).exists()

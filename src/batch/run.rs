@@ -132,9 +132,10 @@ impl<'a> Run<'a> {
         warnings.extend(self.warn(&manifest, observer));
         let pending = self.pending(&manifest);
         if !self.options.force {
-            self.parts.iter().zip(&pending).try_for_each(|(part, pending)| {
-                pending::check_owner(part.plan, &pending.todo, &self.dataset.root, &manifest)
-            })?;
+            self.parts
+                .iter()
+                .zip(&pending)
+                .try_for_each(|(part, pending)| pending::check_owner(part.plan, &pending.todo, &manifest))?;
         }
         let header = self.header(&pending);
         observer.event(Event::Begin(&header));
@@ -382,6 +383,7 @@ impl Counts {
     /// Appends a finished row, counts it and tells of it.
     fn take(&mut self, row: &Row, manifest: &mut Manifest, observer: &mut dyn Observer) -> Result<()> {
         manifest.append(row)?;
+        manifest.remove_other_formats(&row.identity.output)?;
         self.add(row);
         observer.event(Event::Row(row));
         Ok(())
@@ -418,7 +420,7 @@ impl Doubtful {
 fn with_help(error: &Error) -> Error {
     use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let first = match error {
-        Error::Io { source, .. } => match source.kind() {
+        Error::Io { source, .. } | Error::Output { source, .. } => match source.kind() {
             StorageFull | QuotaExceeded => "make room there, and ",
             PermissionDenied | ReadOnlyFilesystem => "make it writable, and ",
             _ => "",

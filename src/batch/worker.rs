@@ -65,7 +65,8 @@ impl FrameWorker for Worker<'_> {
         let image = decode::turned_back(image, orientation);
         let encoded = encode_image(&context.output.join(&job.output), &image, metadata, quality)?;
         let label = job.label_output.as_deref().zip(label.as_deref());
-        row.outcome.made_files = Some(folder::write_files(context.output, &job.output, &encoded, label)?);
+        row.outcome.made_files =
+            Some(folder::write_files(context.output, &job.output, &encoded, label).map_err(Error::over_output)?);
         Ok(true)
     }
 

@@ -1,8 +1,10 @@
 //! The locks that keep two runs from one output.
 
 use crate::error::{Error, Result};
+use crate::files::listing::entries;
 use crate::files::marker::LOCK_NAME;
 use crate::plan::shard::Shard;
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
@@ -32,12 +34,30 @@ pub fn take_locks(folder: &Path, shard: Option<Shard>, when_alone: impl FnOnce()
     if !locked(all.try_lock_shared(), &path)? {
         return Err(held(folder, "another run over all shards is writing here"));
     }
+    if let Some(other) = other_division(folder, shard)? {
+        let who = format!("a run over the shard {other} is writing here, which divides the frames in another way");
+        return Err(held(folder, &who));
+    }
     let path = folder.join(format!(".augment.{shard}.lock"));
     let own = open_lock(&path)?;
     if !locked(own.try_lock(), &path)? {
         return Err(held(folder, &format!("another run over the shard {shard} is writing here")));
     }
     Ok(vec![all, own])
+}
+
+/// A shard of another number of shards that a run holds. Both would make the same pictures at the same time. The caller
+/// holds the gate.
+fn other_division(folder: &Path, shard: Shard) -> Result<Option<Shard>> {
+    for path in entries(folder) {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let other = name.strip_prefix(".augment.").and_then(|name| name.strip_suffix(".lock"));
+        let Some(other) = other.and_then(Shard::of_file_name) else { continue };
+        if other.count() != shard.count() && !locked(open_lock(&path)?.try_lock(), &path)? {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
 }
 
 /// Keeps runs from `folder` while its files are read, until the returned file is closed. Where no run has ever been or

@@ -4,11 +4,12 @@
 //! append to one file. A run that holds the folder alone, at its start or at its end, moves the rows of these manifests
 //! into the one without a number. If an output has several rows, the last one counts.
 
+use crate::dataset::scan::EXTENSIONS;
 use crate::error::{Error, Result};
 use crate::files::atomic;
 use crate::files::marker::{LOCK_NAME, MANIFEST_NAME, expect_output_folder, is_output_folder};
 use crate::output::lock::{open_lock, pass_gate, take_locks};
-use crate::output::resume::{Record, RowHead, State, Work};
+use crate::output::resume::{Change, Record, RowHead, State, Work};
 use crate::output::row::{Row, Status};
 use crate::plan::shard::Shard;
 use std::collections::{BTreeMap, HashMap};
@@ -97,7 +98,29 @@ impl Manifest {
 
     /// Whether this work was done and its files are still there, and if not, why.
     pub fn state(&self, work: &Work) -> State {
-        self.records.get(work.output).map_or(State::New, |record| record.state(work, &self.folder))
+        match self.records.get(work.output) {
+            Some(record) => record.state(work, &self.folder),
+            None if self.in_other_formats(work.output).next().is_some() => State::Stale(Change::Config),
+            None => State::New,
+        }
+    }
+
+    /// Removes the pictures that the same job made under another `output.format`. They share the label of `output`, so
+    /// that a changed or missing label would be theirs, too.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn remove_other_formats(&self, output: &str) -> Result<()> {
+        self.in_other_formats(output).try_for_each(|other| atomic::remove_file(&self.folder.join(other)))
+    }
+
+    /// The finished pictures that are called like `output` but for their extension.
+    fn in_other_formats(&self, output: &str) -> impl Iterator<Item = String> {
+        let (stem, own) = output.rsplit_once('.').unwrap_or((output, ""));
+        let extensions = EXTENSIONS.iter().flat_map(|extension| [extension.to_string(), extension.to_uppercase()]);
+        let others = extensions.filter(move |other| !other.eq_ignore_ascii_case(own));
+        let outputs = others.map(move |other| format!("{stem}.{other}"));
+        outputs.filter(|other| self.source_of_done(other).is_some())
     }
 
     /// Source and output of every finished picture, in no particular order.
@@ -280,7 +303,7 @@ fn shard_manifests(folder: &Path) -> Result<Vec<PathBuf>> {
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let is_shard = |name: &String| {
         let shard = name.strip_prefix("manifest.").and_then(|name| name.strip_suffix(".jsonl"));
-        shard.is_some_and(|shard| shard.replacen("-of-", "/", 1).parse::<Shard>().is_ok())
+        shard.and_then(Shard::of_file_name).is_some()
     };
     let mut names: Vec<String> = names.filter(is_shard).collect();
     names.sort();
@@ -337,7 +360,6 @@ fn insert_record(line: &[u8], records: &mut HashMap<Box<str>, Record>) -> serde_
 mod tests {
     use super::*;
     use crate::files::fingerprint::Fingerprint;
-    use crate::output::resume::Change;
     use crate::output::row::{BackboneRow, Identity, Outcome, Producer, StyleRow};
 
     fn row(output: &str, status: Status) -> Row {
@@ -482,9 +504,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut one = Manifest::open(folder.path(), shard("1/2")).unwrap();
         let mut two = Manifest::open(folder.path(), shard("2/2")).unwrap();
-        for other in [shard("1/2"), None] {
+        for (other, why) in [(shard("1/2"), "another run"), (None, "another run"), (shard("2/3"), "in another way")] {
             let error = Manifest::open(folder.path(), other).err().unwrap().to_string();
-            assert!(error.contains("another run"), "{error}");
+            assert!(error.contains(why), "{error}");
         }
         one.append(&row("a.jpg", Status::Done)).unwrap();
         two.append(&row("b.jpg", Status::Done)).unwrap();

@@ -16,6 +16,16 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// The shard that the name of a file says: `1-of-4`.
+    pub fn of_file_name(name: &str) -> Option<Self> {
+        name.replacen("-of-", "/", 1).parse().ok()
+    }
+
+    /// Among how many runs the frames are divided.
+    pub fn count(self) -> u32 {
+        self.count
+    }
+
     /// Whether the frame of this relative path belongs to the shard.
     pub fn holds(self, path: &str) -> bool {
         // The run's seed must not count: with another seed, each frame stays on its machine.
@@ -63,10 +73,10 @@ const SCHEDULERS: [Scheduler; 4] = [
 
 impl Shard {
     /// The shard that the scheduler of a cluster gives to this process by variables, which `variable` reads. A `count`
-    /// that is given goes before the scheduler's.
+    /// may be given where the scheduler tells none.
     ///
     /// # Errors
-    /// If no scheduler or several have set theirs, or what they say is no shard.
+    /// If no scheduler or several have set theirs, or what they say is no shard or another count than the given one.
     pub fn of_scheduler(count: Option<u32>, variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let set: Vec<_> = SCHEDULERS.iter().filter(|scheduler| variable(scheduler.number).is_some()).collect();
         let &[&Scheduler { name, number, first, step, count: total }] = &set[..] else {
@@ -84,9 +94,16 @@ impl Shard {
             Some(key) if variable(key).is_some() => read(key),
             _ => Ok(default),
         };
-        let count = match (count, total) {
+        let told = total.filter(|total| count.is_none() || variable(total).is_some()).map(read).transpose()?;
+        let count = match (count, told) {
+            (Some(count), Some(told)) if told != count => {
+                return Err(format!(
+                    "{name} runs {told} tasks, so auto/{count} would divide the frames among other tasks than there are; \
+                     say auto, or I/{count}"
+                ));
+            }
             (Some(count), _) => count,
-            (None, Some(total)) => read(total)?,
+            (None, Some(told)) => told,
             (None, None) => return Err(format!("{name} does not tell how many tasks there are; say auto/N")),
         };
         let (id, first, step) = (read(number)?, optional(first, 0)?, optional(step, 1)?.max(1));
@@ -188,6 +205,8 @@ mod tests {
         refused("auto", &kubernetes, "auto/N");
         refused("auto/3", &kubernetes, "numbered this process 3");
         refused("auto", &[kubernetes[0], aws[0]], "several");
+        assert_eq!(parse("auto/4", &slurm).unwrap(), "3-of-4");
+        refused("auto/8", &slurm, "SLURM runs 4 tasks");
         refused("auto", &slurm[..3], "not SLURM_ARRAY_TASK_COUNT");
         refused("auto", &[("BATCH_TASK_INDEX", "x"), ("BATCH_TASK_COUNT", "6")], "`x`");
         for text in ["auto/", "auto/0", "auto/x", "automatic"] {

@@ -112,6 +112,29 @@ fn other_kinds_of_classes_and_new_coco_annotations_make_every_frame_undone() {
 }
 
 #[test]
+fn a_picture_in_another_format_takes_the_place_of_the_first() {
+    let place = Place::new();
+    expect(&place.augment(RUN), 0, &["2 frames"]);
+    let pictures = || {
+        ["a__fog-1.png", "b__fog-1.jpg", "b__fog-1.png"]
+            .map(|name| place.path("data-fog/images/train").join(name).is_file())
+    };
+    assert_eq!(pictures(), [true, true, false]);
+    let output = place.augment(&format!("{RUN} --set output.format=png"));
+    expect(&output, 0, &["done again: 2 for another config"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!said.contains("no longer makes"), "{said}");
+    assert_eq!(pictures(), [true, false, true]);
+    expect(&place.augment(&format!("{RUN} --set output.format=png")), 0, &["nothing to do"]);
+
+    // One that fails takes the label with it.
+    place.text("data/images/train/b.jpg", "no picture");
+    expect(&place.augment(RUN), 3, &["1 FAILED"]);
+    assert_eq!(pictures(), [true, false, false]);
+    assert!(!place.path("data-fog/labels/train/b__fog-1.txt").exists());
+}
+
+#[test]
 fn a_replaced_style_and_backbone_are_reasons_too() {
     let place = Place::new();
     expect(&place.augment(&format!("{RUN} --set pairing=blend")), 0, &["2 frames"]);
@@ -323,6 +346,18 @@ fn a_picture_of_another_dataset_is_replaced_on_request_alone() {
     expect(&place.augment(other), 2, &["of another dataset", "data/images/train/a.png", "choose another --output"]);
     assert_eq!(results(&place, "out"), first);
     expect(&place.augment(&format!("{other} --force")), 0, &["2 frames"]);
+    // A dataset that holds the other one is another one, too.
+    place.image("images/train/a.png", 8, 80, 60);
+    expect(&place.augment("--config fog.yaml . --output out"), 2, &["of another dataset"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_dataset_that_is_reached_through_a_link_is_the_same() {
+    let place = Place::new();
+    expect(&place.augment(&format!("{RUN} --output out")), 0, &["2 frames"]);
+    std::os::unix::fs::symlink(place.path("data"), place.path("link")).unwrap();
+    expect(&place.augment("--config fog.yaml link --output out --seed 4"), 0, &["done again: 2 for another seed"]);
 }
 
 #[test]
@@ -546,6 +581,7 @@ fn a_dataset_that_was_moved_is_still_done_and_trains() {
     assert_eq!(after, before.replace("../data/", "../elsewhere/data/"));
     // Another dataset with a frame of that name is another matter.
     place.image("third/images/train/a.png", 9, 80, 60);
+    place.text("third/data.yaml", "train: images/train\nval: images/train\nnames: {0: car, 1: person}\n");
     expect(&place.augment("--config fog.yaml third --output out"), 0, &["for a changed image"]);
 }
 

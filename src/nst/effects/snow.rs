@@ -25,6 +25,9 @@ const RUT: (f32, f32) = (0.78, 0.28);
 /// The width of a lane in metres.
 const LANE: f32 = 3.4;
 
+/// The depth that snow loses where none falls, or where nothing of what is seen is ground.
+const THINNED: f32 = 2.2;
+
 /// What is drawn for one picture.
 struct Snow {
     cover: f32,
@@ -119,9 +122,11 @@ impl<'a> Seen<'a> {
     #[inline(always)]
     fn add_on_ground(&self, shares: &mut [f32], depths: &[f32], snowfall: &[f32]) {
         for (((share, ground), depth), falls) in shares.iter_mut().zip(self.ground).zip(depths).zip(snowfall) {
+            // Snow ends where it gets thin. A soft border would be a bare ring of haze around each thing that stands.
+            let depth = depth - THINNED * (1.0 - ground * falls);
             // Some slush stays in the deepest ruts.
-            let lies = 0.12 + 0.88 * step(-0.4, 0.4, *depth) * (0.9 + 0.1 * step(0.0, 1.0, *depth));
-            *share += ground * falls * lies;
+            let lies = 0.12 + 0.88 * step(-0.4, 0.4, depth) * (0.9 + 0.1 * step(0.0, 1.0, depth));
+            *share += step(0.05, 0.4, ground * falls) * lies;
         }
     }
 
@@ -159,7 +164,7 @@ struct Sheltered {
 
 impl Sheltered {
     /// Half of the width and of the height, as shares of the vehicle's.
-    const SIZE: (f32, f32) = (0.56, 0.16);
+    const SIZE: (f32, f32) = (0.52, 0.11);
 
     /// `None` below anything but vehicles that are seen from aside or ahead.
     fn by(object: &SceneObject, surface: &Surface) -> Option<Self> {
