@@ -97,6 +97,15 @@ pub fn merge(args: &args::MergeArgs) -> Result<u8> {
         args.into.display(),
         counted(merged.known, "row")
     ));
+    if let Some(first) = &merged.first_different {
+        terminal::print_err(&format!(
+            "warning: left out {} in place of which {} has others, from another frame, config, seed or version of augment, \
+             first {}; keep the output of one run or dataset in a folder of its own",
+            counted(merged.different, "picture"),
+            args.into.display(),
+            first.display()
+        ));
+    }
     if let Some(first) = &merged.first_damaged {
         terminal::print_err(&format!(
             "warning: left out {} whose files, or those of the label, are missing or not those that the part made, first \
@@ -109,7 +118,7 @@ pub fn merge(args: &args::MergeArgs) -> Result<u8> {
     if args.json {
         print_json(&merged);
     }
-    Ok(if merged.damaged > 0 || merged.unreadable > 0 { SOME_FAILED } else { 0 })
+    Ok(if merged.different > 0 || merged.damaged > 0 || merged.unreadable > 0 { SOME_FAILED } else { 0 })
 }
 
 /// The most frames on the sheet of a run.

@@ -14,7 +14,7 @@ use crate::dataset::scan::is_image;
 use crate::dataset::split::Split;
 use crate::files::listing::{entries, is_hidden};
 use crate::files::marker;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
@@ -79,18 +79,22 @@ fn folders_of(folder: &Path) -> Vec<PathBuf> {
 
 /// Divides the images of one folder into splits by annotation files. A file that is not named after a split is about
 /// `train`, unless another file is named after that. If no file is named after a split, every image is of `train`: one
-/// that is not annotated may be background.
+/// that is not annotated may be background. The word of a split in a longer name, as in `train_fixed.json`, counts only
+/// where another file has that of another split.
 ///
 /// `images` and `files` are paths below the dataset's folder `root`, with `/`. Returns sorted indices into `images`. A
 /// file that cannot be read is left out.
 pub fn splits(root: &Path, files: &[String], images: &[String]) -> BTreeMap<Split, Vec<usize>> {
     let index = Index::new(images.iter().map(String::as_str).enumerate());
+    let likely: BTreeSet<Split> = files.iter().filter_map(|file| Split::named_in(file)).collect();
+    let split_of =
+        |file: &str| Split::of_annotations(file).or_else(|| Split::named_in(file).filter(|_| likely.len() > 1));
     let mut splits: BTreeMap<Option<Split>, Vec<usize>> = BTreeMap::new();
     for file in files {
         let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
         let Ok(Some(coco)) = Coco::parse(&text) else { continue };
         let found = index.find(&coco.images, file).into_iter().flatten().map(|found| found.number);
-        splits.entry(Split::named_in(file)).or_default().extend(found);
+        splits.entry(split_of(file)).or_default().extend(found);
     }
     if splits.keys().all(Option::is_none) {
         splits.values_mut().filter(|found| !found.is_empty()).for_each(|found| *found = (0..images.len()).collect());

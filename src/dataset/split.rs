@@ -51,6 +51,23 @@ const VAGUE: [&str; 25] = [
     "测试集",
 ];
 
+/// Words that stand beside a split's name in the name of an annotation file, as in `instances_train_v2.json`.
+const OF_ANNOTATIONS: [&str; 13] = [
+    "annotations",
+    "annotation",
+    "coco",
+    "instances",
+    "labels",
+    "label",
+    "boxes",
+    "bbox",
+    "gt",
+    "keypoints",
+    "captions",
+    "info",
+    "v",
+];
+
 impl Split {
     /// All splits, in their usual order.
     pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
@@ -62,6 +79,21 @@ impl Split {
             Self::Val => &["val", "valid", "validation", "dev"],
             Self::Test => &["test", "testing"],
         }
+    }
+
+    /// The split that an annotation file is named after: its own name, or else a folder of it. `test_drive.json` and
+    /// `train_val.json` are named after none.
+    pub fn of_annotations(path: &str) -> Option<Self> {
+        let path = path.strip_suffix(".json").unwrap_or(path);
+        for name in path.rsplit('/') {
+            let words = words(name);
+            let telling: Vec<&str> =
+                words.iter().map(String::as_str).filter(|word| !OF_ANNOTATIONS.contains(word)).collect();
+            if words.iter().any(|word| Self::of_word(word).is_some()) || Self::is_vague_name(name) {
+                return Self::of_name(&telling.join("_"));
+            }
+        }
+        None
     }
 
     /// The split that a path is named after, by the last word in it that is a split's name, as in
@@ -157,6 +189,26 @@ mod tests {
             ("annotations/trainval.json", None),
         ] {
             assert_eq!(Split::named_in(path), split, "{path}");
+        }
+    }
+
+    #[test]
+    fn annotation_files_are_named_after_one_split_or_none() {
+        for (path, split) in [
+            ("annotations/instances_train2017.json", Some(Split::Train)),
+            ("annotations/VAL.json", Some(Split::Val)),
+            ("annotations/image_info_test-dev2017.json", Some(Split::Test)),
+            ("valid/_annotations.coco.json", Some(Split::Val)),
+            ("train/val_v2.coco.json", Some(Split::Val)),
+            ("annotations/train_annotations.json", Some(Split::Train)),
+            ("annotations/instances_train_val.json", None),
+            ("annotations/trainval.json", None),
+            ("annotations/test_drive.json", None),
+            ("annotations/train_fixed.json", None),
+            ("test_drive/all.json", None),
+            ("annotations/all.json", None),
+        ] {
+            assert_eq!(Split::of_annotations(path), split, "{path}");
         }
     }
 

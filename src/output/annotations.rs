@@ -61,10 +61,8 @@ pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl
     let others = OtherImages::of(dataset, plan, &mut copies.partial);
     for path in &dataset.annotations {
         let name = dataset.relative(path);
-        let split = Split::named_in(&name);
-        let frames = plan.frames.iter().enumerate().filter(|(_, frame)| split.is_none_or(|split| frame.split == split));
-        let index = Index::new(frames.map(|(number, frame)| (number, &*frame.relative)));
-        if index.is_empty() {
+        let split = Split::of_annotations(&name);
+        if split.is_some_and(|split| plan.frames.iter().all(|frame| frame.split != split)) {
             continue; // Another split's than those asked for.
         }
         let text = fs::read_to_string(path).map_err(Error::io(path, "read it"));
@@ -76,7 +74,10 @@ pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl
             Ok(None) => continue,
             Ok(Some(coco)) => coco,
         };
-        let (frames, others) = told_apart(index.find(&coco.images, &name), others.find(&coco.images, &name));
+        let (frames, others) = match split {
+            Some(split) => others.told_from(plan, split, &coco.images, &name),
+            None => others.found_with(plan, &coco.images, &name),
+        };
         let lost = Lost::of(&coco, &frames, &others);
         if frames.iter().any(Option::is_some) || lost.is_nothing() {
             let place = |variant| folder.join(copy_name(&name, plan.condition, variant));
@@ -117,8 +118,21 @@ impl OtherImages {
         Self(others)
     }
 
-    fn find(&self, entries: &[document::Image], file: &str) -> Vec<Option<Found>> {
-        Index::new(self.0.iter().map(String::as_str).enumerate()).find(entries, file)
+    /// The entries of a file of one split that mean frames of it, and those that mean these images.
+    fn told_from(&self, plan: &Plan, split: Split, entries: &[document::Image], file: &str) -> (Matches, Matches) {
+        let frames = plan.frames.iter().enumerate().filter(|(_, frame)| frame.split == split);
+        let frames = Index::new(frames.map(|(number, frame)| (number, &*frame.relative))).find(entries, file);
+        let others = Index::new(self.0.iter().map(String::as_str).enumerate()).find(entries, file);
+        told_apart(frames, others)
+    }
+
+    /// The entries of a file that is named after no split: those that mean frames, and those that mean these images.
+    fn found_with(&self, plan: &Plan, entries: &[document::Image], file: &str) -> (Matches, Matches) {
+        let frames = plan.frames.iter().map(|frame| &*frame.relative);
+        let images = frames.chain(self.0.iter().map(String::as_str)).enumerate();
+        let is_frame = |found: &Found| found.number < plan.frames.len();
+        let found = Index::new(images).find(entries, file).into_iter();
+        found.map(|found| (found.clone().filter(is_frame), found.filter(|found| !is_frame(found)))).unzip()
     }
 }
 

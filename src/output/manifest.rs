@@ -147,6 +147,11 @@ impl Manifest {
         self.records.get(output).map(|record| record.status)
     }
 
+    /// Whether the last row of the output of `row` is about the same picture; see [`Record::is_of`].
+    pub fn knows(&self, row: &Row) -> bool {
+        self.records.get(&*row.identity.output).is_some_and(|record| record.is_of(row))
+    }
+
     /// How many lines could not be read.
     pub fn damaged(&self) -> usize {
         self.damaged

@@ -19,6 +19,11 @@ pub struct Merged {
     pub failed: usize,
     /// Rows that `into` had already.
     pub known: usize,
+    /// Pictures that were left out: `into` has another one of that name, from another frame, config, seed or version.
+    pub different: usize,
+    /// The first of them: its path in its part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_different: Option<PathBuf>,
     /// Pictures that were left out: they or their labels are missing, are not those of their rows, or lie elsewhere.
     pub damaged: usize,
     /// The first of them: its path in its part.
@@ -49,6 +54,10 @@ pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
         merged.unreadable += unreadable;
         for mut row in rows {
             match (row.status, target.status(&row.identity.output)) {
+                (Status::Done, Some(Status::Done)) if !target.knows(&row) => {
+                    merged.different += 1;
+                    merged.first_different.get_or_insert_with(|| part.join(&row.identity.output));
+                }
                 (_, Some(Status::Done)) | (Status::Failed, Some(Status::Failed)) => merged.known += 1,
                 (Status::Failed, None) => {
                     merged.failed += 1;

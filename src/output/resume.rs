@@ -2,7 +2,7 @@
 
 use crate::files::fingerprint::Fingerprint;
 use crate::output::folder;
-use crate::output::row::{BackboneRow, Status};
+use crate::output::row::{BackboneRow, Row, Status};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::fmt;
@@ -129,6 +129,25 @@ impl Record {
             None => files[0].metadata().is_ok_and(|file| file.len() > 0) && files.iter().all(|file| file.is_file()),
         };
         if is_intact { State::Done } else { State::Stale(Change::Output) }
+    }
+}
+
+impl Record {
+    /// Whether `row` is about a picture that would be the same: of the same files, seed, styles, config, network and
+    /// version, wherever it was made.
+    pub fn is_of(&self, row: &Row) -> bool {
+        let Row { identity, producer, .. } = row;
+        let contents = |files: &Option<Fingerprint>| files.as_ref().map(|files| (files.bytes, files.digest.clone()));
+        let hash = |text: &Option<String>| text.as_deref().map(hash64);
+        contents(&self.source_files) == contents(&identity.source_files)
+            && (self.seed, self.place) == (identity.seed, identity.place.unwrap_or(0))
+            && self.label == hash(&identity.label)
+            && self.style == hash64(&identity.style_digest)
+            && self.config == hash64(&producer.config_digest)
+            && self.backbone == hash64(&producer.backbone.digest)
+            && self.dataset == hash(&producer.dataset_digest)
+            && self.student == hash(&producer.student)
+            && self.engine == hash64(&producer.engine)
     }
 }
 

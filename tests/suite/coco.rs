@@ -225,6 +225,32 @@ fn annotations_divide_images_that_lie_in_one_folder() {
 }
 
 #[test]
+fn the_word_of_a_split_in_a_longer_name_hides_no_annotations() {
+    let place = Place::new();
+    let json = |name: &str| format!(r#"{{"images":[{{"id":1,"file_name":"{name}.png"}}],"annotations":[]}}"#);
+    for name in ["train/a", "val/a", "train/b"] {
+        place.image(&format!("coco/images/{name}.png"), 1, 50, 50);
+    }
+    place.text("coco/annotations/test_drive.json", json("b"));
+    place.text("coco/annotations/train_val.json", json("train/a"));
+    place.text("coco/annotations/val_fixed.json", json("a"));
+    expect(&place.augment(RUN), 0, &["2 frames"]);
+    let copy = |name: &str| content(&copy(&place, &format!("coco-fog/annotations/{name}__fog-1.json"))).0;
+    assert_eq!(
+        (copy("test_drive"), copy("train_val")),
+        (vec!["b__fog-1.png".into()], vec!["train/a__fog-1.png".into()])
+    );
+    let name = |path: &String| path.starts_with("annotations/val_fixed");
+    assert!(!outputs(&place, "coco-fog").iter().any(name), "it is about the image of val");
+    // Images in one folder are not of test by a name alone.
+    for name in ["a", "b"] {
+        place.image(&format!("one/images/{name}.png"), 1, 50, 50);
+    }
+    place.text("one/annotations/test_drive.json", json("a"));
+    expect(&place.augment("--config fog.yaml one"), 0, &["2 frames"]);
+}
+
+#[test]
 fn several_conditions_may_share_an_output() {
     let place = coco();
     for condition in ["fog", "night"] {

@@ -567,6 +567,9 @@ fn merging_takes_the_last_row_of_each_output() {
     expect(&place.augment(&format!("{RUN} --output whole --seed 2")), 0, &["nothing to do"]);
     expect(&place.augment(&format!("{RUN} --output whole --seed 1")), 0, &["for another seed"]);
     expect(&place.command("merge part part").output().unwrap(), 2, &["into itself"]);
+    // It was made by the seed 1 in between.
+    let told = ["0 pictures", "left out 2 pictures in place of which whole has others", "first part/images/train/"];
+    expect(&place.command("merge whole part").output().unwrap(), 3, &told);
 }
 
 #[test]
