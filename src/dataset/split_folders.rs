@@ -5,7 +5,7 @@ use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::paths::relative_text;
 use crate::units::counted;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Names of folders whose pictures belong to the frames: masks, depths, labels drawn as pictures.
@@ -119,10 +119,11 @@ impl<'a> Named<'a> {
 /// folder `images` stands for it: beside it lie masks and the like.
 fn outermost<'a>(folders: &BTreeSet<&'a Path>, all: &BTreeMap<PathBuf, usize>) -> Vec<&'a Path> {
     let is_images = |path: &Path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_images_name);
-    let has_images = |outer: &Path| folders.iter().any(|inner| is_images(inner) && inner.parent() == Some(outer));
-    let kept: Vec<&Path> =
-        folders.iter().copied().filter(|outer| all.contains_key(*outer) || !has_images(outer)).collect();
-    let is_inside = |inner: &Path| kept.iter().any(|outer| inner != *outer && inner.starts_with(outer));
+    let with_images: HashSet<&Path> =
+        folders.iter().filter(|inner| is_images(inner)).filter_map(|inner| inner.parent()).collect();
+    let kept: BTreeSet<&Path> =
+        folders.iter().copied().filter(|outer| all.contains_key(*outer) || !with_images.contains(outer)).collect();
+    let is_inside = |inner: &Path| inner.ancestors().skip(1).any(|outer| kept.contains(outer));
     kept.iter().copied().filter(|inner| !is_inside(inner)).collect()
 }
 

@@ -128,8 +128,8 @@ fn folders_to_search(root: &Path, sources: &BTreeMap<Split, Vec<ImageSource>>) -
     let mut folders: BTreeSet<PathBuf> = beside.collect();
     folders.extend(images.into_iter().filter(|folder| folder.is_dir()));
     // A folder is searched with all that lies below it.
-    let all: Vec<PathBuf> = folders.iter().cloned().collect();
-    folders.retain(|inner| !all.iter().any(|outer| outer != inner && inner.starts_with(outer)));
+    let all = folders.clone();
+    folders.retain(|inner| !inner.ancestors().skip(1).any(|outer| all.contains(outer)));
     folders
 }
 

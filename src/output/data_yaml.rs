@@ -189,8 +189,11 @@ fn new_entries<'a>(
         let images: HashSet<String> = images.into_iter().map(text).collect();
         of_others = others.iter().filter(|(source, _)| images.contains(*source)).count();
     }
-    let [mut new, others] =
-        [new, others].map(|pictures| pictures.into_iter().map(|(_, output)| output).collect::<Vec<&str>>());
+    let [mut new, others] = [new, others].map(|pictures| {
+        let mut outputs: Vec<&str> = pictures.into_iter().map(|(_, output)| output).collect();
+        outputs.sort_unstable();
+        outputs
+    });
     if of_others > 0 {
         warnings.push(format!(
             "{} of val or test: {DATA_YAML} has no entry for them, since a detector is validated on real images; to use \
@@ -198,7 +201,7 @@ fn new_entries<'a>(
             counted(of_others, "new image")
         ));
     }
-    let mut entries = Vec::new();
+    let (mut entries, mut listed) = (Vec::new(), HashSet::<&str>::new());
     for source in dataset.sources.get(&Split::Train).into_iter().flatten() {
         let ImageSource::Folder(original) = source else { continue };
         // If the output lies inside an original folder, that folder's entry covers the new images.
@@ -207,18 +210,22 @@ fn new_entries<'a>(
         }
         let mirror = dataset.relative(original);
         // If the mirror is the output folder itself, it holds more than new images.
-        let inside = |output: &&str| !mirror.is_empty() && Path::new(output).starts_with(&mirror);
-        if new.iter().any(inside) && !others.iter().any(inside) && holds_only(&folder.join(&mirror), folder, &new)? {
-            entries.push(mirror.clone());
-            new.retain(|output| !inside(output));
+        let inside = if mirror.is_empty() { &[] } else { below(&new, &mirror) };
+        if !inside.is_empty()
+            && !inside.iter().any(|output| listed.contains(output))
+            && below(&others, &mirror).is_empty()
+            && holds_only(&folder.join(&mirror), folder, inside)?
+        {
+            listed.extend(inside);
+            entries.push(mirror);
         }
     }
+    new.retain(|output| !listed.contains(output));
     // Readers of lists take these for ends of lines.
     let ends_line = |c: char| matches!(c, '\u{2028}' | '\u{2029}' | '\u{85}') || c.is_control();
     warnings.extend(unlisted(new.iter().filter(|output| output.contains(ends_line))));
     new.retain(|output| !output.contains(ends_line));
     if !new.is_empty() {
-        new.sort_unstable();
         // Ultralytics takes each `./` of such a line for the list's folder.
         let line = |output: &&str| match output.contains("./") {
             true => folder.join(output).to_string_lossy().into_owned(),
@@ -230,12 +237,19 @@ fn new_entries<'a>(
     Ok(entries)
 }
 
-/// Whether all images below `mirror` are among the `new` ones, whose paths are below `folder`. Others have no row, such
-/// as one that was written just before the program was killed.
+/// Those of the sorted `outputs` that lie below the folder `mirror`.
+fn below<'p, 's>(outputs: &'p [&'s str], mirror: &str) -> &'p [&'s str] {
+    let folder = format!("{mirror}/");
+    let first = outputs.partition_point(|output| *output < &*folder);
+    let count = outputs[first..].partition_point(|output| output.starts_with(&folder));
+    &outputs[first..first + count]
+}
+
+/// Whether all images below `mirror` are among the `new` ones, which are sorted and whose paths are below `folder`. Others
+/// have no row, such as one that was written just before the program was killed.
 fn holds_only(mirror: &Path, folder: &Path, new: &[&str]) -> Result<bool> {
-    let known: HashSet<&str> = new.iter().copied().collect();
-    let images = image_files(mirror)?;
-    Ok(images.iter().all(|image| known.contains(&*relative_text(folder, image))))
+    let is_new = |image: &PathBuf| new.binary_search(&&*relative_text(folder, image)).is_ok();
+    Ok(image_files(mirror)?.iter().all(is_new))
 }
 
 fn write_list(folder: &Path, name: &str, lines: &[String]) -> Result<String> {
