@@ -43,6 +43,9 @@ fn parse_wire(text: &str, origin: &Origin) -> Result<WireConfig> {
     Ok(wire.unwrap_or_default())
 }
 
+/// The keys that others lie below.
+const PARENTS: [&[&str]; 3] = [&["stylize"], &["stylize", "effects"], &["output"]];
+
 /// Reads `a.b=value` as the config `{a: {b: value}}` and lays it over the draft.
 fn apply_set(draft: &mut Draft, set: &str, origin: &Origin) -> Result<()> {
     let (key, value) = set
@@ -54,8 +57,20 @@ fn apply_set(draft: &mut Draft, set: &str, origin: &Origin) -> Result<()> {
         return Err(Error::Usage(format!("--set {set}: no value after the `=`")));
     }
     let keys: Vec<&str> = key.split('.').map(str::trim).collect();
-    let nested = keys.iter().rev().fold(value, |inner, key| Yaml::Map(vec![(Yaml::Text(key.to_string()), inner)]));
-    let wire = parse_wire(&nested.to_string(), origin)?;
+    let read = |keys: &[&str]| {
+        let nest = |inner, key: &&str| Yaml::Map(vec![(Yaml::Text(key.to_string()), inner)]);
+        parse_wire(&keys.iter().rev().fold(value.clone(), nest).to_string(), origin)
+    };
+    let wire = read(&keys).map_err(|error| {
+        // The end of a key, such as `steps`, is easily taken for the whole.
+        let whole = PARENTS.iter().map(|parents| [parents, &keys[..]].concat()).find(|keys| read(keys).is_ok());
+        match (error, whole) {
+            (Error::Config { place, message, .. }, Some(whole)) => {
+                Error::config(place, message, Some(format!("did you mean `--set {}={value}`?", whole.join("."))))
+            }
+            (error, _) => error,
+        }
+    })?;
     match (&keys[..], wire) {
         // One layer by name changes that layer; `layers` as a whole replaces them all.
         (["stylize", "content" | "style", "layers", _], WireConfig { stylize: Some(stylize), .. }) => {
@@ -137,6 +152,10 @@ mod tests {
     fn a_bad_set_is_its_own_place() {
         assert_eq!(complaint("", &["stylize.steps=abc"]), "--set stylize.steps=abc: a whole number was expected");
         let unknown = complaint("", &["stylise.steps=3"]);
+        for (set, whole) in [("steps=3", "stylize.steps=3"), ("snow=[0, 1]", "stylize.effects.snow=[0, 1]")] {
+            let short = complaint("", &[set]);
+            assert!(short.ends_with(&format!("did you mean `--set {whole}`?")), "{short}");
+        }
         assert!(unknown.starts_with("--set stylise.steps=3: unknown key `stylise`") && unknown.contains("`stylize`"));
         assert!(
             complaint("", &["stylize.style.layers.relu9_1=1"]).starts_with("--set stylize.style.layers.relu9_1=1: ")
