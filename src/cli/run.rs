@@ -2,15 +2,19 @@
 
 use crate::cli::args::{Cli, Verb};
 use crate::cli::{batch, bench, doctor, init, learn, manuals, preview, report, terminal, weights};
-use crate::memory;
+use crate::{memory, yaml};
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use std::ffi::OsString;
+use std::path::Path;
 
 /// Runs the command line `args`, whose first word is the program's name, and returns the exit code. A command line that
 /// cannot be understood, `--help` and `--version` end the process.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     memory::keep_freed();
-    let Cli { verb, batch: args, compute } = Cli::parse_from(args);
+    let args: Vec<OsString> = args.into_iter().collect();
+    let parsed = Cli::try_parse_from(&args);
+    let Cli { verb, batch: args, compute } =
+        parsed.unwrap_or_else(|error| misspelt_verb(&args).unwrap_or(error).exit());
     let done = match (verb, args) {
         (Some(Verb::Preview(args)), _) => preview::preview(args),
         (Some(Verb::Report(args)), _) => report::report(&args),
@@ -33,4 +37,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             error.exit_code()
         }
     }
+}
+
+/// What to say of a first word that is close to a verb and leads to nothing on disk. Else it would be taken for a dataset
+/// without a config.
+fn misspelt_verb(args: &[OsString]) -> Option<clap::Error> {
+    let word = args.get(1)?.to_str().filter(|word| !word.starts_with('-') && !Path::new(word).exists())?;
+    let mut command = Cli::command();
+    let verbs: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_string()).collect();
+    let near = yaml::nearest(word, verbs.iter().map(String::as_str)).filter(|near| *near != word)?;
+    Some(command.error(ErrorKind::InvalidSubcommand, format!("`{word}` is no verb; did you mean `{near}`?")))
 }

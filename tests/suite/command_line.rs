@@ -29,6 +29,14 @@ fn a_dataset_comes_out_whole_and_the_input_is_untouched() {
 }
 
 #[test]
+fn a_misspelt_verb_is_no_dataset() {
+    let place = Place::new();
+    expect(&place.command("prevew --config fog.yaml data").output().unwrap(), 2, &["did you mean `preview`?"]);
+    expect(&place.command("preview --confg fog.yaml data").output().unwrap(), 2, &["--config"]);
+    expect(&place.command("data").output().unwrap(), 2, &["--config <FILE>"]);
+}
+
+#[test]
 fn the_manifest_tells_everything_about_each_frame() {
     let place = Place::new();
     expect(&place.augment(RUN), 0, &[]);
