@@ -64,7 +64,9 @@ impl From<&Error> for Fault {
                 (format!("the key `{key}` is there twice"), Some("keep one of the two".into()))
             }
             Error::Unexpected { expected, .. } | Error::InvalidScalar { ty: expected, .. } => {
-                (format!("{} was expected", kind(expected)), None)
+                let example = "write it in brackets, such as `[train, val]` or `[{path: ../styles/fog}]`";
+                let is_list = *expected == "sequence start";
+                (format!("{} was expected", kind(expected)), is_list.then(|| example.to_string()))
             }
             other => (UserMessageFormatter.format_message(other).into_owned(), None),
         };

@@ -384,8 +384,11 @@ fn record(made: &Stylized, outcome: &mut Outcome) {
     });
     outcome.boxes = Some(boxes.collect());
     outcome.box_edges_min = report.edges_min().map(rounded);
-    outcome.guard =
-        Some(GuardRow { start: report.eased_to_plain() as u32, original: report.eased_to_content() as u32 });
+    outcome.guard = Some(GuardRow {
+        start: report.eased_to_plain() as u32,
+        original: report.eased_to_content() as u32,
+        air: report.thinner_air as u32,
+    });
 }
 
 #[cfg(test)]

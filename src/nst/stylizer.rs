@@ -239,7 +239,8 @@ impl Stylizer {
         let Rendered { mut pixels, plain, evals, losses } = rendered;
         blend(&mut pixels, frame, strength as f32);
         checked(&pixels)?;
-        let mut guard = self.protected(content, &prepared, &small.pixels, plain, &mut pixels)?;
+        let mut guard =
+            self.protected(content, &prepared, &small.pixels, plain, start.extinction() > 0.0, &mut pixels)?;
         let fog = surface.as_ref().map_or(0.0, |surface| start.extinction() / surface.nearest);
         let haze = fog + effects.air / 100.0;
         let frames = Frames { taken: &content.pixels, laid: frame };
@@ -270,6 +271,7 @@ impl Stylizer {
         prepared: &Prepared,
         small: &Pixels,
         plain: Plain,
+        has_fog: bool,
         pixels: &mut Pixels,
     ) -> Result<Option<GuardReport>, StylizeError> {
         let Some(surface) = prepared.surface.as_ref().filter(|_| self.guards(content)) else { return Ok(None) };
@@ -282,7 +284,8 @@ impl Stylizer {
         };
         let clear = prepared.without_air.as_deref().unwrap_or(&prepared.frame);
         let boxes: Vec<Area> = content.objects.iter().map(|object| object.area).collect();
-        let shapes = guard::ObjectShapes { share: &surface.shapes, owners: &surface.owners };
+        let air = has_fog.then_some(&surface.distance);
+        let shapes = guard::ObjectShapes { share: &surface.shapes, owners: &surface.owners, air };
         Ok(Some(guard::protect(clear, shapes, plain, pixels, &boxes)?))
     }
 

@@ -188,6 +188,13 @@ pub struct BoxRow {
 pub struct GuardRow {
     pub start: u32,
     pub original: u32,
+    /// For how many objects the air was made thinner.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub air: u32,
+}
+
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 #[cfg(test)]

@@ -25,6 +25,10 @@ const MAST: (f32, f32, f32) = (0.09, 0.05, 1.3);
 /// The share of its brightness that a mast takes from what is behind it.
 const DARK: f32 = 0.5;
 
+/// The share of its lamp's light that a mast returns at its top, and how far below, in metres, it is half of that. By eye:
+/// without it, a lamp hangs in the sky of a dark night.
+const LIT: (f32, f32) = (0.25, 1.6);
+
 /// A street lamp: its place in metres to the right and ahead, its height and its light.
 #[derive(Clone, Copy, Debug)]
 pub struct StreetLamp {
@@ -67,7 +71,8 @@ pub struct StreetView<'a> {
 }
 
 impl StreetView<'_> {
-    /// The lamps that nothing hides.
+    /// The lamps in the frame that nothing hides, if most of the upper part of their masts is seen, too. Others would float
+    /// in the air.
     pub fn seen(&self, lamps: &[StreetLamp]) -> Vec<Lamp> {
         let Size { height, width } = self.surface.size();
         let seen = |lamp: &StreetLamp| {
@@ -75,22 +80,15 @@ impl StreetView<'_> {
             let is_inside = (0.0..width as f32).contains(&x) && (0.0..height as f32).contains(&y);
             let radius = (self.pixels(0.16, lamp.ahead)).max(0.0011 * width as f32);
             let light = lamp.light.map(|v| 4.4 * v);
-            (is_inside && self.shows(lamp, y as usize, x as usize)).then_some(Lamp {
-                x,
-                y,
-                radius,
-                light,
-                foot: None,
-                distance: lamp.ahead,
-            })
+            (is_inside && self.hangs(lamp)).then_some(Lamp { x, y, radius, light, foot: None, distance: lamp.ahead })
         };
         lamps.iter().filter_map(seen).collect()
     }
 
-    /// Draws the masts and the arms that carry the lamps onto `pixels`, in place: dark against what is behind them, and as
-    /// pale as the air before them.
+    /// Draws the masts and the arms that carry such lamps, or lamps above the frame, onto `pixels`, in place: dark against
+    /// what is behind them, lit by their lamps, and as pale as the air before them.
     pub fn draw_masts(&self, lamps: &[StreetLamp], pixels: &mut Pixels) {
-        lamps.iter().for_each(|lamp| self.draw_mast(lamp, pixels));
+        lamps.iter().filter(|lamp| self.hangs(lamp)).for_each(|lamp| self.draw_mast(lamp, pixels));
     }
 
     fn draw_mast(&self, lamp: &StreetLamp, pixels: &mut Pixels) {
@@ -99,20 +97,41 @@ impl StreetView<'_> {
         let [half, half_of_arm] = [MAST.0, MAST.1].map(|metres| self.pixels(metres, lamp.ahead));
         let mast = [(top, foot), (middle - half, middle + half)];
         let arm = [(top - half_of_arm, top + half_of_arm), (middle.min(end), middle.max(end))];
-        let dark = DARK * (-self.haze * lamp.ahead).exp();
+        let left = (-self.haze * lamp.ahead).exp();
+        let metre = self.pixels(1.0, lamp.ahead);
         let Size { height, width } = self.surface.size();
         let columns = touched(arm[1].0.min(mast[1].0), arm[1].1.max(mast[1].1), width);
         for y in touched(arm[0].0, foot, height) {
+            let below = (y as f32 + 0.5 - top) / metre;
+            let lit = LIT.0 * left / (1.0 + (below / LIT.1).powi(2));
             for x in columns.clone() {
                 let share =
                     [mast, arm].map(|[rows, columns]| covered(y as f32 + 0.5, rows) * covered(x as f32 + 0.5, columns));
                 let share = share[0].max(share[1]);
                 if share > 0.0 && self.shows(lamp, y, x) {
                     let rgb = &mut pixels.data_mut()[(y * width + x) * 3..][..3];
-                    rgb.iter_mut().for_each(|v| *v *= 1.0 - dark * share);
+                    for (v, light) in rgb.iter_mut().zip(lamp.light) {
+                        // The square stands for linear light.
+                        let own = (v.max(0.0) * (1.0 - DARK * left)).powi(2) + lit * light;
+                        *v += share * (own.sqrt() - *v);
+                    }
                 }
             }
         }
+    }
+
+    /// Whether nothing hides the lamp, if it is in the frame, nor more than a half of the upper third of what the frame holds
+    /// of its mast.
+    fn hangs(&self, lamp: &StreetLamp) -> bool {
+        let Size { height, width } = self.surface.size();
+        let is_inside = |x: f32, y: f32| (0.0..width as f32).contains(&x) && (0.0..height as f32).contains(&y);
+        let shows = |x: f32, y: f32| is_inside(x, y) && self.shows(lamp, y as usize, x as usize);
+        let (end, top) = self.place(lamp.right, lamp.height, lamp.ahead);
+        let (middle, foot) = self.place(lamp.right + MAST.2 * lamp.right.signum(), 0.0, lamp.ahead);
+        let first = top.max(0.0);
+        let rows = touched(first, first + (foot - first) / 3.0, height);
+        let seen = rows.clone().filter(|&y| shows(middle, y as f32)).count();
+        2 * seen > rows.len() && (shows(end, top) || !is_inside(end, top))
     }
 
     /// Whether what the camera sees in this pixel is farther off than the lamp, and no labelled object.

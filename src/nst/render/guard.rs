@@ -8,12 +8,15 @@
 //!
 //! Everything is measured on the 256 steps that are written in the end, since contrast below one step does not survive.
 //!
+//! In fog, the air gets thinner first, for all that is as near as the object.
+//!
 //! - [`protect`]: the guard
 //! - [`report`]: what became of each box ([`GuardReport`])
 //! - [`figures`]: contrast and edges of a box ([`Figures`])
-//! - `object`: the floors of a box and its next step; `blend`: the blend and its masks; `relight`: detail on another
+//! - `object`: the floors of a box and its next step; `air`: thinner air; `blend`: the blend and its masks; `relight`: detail on another
 //!   light; `patch`: the luma of a box
 
+mod air;
 mod blend;
 pub mod figures;
 mod object;
@@ -25,6 +28,7 @@ mod testing;
 
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::pixels::Pixels;
+use crate::nst::render::guard::air::Hidden;
 use crate::nst::render::guard::blend::{Blend, GuardPictures, Mask};
 use crate::nst::render::guard::object::{Measurable, Object};
 use crate::nst::render::guard::patch::written_lumas;
@@ -36,12 +40,13 @@ pub use crate::nst::render::guard::figures::Figures;
 pub use crate::nst::render::guard::object::{CONTRAST_FLOOR, EDGES_FLOOR};
 pub use crate::nst::render::guard::report::{BoxReport, Easing, GuardReport};
 
-/// Eases `result` where one of `boxes` is below a floor: towards the picture that `plain` makes, if it makes one, then
-/// towards the original, `content`. `plain` is called only if a box fails.
+/// Eases `result` where one of `boxes` is below a floor: where air hides objects, it gets thinner; then boxes that are
+/// still below are eased towards the picture that `plain` makes, if it makes one, and then towards the original,
+/// `content`. `plain` is called only if a box fails.
 ///
 /// Boxes are measured against the original, in the `shapes` of their objects, which have their numbers. All boxes meet
-/// their floors afterwards. Pixels outside the soft masks of eased boxes keep their bits. Neither the order of the boxes
-/// nor the number of threads changes a pixel.
+/// their floors afterwards. But for thinner air, pixels outside the soft masks of eased boxes keep their bits. Neither the
+/// order of the boxes nor the number of threads changes a pixel.
 ///
 /// # Errors
 /// Those of `plain`.
@@ -59,13 +64,19 @@ pub fn protect<E>(
     assert_eq!([size; 2], [result.size(), shapes.share.size()], "pictures must be of one size");
     if boxes.is_empty() || size.pixels() == 0 {
         let unchanged = |&area| BoxReport { area, contrast: 1.0, edges: 1.0, easing: Easing::None };
-        return Ok(GuardReport { boxes: boxes.iter().map(unchanged).collect() });
+        return Ok(GuardReport { boxes: boxes.iter().map(unchanged).collect(), thinner_air: 0 });
     }
-    let (before, after) = (written_lumas(content), written_lumas(result));
+    let (before, mut after) = (written_lumas(content), written_lumas(result));
     let mut objects = objects(size, shapes, [&before, &after], boxes);
+    let hidden: Vec<Hidden> = objects.iter().filter_map(|object| object.hidden(shapes.air?)).collect();
+    if let Some(distance) = shapes.air.filter(|_| !hidden.is_empty()) {
+        air::thin(content, distance, &hidden, result);
+        after = written_lumas(result);
+        objects = self::objects(size, shapes, [&before, &after], boxes);
+    }
     let mut eased = failing(&objects, 0..objects.len());
     if eased.is_empty() {
-        return Ok(report(&objects));
+        return Ok(report(&objects, hidden.len()));
     }
     let detailed = |picture, lumas: Vec<f32>| {
         let lights = Lights::of_scales([&lumas, &after], size);
@@ -88,7 +99,7 @@ pub fn protect<E>(
             let pixels = blend.pixels();
             let result = result.data_mut().as_chunks_mut::<3>().0;
             pixels.into_iter().for_each(|(at, rgb)| result[at] = rgb);
-            return Ok(report(&objects));
+            return Ok(report(&objects, hidden.len()));
         }
         // Easing one box may harm another that it overlaps. Then all begin anew, on the light that suits all of them.
         eased.extend(harmed);
@@ -102,8 +113,8 @@ fn objects<'a>(size: Size, shapes: ObjectShapes<'a>, lumas: [&[f32]; 2], boxes: 
     boxes.par_iter().enumerate().map(object).collect()
 }
 
-fn report(objects: &[Object]) -> GuardReport {
-    GuardReport { boxes: objects.iter().map(Object::report).collect() }
+fn report(objects: &[Object], thinner_air: usize) -> GuardReport {
+    GuardReport { boxes: objects.iter().map(Object::report).collect(), thinner_air }
 }
 
 /// The indices of the other objects whose figures may change when those of `eased` are eased.
@@ -258,7 +269,7 @@ mod tests {
             });
             let mut after = fog.clone();
             let owners = Owners::new(SIZE, &vec![None; SIZE.pixels()], SIZE);
-            let shapes = ObjectShapes { share: &shapes, owners: &owners };
+            let shapes = ObjectShapes { share: &shapes, owners: &owners, air: None };
             let no_start = || Ok::<_, Infallible>(None);
             let Ok(report) = super::protect(&content, shapes, no_start, &mut after, &[area]);
             let Easing::Content(eased) = report.boxes[0].easing else { panic!("{report:?}") };
@@ -287,13 +298,37 @@ mod tests {
         }
         let foggy = after.clone();
         let no_start = || Ok::<_, Infallible>(None);
-        let shapes = ObjectShapes { share: &share, owners: &owners };
+        let shapes = ObjectShapes { share: &share, owners: &owners, air: None };
         let Ok(report) = super::protect(&content, shapes, no_start, &mut after, &boxes);
         assert_eq!(report.boxes[0].easing, Easing::None);
         assert!(matches!(report.boxes[1].easing, Easing::Content(_)));
         for (n, changed) in changed(&foggy, &after).into_iter().enumerate() {
             assert!(!changed || n % SIZE.width >= 80);
         }
+    }
+
+    #[test]
+    fn air_gets_thinner_beside_a_large_object_and_not_behind_it_or_for_a_small_one() {
+        let content = scene(&mut Random(5), SIZE);
+        let fog = veil(&content, 0.1);
+        // The right half is far behind the left one.
+        let distance = Plane::from_fn(SIZE, |_, x| if x < 70 { 10.0 } else { 60.0 });
+        let protected = |area: Area| {
+            let everywhere = Everywhere::of(SIZE);
+            let shapes = ObjectShapes { air: Some(&distance), ..everywhere.shapes() };
+            let mut after = fog.clone();
+            let Ok(report) = super::protect(&content, shapes, || Ok::<_, Infallible>(None), &mut after, &[area]);
+            (report, changed(&fog, &after))
+        };
+        let (report, changed) = protected(at(10, 30, 30, 30));
+        assert_eq!((report.thinner_air, report.boxes[0].easing), (1, Easing::None));
+        assert!(report.boxes[0].contrast >= CONTRAST_FLOOR, "{report:?}");
+        let side = |near: bool| changed.iter().enumerate().filter(move |(n, _)| (n % SIZE.width < 70) == near);
+        assert!(side(true).filter(|(_, changed)| **changed).count() > 6000);
+        assert!(side(false).all(|(_, changed)| !changed));
+        let (report, changed) = protected(at(10, 30, 12, 10));
+        assert!(report.thinner_air == 0 && report.boxes[0].easing != Easing::None, "{report:?}");
+        assert!(changed.iter().filter(|changed| **changed).count() < 1000);
     }
 
     #[test]

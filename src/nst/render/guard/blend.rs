@@ -186,6 +186,8 @@ pub struct ObjectShapes<'a> {
     pub share: &'a Plane,
     /// Which object that is.
     pub owners: &'a Owners,
+    /// The distance from the camera in metres, where air hides objects.
+    pub air: Option<&'a Plane>,
 }
 
 /// Where a box is eased: the object, and near its box.

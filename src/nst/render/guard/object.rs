@@ -1,6 +1,8 @@
 //! One labelled object: its floors, and how far it is eased to meet them.
 
 use crate::nst::picture::geometry::{Area, Size};
+use crate::nst::picture::plane::Plane;
+use crate::nst::render::guard::air::Hidden;
 use crate::nst::render::guard::blend::{Blend, BlendSteps, Mask, ObjectShapes};
 use crate::nst::render::guard::figures::{FLAT, Figures, Original};
 use crate::nst::render::guard::patch::{Deviations, Patch, RADIUS, Rect};
@@ -85,6 +87,31 @@ impl<'a> Object<'a> {
     /// Begins anew with nothing eased.
     pub fn begin(&mut self) {
         (self.step, self.figures) = (BlendSteps::default(), self.uneased);
+    }
+
+    /// What it lacks where air of these distances takes its contrast. A small object does not stand out where it is eased
+    /// alone, and for one that is far off, all of a fog would go.
+    pub fn hidden(&self, distance: &Plane) -> Option<Hidden> {
+        /// The least share of the picture that a box has that does not count as small.
+        const LARGE: f32 = 0.01;
+        /// The most that the air gets thinner.
+        const MOST: f64 = 0.4;
+        /// A little more than the floor: contrast is not quite linear in the veil.
+        const MORE: f64 = 1.15;
+        let lacks = (MORE * self.floor - self.uneased.contrast) / (1.0 - self.uneased.contrast).max(1e-3);
+        let is_small = (self.mask.rect.pixels() as f32) < LARGE * distance.size().pixels() as f32;
+        if self.uneased.contrast >= self.floor || is_small {
+            return None;
+        }
+        let Rect { left, top, right, bottom } = self.mask.rect;
+        let (mut metres, mut all) = (0.0, 0.0);
+        for y in top..bottom {
+            let row = &distance.data()[y * distance.size().width..][left..right];
+            for (share, distance) in self.mask.shares(y, left..right).zip(row) {
+                (metres, all) = (metres + share * distance, all + share);
+            }
+        }
+        (all > 0.0).then(|| Hidden { metres: metres / all, lacks: lacks.clamp(0.0, MOST) as f32 })
     }
 
     /// Whether a figure is below its floor and the object can be eased further.

@@ -30,6 +30,8 @@ pub struct BoxReport {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GuardReport {
     pub boxes: Vec<BoxReport>,
+    /// The number of objects that the air was made thinner for.
+    pub thinner_air: usize,
 }
 
 impl GuardReport {

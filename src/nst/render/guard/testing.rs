@@ -22,7 +22,7 @@ impl Everywhere {
     }
 
     pub fn shapes(&self) -> ObjectShapes<'_> {
-        ObjectShapes { share: &self.share, owners: &self.owners }
+        ObjectShapes { share: &self.share, owners: &self.owners, air: None }
     }
 }
 
