@@ -98,11 +98,12 @@ impl<'a> Object<'a> {
         const MOST: f64 = 0.4;
         /// A little more than the floor: contrast is not quite linear in the veil.
         const MORE: f64 = 1.15;
-        let lacks = (MORE * self.floor - self.uneased.contrast) / (1.0 - self.uneased.contrast).max(1e-3);
         let is_small = (self.mask.rect.pixels() as f32) < LARGE * distance.size().pixels() as f32;
-        if self.uneased.contrast >= self.floor || is_small {
+        let kept = self.uneased.contrast;
+        if is_small || kept >= self.floor {
             return None;
         }
+        let lacks = (MORE * self.floor - kept) / (1.0 - kept).max(1e-3);
         let Rect { left, top, right, bottom } = self.mask.rect;
         let (mut metres, mut all) = (0.0, 0.0);
         for y in top..bottom {
