@@ -43,10 +43,12 @@ pub mod worker;
 pub use crate::batch::options::RunOptions;
 
 use crate::batch::condition::Condition;
+use crate::batch::context::DatasetFacts;
 use crate::batch::executor::Executor;
 use crate::batch::learn::{LearnOutcome, Learned, Learning};
+use crate::batch::pending::Pending;
 use crate::batch::progress::{Event, Observer, Summary};
-use crate::batch::provenance::Engine;
+use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::run::Run;
 use crate::batch::stop::Stop;
 use crate::config::values::{Config, EngineChoice};
@@ -268,7 +270,7 @@ impl Batch {
         }
         warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
         let is_divided = self.options.shard.is_some() || executor.is_some();
-        let (engines, learning) = self.with_students(engines, &whole, is_divided, stop, observer)?;
+        let (engines, learning) = self.with_students(engines, &whole, &manifest, is_divided, stop, observer)?;
         warnings.extend(learning);
         let run = Run::new(&self.dataset, &self.output, &self.options, &self.conditions, &engines, &whole, &plans);
         run.run(executor, manifest, warnings, stop, observer, begun)
@@ -285,11 +287,13 @@ impl Batch {
     }
 
     /// The engines with the students that their configs ask to learn, and what a person should know about that. `whole`
-    /// has the jobs of the whole dataset. A run that is divided among several processes learns nothing.
+    /// has the jobs of the whole dataset. A run that is divided among several processes learns nothing, nor does one whose
+    /// pictures were all made without a student.
     fn with_students(
         &self,
         engines: &[Engine],
         whole: &[Plan],
+        manifest: &Manifest,
         is_divided: bool,
         stop: &Stop,
         observer: &mut dyn Observer,
@@ -302,7 +306,7 @@ impl Batch {
             match learn::known(&self.output, condition, engine) {
                 Ok(student) => engine.student = Some(student),
                 Err(_) if is_divided => return Err(learns_alone(&condition.config.condition)),
-                Err(_) if stop.asked() => {}
+                Err(_) if stop.asked() || self.is_done(condition, engine, plan, manifest) => {}
                 Err(why) => {
                     let learning = self.learning(condition, plan, engine);
                     let (student, told) = self.learned(&learning, stop, observer)?;
@@ -315,6 +319,12 @@ impl Batch {
         }
         warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
         Ok((engines, warnings))
+    }
+
+    /// Whether nothing of `plan` is left to do with this engine.
+    fn is_done(&self, condition: &Condition, engine: &Engine, plan: &Plan, manifest: &Manifest) -> bool {
+        let provenance = Provenance::new(&condition.config, engine, &DatasetFacts::of(&self.dataset));
+        Pending::of(plan, &provenance, manifest, self.options.again()).todo.is_empty()
     }
 
     /// Learns a student and writes it to the output folder, and says what a person should know about that. There is no

@@ -1,6 +1,7 @@
 //! What the command line says about a run.
 
 use crate::batch::learn;
+use crate::batch::pending::Again;
 use crate::plan::shard::Shard;
 use std::path::PathBuf;
 
@@ -24,6 +25,13 @@ pub struct RunOptions {
     pub weights_given: bool,
     /// The most frames that a student learns from.
     pub learn_frames: usize,
+}
+
+impl RunOptions {
+    /// What is done again although nothing has changed.
+    pub fn again(&self) -> Again {
+        Again { done: self.force, failed: self.force || self.retry_failed }
+    }
 }
 
 impl Default for RunOptions {

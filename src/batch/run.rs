@@ -6,7 +6,7 @@ use crate::batch::condition::Condition;
 use crate::batch::context::{DatasetFacts, JobContext};
 use crate::batch::executor::Executor;
 use crate::batch::options::RunOptions;
-use crate::batch::pending::{self, Again, Pending};
+use crate::batch::pending::{self, Pending};
 use crate::batch::pool::{Evaluation, WorkerEvent, WorkerPool};
 use crate::batch::progress::{Event, FailedFrame, Observer, RunHeader, Summary};
 use crate::batch::provenance::{Engine, Provenance};
@@ -160,8 +160,7 @@ impl<'a> Run<'a> {
 
     /// By condition.
     fn pending(&self, manifest: &Manifest) -> Vec<Pending<'_>> {
-        let &RunOptions { force, retry_failed, .. } = self.options;
-        let again = Again { done: force, failed: force || retry_failed };
+        let again = self.options.again();
         self.parts.iter().map(|part| Pending::of(part.plan, &part.provenance, manifest, again)).collect()
     }
 

@@ -143,6 +143,14 @@ fn a_run_learns_on_its_way_keeps_its_student_and_learns_anew_if_that_is_damaged(
     assert!(fs::read(place.path("out/fog.student")).unwrap() == student, "the same frames teach the same");
     assert_eq!((anew.done, anew.skipped), (0, 87));
 
+    // Where all is done without a student, none is learned for nothing.
+    fs::remove_dir_all(place.path("out")).unwrap();
+    let optimized = run(&place, 600);
+    assert_eq!((optimized.done, optimized.students.len()), (87, 0));
+    let again = run(&place, 28);
+    assert_eq!((again.done, again.skipped, again.students.len()), (0, 87, 0));
+    assert!(!place.path("out/fog.student").exists());
+
     let shard = place.augment("--config fog.yaml data --set stylize.engine=learn --shard 1/2 --output shards");
     expect(&shard, 2, &["each shard or worker would learn its own student"]);
 }
