@@ -169,17 +169,25 @@ impl BoxCrop {
         ((1.12 - radius) / 0.3).clamp(0.0, 1.0)
     }
 
-    /// The share that a pixel belongs to an object of this kind whatever its colour: head and trunk of a person. A face
-    /// may have the colour of the wall behind, and fog would cover it.
+    /// The share that a pixel belongs to an object of this kind whatever its colour: head and trunk of a person, and the
+    /// lower half of a vehicle. A face may have the colour of the wall behind, and dark wheels that of the road, and fog
+    /// would cover them.
     fn core(&self, kind: ObjectKind, place: (usize, usize)) -> f32 {
-        /// Half of the width, and where the trunk ends, as shares of half of the box, from its middle.
-        const CORE: (f32, f32) = (0.42, 0.3);
-        if kind != ObjectKind::Person {
-            return 0.0;
-        }
+        /// Half of the width of head and trunk, and where the trunk ends, as shares of half of the box, from its middle.
+        const TRUNK: (f32, f32) = (0.42, 0.3);
         let (down, aside) = self.place_in_box(place);
-        let ellipse = ((1.05 - down.hypot(aside / CORE.0)) / 0.3).clamp(0.0, 1.0);
-        ellipse * ((CORE.1 - down) / 0.3).clamp(0.0, 1.0)
+        match kind {
+            ObjectKind::Person => {
+                let ellipse = ((1.05 - down.hypot(aside / TRUNK.0)) / 0.3).clamp(0.0, 1.0);
+                ellipse * ((TRUNK.1 - down) / 0.3).clamp(0.0, 1.0)
+            }
+            ObjectKind::Car | ObjectKind::LargeVehicle => {
+                let radius = (down.powi(4) + aside.powi(4)).sqrt().sqrt();
+                // Above a bonnet or the bed of a truck, the sky is seen.
+                ((1.0 - radius) / 0.3).clamp(0.0, 1.0) * ((down + 0.1) / 0.3).clamp(0.0, 1.0)
+            }
+            ObjectKind::TwoWheeler | ObjectKind::Other => 0.0,
+        }
     }
 }
 
@@ -293,7 +301,7 @@ impl<'a> Cutout<'a> {
 
     /// The logarithm of the odds by place. No pixel outside of the rounded box is the object's.
     fn by_place(&self, scale: f32) -> Vec<f32> {
-        /// What the core of a person adds.
+        /// What the core of an object adds.
         const CORE: f32 = 2.5;
         let odds = |(&prior, &core): (&f32, &f32)| {
             let share = (prior * scale).clamp(0.002, 0.97);
@@ -509,6 +517,28 @@ mod tests {
         let head = |kind| of_objects(&pixels, &Plane::luma(&pixels), &[SceneObject::new(area, kind)]).share.at(21, 60);
         let (person, car) = (head(ObjectKind::Person), head(ObjectKind::Car));
         assert!(person > 0.7 && car < 0.5, "{person} {car}");
+    }
+
+    #[test]
+    fn the_lower_half_of_a_truck_belongs_to_it_also_where_it_looks_like_the_road() {
+        let mut random = Random(4);
+        // A yellow body above wheels and a chassis as grey as the road; sky above the rear half of the bed.
+        let data = (0..SIZE.pixels()).flat_map(|n| {
+            let v = 0.1 * random.uniform();
+            match (n / SIZE.width, n % SIZE.width) {
+                (20..42, 36..60) | (34..42, 60..84) => [0.8 + v, 0.7 + v, 0.1 + v],
+                (y, _) if y < 42 => [0.8 + v, 0.85 + v, 0.9 + v],
+                _ => [0.3 + v; 3],
+            }
+        });
+        let pixels = Pixels::new(SIZE, data.collect());
+        let area = Area { left: 36.0 / 120.0, top: 20.0 / 80.0, right: 84.0 / 120.0, bottom: 60.0 / 80.0 };
+        let truck = [SceneObject::new(area, ObjectKind::LargeVehicle)];
+        let shape = of_objects(&pixels, &Plane::luma(&pixels), &truck).share;
+        let least =
+            (46..56).flat_map(|y| (44..76).map(move |x| (y, x))).map(|(y, x)| shape.at(y, x)).fold(1.0, f32::min);
+        assert!(least > 0.6, "{least}");
+        assert!(shape.at(25, 72) < 0.3, "sky: {}", shape.at(25, 72));
     }
 
     /// Sky beside the head and asphalt beside the feet. The clothes have a colour of their own.
