@@ -84,7 +84,7 @@ impl Split {
     /// The split that an annotation file is named after: its own name, or else a folder of it. `test_drive.json` and
     /// `train_val.json` are named after none.
     pub fn of_annotations(path: &str) -> Option<Self> {
-        let path = path.strip_suffix(".json").unwrap_or(path);
+        let path = path.rsplit_once('.').map_or(path, |(path, _)| path);
         for name in path.rsplit('/') {
             let words = words(name);
             let telling: Vec<&str> =
@@ -197,6 +197,7 @@ mod tests {
         for (path, split) in [
             ("annotations/instances_train2017.json", Some(Split::Train)),
             ("annotations/VAL.json", Some(Split::Val)),
+            ("annotations/instances_train.JSON", Some(Split::Train)),
             ("annotations/image_info_test-dev2017.json", Some(Split::Test)),
             ("valid/_annotations.coco.json", Some(Split::Val)),
             ("train/val_v2.coco.json", Some(Split::Val)),

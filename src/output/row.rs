@@ -189,11 +189,11 @@ pub struct GuardRow {
     pub start: u32,
     pub original: u32,
     /// For how many objects the air was made thinner.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub air: u32,
 }
 
-fn is_none(count: &u32) -> bool {
+fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 

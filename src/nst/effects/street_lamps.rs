@@ -74,13 +74,19 @@ impl StreetView<'_> {
     /// The lamps in the frame that nothing hides, if most of the upper part of their masts is seen, too. Others would float
     /// in the air.
     pub fn seen(&self, lamps: &[StreetLamp]) -> Vec<Lamp> {
-        let Size { height, width } = self.surface.size();
+        let width = self.surface.size().width;
         let seen = |lamp: &StreetLamp| {
             let (x, y) = self.place(lamp.right, lamp.height, lamp.ahead);
-            let is_inside = (0.0..width as f32).contains(&x) && (0.0..height as f32).contains(&y);
             let radius = (self.pixels(0.16, lamp.ahead)).max(0.0011 * width as f32);
             let light = lamp.light.map(|v| 4.4 * v);
-            (is_inside && self.hangs(lamp)).then_some(Lamp { x, y, radius, light, foot: None, distance: lamp.ahead })
+            (self.holds(x, y) && self.hangs(lamp)).then_some(Lamp {
+                x,
+                y,
+                radius,
+                light,
+                foot: None,
+                distance: lamp.ahead,
+            })
         };
         lamps.iter().filter_map(seen).collect()
     }
@@ -93,7 +99,7 @@ impl StreetView<'_> {
 
     fn draw_mast(&self, lamp: &StreetLamp, pixels: &mut Pixels) {
         let (end, top) = self.place(lamp.right, lamp.height, lamp.ahead);
-        let (middle, foot) = self.place(lamp.right + MAST.2 * lamp.right.signum(), 0.0, lamp.ahead);
+        let (middle, foot) = self.foot(lamp);
         let [half, half_of_arm] = [MAST.0, MAST.1].map(|metres| self.pixels(metres, lamp.ahead));
         let mast = [(top, foot), (middle - half, middle + half)];
         let arm = [(top - half_of_arm, top + half_of_arm), (middle.min(end), middle.max(end))];
@@ -123,15 +129,24 @@ impl StreetView<'_> {
     /// Whether nothing hides the lamp, if it is in the frame, nor more than a half of the upper third of what the frame holds
     /// of its mast.
     fn hangs(&self, lamp: &StreetLamp) -> bool {
-        let Size { height, width } = self.surface.size();
-        let is_inside = |x: f32, y: f32| (0.0..width as f32).contains(&x) && (0.0..height as f32).contains(&y);
-        let shows = |x: f32, y: f32| is_inside(x, y) && self.shows(lamp, y as usize, x as usize);
+        let shows = |x: f32, y: f32| self.holds(x, y) && self.shows(lamp, y as usize, x as usize);
         let (end, top) = self.place(lamp.right, lamp.height, lamp.ahead);
-        let (middle, foot) = self.place(lamp.right + MAST.2 * lamp.right.signum(), 0.0, lamp.ahead);
+        let (middle, foot) = self.foot(lamp);
         let first = top.max(0.0);
-        let rows = touched(first, first + (foot - first) / 3.0, height);
+        let rows = touched(first, first + (foot - first) / 3.0, self.surface.size().height);
         let seen = rows.clone().filter(|&y| shows(middle, y as f32)).count();
-        2 * seen > rows.len() && (shows(end, top) || !is_inside(end, top))
+        2 * seen > rows.len() && (shows(end, top) || !self.holds(end, top))
+    }
+
+    /// Whether this column and this row lie in the frame.
+    fn holds(&self, x: f32, y: f32) -> bool {
+        let Size { height, width } = self.surface.size();
+        (0.0..width as f32).contains(&x) && (0.0..height as f32).contains(&y)
+    }
+
+    /// The column and the row of the foot of a lamp's mast.
+    fn foot(&self, lamp: &StreetLamp) -> (f32, f32) {
+        self.place(lamp.right + MAST.2 * lamp.right.signum(), 0.0, lamp.ahead)
     }
 
     /// Whether what the camera sees in this pixel is farther off than the lamp, and no labelled object.

@@ -13,8 +13,8 @@
 //! - [`protect`]: the guard
 //! - [`report`]: what became of each box ([`GuardReport`])
 //! - [`figures`]: contrast and edges of a box ([`Figures`])
-//! - `object`: the floors of a box and its next step; `air`: thinner air; `blend`: the blend and its masks; `relight`: detail on another
-//!   light; `patch`: the luma of a box
+//! - `object`: the floors of a box and its next step; `air`: thinner air; `blend`: the blend and its masks; `relight`:
+//!   detail on another light; `patch`: the luma of a box
 
 mod air;
 mod blend;

@@ -161,9 +161,7 @@ impl BoxCrop {
         let (down, aside) = (down.abs(), aside.abs());
         let radius = match kind {
             ObjectKind::TwoWheeler | ObjectKind::Person if !is_lower => down.hypot(aside),
-            ObjectKind::Car | ObjectKind::LargeVehicle | ObjectKind::TwoWheeler => {
-                (down.powi(4) + aside.powi(4)).sqrt().sqrt()
-            }
+            ObjectKind::Car | ObjectKind::LargeVehicle | ObjectKind::TwoWheeler => rounded(down, aside),
             ObjectKind::Person | ObjectKind::Other => (down.powi(3) + aside.powi(3)).cbrt(),
         };
         ((1.12 - radius) / 0.3).clamp(0.0, 1.0)
@@ -182,13 +180,18 @@ impl BoxCrop {
                 ellipse * ((TRUNK.1 - down) / 0.3).clamp(0.0, 1.0)
             }
             ObjectKind::Car | ObjectKind::LargeVehicle => {
-                let radius = (down.powi(4) + aside.powi(4)).sqrt().sqrt();
+                let radius = rounded(down, aside);
                 // Above a bonnet or the bed of a truck, the sky is seen.
                 ((1.0 - radius) / 0.3).clamp(0.0, 1.0) * ((down + 0.1) / 0.3).clamp(0.0, 1.0)
             }
             ObjectKind::TwoWheeler | ObjectKind::Other => 0.0,
         }
     }
+}
+
+/// How far a place is from the middle of a rounded box, whose border is at 1.
+fn rounded(down: f32, aside: f32) -> f32 {
+    (down.powi(4) + aside.powi(4)).sqrt().sqrt()
 }
 
 /// The rows and columns of a crop, row by row.
