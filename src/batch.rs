@@ -266,7 +266,7 @@ impl Batch {
         let mut warnings = self.warnings(&whole);
         // Nobody trains on a preview, whose plan has other frames each time.
         if self.shown.is_none() {
-            warnings.extend(pending::unplanned_outputs(&whole, &self.dataset.root, &self.output, &manifest));
+            warnings.extend(pending::unplanned_outputs(&whole, &self.dataset, &self.output, &manifest)?);
         }
         warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
         let is_divided = self.options.shard.is_some() || executor.is_some();

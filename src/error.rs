@@ -29,18 +29,11 @@ pub enum Error {
         action: &'static str,
         source: io::Error,
     },
-    /// The system refused to write an output, and would refuse every other one, too. It ends the batch.
-    #[error("{}: could not {action}: {source}", path.display())]
-    Output {
-        path: PathBuf,
-        /// What was tried, in words that follow "could not".
-        action: &'static str,
-        source: io::Error,
-    },
     /// A file that can be read but not used.
     #[error("{}: {message}", path.display())]
     BadFile { path: PathBuf, message: String },
-    /// A failure that every later frame would have as well, such as a lost GPU. It ends the batch.
+    /// A failure that every later frame would have as well, such as a lost GPU or an output that cannot be written. It ends the
+    /// batch.
     #[error("{0}")]
     Fatal(String),
     /// Any other reason why a command or a frame failed.
@@ -64,7 +57,8 @@ impl Error {
         move |source| Self::Io { path, action, source }
     }
 
-    /// An error over a file of the output as one over the whole output, unless it comes from the name of the file.
+    /// An error over a file of the output as one that every later file would have, too, unless it comes from the name of
+    /// the file.
     pub fn over_output(self) -> Self {
         use io::ErrorKind::{
             AlreadyExists, DirectoryNotEmpty, FileTooLarge, InvalidFilename, InvalidInput, IsADirectory, NotADirectory,
@@ -78,11 +72,9 @@ impl Error {
             IsADirectory,
             NotADirectory,
         ];
-        match self {
-            Self::Io { path, action, source } if !of_one_file.contains(&source.kind()) => {
-                Self::Output { path, action, source }
-            }
-            other => other,
+        match &self {
+            Self::Io { source, .. } if !of_one_file.contains(&source.kind()) => Self::Fatal(self.to_string()),
+            _ => self,
         }
     }
 
@@ -97,7 +89,7 @@ impl Error {
         use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match self {
             Self::Io { source, .. } => [QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&source.kind()),
-            Self::Output { .. } | Self::Fatal(_) => true,
+            Self::Fatal(_) => true,
             Self::Config { .. } | Self::Usage(_) | Self::BadFile { .. } | Self::Run(_) => false,
         }
     }
@@ -106,7 +98,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config { .. } | Self::Usage(_) => 2,
-            Self::Io { .. } | Self::Output { .. } | Self::BadFile { .. } | Self::Fatal(_) | Self::Run(_) => 1,
+            Self::Io { .. } | Self::BadFile { .. } | Self::Fatal(_) | Self::Run(_) => 1,
         }
     }
 }

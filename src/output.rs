@@ -6,5 +6,6 @@ pub mod folder;
 pub mod lock;
 pub mod manifest;
 pub mod merge;
+pub mod origins;
 pub mod resume;
 pub mod row;

@@ -32,7 +32,7 @@ use crate::config::values::{Config, OutputFormat};
 use crate::dataset::Frame;
 use crate::error::{Error, Result};
 use crate::files::digest::short_digest;
-use crate::files::paths::{label_path, with_slashes};
+use crate::files::paths::label_name;
 use crate::plan::draws::Draws;
 use crate::plan::names::{NameParts, distinct_names};
 use crate::plan::pairing::{StyleShare, pick_styles};
@@ -41,7 +41,6 @@ use crate::plan::shard::Shard;
 use crate::plan::styles::StylePicture;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use std::path::Path;
 
 /// The most bytes of a file name on the usual file systems.
 const LONGEST_NAME: usize = 255;
@@ -99,7 +98,7 @@ impl Job {
             OutputFormat::Png => "png",
         };
         let output = format!("{name}__{}-{variant}.{extension}", config.condition);
-        let label_output = frame.label.as_ref().map(|_| with_slashes(&label_path(Path::new(&output))));
+        let label_output = frame.label.as_ref().map(|_| label_name(&output));
         let styles = pick_styles(config, styles, draws, variant);
         // JSON readers that use f64 hold integers of 53 bits exactly.
         let seed = draws.number("job", variant) >> 11;

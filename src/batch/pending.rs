@@ -1,14 +1,16 @@
 //! Which jobs of a plan are still to be done, by what the manifest says of earlier runs.
 
 use crate::batch::provenance::Provenance;
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::files::paths::resolve_links;
 use crate::output::manifest::Manifest;
+use crate::output::origins::Origins;
 use crate::output::resume::{Change, State};
 use crate::plan::{Job, Plan};
 use crate::units::counted;
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// What a run does again although nothing has changed.
@@ -52,40 +54,26 @@ impl<'p> Pending<'p> {
     }
 }
 
-/// Whether no picture that is to be made would take the place of one of another dataset, whose frame is still there.
+/// Whether no picture that is to be made would take the place or the label of one of another frame that is still there.
 ///
 /// # Errors
 /// [`Error::Usage`] with the first such picture.
 pub fn check_owner(plan: &Plan, todo: &[&Job], manifest: &Manifest) -> Result<()> {
-    let mut own = None;
     for job in todo {
-        let Some(source) = manifest.source_of_done(&job.output).map(Path::new) else { continue };
         let path = &plan.frame(job).path;
-        if source == path || !source.is_file() || resolve_links(source) == resolve_links(path) {
-            continue;
-        }
-        let own = own.get_or_insert_with(|| plan.frames.iter().map(|frame| &*frame.path).collect::<HashSet<_>>());
-        if !own.contains(source) {
-            return Err(Error::Usage(format!(
-                "the output has a picture {} of another dataset, made from {}, which {} would replace; choose another \
-                 --output, or give --force",
-                job.output,
-                source.display(),
-                path.display()
-            )));
+        for output in manifest.in_other_formats(&job.output).chain([job.output.clone()]) {
+            let Some(source) = manifest.source_of_done(&output).map(Path::new) else { continue };
+            if source != path && source.is_file() && resolve_links(source) != resolve_links(path) {
+                return Err(Error::Usage(format!(
+                    "the output has a picture {output} of another frame, {}, which {} would replace; choose another \
+                     --output, or give --force",
+                    source.display(),
+                    path.display()
+                )));
+            }
         }
     }
     Ok(())
-}
-
-/// The frames that lie elsewhere now than their rows say, by output: the dataset in `root` was moved, or was elsewhere
-/// on the machine that did them. `whole` has all jobs of the dataset, by condition.
-pub fn moved_sources(whole: &[Plan], root: &Path, manifest: &Manifest) -> HashMap<String, String> {
-    if manifest.done().all(|(source, _)| Path::new(source).starts_with(root)) {
-        return HashMap::new();
-    }
-    let source = |plan: &Plan, job: &Job| (job.output.clone(), plan.frame(job).path.to_string_lossy().into_owned());
-    whole.iter().flat_map(|plan| plan.jobs.iter().map(move |job| source(plan, job))).collect()
 }
 
 /// Whether an output's name ends with this condition, and a variant.
@@ -97,26 +85,36 @@ fn is_of_condition(output: &str, condition: &str) -> bool {
 
 /// A warning if the output `folder` has pictures of this dataset and these conditions that are not in `whole`, the
 /// plans of all jobs: they would be trained on too.
-pub fn unplanned_outputs<'a>(whole: &'a [Plan], root: &Path, folder: &Path, manifest: &'a Manifest) -> Option<String> {
+///
+/// # Errors
+/// [`Error::Io`] if a folder of the dataset cannot be listed.
+pub fn unplanned_outputs<'a>(
+    whole: &'a [Plan],
+    dataset: &Dataset,
+    folder: &Path,
+    manifest: &'a Manifest,
+) -> Result<Option<String>> {
     // A picture in another format is replaced together with its label, when its job is done again.
     let stem = |output: &'a str| output.rsplit_once('.').map_or(output, |(stem, _)| stem);
     let planned: HashMap<&str, &str> =
         whole.iter().flat_map(|plan| &plan.jobs).map(|job| (stem(&job.output), &*job.output)).collect();
     let is_replaced = |output: &str, planned: &str| output == planned || !folder.join(planned).exists();
+    let origins = Origins::of(dataset)?;
     let is_unplanned = |&(source, output): &(&'a str, &'a str)| {
         planned.get(stem(output)).is_none_or(|planned| !is_replaced(output, planned))
             && whole.iter().any(|plan| is_of_condition(output, plan.condition))
-            && Path::new(source).starts_with(root)
+            && origins.split(source, output).is_some()
             && folder.join(output).exists()
     };
     let mut unplanned: Vec<&str> = manifest.done().filter(is_unplanned).map(|(_, output)| output).collect();
     unplanned.sort_unstable();
-    let first = unplanned.first()?;
-    Some(format!(
-        "the output still has {} that this config no longer makes, such as {first}, which may be trained \
-         on; delete them and their labels, or choose another --output",
-        counted(unplanned.len(), "image")
-    ))
+    Ok(unplanned.first().map(|first| {
+        format!(
+            "the output still has {} that this config no longer makes, such as {first}, which may be trained \
+             on; delete them and their labels, or choose another --output",
+            counted(unplanned.len(), "image")
+        )
+    }))
 }
 
 #[cfg(test)]

@@ -147,8 +147,10 @@ fn do_job<'a>(
         }
     }
     if row.status == Status::Failed {
-        if let Err(error) = worker.clear(job) {
-            return Some(WorkerEvent::Broken(error));
+        match worker.clear(job).map_err(Error::over_output) {
+            Err(error) if error.ends_run() => return Some(WorkerEvent::Broken(error)),
+            // What is in the place of this frame's files cannot be removed; that is why the frame has failed.
+            Ok(()) | Err(_) => {}
         }
         stop.count_failure();
     }

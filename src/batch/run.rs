@@ -227,17 +227,10 @@ impl<'a> Run<'a> {
         if gate.is_some() {
             manifest.read_back()?;
         }
-        let moved = pending::moved_sources(self.whole, &dataset.root, manifest);
-        let done = manifest.done().map(|(source, output)| (moved.get(output).map_or(source, |now| now), output));
-        let done = done.filter(|(_, name)| output.join(name).is_file());
+        let done = manifest.done().filter(|(_, name)| output.join(name).is_file());
         let data_yaml = data_yaml::write_data_yaml(output, dataset, done)?;
-        let mut annotations = Copies::default();
-        if !dataset.annotations.is_empty() {
-            let is_done = |name: &str| manifest.status(name) == Some(Status::Done) && output.join(name).is_file();
-            for plan in self.whole {
-                annotations.add(annotations::write_copies(output, dataset, plan, is_done)?);
-            }
-        }
+        let is_done = |name: &str| manifest.status(name) == Some(Status::Done) && output.join(name).is_file();
+        let annotations = annotations::write_copies(output, dataset, self.whole, is_done)?;
         Ok(Written { data_yaml, annotations })
     }
 
@@ -419,7 +412,7 @@ impl Doubtful {
 fn with_help(error: &Error) -> Error {
     use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let first = match error {
-        Error::Io { source, .. } | Error::Output { source, .. } => match source.kind() {
+        Error::Io { source, .. } => match source.kind() {
             StorageFull | QuotaExceeded => "make room there, and ",
             PermissionDenied | ReadOnlyFilesystem => "make it writable, and ",
             _ => "",

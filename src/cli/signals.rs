@@ -14,8 +14,11 @@ pub const INTERRUPTED: u8 = 130;
 /// [`Error::Run`] if the system accepts no handler.
 pub fn stop_on_signals(stop: &Stop) -> Result<()> {
     let stop = stop.clone();
+    let mut is_first = true;
     let handler = move || {
-        if stop.ask(Reason::Interrupted) {
+        // It may have been asked to stop already, because too many frames have failed.
+        stop.ask(Reason::Interrupted);
+        if std::mem::take(&mut is_first) {
             terminal::print_err("\nstopping: the frames in hand are finished first (again: stop at once)");
         } else {
             std::process::exit(INTERRUPTED.into());

@@ -342,12 +342,14 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_NAME && text.chars().all(allowed)
 }
 
-/// The text, if it may be a condition, or else why not.
+/// The text, if it may be a condition, or else why not. Names of outputs are `frame__condition-variant`. So that none is
+/// that of another frame in another condition, each `_` of a condition stands between other characters.
 pub(super) fn condition(text: String) -> Result<String, String> {
-    match is_name(&text) {
+    match is_name(&text) && text.split('_').all(|part| !part.is_empty()) {
         true => Ok(text),
         false => Err(format!(
-            "`condition` goes into file names: 1 to {LONGEST_NAME} letters, digits, `_` and `-` were expected, not `{text}`"
+            "`condition` goes into file names: 1 to {LONGEST_NAME} letters, digits, `-` and single `_` between them were \
+             expected, not `{text}`"
         )),
     }
 }
@@ -364,7 +366,8 @@ impl Kind for Condition {
     }
 
     fn schema() -> Schema {
-        json_schema!({ "type": "string", "description": null, "pattern": name_pattern() })
+        let pattern = "^[A-Za-z0-9-]+(_[A-Za-z0-9-]+)*$";
+        json_schema!({ "type": "string", "description": null, "pattern": pattern, "maxLength": LONGEST_NAME })
     }
 }
 

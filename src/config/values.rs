@@ -9,7 +9,8 @@ use std::path::PathBuf;
 /// One validated run: which frames become what.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// What the copies show, as it goes into file names: 1 to 64 letters, digits, `_` and `-`.
+    /// What the copies show, as it goes into file names: 1 to 64 letters, digits, `-`, and single
+    /// `_` between them.
     pub condition: String,
     /// Where the style pictures come from; at least one has a weight above 0.
     pub styles: Vec<StyleSource>,

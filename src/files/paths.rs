@@ -29,6 +29,11 @@ pub fn label_path(image: &Path) -> PathBuf {
     in_place_of_images(image, Path::new("labels")).unwrap_or_else(|| image.to_path_buf()).with_extension("txt")
 }
 
+/// [`label_path`] of a relative path with `/`.
+pub fn label_name(image: &str) -> String {
+    with_slashes(&label_path(Path::new(image)))
+}
+
 /// The path of `image` with `folder` in place of the last folder `images`; `None` without one.
 pub fn in_place_of_images(image: &Path, folder: &Path) -> Option<PathBuf> {
     let folders: Vec<Component> = image.parent()?.components().collect();

@@ -1,9 +1,9 @@
 //! Copies of COCO annotations for the new images.
 
-use crate::dataset::Dataset;
 use crate::dataset::coco::document::{self, Coco};
 use crate::dataset::coco::index::{Found, Index};
 use crate::dataset::split::Split;
+use crate::dataset::{Dataset, Frame};
 use crate::error::{Error, Result};
 use crate::files::atomic;
 use crate::plan::Plan;
@@ -24,45 +24,30 @@ pub struct Copies {
     pub partial: Vec<String>,
 }
 
-impl Copies {
-    /// Adds what happened to the files for another condition.
-    pub fn add(&mut self, other: Self) {
-        self.written.extend(other.written);
-        // What is wrong with a file is wrong for every condition.
-        for (all, more) in [(&mut self.left, other.left), (&mut self.partial, other.partial)] {
-            for text in more {
-                if !all.contains(&text) {
-                    all.push(text);
-                }
-            }
-        }
-    }
-}
-
 /// Writes the copies of the dataset's annotation files into the output `folder`: `annotations/x.json` becomes
 /// `annotations/x__fog-1.json`, and so on for each variant.
 ///
 /// A copy holds the images of its variant whose output `is_done`, under their new names, and their annotations. The
-/// rest of the text stays as it is. A file without any finished image has no copy. `plan` must be the plan of the whole
-/// dataset, even if this run does only a part of it.
+/// rest of the text stays as it is. A file without any finished image has no copy. `plans` must be those of the whole
+/// dataset, by condition, even if this run does only a part of it.
 ///
 /// # Errors
 /// [`Error::Io`] if a copy cannot be written. A file that cannot be read is not an error: it is named in
 /// [`Copies::left`].
-pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl Fn(&str) -> bool) -> Result<Copies> {
+pub fn write_copies(
+    folder: &Path,
+    dataset: &Dataset,
+    plans: &[Plan],
+    is_done: impl Fn(&str) -> bool,
+) -> Result<Copies> {
     let mut copies = Copies::default();
-    let mut variants: Variants = BTreeMap::new();
-    for job in &plan.jobs {
-        let outputs = variants.entry(job.variant).or_default();
-        if is_done(&job.output) {
-            outputs.insert(job.frame, &job.output);
-        }
-    }
-    let others = OtherImages::of(dataset, plan, &mut copies.partial);
+    let variants: Vec<Variants> = plans.iter().map(|plan| done_by_variant(plan, &is_done)).collect();
+    let frames = &dataset.frames;
+    let others = OtherImages::of(dataset, &mut copies.partial);
     for path in &dataset.annotations {
         let name = dataset.relative(path);
         let split = Split::of_annotations(&name);
-        if split.is_some_and(|split| plan.frames.iter().all(|frame| frame.split != split)) {
+        if split.is_some_and(|split| frames.iter().all(|frame| frame.split != split)) {
             continue; // Another split's than those asked for.
         }
         let text = fs::read_to_string(path).map_err(Error::io(path, "read it"));
@@ -74,14 +59,16 @@ pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl
             Ok(None) => continue,
             Ok(Some(coco)) => coco,
         };
-        let (frames, others) = match split {
-            Some(split) => others.told_from(plan, split, &coco.images, &name),
-            None => others.found_with(plan, &coco.images, &name),
+        let (matches, others) = match split {
+            Some(split) => others.told_from(frames, split, &coco.images, &name),
+            None => others.found_with(frames, &coco.images, &name),
         };
-        let lost = Lost::of(&coco, &frames, &others);
-        if frames.iter().any(Option::is_some) || lost.is_nothing() {
-            let place = |variant| folder.join(copy_name(&name, plan.condition, variant));
-            copies.written.append(&mut write_variants(&coco, &frames, &variants, place)?);
+        let lost = Lost::of(&coco, &matches, &others);
+        if matches.iter().any(Option::is_some) || lost.is_nothing() {
+            for (plan, variants) in plans.iter().zip(&variants) {
+                let place = |variant| folder.join(copy_name(&name, plan.condition, variant));
+                copies.written.append(&mut write_variants(&coco, &matches, variants, place)?);
+            }
             copies.partial.extend(lost.message(path));
         } else {
             let message = "none of its `file_name`s leads to an image of the dataset; \
@@ -90,6 +77,20 @@ pub fn write_copies(folder: &Path, dataset: &Dataset, plan: &Plan, is_done: impl
         }
     }
     Ok(copies)
+}
+
+/// For each variant, the outputs that are done, by the number of the frame.
+type Variants<'p> = BTreeMap<u32, HashMap<usize, &'p str>>;
+
+fn done_by_variant<'p>(plan: &'p Plan, is_done: impl Fn(&str) -> bool) -> Variants<'p> {
+    let mut variants: Variants = BTreeMap::new();
+    for job in &plan.jobs {
+        let outputs = variants.entry(job.variant).or_default();
+        if is_done(&job.output) {
+            outputs.insert(job.frame, &job.output);
+        }
+    }
+    variants
 }
 
 /// Parses an annotation file; `None` for JSON that is not COCO.
@@ -105,9 +106,10 @@ struct OtherImages(Vec<String>);
 
 impl OtherImages {
     /// Nothing was asked of these splits, so a folder of them that cannot be listed ends no run: it is noted in `unlisted`.
-    fn of(dataset: &Dataset, plan: &Plan, unlisted: &mut Vec<String>) -> Self {
+    fn of(dataset: &Dataset, unlisted: &mut Vec<String>) -> Self {
         let mut others = Vec::new();
-        for &split in dataset.sources.keys().filter(|&&split| plan.frames.iter().all(|frame| frame.split != split)) {
+        let is_asked = |split| dataset.frames.iter().any(|frame| frame.split == split);
+        for &split in dataset.sources.keys().filter(|&&split| !is_asked(split)) {
             match dataset.images(split) {
                 Ok(images) => others.extend(images.iter().map(|image| dataset.relative(image))),
                 Err(error) => {
@@ -119,18 +121,18 @@ impl OtherImages {
     }
 
     /// The entries of a file of one split that mean frames of it, and those that mean these images.
-    fn told_from(&self, plan: &Plan, split: Split, entries: &[document::Image], file: &str) -> (Matches, Matches) {
-        let frames = plan.frames.iter().enumerate().filter(|(_, frame)| frame.split == split);
+    fn told_from(&self, frames: &[Frame], split: Split, entries: &[document::Image], file: &str) -> (Matches, Matches) {
+        let frames = frames.iter().enumerate().filter(|(_, frame)| frame.split == split);
         let frames = Index::new(frames.map(|(number, frame)| (number, &*frame.relative))).find(entries, file);
         let others = Index::new(self.0.iter().map(String::as_str).enumerate()).find(entries, file);
         told_apart(frames, others)
     }
 
     /// The entries of a file that is named after no split: those that mean frames, and those that mean these images.
-    fn found_with(&self, plan: &Plan, entries: &[document::Image], file: &str) -> (Matches, Matches) {
-        let frames = plan.frames.iter().map(|frame| &*frame.relative);
-        let images = frames.chain(self.0.iter().map(String::as_str)).enumerate();
-        let is_frame = |found: &Found| found.number < plan.frames.len();
+    fn found_with(&self, frames: &[Frame], entries: &[document::Image], file: &str) -> (Matches, Matches) {
+        let names = frames.iter().map(|frame| &*frame.relative);
+        let images = names.chain(self.0.iter().map(String::as_str)).enumerate();
+        let is_frame = |found: &Found| found.number < frames.len();
         let found = Index::new(images).find(entries, file).into_iter();
         found.map(|found| (found.clone().filter(is_frame), found.filter(|found| !is_frame(found)))).unzip()
     }
@@ -202,9 +204,6 @@ impl<'c> Lost<'c> {
         (!parts.is_empty()).then(|| format!("{}: {}", path.display(), parts.join("; ")))
     }
 }
-
-/// For each variant, the outputs that are done, by the number of the frame.
-type Variants<'p> = BTreeMap<u32, HashMap<usize, &'p str>>;
 
 /// Writes a copy for each variant with at least one finished image, and removes the copies of all other variants.
 fn write_variants(

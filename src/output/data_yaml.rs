@@ -6,6 +6,7 @@ use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::atomic::write_file;
 use crate::files::paths::relative_text;
+use crate::output::origins::Origins;
 use crate::units::counted;
 use crate::yaml::{self, Yaml};
 use std::collections::HashSet;
@@ -179,28 +180,7 @@ fn new_entries<'a>(
     done: impl IntoIterator<Item = (&'a str, &'a str)>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<String>> {
-    // The same text that rows use for their sources, also for paths that are not UTF-8.
-    let text = |path: PathBuf| path.to_string_lossy().into_owned();
-    let originals: HashSet<String> = dataset.images(Split::Train)?.into_iter().map(text).collect();
-    let (new, others): (Vec<_>, Vec<_>) = done.into_iter().partition(|(source, _)| originals.contains(*source));
-    let mut of_others = 0;
-    if !others.is_empty() {
-        let images = [dataset.images(Split::Val)?, dataset.images(Split::Test)?].concat();
-        let images: HashSet<String> = images.into_iter().map(text).collect();
-        of_others = others.iter().filter(|(source, _)| images.contains(*source)).count();
-    }
-    let [mut new, others] = [new, others].map(|pictures| {
-        let mut outputs: Vec<&str> = pictures.into_iter().map(|(_, output)| output).collect();
-        outputs.sort_unstable();
-        outputs
-    });
-    if of_others > 0 {
-        warnings.push(format!(
-            "{} of val or test: {DATA_YAML} has no entry for them, since a detector is validated on real images; to use \
-             them, name their folder in a data.yaml of your own",
-            counted(of_others, "new image")
-        ));
-    }
+    let Made { train: mut new, others } = Made::of(dataset, done, warnings)?;
     let (mut entries, mut listed) = (Vec::new(), HashSet::<&str>::new());
     for source in dataset.sources.get(&Split::Train).into_iter().flatten() {
         let ImageSource::Folder(original) = source else { continue };
@@ -235,6 +215,50 @@ fn new_entries<'a>(
         entries.push(write_list(folder, "augmented-train.txt", &lines)?);
     }
     Ok(entries)
+}
+
+/// Finished pictures, sorted.
+struct Made<'a> {
+    /// Those of frames of train.
+    train: Vec<&'a str>,
+    others: Vec<&'a str>,
+}
+
+impl<'a> Made<'a> {
+    /// Warns of pictures that are not to be trained on.
+    fn of(
+        dataset: &Dataset,
+        done: impl IntoIterator<Item = (&'a str, &'a str)>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self> {
+        let origins = Origins::of(dataset)?;
+        let (mut train, mut validation, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
+        for (source, output) in done {
+            match origins.split(source, output) {
+                Some(Split::Train) => train.push(output),
+                Some(Split::Val | Split::Test) => validation.push(output),
+                None => foreign.push(output),
+            }
+        }
+        [&mut train, &mut foreign].into_iter().for_each(|outputs| outputs.sort_unstable());
+        if !validation.is_empty() {
+            warnings.push(format!(
+                "{} of val or test: {DATA_YAML} has no entry for them, since a detector is validated on real images; to \
+                 use them, name their folder in a data.yaml of your own",
+                counted(validation.len(), "new image")
+            ));
+        }
+        if let [first, ..] = foreign[..] {
+            warnings.push(format!(
+                "{DATA_YAML} leaves out {} of frames that are not in this dataset, such as {first}; give each dataset \
+                 its own --output, or name their folders in a data.yaml of your own",
+                counted(foreign.len(), "new image")
+            ));
+        }
+        let mut others = [validation, foreign].concat();
+        others.sort_unstable();
+        Ok(Self { train, others })
+    }
 }
 
 /// Those of the sorted `outputs` that lie below the folder `mirror`.

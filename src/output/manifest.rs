@@ -10,8 +10,9 @@ use crate::files::atomic;
 use crate::files::marker::{LOCK_NAME, MANIFEST_NAME, expect_output_folder, is_output_folder};
 use crate::output::lock::{open_lock, pass_gate, take_locks};
 use crate::output::resume::{Change, Record, RowHead, State, Work};
-use crate::output::row::{Row, Status};
+use crate::output::row::{Line, Removed, Row, Status};
 use crate::plan::shard::Shard;
+use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
@@ -86,7 +87,11 @@ impl Manifest {
     /// # Errors
     /// [`Error::Io`] if it cannot be written.
     pub fn append(&mut self, row: &Row) -> Result<()> {
-        let mut line = serde_json::to_vec(row).map_err(|error| Error::bad_file(&self.path, error.to_string()))?;
+        self.append_line(row)
+    }
+
+    fn append_line(&mut self, line: &impl Serialize) -> Result<()> {
+        let mut line = serde_json::to_vec(line).map_err(|error| Error::bad_file(&self.path, error.to_string()))?;
         line.push(b'\n');
         self.file
             .write_all(&line)
@@ -105,17 +110,22 @@ impl Manifest {
         }
     }
 
-    /// Removes the pictures that the same job made under another `output.format`. They share the label of `output`, so
-    /// that a changed or missing label would be theirs, too.
+    /// Removes the pictures that share the label of `output`: those that the same job made under another
+    /// `output.format`. A changed or missing label would be theirs, too.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn remove_other_formats(&self, output: &str) -> Result<()> {
-        self.in_other_formats(output).try_for_each(|other| atomic::remove_file(&self.folder.join(other)))
+    pub fn remove_other_formats(&mut self, output: &str) -> Result<()> {
+        let others: Vec<String> = self.in_other_formats(output).collect();
+        for removed in others {
+            atomic::remove_file(&self.folder.join(&removed))?;
+            self.append_line(&Removed { removed })?;
+        }
+        Ok(())
     }
 
-    /// The finished pictures that are called like `output` but for their extension.
-    fn in_other_formats(&self, output: &str) -> impl Iterator<Item = String> {
+    /// The finished pictures that are called like `output` but for their extension, and so share its label.
+    pub fn in_other_formats(&self, output: &str) -> impl Iterator<Item = String> {
         let (stem, own) = output.rsplit_once('.').unwrap_or((output, ""));
         let extensions = EXTENSIONS.iter().flat_map(|extension| [extension.to_string(), extension.to_uppercase()]);
         let others = extensions.filter(move |other| !other.eq_ignore_ascii_case(own));
@@ -145,6 +155,11 @@ impl Manifest {
     /// The status in the last row of an output.
     pub fn status(&self, output: &str) -> Option<Status> {
         self.records.get(output).map(|record| record.status)
+    }
+
+    /// Whether the files of a finished picture are there, and those that its row was written for.
+    pub fn is_whole(&self, output: &str) -> bool {
+        self.records.get(output).is_some_and(|record| record.is_whole(&self.folder, output))
     }
 
     /// Whether the last row of the output of `row` is about the same picture; see [`Record::is_of`].
@@ -212,8 +227,9 @@ pub struct LastRows {
 pub fn last_rows(folder: &Path) -> Result<LastRows> {
     expect_output_folder(folder)?;
     let (mut rows, mut unreadable) = (BTreeMap::new(), 0);
-    each_line(&manifests(folder)?, |line| match serde_json::from_slice::<Row>(line) {
-        Ok(row) => drop(rows.insert(row.identity.output.clone(), row)),
+    each_line(&manifests(folder)?, |line| match Line::<Row>::parse(line) {
+        Ok(Line::Row(row)) => drop(rows.insert(row.identity.output.clone(), row)),
+        Ok(Line::Removed(line)) => drop(rows.remove(&line.removed)),
         Err(_) => unreadable += 1,
     })?;
     Ok(LastRows { rows: rows.into_values().collect(), unreadable })
@@ -266,9 +282,14 @@ fn rows_in(manifests: &[PathBuf], outputs: &[&str]) -> Result<Vec<Row>> {
     let mut found: HashMap<String, Row> = HashMap::new();
     each_line(manifests, |line| {
         // Most lines belong to other outputs, and a whole row takes much longer to parse than its head.
-        let is_asked = serde_json::from_slice::<RowHead>(line).is_ok_and(|row| outputs.contains(&&*row.output));
-        if is_asked && let Ok(row) = serde_json::from_slice::<Row>(line) {
-            found.insert(row.identity.output.clone(), row);
+        match Line::<RowHead>::parse(line) {
+            Ok(Line::Row(row)) if outputs.contains(&&*row.output) => {
+                if let Ok(row) = serde_json::from_slice::<Row>(line) {
+                    found.insert(row.identity.output.clone(), row);
+                }
+            }
+            Ok(Line::Removed(line)) => drop(found.remove(&line.removed)),
+            _ => {}
         }
     })?;
     Ok(outputs.iter().filter_map(|&output| found.remove(output)).collect())
@@ -315,13 +336,20 @@ fn shard_manifests(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(names.iter().map(|name| folder.join(name)).collect())
 }
 
-/// Opens a manifest for appending. An incomplete last line, which a killed run may leave, is cut off.
+/// Opens a manifest for appending. An incomplete last line, which a killed run may leave, is cut off. If only its end of
+/// line is missing, as some editors leave files, it is added.
 fn open_at_whole_lines(path: &Path) -> Result<File> {
     let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
     let mut file = file.map_err(Error::io(path, "open it"))?;
     let cut = whole_lines(&file).and_then(|whole| {
+        file.seek(SeekFrom::Start(whole))?;
+        let mut rest = Vec::new();
+        io::Read::read_to_end(&mut file, &mut rest)?;
+        if Line::<RowHead>::parse(&rest).is_ok() {
+            return file.write_all(b"\n");
+        }
         file.set_len(whole)?;
-        file.seek(SeekFrom::Start(whole))
+        file.seek(SeekFrom::Start(whole)).map(drop)
     });
     cut.map_err(Error::io(path, "cut off its unfinished end"))?;
     Ok(file)
@@ -354,10 +382,12 @@ fn read_records(file: impl io::Read, records: &mut HashMap<Box<str>, Record>) ->
     Ok(damaged)
 }
 
-/// Puts the row of one line into `records`.
+/// Notes in `records` what one line says.
 fn insert_record(line: &[u8], records: &mut HashMap<Box<str>, Record>) -> serde_json::Result<()> {
-    let row: RowHead = serde_json::from_slice(line)?;
-    records.insert(row.output.as_ref().into(), row.into());
+    match Line::<RowHead>::parse(line)? {
+        Line::Row(row) => drop(records.insert(row.output.as_ref().into(), row.into())),
+        Line::Removed(line) => drop(records.remove(&*line.removed)),
+    }
     Ok(())
 }
 

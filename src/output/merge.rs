@@ -19,7 +19,8 @@ pub struct Merged {
     pub failed: usize,
     /// Rows that `into` had already.
     pub known: usize,
-    /// Pictures that were left out: `into` has another one of that name, from another frame, config, seed or version.
+    /// Pictures that were left out: `into` has another one of that name, from another frame, config, seed or version, or
+    /// in another format.
     pub different: usize,
     /// The first of them: its path in its part.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,7 +35,7 @@ pub struct Merged {
 }
 
 /// Copies the pictures, labels and rows of `parts` into the output folder `into`, which is created if it is missing.
-/// What is done in `into` stays as it is. The parts are not changed. Pictures whose files are not those that their rows
+/// What is done in `into` stays as it is, unless its files are missing or changed. The parts are not changed. Pictures whose files are not those that their rows
 /// were written for are left out; a run then makes them.
 ///
 /// # Errors
@@ -53,10 +54,17 @@ pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
         let LastRows { rows, unreadable } = manifest::last_rows(part)?;
         merged.unreadable += unreadable;
         for mut row in rows {
-            match (row.status, target.status(&row.identity.output)) {
-                (Status::Done, Some(Status::Done)) if !target.knows(&row) => {
+            let output = &row.identity.output;
+            let known = target.status(output).filter(|&status| status == Status::Failed || target.is_whole(output));
+            // Of two pictures in different formats, which share a label, a run makes one.
+            let is_other = || match known {
+                Some(Status::Done) => !target.knows(&row),
+                _ => target.in_other_formats(output).next().is_some(),
+            };
+            match (row.status, known) {
+                (Status::Done, _) if is_other() => {
                     merged.different += 1;
-                    merged.first_different.get_or_insert_with(|| part.join(&row.identity.output));
+                    merged.first_different.get_or_insert_with(|| part.join(output));
                 }
                 (_, Some(Status::Done)) | (Status::Failed, Some(Status::Failed)) => merged.known += 1,
                 (Status::Failed, None) => {
@@ -65,7 +73,7 @@ pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
                 }
                 (Status::Done, _) if !is_whole(part, &row) => {
                     merged.damaged += 1;
-                    merged.first_damaged.get_or_insert_with(|| part.join(&row.identity.output));
+                    merged.first_damaged.get_or_insert_with(|| part.join(output));
                 }
                 (Status::Done, _) => {
                     copy(part, into, &row)?;

@@ -1,6 +1,7 @@
 //! Decides from the rows of earlier runs whether a job is done, failed or to be done again.
 
 use crate::files::fingerprint::Fingerprint;
+use crate::files::paths::label_name;
 use crate::output::folder;
 use crate::output::row::{BackboneRow, Row, Status};
 use serde::Deserialize;
@@ -81,33 +82,45 @@ pub struct Record {
     pub source: Box<str>,
     source_files: Option<Fingerprint>,
     made_files: Option<Fingerprint>,
+    recipe: Recipe,
+}
+
+/// What decides, beside the files of the frame, what a picture looks like. Texts are hashes.
+struct Recipe {
     seed: u64,
     place: u64,
     label: Option<u64>,
     style: u64,
     config: u64,
     backbone: u64,
+    /// `None` in rows of early versions.
     dataset: Option<u64>,
     student: Option<u64>,
     engine: u64,
 }
 
+impl Recipe {
+    /// The first of what is other under `new`.
+    fn change(&self, new: &Self) -> Option<Change> {
+        let changes = [
+            (self.engine != new.engine, Change::Engine),
+            (self.backbone != new.backbone, Change::Backbone),
+            (self.student != new.student, Change::Student),
+            (self.seed != new.seed, Change::Seed),
+            (self.place != new.place, Change::Place),
+            (self.config != new.config, Change::Config),
+            (self.dataset.is_some() && self.dataset != new.dataset, Change::Dataset),
+            (self.style != new.style, Change::Style),
+            (self.label != new.label, Change::Source),
+        ];
+        changes.into_iter().find_map(|(is_other, change)| is_other.then_some(change))
+    }
+}
+
 impl Record {
     /// Whether `work` was done and its files in the output `folder` are still there, and if not, why.
     pub fn state(&self, work: &Work, folder: &Path) -> State {
-        let changes = [
-            (self.engine != hash64(work.engine), Change::Engine),
-            (self.backbone != hash64(work.backbone_digest), Change::Backbone),
-            (self.student != work.student.map(hash64), Change::Student),
-            (self.seed != work.seed, Change::Seed),
-            (self.place != work.place, Change::Place),
-            (self.config != hash64(work.config_digest), Change::Config),
-            // Rows of early versions do not say.
-            (self.dataset.is_some() && self.dataset != work.dataset_digest.map(hash64), Change::Dataset),
-            (self.style != hash64(work.style_digest), Change::Style),
-            (self.label != work.label.map(hash64), Change::Source),
-        ];
-        if let Some(&(_, change)) = changes.iter().find(|(changed, _)| *changed) {
+        if let Some(change) = self.recipe.change(&work.into()) {
             return State::Stale(change);
         }
         // A dataset that was moved, or that another machine has elsewhere, is the same while its content is.
@@ -121,33 +134,26 @@ impl Record {
         if self.status == Status::Failed {
             return State::Failed;
         }
-        let files = folder::files(folder, work.output, work.label);
-        let is_intact = match &self.made_files {
+        if self.is_whole(folder, work.output) { State::Done } else { State::Stale(Change::Output) }
+    }
+
+    /// Whether the files that the row was written for are in the output `folder`.
+    pub fn is_whole(&self, folder: &Path, output: &str) -> bool {
+        let label = self.recipe.label.map(|_| label_name(output));
+        let files = folder::files(folder, output, label.as_deref());
+        match &self.made_files {
             // A run with other settings that was killed before it appended its row has replaced this row's picture. A
             // machine that lost power may leave an empty file after a finished rename.
             Some(made) => made.holds(&files),
             None => files[0].metadata().is_ok_and(|file| file.len() > 0) && files.iter().all(|file| file.is_file()),
-        };
-        if is_intact { State::Done } else { State::Stale(Change::Output) }
+        }
     }
-}
 
-impl Record {
-    /// Whether `row` is about a picture that would be the same: of the same files, seed, styles, config, network and
-    /// version, wherever it was made.
+    /// Whether `row` is about a picture that would be the same, wherever it was made.
     pub fn is_of(&self, row: &Row) -> bool {
-        let Row { identity, producer, .. } = row;
         let contents = |files: &Option<Fingerprint>| files.as_ref().map(|files| (files.bytes, files.digest.clone()));
-        let hash = |text: &Option<String>| text.as_deref().map(hash64);
-        contents(&self.source_files) == contents(&identity.source_files)
-            && (self.seed, self.place) == (identity.seed, identity.place.unwrap_or(0))
-            && self.label == hash(&identity.label)
-            && self.style == hash64(&identity.style_digest)
-            && self.config == hash64(&producer.config_digest)
-            && self.backbone == hash64(&producer.backbone.digest)
-            && self.dataset == hash(&producer.dataset_digest)
-            && self.student == hash(&producer.student)
-            && self.engine == hash64(&producer.engine)
+        contents(&self.source_files) == contents(&row.identity.source_files)
+            && self.recipe.change(&row.into()).is_none()
     }
 }
 
@@ -183,20 +189,50 @@ pub struct RowHead<'a> {
 
 impl From<RowHead<'_>> for Record {
     fn from(row: RowHead) -> Self {
-        Self {
-            status: row.status,
-            source: row.source.into(),
-            source_files: row.source_files,
-            made_files: row.made_files,
+        let recipe = Recipe {
             seed: row.seed,
             place: row.place.unwrap_or(0),
-            label: row.label.map(|label| hash64(&label)),
+            label: row.label.as_deref().map(hash64),
             style: hash64(&row.style_digest),
             config: hash64(&row.config_digest),
             backbone: hash64(&row.backbone.digest),
-            dataset: row.dataset_digest.map(|digest| hash64(&digest)),
-            student: row.student.map(|student| hash64(&student)),
+            dataset: row.dataset_digest.as_deref().map(hash64),
+            student: row.student.as_deref().map(hash64),
             engine: hash64(&row.engine),
+        };
+        let RowHead { status, source, source_files, made_files, .. } = row;
+        Self { status, source: source.into(), source_files, made_files, recipe }
+    }
+}
+
+impl From<&Row> for Recipe {
+    fn from(Row { identity, producer, .. }: &Row) -> Self {
+        Self {
+            seed: identity.seed,
+            place: identity.place.unwrap_or(0),
+            label: identity.label.as_deref().map(hash64),
+            style: hash64(&identity.style_digest),
+            config: hash64(&producer.config_digest),
+            backbone: hash64(&producer.backbone.digest),
+            dataset: producer.dataset_digest.as_deref().map(hash64),
+            student: producer.student.as_deref().map(hash64),
+            engine: hash64(&producer.engine),
+        }
+    }
+}
+
+impl From<&Work<'_>> for Recipe {
+    fn from(work: &Work) -> Self {
+        Self {
+            seed: work.seed,
+            place: work.place,
+            label: work.label.map(hash64),
+            style: hash64(work.style_digest),
+            config: hash64(work.config_digest),
+            backbone: hash64(work.backbone_digest),
+            dataset: work.dataset_digest.map(hash64),
+            student: work.student.map(hash64),
+            engine: hash64(work.engine),
         }
     }
 }

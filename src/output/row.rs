@@ -12,6 +12,28 @@ pub enum Status {
     Failed,
 }
 
+/// One line of the manifest.
+pub enum Line<R> {
+    Row(R),
+    Removed(Removed),
+}
+
+/// Says that the rows of an output so far no longer count, because its files were removed.
+#[derive(Serialize, Deserialize)]
+pub struct Removed {
+    /// The image, relative to the manifest, with `/`.
+    pub removed: String,
+}
+
+impl<'l, R: Deserialize<'l>> Line<R> {
+    /// # Errors
+    /// For a line that is neither.
+    pub fn parse(line: &'l [u8]) -> serde_json::Result<Self> {
+        let row = serde_json::from_slice(line).map(Self::Row);
+        row.or_else(|error| serde_json::from_slice(line).map(Self::Removed).map_err(|_| error))
+    }
+}
+
 /// The network that a job ran with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackboneRow {

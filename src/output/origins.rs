@@ -1,0 +1,104 @@
+//! Which frame of the dataset each finished picture was made from, also when the dataset has moved since.
+
+use crate::dataset::Dataset;
+use crate::dataset::split::Split;
+use crate::error::Result;
+use crate::files::paths::RealFolders;
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// The images of a dataset. Those of several splits count as images of train.
+pub struct Origins<'a> {
+    dataset: &'a Dataset,
+    images: Vec<(PathBuf, Split)>,
+    /// By path, as the text that rows have.
+    by_path: HashMap<String, Split>,
+    /// By path without links, in case a run has reached the dataset through one.
+    by_real_path: OnceCell<HashMap<PathBuf, Split>>,
+    /// By name below the dataset, in case it has moved.
+    by_name: OnceCell<HashMap<String, Split>>,
+}
+
+impl<'a> Origins<'a> {
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io) if a folder of the dataset cannot be listed.
+    pub fn of(dataset: &'a Dataset) -> Result<Self> {
+        let mut images = Vec::new();
+        for split in [Split::Test, Split::Val, Split::Train] {
+            images.extend(dataset.images(split)?.into_iter().map(|image| (image, split)));
+        }
+        let by_path = images.iter().map(|(image, split)| (image.to_string_lossy().into_owned(), *split)).collect();
+        Ok(Self { dataset, images, by_path, by_real_path: OnceCell::new(), by_name: OnceCell::new() })
+    }
+
+    /// The split of the frame that `output` was made from; `None` if the frame is not of this dataset. `source` is where
+    /// it was then.
+    pub fn split(&self, source: &str, output: &str) -> Option<Split> {
+        if let Some(split) = self.by_path.get(source) {
+            return Some(*split);
+        }
+        let source = Path::new(source);
+        match source.exists() {
+            true => self.by_real_path().get(&RealFolders::default().real(source)).copied(),
+            // An output lies where its frame lies in the dataset.
+            false => {
+                let (folder, _) = output.rsplit_once('/').map_or(("", output), |(folder, name)| (folder, name));
+                let name = source.file_name()?.to_string_lossy();
+                let name = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
+                self.by_name().get(&name).copied()
+            }
+        }
+    }
+
+    fn by_real_path(&self) -> &HashMap<PathBuf, Split> {
+        self.by_real_path.get_or_init(|| {
+            let mut folders = RealFolders::default();
+            self.images.iter().map(|(image, split)| (folders.real(image), *split)).collect()
+        })
+    }
+
+    fn by_name(&self) -> &HashMap<String, Split> {
+        self.by_name
+            .get_or_init(|| self.images.iter().map(|(image, split)| (self.dataset.relative(image), *split)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn dataset(root: &Path) -> Dataset {
+        for name in ["train/a.jpg", "val/v.jpg"] {
+            let image = root.join("images").join(name);
+            fs::create_dir_all(image.parent().unwrap()).unwrap();
+            fs::write(image, "").unwrap();
+        }
+        Dataset::open(root, &[Split::Train], &root.with_extension("out")).unwrap()
+    }
+
+    #[test]
+    fn frames_are_known_where_they_are_where_they_were_and_behind_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap().join("ds");
+        let dataset = dataset(&root);
+        let origins = Origins::of(&dataset).unwrap();
+        let split = |source: PathBuf, output| origins.split(source.to_str().unwrap(), output);
+        let output = "images/train/a__fog-1.jpg";
+        assert_eq!(split(root.join("images/train/a.jpg"), output), Some(Split::Train));
+        assert_eq!(split(root.join("images/val/v.jpg"), "images/val/v__fog-1.jpg"), Some(Split::Val));
+        assert_eq!(split("/gone/images/train/a.jpg".into(), output), Some(Split::Train));
+        assert_eq!(split("/gone/images/train/a.jpg".into(), "images/val/a__fog-1.jpg"), None, "another folder");
+        assert_eq!(split("/gone/images/train/b.jpg".into(), output), None, "another frame");
+        let other = folder.path().join("other.jpg");
+        fs::write(&other, "").unwrap();
+        assert_eq!(split(other, output), None, "a frame that is still elsewhere");
+        #[cfg(unix)]
+        {
+            let link = folder.path().join("link");
+            std::os::unix::fs::symlink(&root, &link).unwrap();
+            assert_eq!(split(link.join("images/train/a.jpg"), output), Some(Split::Train));
+        }
+    }
+}
