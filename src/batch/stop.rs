@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// How long frames in progress may go on after a stop request. Most are done by then, and a person who presses Ctrl-C
 /// does not wait longer.
-const GRACE: Duration = Duration::from_secs(5);
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// A request to stop, which clones share: some may make it, others must obey it. Frames in progress are finished, no
 /// new ones are begun.

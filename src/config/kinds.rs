@@ -506,6 +506,16 @@ mod tests {
     use crate::nst::settings::{Range, RegionKind};
 
     #[test]
+    fn a_condition_has_no_underscore_that_could_be_one_of_those_before_it() {
+        for good in ["fog", "fog-rare", "fog_2", "a_b_c"] {
+            assert!(super::condition(good.to_string()).is_ok(), "{good}");
+        }
+        for bad in ["", "x__fog", "_fog", "fog_", "a b", "fog.1"] {
+            assert!(super::condition(bad.to_string()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_value_out_of_range_is_told_the_range() {
         assert_eq!(complaint("variants: 0\n", &[]), "fog.yaml:2:11: `variants` must lie between 1 and 1000, not at 0");
         for text in [

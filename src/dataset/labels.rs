@@ -157,7 +157,7 @@ impl Schema {
 }
 
 /// The id that labels write: Ultralytics reads it as a number, so that `0` and `0.0` are the same class.
-fn class_number(class: &str) -> Option<i128> {
+pub fn class_number(class: &str) -> Option<i128> {
     class.parse::<f64>().ok().filter(|id| id.fract() == 0.0).map(|id| id as i128)
 }
 

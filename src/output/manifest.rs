@@ -525,6 +525,42 @@ mod tests {
     }
 
     #[test]
+    fn a_last_row_without_its_end_of_line_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(MANIFEST_NAME);
+        fs::write(&path, serde_json::to_string(&row("b.jpg", Status::Done)).unwrap()).unwrap();
+        let mut manifest = open(folder.path()).unwrap();
+        assert_eq!((manifest.done().count(), manifest.damaged()), (1, 0));
+        manifest.append(&row("c.jpg", Status::Done)).unwrap();
+        drop(manifest);
+        assert_eq!(last_rows(folder.path()).unwrap().rows.len(), 2);
+    }
+
+    #[test]
+    fn the_rows_of_a_removed_picture_no_longer_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut manifest = open(folder.path()).unwrap();
+        for name in ["a.jpg", "a.png", "b.jpg"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+            manifest.append(&row(name, Status::Done)).unwrap();
+        }
+        manifest.remove_other_formats("a.png").unwrap();
+        assert!(!folder.path().join("a.jpg").exists());
+        let done = |manifest: &Manifest| {
+            let mut outputs: Vec<String> = manifest.done().map(|(_, output)| output.to_string()).collect();
+            outputs.sort();
+            outputs
+        };
+        assert_eq!(done(&manifest), ["a.png", "b.jpg"]);
+        drop(manifest);
+        let manifest = open(folder.path()).unwrap();
+        assert_eq!((done(&manifest), manifest.damaged()), (vec!["a.png".to_string(), "b.jpg".to_string()], 0));
+        let LastRows { rows, unreadable } = last_rows(folder.path()).unwrap();
+        assert_eq!((rows.len(), unreadable), (2, 0));
+        assert!(rows_of(folder.path(), &["a.jpg"]).unwrap().is_empty());
+    }
+
+    #[test]
     fn a_second_run_on_the_same_folder_is_refused_until_the_first_ends() {
         let folder = tempfile::tempdir().unwrap();
         let first = open(folder.path()).unwrap();

@@ -1,7 +1,7 @@
 //! Which frames hold the objects that a config asks for.
 
 use crate::config::values::{ClassChoice, ClassName, Selection};
-use crate::dataset::labels::{Labels, Schema};
+use crate::dataset::labels::{Labels, Schema, class_number};
 use crate::dataset::{Dataset, Frame};
 use crate::error::{Error, Result};
 use crate::yaml;
@@ -61,12 +61,9 @@ impl<'a> Wanted<'a> {
         Ok(wanted)
     }
 
-    /// Whether the first word of a label's line means one of the classes. Ultralytics reads ids as numbers.
+    /// Whether the first word of a label's line means one of the classes.
     fn has(&self, class: &str) -> bool {
-        match class.parse::<f64>() {
-            Ok(id) => id.fract() == 0.0 && self.ids.contains(&(id as i128)),
-            Err(_) => self.names.contains(class),
-        }
+        class_number(class).map_or_else(|| self.names.contains(class), |id| self.ids.contains(&id))
     }
 }
 

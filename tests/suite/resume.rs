@@ -126,12 +126,74 @@ fn a_picture_in_another_format_takes_the_place_of_the_first() {
     assert!(!said.contains("no longer makes"), "{said}");
     assert_eq!(pictures(), [true, false, true]);
     expect(&place.augment(&format!("{RUN} --set output.format=png")), 0, &["nothing to do"]);
+    expect(&place.command("merge whole data-fog").output().unwrap(), 0, &["2 pictures"]);
 
     // One that fails takes the label with it.
     place.text("data/images/train/b.jpg", "no picture");
     expect(&place.augment(RUN), 3, &["1 FAILED"]);
     assert_eq!(pictures(), [true, false, false]);
     assert!(!place.path("data-fog/labels/train/b__fog-1.txt").exists());
+}
+
+#[test]
+fn a_picture_never_takes_the_label_of_another_frame() {
+    let place = Place::new();
+    let list = |names: &[&str]| names.iter().map(|name| format!("./images/train/{name}\n")).collect::<String>();
+    place.image("data/images/train/b.png", 5, 96, 64);
+    place.text("data/train.txt", list(&["b.jpg"]));
+    place.text("data/val.txt", list(&["b.png"]));
+    place.text("data/data.yaml", "train: train.txt\nval: val.txt\nnames: [car]\n");
+    expect(&place.augment(&format!("{RUN} --set splits=[train]")), 0, &["1 frame"]);
+    let val = format!("{RUN} --set splits=[val]");
+    expect(&place.augment(&val), 2, &["b__fog-1.jpg of another frame", "b.jpg", "b.png"]);
+    expect(&place.augment(&format!("{RUN} --set splits=[train]")), 0, &["nothing to do"]);
+    expect(&place.augment(&format!("{val} --force")), 0, &["1 frame"]);
+    assert!(!place.path("data-fog/images/train/b__fog-1.jpg").exists());
+}
+
+#[test]
+fn pictures_stay_in_the_data_yaml_when_the_dataset_is_reached_through_a_link_or_has_moved() {
+    let place = Place::new();
+    let run = |dataset: &str, sets: &str| format!("--config fog.yaml {dataset} --output out {sets}");
+    expect(&place.augment(&run("data", "--set variants=2")), 0, &["4 frames"]);
+    let trained = || fs::read_to_string(place.path("out/data.yaml")).unwrap().lines().nth(1).unwrap().to_string();
+    assert_eq!(trained(), r#"train: ["../data/images/train", "images/train"]"#);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(place.path("data"), place.path("link")).unwrap();
+        expect(&place.augment(&run("link", "--set condition=haze")), 0, &["2 frames"]);
+        assert_eq!(trained(), r#"train: ["../data/images/train", "images/train"]"#);
+    }
+    fs::rename(place.path("data"), place.path("moved")).unwrap();
+    expect(&place.augment(&run("moved", "")), 0, &["nothing to do", "2 images that this config no longer makes"]);
+    assert_eq!(trained(), r#"train: ["../moved/images/train", "images/train"]"#);
+
+    // Those of another dataset are left out, with a word.
+    place.image("more/images/train/z.jpg", 8, 96, 64);
+    place.text("more/labels/train/z.txt", "0 .5 .5 .2 .2\n");
+    expect(&place.augment(&run("more", "")), 0, &["leaves out", "of frames that are not in this dataset"]);
+    assert!(trained().contains("augmented-train.txt"), "{}", trained());
+}
+
+#[test]
+fn what_cannot_be_replaced_fails_one_frame() {
+    let place = Place::new();
+    fs::create_dir_all(place.path("data-fog/labels/train/a__fog-1.txt/in the way")).unwrap();
+    place.text("data-fog/.augment.lock", "");
+    expect(&place.augment(RUN), 3, &["1 frame", "1 FAILED"]);
+}
+
+#[test]
+fn a_merge_restores_what_is_missing_and_leaves_out_other_formats() {
+    let place = Place::new();
+    expect(&place.augment(&format!("{RUN} --output one")), 0, &["2 frames"]);
+    expect(&place.augment(&format!("{RUN} --output png --set output.format=png")), 0, &["2 frames"]);
+    expect(&place.command("merge whole one").output().unwrap(), 0, &["2 pictures"]);
+    fs::remove_dir_all(place.path("whole/images")).unwrap();
+    expect(&place.command("merge whole one").output().unwrap(), 0, &["2 pictures"]);
+    expect(&place.command("merge whole one").output().unwrap(), 0, &["0 pictures", "2 rows already"]);
+    expect(&place.command("merge whole png").output().unwrap(), 3, &["0 pictures"]);
+    assert!(!place.path("whole/images/train/b__fog-1.png").exists());
 }
 
 #[test]
@@ -343,12 +405,12 @@ fn a_picture_of_another_dataset_is_replaced_on_request_alone() {
     expect(&place.augment(&format!("{RUN} --output out")), 0, &["2 frames"]);
     let first = results(&place, "out");
     let other = "--config fog.yaml other --output out";
-    expect(&place.augment(other), 2, &["of another dataset", "data/images/train/a.png", "choose another --output"]);
+    expect(&place.augment(other), 2, &["of another frame", "data/images/train/a.png", "choose another --output"]);
     assert_eq!(results(&place, "out"), first);
     expect(&place.augment(&format!("{other} --force")), 0, &["2 frames"]);
     // A dataset that holds the other one is another one, too.
     place.image("images/train/a.png", 8, 80, 60);
-    expect(&place.augment("--config fog.yaml . --output out"), 2, &["of another dataset"]);
+    expect(&place.augment("--config fog.yaml . --output out"), 2, &["of another frame"]);
 }
 
 #[cfg(unix)]

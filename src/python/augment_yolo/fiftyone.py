@@ -85,7 +85,8 @@ def _objects(
     known = figures if len(figures) == len(objects) else [{}] * len(objects)
     detections = []
     for (word, (x, y, width, height), _), figure in zip(objects, known):
-        name = classes.get(int(float(word)), word) if word.replace(".", "", 1).isdigit() else word
+        number = _native.class_number(word)
+        name = word if number is None else classes.get(number, word)
         corner = [x - width / 2, y - height / 2, width, height]
         detections.append(fiftyone.Detection(label=name, bounding_box=corner, **figure))
     return fiftyone.Detections(detections=detections)

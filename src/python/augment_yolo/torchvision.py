@@ -17,8 +17,8 @@ from .stylizer import Stylizer
 class TorchAugment(v2.Transform):
     """Stylizes the image of a sample while a detector trains. Everything else in the sample stays as it is.
 
-    A sample is any nesting of lists, tuples and dicts with one image: a PIL image, a `tv_tensors.Image` or a plain tensor,
-    uint8 with three channels. Its first `tv_tensors.BoundingBoxes` are the objects. Each call draws anew from PyTorch's
+    A sample is any nesting of lists, tuples and dicts with one image: a PIL image, a `tv_tensors.Image` or, without
+    either, the first plain tensor, uint8 with three channels. Its first `tv_tensors.BoundingBoxes` are the objects. Each call draws anew from PyTorch's
     generator.
 
     stylizer: a Stylizer; its `names` tell what class ids mean.
@@ -35,7 +35,7 @@ class TorchAugment(v2.Transform):
     def forward(self, *inputs: Any) -> Any:
         """The sample with a stylized image.
 
-        Raises TypeError without an image that it can use.
+        Raises TypeError without an image that it can use, and ValueError if there is not one class for each box.
         """
         sample = inputs if len(inputs) > 1 else inputs[0]
         if torch.rand(1).item() >= self.p:
@@ -43,8 +43,9 @@ class TorchAugment(v2.Transform):
         flat, structure = tree_flatten(sample)
         at = next((n for n, one in enumerate(flat) if isinstance(one, tv_tensors.Image) or _is_pil(one)), None)
         if at is None:
-            at = next((n for n, one in enumerate(flat) if _is_plain_image(one)), None)
-        if at is None:
+            # As torchvision does it: the first plain tensor is the image, and later ones are masks and others.
+            at = next((n for n, one in enumerate(flat) if _is_plain(one)), None)
+        if at is None or _is_plain(flat[at]) and not _is_image(flat[at]):
             raise TypeError("the sample has no image: a PIL image, or a uint8 tensor of the shape (3, height, width)")
         boxes = next((one for one in flat if isinstance(one, tv_tensors.BoundingBoxes)), None)
         flat[at] = self._stylized(flat[at], boxes, _find(sample, self.labels))
@@ -66,9 +67,12 @@ def _is_pil(one: Any) -> bool:
     return type(one).__module__.startswith("PIL.") and hasattr(one, "convert")
 
 
-def _is_plain_image(one: Any) -> bool:
-    is_plain = isinstance(one, torch.Tensor) and not isinstance(one, tv_tensors.TVTensor)
-    return is_plain and one.dtype == torch.uint8 and one.ndim == 3 and one.shape[0] == 3
+def _is_plain(one: Any) -> bool:
+    return isinstance(one, torch.Tensor) and not isinstance(one, tv_tensors.TVTensor)
+
+
+def _is_image(one: Any) -> bool:
+    return one.dtype == torch.uint8 and one.ndim == 3 and one.shape[0] == 3
 
 
 def _shares(boxes: Any, labels: Any) -> tuple[Any, Any]:
@@ -82,8 +86,10 @@ def _shares(boxes: Any, labels: Any) -> tuple[Any, Any]:
     sizes = corners[:, 2:] - corners[:, :2]
     kept = (sizes > 0).all(axis=1)
     shares = np.concatenate([(corners[:, 2:] + corners[:, :2]) / 2, sizes], axis=1)[kept]
-    if labels is None or len(labels) != len(boxes):
+    if labels is None:
         return shares, None
+    if len(labels) != len(boxes):
+        raise ValueError(f"expected a class for each of {len(boxes)} boxes, not {len(labels)}; see `labels`")
     return shares, [int(name) for name, keep in zip(labels, kept.tolist()) if keep]
 
 

@@ -13,7 +13,10 @@ mod frames;
 mod run;
 mod threads;
 
+use augment::batch::stop::GRACE;
 use augment::config::preset::{self, Preset};
+use augment::dataset::scan::EXTENSIONS;
+use augment::files::marker::{LOCK_NAME, MANIFEST_NAME};
 use pyo3::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,12 +26,18 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("Error", module.py().get_type::<failure::Error>())?;
     module.add("ConfigError", module.py().get_type::<failure::ConfigError>())?;
+    module.add("IMAGE_EXTENSIONS", EXTENSIONS.to_vec())?;
+    module.add("MANIFEST_NAME", MANIFEST_NAME)?;
+    module.add("LOCK_NAME", LOCK_NAME)?;
+    module.add("GRACE", GRACE.as_secs_f64())?;
     module.add_class::<frames::FrameStylizer>()?;
     module.add_function(wrap_pyfunction!(run::run, module)?)?;
     module.add_function(wrap_pyfunction!(run::plan, module)?)?;
     module.add_function(wrap_pyfunction!(run::fingerprint, module)?)?;
     module.add_function(wrap_pyfunction!(run::rows, module)?)?;
     module.add_function(wrap_pyfunction!(run::labels, module)?)?;
+    module.add_function(wrap_pyfunction!(run::class_number, module)?)?;
+    module.add_function(wrap_pyfunction!(run::label_name, module)?)?;
     module.add_function(wrap_pyfunction!(init, module)?)?;
     module.add_function(wrap_pyfunction!(main, module)?)
 }

@@ -10,9 +10,10 @@ use augment::batch::stop::{Reason, Stop};
 use augment::batch::{Batch, RunOptions};
 use augment::cli::terminal::summary_lines;
 use augment::config::values::Config;
-use augment::dataset::labels::{Labelled, Labels};
+use augment::dataset::labels::{self, Labelled, Labels};
 use augment::error;
 use augment::files::fingerprint::Fingerprint;
+use augment::files::paths;
 use augment::nst::Area;
 use augment::output::manifest::{self, LastRows};
 use augment::output::row::Row;
@@ -161,6 +162,18 @@ pub fn labels(content: &[u8], keypoints: Option<usize>) -> Vec<(String, [f64; 4]
         (class, [(left + right) / 2.0, (top + bottom) / 2.0, right - left, bottom - top], outline)
     };
     boxes.into_iter().map(object).collect()
+}
+
+/// The id that labels write for a class; `None` for a name.
+#[pyfunction]
+pub fn class_number(class: &str) -> Option<i128> {
+    labels::class_number(class)
+}
+
+/// Where YOLO loaders look for the label of an image, both with `/`.
+#[pyfunction]
+pub fn label_name(image: &str) -> String {
+    paths::label_name(image)
 }
 
 /// The first exception that a function of the user has raised.

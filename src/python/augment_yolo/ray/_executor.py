@@ -13,7 +13,7 @@ from typing import Any, Callable
 import ray
 import ray.exceptions
 
-from .._native import Error
+from .._native import GRACE, Error
 from ._remote import Remote
 from ._worker import Chunk, Setup, Worker
 
@@ -25,9 +25,6 @@ MOST_ENDED = 3
 
 WAIT = 0.5
 """Seconds of one wait, between which a stop is noticed."""
-
-GRACE = 5.0
-"""Seconds that workers have to end by themselves; as many as frames in progress have when the command is stopped."""
 
 PATIENCE = 60.0
 """Seconds without any worker before the user is told."""

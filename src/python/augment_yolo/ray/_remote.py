@@ -9,14 +9,11 @@ import re
 import time
 from typing import Any, Iterable, Iterator
 
-from .._native import ConfigError
+from .._native import IMAGE_EXTENSIONS, LOCK_NAME, MANIFEST_NAME, ConfigError, label_name
 from .._storage import LATEST_STAMP, Mirror, Store, in_parallel, joined
-from ._worker import in_place_of_images, label_path
 
-IMAGES = (".jpg", ".jpeg", ".mpo", ".png", ".webp", ".bmp", ".tif", ".tiff")
+IMAGES = tuple(f".{extension}" for extension in IMAGE_EXTENSIONS)
 TEXTS = (".yaml", ".yml", ".json", ".txt", ".names", ".data", ".labels")
-MANIFEST = "manifest.jsonl"
-LOCK = ".augment.lock"
 ROWS = ".augment-rows-"
 """The rows that were written since the manifest was, in numbered objects."""
 SECONDS = 60.0
@@ -35,10 +32,11 @@ class Remote:
         self.dataset = self.mirror.local(dataset)
         self.output = self.mirror.local(output)
         self._output_url = output.rstrip("/")
-        self._manifest = os.path.join(self.output, MANIFEST)
+        self._manifest = os.path.join(self.output, MANIFEST_NAME)
         self._pieces: list[str] = []
         self._annotations: list[str] = []
         self._sent = 0
+        self._before = 0
         self._sent_at = time.monotonic()
         self._has_begun = False
         try:
@@ -56,7 +54,7 @@ class Remote:
             if entry.url.startswith(f"{self._output_url}/"):
                 continue
             place, found = self.mirror.put(entry), True
-            if os.path.basename(place) == MANIFEST and entry.size > 0:
+            if os.path.basename(place) == MANIFEST_NAME and entry.size > 0:
                 head = self.store.read(entry.url, min(HEAD, entry.size))
                 with open(place, "wb") as file:
                     file.write(head)
@@ -91,7 +89,7 @@ class Remote:
                 if name.endswith(".json"):
                     self._annotations.append(entry.url)
         self._pieces.sort()
-        manifest = joined(self._output_url, MANIFEST)
+        manifest = joined(self._output_url, MANIFEST_NAME)
         if not os.path.exists(self._manifest) and not self._pieces:
             return
         own = f'"source":"{self.mirror.root}'.encode()
@@ -103,12 +101,12 @@ class Remote:
                         for line in lines:
                             file.write(line.replace(f'"source":"{self.store.protocol}://'.encode(), own, 1))
                     os.remove(part)
-            self._sent = file.tell()
+            self._sent = self._before = file.tell()
 
     def begin(self) -> None:
         """Marks the output as one of this program. This is the first write, so it shows whether writing is allowed."""
         if not self._has_begun:
-            self.store.write(joined(self._output_url, LOCK), b"")
+            self.store.write(joined(self._output_url, LOCK_NAME), b"")
             self._has_begun = True
 
     def inputs(self, tasks: str) -> tuple[list[tuple[str, int]], list[str]]:
@@ -120,7 +118,7 @@ class Remote:
             for path in (frame["path"], frame["label"], *_maps(frame["path"])):
                 if path is not None and os.path.exists(path):
                     files.append((self.mirror.url(path), os.stat(path).st_mtime_ns))
-            outputs = (os.path.join(self.output, path) for path in (output, label_path(output)))
+            outputs = (os.path.join(self.output, path) for path in (output, label_name(output)))
             earlier.extend(self.mirror.url(path) for path in outputs if os.path.exists(path))
         return files, earlier
 
@@ -164,9 +162,19 @@ class Remote:
             with open(self._manifest, "rb") as rows, open(part, "wb") as file:
                 for row in rows:
                     file.write(row.replace(self.mirror.root.encode(), f"{self.store.protocol}://".encode()))
-            self.store.write_from(joined(self._output_url, MANIFEST), part)
+            in_parallel(self.store.remove, self._removed())
+            self.store.write_from(joined(self._output_url, MANIFEST_NAME), part)
             in_parallel(self.store.remove, self._pieces)
             self._pieces = []
+
+    def _removed(self) -> Iterator[str]:
+        """The pictures that this run has removed, as URLs."""
+        with open(self._manifest, "rb") as rows:
+            rows.seek(self._before)
+            for row in rows:
+                path = json.loads(row).get("removed")
+                if path is not None and not os.path.exists(os.path.join(self.output, path)):
+                    yield joined(self._output_url, path)
 
     def _written(self) -> Iterator[str]:
         """The files of the output that this run has written, besides manifest and pictures."""

@@ -153,7 +153,7 @@ def _publish(staging: Mirror, output: str, row: dict[str, Any], earlier: set[str
     label = os.path.join(output, row["label"]) if row["label"] else None
     written = [path for path in (label, picture) if path is not None and is_done]
     # The picture first: no picture shall be left without its label.
-    for path in (picture, os.path.join(output, label_path(row["output"]))):
+    for path in (picture, os.path.join(output, _native.label_name(row["output"]))):
         url = staging.url(path)
         if url in earlier and path not in written:
             store.remove(url)
@@ -165,15 +165,3 @@ def _publish(staging: Mirror, output: str, row: dict[str, Any], earlier: set[str
         os.utime(path, ns=(stamp, stamp))
     if is_done:
         row["made_files"] = json.loads(_native.fingerprint(list(reversed(written))))
-
-
-def in_place_of_images(path: str, folder: str) -> str | None:
-    """The path with `folder` in place of its last folder `images`; None without one. With `/`."""
-    parts = path.split("/")
-    at = next((n for n in range(len(parts) - 2, -1, -1) if parts[n] == "images"), None)
-    return None if at is None else "/".join([*parts[:at], folder, *parts[at + 1 :]])
-
-
-def label_path(image: str) -> str:
-    """Where YOLO loaders look for the label of an image."""
-    return os.path.splitext(in_place_of_images(image, "labels") or image)[0] + ".txt"
