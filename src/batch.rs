@@ -63,7 +63,7 @@ use crate::output::folder;
 use crate::output::manifest::{self, Manifest};
 use crate::output::row::Row;
 use crate::plan::balance::balance;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Job, Plan};
 use crate::weights::student::StudentFile;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -284,6 +284,19 @@ impl Batch {
     pub fn check_output(&self, plans: &[Plan]) -> Result<()> {
         plans.iter().try_for_each(|plan| folder::check_folder(&self.output, &plan.jobs))?;
         manifest::check_free(&self.output)
+    }
+
+    /// How many jobs of `plans` the output's manifest knows to be done, changed since or not.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::error::Error::Io) if a manifest cannot be read.
+    pub fn done_before(&self, plans: &[Plan]) -> Result<usize> {
+        if !self.output.is_dir() {
+            return Ok(0);
+        }
+        let done = manifest::done_outputs(&self.output)?;
+        let is_done = |job: &&Job| done.binary_search(&job.output).is_ok() && self.output.join(&job.output).is_file();
+        Ok(plans.iter().flat_map(|plan| &plan.jobs).filter(is_done).count())
     }
 
     /// The engines with the students that their configs ask to learn, and what a person should know about that. `whole`

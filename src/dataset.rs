@@ -44,6 +44,7 @@ pub mod unused;
 pub use crate::dataset::frame::Frame;
 pub use crate::dataset::layout::Layout;
 
+use crate::dataset::coco::objects::AnnotatedFrames;
 use crate::dataset::darknet::read_darknet_data;
 use crate::dataset::data_yaml::read_data_yaml;
 use crate::dataset::description::{Description, Place};
@@ -54,6 +55,7 @@ use crate::dataset::names::Names;
 use crate::dataset::scan::{ImageSource, Scan};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
+use crate::files::marker;
 use crate::files::paths::{absolute, resolve_links};
 use crate::yaml::Yaml;
 use std::collections::BTreeMap;
@@ -80,6 +82,8 @@ pub struct Dataset {
     pub sources: BTreeMap<Split, Vec<ImageSource>>,
     /// JSON files where COCO datasets have their annotations; see [`coco::annotation_files`].
     pub annotations: Vec<PathBuf>,
+    /// The names of their categories by id, where objects are known by them; see [`Frame::annotated`].
+    pub categories: BTreeMap<i64, String>,
     /// How many images of each split, requested or not, have a label.
     pub label_counts: BTreeMap<Split, LabelCount>,
     /// How many text files that look like labels belong to no image.
@@ -135,7 +139,14 @@ impl Dataset {
             let whole = if place.is_below { absolute(given)? } else { root.clone() };
             warnings.extend(layout::doubts(&Scan { root: &whole, output: &output }, &layout, &sources)?);
         }
-        Ok(Self {
+        if marker::is_output_folder(&root) {
+            warnings.push(format!(
+                "{} is itself an output of augment: what is new there is stylized once more, as far as it is listed; if that \
+                 is not meant, give the original dataset",
+                root.display()
+            ));
+        }
+        let mut dataset = Self {
             root,
             names,
             layout,
@@ -145,10 +156,22 @@ impl Dataset {
             has_class_file,
             sources,
             annotations,
+            categories: BTreeMap::new(),
             label_counts: counts,
             unused_labels,
             warnings,
-        })
+        };
+        // Labels are what loaders read, so where there are any, a frame without one is background.
+        if dataset.frames.iter().all(|frame| frame.label.is_none()) {
+            dataset.take_annotated_objects();
+        }
+        Ok(dataset)
+    }
+
+    fn take_annotated_objects(&mut self) {
+        let AnnotatedFrames { mut frames, categories } = AnnotatedFrames::of(self);
+        self.frames.iter_mut().enumerate().for_each(|(number, frame)| frame.annotated = frames.remove(&number));
+        self.categories = categories;
     }
 
     /// The images of one split, requested or not, in the order of its sources.
@@ -186,8 +209,11 @@ impl Dataset {
         Ok(images.iter().any(|image| finder.find(image).is_some_and(|label| label.reach == Reach::List)))
     }
 
-    /// What the dataset's `data.yaml` says about its labels.
+    /// What the dataset's `data.yaml` or, without labels, its COCO annotations say about the classes of objects.
     pub fn schema(&self) -> Schema {
+        if !self.categories.is_empty() {
+            return Schema::of_categories(&self.categories);
+        }
         self.data.as_ref().map_or_else(Schema::default, Schema::of)
     }
 

@@ -185,6 +185,9 @@ impl<'a> Plan<'a> {
                 self.frames[*first].relative
             ));
         }
+        if self.jobs.is_empty() && !self.chooses_none && !self.frames.is_empty() {
+            warnings.push(format!("{}: `fraction` draws none of {} frames", self.condition, self.frames.len()));
+        }
         if self.chooses_none {
             warnings.push(format!(
                 "{}: `where` chooses none of {} frames; no label has as many boxes of its classes",

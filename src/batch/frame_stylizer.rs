@@ -124,7 +124,8 @@ impl FrameStylizer {
         let begun = Instant::now();
         let FrameInput { image, label, key, variant, place } = input;
         let label_path = label.as_ref().map(|_| PathBuf::new());
-        let frame = [Frame { path: PathBuf::from(&key), relative: key, split: Split::Train, label: label_path }];
+        let path = PathBuf::from(&key);
+        let frame = [Frame { path, relative: key, split: Split::Train, label: label_path, annotated: None }];
         let plan = Plan::of_frame(&self.config, &frame, &self.styles, variant, place)?;
         let job = &plan.jobs[0];
         let facts = DatasetFacts { schema: schema.clone(), keeps_orientation: false };

@@ -110,7 +110,7 @@ pub fn unplanned_outputs<'a>(
     unplanned.sort_unstable();
     Ok(unplanned.first().map(|first| {
         format!(
-            "the output still has {} that this config no longer makes, such as {first}, which may be trained \
+            "the output still has {} that this config no longer makes, such as {first}, which are still trained \
              on; delete them and their labels, or choose another --output",
             counted(unplanned.len(), "image")
         )

@@ -1,6 +1,7 @@
 //! What a run reports while it runs and when it ends. The observer decides what to show.
 
 use crate::batch::stop::Reason;
+use crate::nst::settings::SceneKind;
 use crate::output::row::Row;
 use crate::plan::summary::ConditionCounts;
 use serde::{Serialize, Serializer};
@@ -76,6 +77,8 @@ pub struct Summary {
     /// The same for ids of classes that the dataset gives no name.
     pub unnamed_classes: usize,
     pub first_unnamed_class: String,
+    /// What the frames of this run were taken for, where that was asked.
+    pub scenes: SceneCounts,
     /// Image files of the dataset that were left out, since loaders read their formats and this program does not, by
     /// extension.
     pub unread: BTreeMap<String, usize>,
@@ -98,7 +101,9 @@ pub struct Summary {
     pub data_yaml_warnings: Vec<String>,
     /// Frames of the requested splits with a label, in this run's plan or not.
     pub labelled: usize,
-    /// Frames of the requested splits without a label.
+    /// Frames of the requested splits without a label whose objects are known from COCO annotations.
+    pub annotated: usize,
+    /// Frames of the requested splits without any of both.
     pub background: usize,
     /// Text files that look like labels and that belong to no image.
     pub unused_labels: usize,
@@ -133,6 +138,26 @@ fn lossy_if_any<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<
 
 fn lossy_list<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(paths.iter().map(|path| path.to_string_lossy()))
+}
+
+/// How many frames show which scene.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SceneCounts {
+    pub road: usize,
+    pub aerial: usize,
+    /// Frames without a ground plane.
+    pub none: usize,
+}
+
+impl SceneCounts {
+    pub fn add(&mut self, scene: Option<SceneKind>) {
+        match scene {
+            Some(SceneKind::Road) => self.road += 1,
+            Some(SceneKind::Aerial) => self.aerial += 1,
+            Some(SceneKind::None) => self.none += 1,
+            Some(SceneKind::Auto) | None => {}
+        }
+    }
 }
 
 /// A frame that failed.

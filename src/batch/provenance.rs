@@ -4,6 +4,7 @@ use crate::batch::context::DatasetFacts;
 use crate::batch::sources;
 use crate::config::digest::learning_digest;
 use crate::config::values::{BackboneChoice, Config, EngineChoice};
+use crate::dataset::Frame;
 use crate::error::{Error, Result};
 use crate::files::digest::short_digest;
 use crate::nst::{Backbone, Device, Settings, Stylizer};
@@ -91,6 +92,11 @@ pub struct Provenance<'a> {
     producer: Producer,
 }
 
+/// The digest of the objects that COCO annotations give a frame.
+fn annotations_digest(frame: &Frame) -> Option<String> {
+    frame.annotated.as_ref().map(|annotated| short_digest(annotated.label.as_bytes()))
+}
+
 impl<'a> Provenance<'a> {
     pub fn new(config: &'a Config, engine: &Engine, facts: &DatasetFacts) -> Self {
         let (name, digest) = engine.backbone();
@@ -136,6 +142,7 @@ impl<'a> Provenance<'a> {
             source_files: sources::paths(frame, self.settings),
             output: &job.output,
             label: job.label_output.as_deref(),
+            annotations_digest: annotations_digest(frame),
             seed: job.seed,
             place: plan.positions.at(job.frame).place,
             style_digest,
@@ -162,6 +169,7 @@ impl<'a> Provenance<'a> {
             style_digest: plan.style_digest(job),
             output: job.output.clone(),
             label: job.label_output.clone(),
+            annotations_digest: annotations_digest(frame),
             condition: plan.condition.into(),
             variant: job.variant,
             seed: job.seed,

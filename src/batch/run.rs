@@ -8,7 +8,7 @@ use crate::batch::executor::Executor;
 use crate::batch::options::RunOptions;
 use crate::batch::pending::{self, Pending};
 use crate::batch::pool::{Evaluation, WorkerEvent, WorkerPool};
-use crate::batch::progress::{Event, FailedFrame, Observer, RunHeader, Summary};
+use crate::batch::progress::{Event, FailedFrame, Observer, RunHeader, SceneCounts, Summary};
 use crate::batch::provenance::{Engine, Provenance};
 use crate::batch::stop::{Reason, Stop};
 use crate::batch::stylizers::Stylizers;
@@ -19,7 +19,7 @@ use crate::files::marker::MANIFEST_NAME;
 use crate::output::annotations::Copies;
 use crate::output::manifest::Manifest;
 use crate::output::resume::Change;
-use crate::output::row::{MadeBy, Row, Status};
+use crate::output::row::{MadeBy, Outcome, Row, Status};
 use crate::output::{annotations, data_yaml};
 use crate::plan::summary::ConditionCounts;
 use crate::plan::task::Task;
@@ -65,6 +65,7 @@ struct Counts {
     several: usize,
     malformed: Doubtful,
     unnamed: Doubtful,
+    scenes: SceneCounts,
     /// Frames that a student drew, and those that it passed on to the optimizer.
     drawn: usize,
     passed_on: usize,
@@ -74,7 +75,7 @@ struct Counts {
 #[derive(Default)]
 struct Doubtful {
     frames: usize,
-    /// The label of the first one, below the output folder.
+    /// Where the first one is.
     first: String,
 }
 
@@ -253,11 +254,14 @@ impl<'a> Run<'a> {
         let (data_yaml, data_yaml_warnings) = written.data_yaml.map(|file| (file.path, file.warnings)).unzip();
         let nothing =
             || format!("no {} was written: the dataset has neither labels nor names of classes", data_yaml::DATA_YAML);
-        let data_yaml_warnings = data_yaml_warnings.unwrap_or_else(|| vec![nothing()]);
+        let is_coco = !self.dataset.annotations.is_empty();
+        let data_yaml_warnings =
+            data_yaml_warnings.unwrap_or_else(|| if is_coco { Vec::new() } else { vec![nothing()] });
         warnings.extend(data_yaml_warnings.iter().cloned());
         let seconds = time.as_secs_f64();
         let frames = &self.dataset.frames;
         let labelled = frames.iter().filter(|frame| frame.label.is_some()).count();
+        let annotated = frames.iter().filter(|frame| frame.annotated.is_some()).count();
         let conditions: Vec<_> = self.parts.iter().map(|part| ConditionCounts::of(part.plan)).collect();
         Summary {
             jobs: header.jobs,
@@ -272,6 +276,7 @@ impl<'a> Run<'a> {
             first_malformed_label: counts.malformed.first,
             unnamed_classes: counts.unnamed.frames,
             first_unnamed_class: counts.unnamed.first,
+            scenes: counts.scenes,
             drawn_by_student: counts.drawn,
             passed_on_by_student: counts.passed_on,
             unread: foreign::by_extension(&self.dataset.foreign),
@@ -285,7 +290,8 @@ impl<'a> Run<'a> {
             data_yaml,
             data_yaml_warnings,
             labelled,
-            background: frames.len() - labelled,
+            annotated,
+            background: frames.len() - labelled - annotated,
             unused_labels: self.dataset.unused_labels,
             warnings,
             annotations: written.annotations.written,
@@ -388,21 +394,23 @@ impl Counts {
         }
         self.reduced += usize::from(row.outcome.reduced_size.is_some());
         self.several += usize::from(row.outcome.first_of_several);
-        let label = row.identity.label.as_deref().unwrap_or_default();
-        self.malformed.add(row.outcome.malformed_labels, label);
-        self.unnamed.add(row.outcome.unnamed_classes, label);
+        let Outcome { malformed_labels, first_malformed_line, unnamed_classes, scene, .. } = &row.outcome;
+        let line = first_malformed_line.map(|line| format!("line {line} of ")).unwrap_or_default();
+        self.malformed.add(*malformed_labels, || format!("{line}the label of {}", row.identity.source));
+        self.unnamed.add(*unnamed_classes, || format!("the label of {}", row.identity.source));
+        self.scenes.add(*scene);
         self.drawn += usize::from(row.outcome.made_by == Some(MadeBy::Student));
         self.passed_on += usize::from(row.outcome.made_by == Some(MadeBy::Optimizer));
     }
 }
 
 impl Doubtful {
-    /// Counts a frame with this many doubtful lines in its label.
-    fn add(&mut self, lines: Option<u32>, label: &str) {
+    /// Counts a frame with this many doubtful lines, whose place `first` tells.
+    fn add(&mut self, lines: Option<u32>, first: impl FnOnce() -> String) {
         if lines.is_some() {
             self.frames += 1;
             if self.first.is_empty() {
-                self.first = label.to_string();
+                self.first = first();
             }
         }
     }

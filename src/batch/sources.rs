@@ -71,6 +71,7 @@ mod tests {
             relative: "images/a.jpg".into(),
             split: Split::Train,
             label: Some(write("labels/a.txt")),
+            annotated: None,
         };
         write("masks/road/a.png");
         let equal = |frame: &Frame| {

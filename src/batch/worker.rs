@@ -6,7 +6,7 @@ use crate::batch::pool::{Evaluation, FrameWorker, OnEvaluation};
 use crate::batch::sources::{self, Sources};
 use crate::batch::stylizers::error_of;
 use crate::dataset::Frame;
-use crate::dataset::labels::{Labelled, Labels};
+use crate::dataset::labels::{Labelled, Labels, class_number};
 use crate::dataset::masks::Maps;
 use crate::error::{Error, Result};
 use crate::files::fingerprint::Fingerprint;
@@ -107,7 +107,9 @@ impl<'a> Worker<'a> {
         let Sources { image, label, maps, .. } = sources?;
         let Decoded { image, profile, first_of_several, orientation } = decode::decode_bytes(&frame.path, &image)?;
         row.outcome.first_of_several = first_of_several;
-        let (picture, part) = self.picture(&image, &maps, label.as_deref(), row)?;
+        let annotated = frame.annotated.as_ref().map(|known| known.upright_label(image.dimensions(), orientation));
+        let objects = label.as_deref().or(annotated.as_deref().map(str::as_bytes));
+        let (picture, part) = self.picture(&image, &maps, objects, row)?;
         Ok(ReadFrame { image, profile, orientation, label, picture, part })
     }
 
@@ -309,9 +311,12 @@ impl<'a> Worker<'a> {
         let Some(label) = label else { return Vec::new() };
         let schema = &self.context.facts.schema;
         let labels = Labels::from_bytes(label, schema.keypoints);
-        let unnamed = labels.boxes.iter().filter(|Labelled { class, .. }| !schema.has(class)).count();
+        // The name of a class in place of its id is malformed already.
+        let is_unnamed = |one: &&Labelled| class_number(&one.class).is_some() && !schema.has(&one.class);
+        let unnamed = labels.boxes.iter().filter(is_unnamed).count();
         let counted = |count: usize| (count > 0).then_some(count as u32);
         (outcome.malformed_labels, outcome.unnamed_classes) = (counted(labels.malformed), counted(unnamed));
+        outcome.first_malformed_line = labels.first_malformed.map(|line| line as u32);
         if !is_asked {
             return Vec::new();
         }

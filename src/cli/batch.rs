@@ -67,9 +67,17 @@ fn dry_run(batch: &Batch, engines: &[Engine], json: bool) -> Result<u8> {
     let estimate = batch.estimate(&plans, engines)?;
     let warnings = batch.warnings(&plans);
     batch.left_out()?.iter().chain(&warnings).for_each(|text| terminal::print_err(&format!("warning: {text}")));
+    let done = batch.done_before(&plans)?;
     match json {
-        true => print_json(&summary::outline(&plans, estimate, warnings)),
-        false => terminal::print_out(&summary::summary(&plans, estimate)),
+        true => print_json(&summary::outline(&plans, done, estimate, warnings)),
+        false => {
+            terminal::print_out(&summary::summary(&plans, estimate));
+            if done > 0 {
+                let text =
+                    format!("{} done before, which are left as they are if nothing has changed", counted(done, "job"));
+                terminal::print_out(&text);
+            }
+        }
     }
     Ok(0)
 }

@@ -1,6 +1,6 @@
 //! Prints the progress and the summary of a run. Progress is a bar on a terminal and plain lines elsewhere.
 
-use crate::batch::progress::{Event, Observer, RunHeader, Summary};
+use crate::batch::progress::{Event, Observer, RunHeader, SceneCounts, Summary};
 use crate::batch::provenance::backbone_text;
 use crate::batch::stop::Reason;
 use crate::output::row::Status;
@@ -70,6 +70,10 @@ pub fn summary_lines(summary: &Summary) -> String {
     lines.extend(label_warnings(summary));
     lines.extend(counts(summary).into_iter().flatten());
     lines.extend(summary.data_yaml_warnings.iter().map(|text| format!("warning: {text}")));
+    if let [first, ..] = &summary.annotations[..] {
+        let files = counted(summary.annotations.len(), "file");
+        lines.push(format!("annotations of the new images: {files}, first {}", first.display()));
+    }
     lines.extend(summary.annotations_left.iter().map(|reason| format!("annotations were not copied: {reason}")));
     lines.extend(summary.annotations_partial.iter().map(|what| format!("left out of the copied annotations: {what}")));
     lines.extend(stopped(summary));
@@ -107,14 +111,14 @@ fn label_warnings(summary: &Summary) -> impl Iterator<Item = String> {
     faults.into_iter().filter(|(frames, ..)| *frames > 0).map(|(frames, fault, first, remedy)| {
         let frames = counted(frames, "frame");
         format!(
-            "warning: the labels of {frames} have {fault}, first in {first}; loaders leave such images out: correct \
+            "warning: the labels of {frames} have {fault}, first {first}; loaders leave such images out: correct \
              {remedy}"
         )
     })
 }
 
 /// What was made in another way than asked for, left out or chosen.
-fn counts(summary: &Summary) -> [Option<String>; 7] {
+fn counts(summary: &Summary) -> [Option<String>; 8] {
     let frames = |count: usize| counted(count, "frame");
     let several = (summary.several > 0).then(|| {
         let files = counted(summary.several, "file");
@@ -133,11 +137,23 @@ fn counts(summary: &Summary) -> [Option<String>; 7] {
     });
     let not_chosen = (summary.not_chosen_by_where > 0)
         .then(|| format!("{} not chosen by `where`", frames(summary.not_chosen_by_where)));
-    let labels = (summary.labelled + summary.background > 0).then(|| {
-        let (labelled, background) = (frames(summary.labelled), summary.background);
-        format!("labels: {labelled} with one, {background} without (background)")
+    let background = summary.background;
+    let labels = match (summary.labelled, summary.annotated) {
+        (0, 0) if background == 0 => None,
+        (0, annotated @ 1..) => {
+            Some(format!("COCO annotations: {} with objects, {background} without (background)", frames(annotated)))
+        }
+        (labelled, _) => Some(format!("labels: {} with one, {background} without (background)", frames(labelled))),
+    };
+    let SceneCounts { road, aerial, none } = summary.scenes;
+    let scenes = (none > 0).then(|| {
+        format!(
+            "ground: seen in {}; none was found in {none}, so nothing lies there and no road is wet (`stylize.scene` says \
+             what frames show)",
+            frames(road + aerial)
+        )
     });
-    [several, unread, reduced, student, conditions_line(summary), not_chosen, labels]
+    [several, unread, reduced, student, conditions_line(summary), not_chosen, labels, scenes]
 }
 
 /// That a run stopped, and how to go on.

@@ -1,5 +1,6 @@
 //! The frames of a dataset: its images with their labels.
 
+use crate::dataset::coco::objects::Annotated;
 use crate::dataset::foreign;
 use crate::dataset::label_files::{LabelFinder, Reach};
 use crate::dataset::labels::Labels;
@@ -25,6 +26,9 @@ pub struct Frame {
     /// The label file, if there is one. A frame without a label is background.
     #[serde(with = "any_path::optional")]
     pub label: Option<PathBuf>,
+    /// Of a frame without a label, the objects that COCO annotations give it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotated: Option<Annotated>,
 }
 
 /// How many images of a split have a label.
@@ -98,7 +102,7 @@ pub fn list_frames(
                 listing.labels.extend(label.clone());
                 if is_requested {
                     let relative = names.of(&path);
-                    listing.frames.push(Frame { relative, path, split, label });
+                    listing.frames.push(Frame { relative, path, split, label, annotated: None });
                 }
             }
         }

@@ -6,7 +6,7 @@
 use crate::nst::{Area, ObjectKind};
 use crate::yaml::{self, Yaml};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::{fs, io};
 
@@ -16,10 +16,12 @@ const MOST_CLASSES: f64 = 10_000.0;
 /// The boxes of one label file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Labels {
-    /// One per understood line, in the file's order.
+    /// One per line with a box in the picture, in the file's order.
     pub boxes: Vec<Labelled>,
-    /// How many lines are neither blank nor understood.
+    /// How many lines are no YOLO labels, so that loaders refuse the file, whether a box could be read or not.
     pub malformed: usize,
+    /// The number of the first of them, from 1.
+    pub first_malformed: Option<usize>,
 }
 
 /// One labelled object.
@@ -48,8 +50,9 @@ impl Labels {
     }
 
     /// Understands the formats of Ultralytics. The number of words on a line, including the class, tells which one it
-    /// is: 5 or 6 are a box (the sixth is a confidence or a track), an odd number from 7 on is a polygon (9 is an
-    /// oriented box).
+    /// is: 5 are a box, an odd number from 7 on is a polygon (9 is an oriented box). Boxes of lines that Ultralytics
+    /// refuses count as objects, too, if they can be read: those with a sixth word (a confidence or a track) or with the
+    /// name of a class.
     ///
     /// `keypoints` is how many numbers a pose's keypoints take, the product of `kpt_shape` in data.yaml. A line of 5
     /// words and that many more is a box too. Without it, such a line would be taken for a polygon.
@@ -57,12 +60,16 @@ impl Labels {
         let mut labels = Self::default();
         let mut numbers = Vec::new();
         // Editors on Windows may write a byte order mark first, which would make a blank first line malformed.
-        for line in text.strip_prefix('\u{feff}').unwrap_or(text).lines() {
+        for (n, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
             let mut tokens = line.split_whitespace();
             let Some(class) = tokens.next() else { continue };
-            match area(tokens, keypoints, &mut numbers) {
-                Some((area, outline)) => labels.boxes.push(Labelled { class: class.to_string(), area, outline }),
-                None => labels.malformed += 1,
+            let known = read_numbers(tokens, &mut numbers).then(|| area(&numbers, keypoints)).flatten();
+            if !is_loadable(class, &numbers, keypoints) {
+                labels.malformed += 1;
+                labels.first_malformed.get_or_insert(n + 1);
+            }
+            if let Some((area, outline)) = known {
+                labels.boxes.push(Labelled { class: class.to_string(), area, outline });
             }
         }
         labels
@@ -95,6 +102,12 @@ impl Schema {
             _ => None,
         };
         Self { keypoints: keypoints(data), names, count }
+    }
+
+    /// That of COCO annotations, whose categories have these names.
+    pub fn of_categories(categories: &BTreeMap<i64, String>) -> Self {
+        let names = categories.iter().map(|(&id, name)| (id.into(), name.clone())).collect();
+        Self { keypoints: None, names, count: None }
     }
 
     /// The schema of the data.yaml at `path`; empty if that cannot be read.
@@ -186,20 +199,39 @@ pub fn class_count(content: &[u8]) -> usize {
     (highest + 1.0) as usize
 }
 
-/// The box that the words after the class describe, and the corners of a polygon. `numbers` is scratch space that all
-/// lines share.
-fn area<'a>(
-    tokens: impl Iterator<Item = &'a str>,
-    keypoints: Option<usize>,
-    numbers: &mut Vec<f64>,
-) -> Option<(Area, Vec<[f64; 2]>)> {
+/// Reads the words after the class, all of which must be finite numbers; otherwise leaves none.
+fn read_numbers<'a>(mut tokens: impl Iterator<Item = &'a str>, numbers: &mut Vec<f64>) -> bool {
     numbers.clear();
-    for token in tokens {
-        numbers.push(token.parse().ok().filter(|number: &f64| number.is_finite())?);
+    let read = |token: &str| token.parse().ok().filter(|number: &f64| number.is_finite());
+    let are_numbers = tokens.all(|token| read(token).map(|number| numbers.push(number)).is_some());
+    if !are_numbers {
+        numbers.clear();
     }
-    let pose = keypoints.is_some_and(|keypoints| numbers.len().checked_sub(4) == Some(keypoints));
-    match (numbers.as_slice(), numbers.len()) {
-        (&[x, y, width, height, ..], count) if pose || count == 4 || count == 5 => {
+    are_numbers
+}
+
+/// Whether the numbers after the class are a box with the numbers of keypoints.
+fn is_pose(numbers: &[f64], keypoints: Option<usize>) -> bool {
+    keypoints.is_some_and(|keypoints| numbers.len().checked_sub(4) == Some(keypoints))
+}
+
+/// Whether Ultralytics takes the line (`verify_image_label`): a number for a class, the right count of numbers, and all
+/// coordinates in the picture, up to rounding.
+fn is_loadable(class: &str, numbers: &[f64], keypoints: Option<usize>) -> bool {
+    let is_right_count = match keypoints {
+        Some(_) => is_pose(numbers, keypoints),
+        None => numbers.len() == 4 || numbers.len() >= 6 && numbers.len().is_multiple_of(2),
+    };
+    let coordinates = &numbers[..if keypoints.is_some() { numbers.len().min(4) } else { numbers.len() }];
+    class_number(class).is_some_and(|id| id >= 0)
+        && is_right_count
+        && coordinates.iter().all(|v| (-0.01..=1.01).contains(v))
+}
+
+/// The box that the numbers after the class describe, and the corners of a polygon; `None` without any in the picture.
+fn area(numbers: &[f64], keypoints: Option<usize>) -> Option<(Area, Vec<[f64; 2]>)> {
+    match (numbers, numbers.len()) {
+        (&[x, y, width, height, ..], count) if is_pose(numbers, keypoints) || count == 4 || count == 5 => {
             // A negative width would pass as a box where the picture's border cuts one side off.
             let area = (width > 0.0 && height > 0.0)
                 .then(|| cut(x - width / 2.0, y - height / 2.0, x + width / 2.0, y + height / 2.0))?;
@@ -274,9 +306,30 @@ mod tests {
     #[test]
     fn every_format_of_a_line_becomes_its_box() {
         assert_one("0 0.5 0.5 0.2 0.4", None, [0.4, 0.3, 0.6, 0.7]);
-        assert_one("car 0.5 0.5 0.2 0.4 0.93", None, [0.4, 0.3, 0.6, 0.7]);
         assert_one("0 0.1 0.2 0.5 0.9 0.3 0.1", None, [0.1, 0.1, 0.5, 0.9]);
         assert_one("7 0.5 0.2 0.8 0.5 0.5 0.8 0.2 0.5", None, [0.2, 0.2, 0.8, 0.8]);
+    }
+
+    #[test]
+    fn boxes_of_lines_that_loaders_refuse_are_objects_too() {
+        let with_names_and_confidence = ["car 0.5 0.5 0.2 0.4", "0 0.5 0.5 0.2 0.4 0.93", "-1 0.5 0.5 0.2 0.4"];
+        for line in with_names_and_confidence {
+            let labels = parse(&format!("0 0.5 0.5 0.2 0.2\n\n{line}\n{line}"));
+            assert_eq!((labels.boxes.len(), labels.malformed, labels.first_malformed), (3, 2, Some(3)), "{line}");
+            assert_area(labels.boxes[1].area, [0.4, 0.3, 0.6, 0.7]);
+        }
+        for outside in ["0 0.5 0.5 1e300 1e300", "0 -0.5 0.2 0.5 1.5 0.3 0.1"] {
+            let labels = parse(outside);
+            assert_eq!((labels.boxes.len(), labels.malformed), (1, 1), "{outside}");
+        }
+    }
+
+    #[test]
+    fn a_box_without_an_area_is_no_object_and_no_mistake() {
+        for line in ["0 0.5 0.5 0 0.2", "0 0.5 0.5 0 0", "0 0.1 0.5 0.2 0.5 0.3 0.5"] {
+            let labels = parse(line);
+            assert_eq!((labels.boxes.len(), labels.malformed), (0, 0), "{line}");
+        }
     }
 
     #[test]
@@ -317,7 +370,8 @@ mod tests {
     fn a_pose_is_a_box_only_where_its_keypoints_are_known() {
         let pose = "0 0.5 0.5 0.2 0.4 0.1 0.1 2 0.9 0.9 1";
         assert_one(pose, Some(6), [0.4, 0.3, 0.6, 0.7]);
-        assert_one("0 0.5 0.5 0.2 0.4", Some(6), [0.4, 0.3, 0.6, 0.7]);
+        let without_keypoints = Labels::parse("0 0.5 0.5 0.2 0.4", Some(6));
+        assert_eq!((without_keypoints.boxes.len(), without_keypoints.malformed), (1, 1));
         // Without `kpt_shape` the same line is read as a polygon of five points.
         assert_one(pose, None, [0.1, 0.1, 1.0, 1.0]);
     }
@@ -333,8 +387,7 @@ mod tests {
     #[test]
     fn a_box_is_cut_to_the_picture() {
         assert_one("0 0.05 0.95 0.2 0.2", None, [0.0, 0.85, 0.15, 1.0]);
-        assert_one("0 0.5 0.5 1e300 1e300", None, [0.0, 0.0, 1.0, 1.0]);
-        assert_one("0 -0.5 0.2 0.5 1.5 0.3 0.1", None, [0.0, 0.1, 0.5, 1.0]);
+        assert_one("0 -0.005 0.2 0.5 1.005 0.3 0.1", None, [0.0, 0.1, 0.5, 1.0]);
     }
 
     #[test]
@@ -353,12 +406,10 @@ mod tests {
             "0 0.5 0.5 0.2 nan",
             "0 0.5 0.5 inf 0.2",
             "0 0.5 0.5 0.2 1e999",
-            "0 0.5 0.5 0 0.2",
             "0 0.5 0.5 0.2 -0.2",
             "0 1.5 0.5 0.2 0.2",
             "0 320 200 50 40",
             "0 0.1 0.1 0.2 0.2 0.3 0.3 0.4",
-            "0 0.1 0.5 0.2 0.5 0.3 0.5",
         ];
         for line in bad {
             let labels = parse(&format!("\n0 0.5 0.5 0.2 0.2\n{line}\n1 0.5 0.5 0.2 0.2\n{line}"));
@@ -370,7 +421,7 @@ mod tests {
     fn bytes_that_are_not_utf8_make_only_their_own_line_malformed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
-        fs::write(&path, b"0 0.5 0.5 0.2 0.2\n0 0.5 \xff\xfe 0.2 0.2\n\xff 0.5 0.5 0.2 0.2\n").unwrap();
+        fs::write(&path, b"0 0.5 0.5 0.2 0.2\n0 0.5 \xff\xfe 0.2 0.2\n1 0.5 0.5 0.2 0.2\n").unwrap();
         let labels = Labels::read(&path, None).unwrap();
         assert_eq!((labels.boxes.len(), labels.malformed), (2, 1));
         assert!(Labels::read(&folder.path().join("b.txt"), None).is_err());

@@ -12,12 +12,16 @@ use crate::files::listing::entries;
 use crate::files::paths::{RealFolders, label_path, relative_text};
 use crate::units::counted;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// Words in the names of folders that hold labels.
 const LABEL_WORDS: [&str; 8] = ["label", "lbl", "annot", "txt", "yolo", "darknet", "target", "ground"];
+
+/// Extensions of labels that are not read: Pascal VOC, LabelMe.
+const OTHER_FORMATS: [&str; 2] = ["xml", "json"];
 
 /// Files whose content is looked at to see whether they are labels. More of one folder are taken for the same.
 const MOST_READ: usize = 20;
@@ -59,6 +63,7 @@ pub fn report(
             let sought = relative_text(scan.root, &label_path(&frame.path));
             text += &format!("; the label of {} is expected at {sought}", frame.relative);
         }
+        text.extend(other_formats(scan, sources, frames)?.map(|found| format!("; {found}")));
         warnings.push(text);
     }
     if count > 0 {
@@ -76,6 +81,29 @@ pub fn report(
         ));
     }
     Ok(LabelReport { warnings, unused: count })
+}
+
+/// Files of other formats that are called like images and may hold their boxes.
+fn other_formats(scan: &Scan, sources: &BTreeMap<Split, Vec<ImageSource>>, frames: &[Frame]) -> Result<Option<String>> {
+    let stems: HashSet<&OsStr> = frames.iter().filter_map(|frame| frame.path.file_stem()).collect();
+    let extension = |path: &Path| path.extension().map(|end| end.to_string_lossy().to_lowercase());
+    let is_label = |path: &Path| {
+        extension(path).is_some_and(|end| OTHER_FORMATS.contains(&&*end))
+            && path.file_stem().is_some_and(|stem| stems.contains(stem))
+    };
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    for folder in folders_to_search(scan.root, sources) {
+        let files = scan.files_below(&folder, usize::MAX, is_label)?;
+        files.iter().filter_map(|file| extension(file)).for_each(|end| *count.entry(end).or_default() += 1);
+    }
+    let found: Vec<String> = count.into_iter().map(|(end, count)| counted(count, &format!(".{end} file"))).collect();
+    Ok((!found.is_empty()).then(|| {
+        format!(
+            "{} beside or called like images: boxes in such files, as of Pascal VOC or LabelMe, are not read; convert them \
+             to YOLO labels or COCO",
+            found.join(" and ")
+        )
+    }))
 }
 
 /// The text files that look like labels and that nothing uses, by folder.

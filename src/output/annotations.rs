@@ -1,9 +1,9 @@
 //! Copies of COCO annotations for the new images.
 
+use crate::dataset::Dataset;
 use crate::dataset::coco::document::{self, Coco};
-use crate::dataset::coco::index::{Found, Index};
-use crate::dataset::split::Split;
-use crate::dataset::{Dataset, Frame};
+use crate::dataset::coco::index::Found;
+use crate::dataset::coco::matches::Matcher;
 use crate::error::{Error, Result};
 use crate::files::atomic;
 use crate::plan::Plan;
@@ -42,13 +42,11 @@ pub fn write_copies(
 ) -> Result<Copies> {
     let mut copies = Copies::default();
     let variants: Vec<Variants> = plans.iter().map(|plan| done_by_variant(plan, &is_done)).collect();
-    let frames = &dataset.frames;
-    let others = OtherImages::of(dataset, &mut copies.partial);
+    let matcher = Matcher::of(dataset, &mut copies.partial);
     for path in &dataset.annotations {
         let name = dataset.relative(path);
-        let split = Split::of_annotations(&name);
-        if split.is_some_and(|split| frames.iter().all(|frame| frame.split != split)) {
-            continue; // Another split's than those asked for.
+        if !matcher.concerns(&name) {
+            continue;
         }
         let text = fs::read_to_string(path).map_err(Error::io(path, "read it"));
         let coco = match text.as_ref().map_err(Error::to_string).and_then(|text| parsed(text, path)) {
@@ -59,10 +57,7 @@ pub fn write_copies(
             Ok(None) => continue,
             Ok(Some(coco)) => coco,
         };
-        let (matches, others) = match split {
-            Some(split) => others.told_from(frames, split, &coco.images, &name),
-            None => others.found_with(frames, &coco.images, &name),
-        };
+        let (matches, others) = matcher.find(&coco.images, &name);
         let lost = Lost::of(&coco, &matches, &others);
         if matches.iter().any(Option::is_some) || lost.is_nothing() {
             for (plan, variants) in plans.iter().zip(&variants) {
@@ -100,56 +95,6 @@ fn done_by_variant<'p>(plan: &'p Plan, is_done: impl Fn(&str) -> bool) -> Varian
 fn parsed<'t>(text: &'t str, path: &Path) -> Result<Option<Coco<'t>>, String> {
     Coco::parse(text).map_err(|reason| format!("{}: {reason}", path.display()))
 }
-
-/// The images of the splits that are not asked for, by their paths below the dataset's folder.
-struct OtherImages(Vec<String>);
-
-impl OtherImages {
-    /// Nothing was asked of these splits, so a folder of them that cannot be listed ends no run: it is noted in `unlisted`.
-    fn of(dataset: &Dataset, unlisted: &mut Vec<String>) -> Self {
-        let mut others = Vec::new();
-        let is_asked = |split| dataset.frames.iter().any(|frame| frame.split == split);
-        for &split in dataset.sources.keys().filter(|&&split| !is_asked(split)) {
-            match dataset.images(split) {
-                Ok(images) => others.extend(images.iter().map(|image| dataset.relative(image))),
-                Err(error) => {
-                    unlisted.push(format!("entries of the split {split}, which could not be listed: {error}"))
-                }
-            }
-        }
-        Self(others)
-    }
-
-    /// The entries of a file of one split that mean frames of it, and those that mean these images.
-    fn told_from(&self, frames: &[Frame], split: Split, entries: &[document::Image], file: &str) -> (Matches, Matches) {
-        let frames = frames.iter().enumerate().filter(|(_, frame)| frame.split == split);
-        let frames = Index::new(frames.map(|(number, frame)| (number, &*frame.relative))).find(entries, file);
-        let others = Index::new(self.0.iter().map(String::as_str).enumerate()).find(entries, file);
-        told_apart(frames, others)
-    }
-
-    /// The entries of a file that is named after no split: those that mean frames, and those that mean these images.
-    fn found_with(&self, frames: &[Frame], entries: &[document::Image], file: &str) -> (Matches, Matches) {
-        let names = frames.iter().map(|frame| &*frame.relative);
-        let images = names.chain(self.0.iter().map(String::as_str)).enumerate();
-        let is_frame = |found: &Found| found.number < frames.len();
-        let found = Index::new(images).find(entries, file).into_iter();
-        found.map(|found| (found.clone().filter(is_frame), found.filter(|found| !is_frame(found)))).unzip()
-    }
-}
-
-/// The entries that mean frames and those that mean images of other splits. A name that can be read as either means the
-/// image that it leads to directly, or nothing.
-fn told_apart(frames: Matches, others: Matches) -> (Matches, Matches) {
-    let tell = |(frame, other): (Option<Found>, Option<Found>)| match (frame, other) {
-        (Some(frame), Some(other)) if !frame.is_direct => (None, Some(other).filter(|other| other.is_direct)),
-        found => found,
-    };
-    frames.into_iter().zip(others).map(tell).unzip()
-}
-
-/// The image that each entry means.
-type Matches = Vec<Option<Found>>;
 
 /// Entries of an annotation file that no copy will ever hold.
 struct Lost<'c> {
@@ -190,7 +135,7 @@ impl<'c> Lost<'c> {
         let mut parts = Vec::new();
         if let Some(first) = self.images.first() {
             let (lost, all) = (self.images.len(), self.all_images);
-            parts.push(format!("{lost} of {all} images, which lead to no image file (first `{first}`)"));
+            parts.push(format!("{lost} of {all} images, which lead to no image file or to several (first `{first}`)"));
         }
         if self.annotations > 0 {
             parts.push(format!(
@@ -285,16 +230,6 @@ fn cuts<'p>(elements: impl Iterator<Item = (&'p Range<usize>, bool)>) -> Vec<Edi
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_that_may_mean_a_frame_or_an_image_of_another_split_means_what_it_leads_to() {
-        let found = |number, is_direct| Some(Found { number, folder: String::new(), is_direct });
-        let frames = vec![found(1, true), found(2, false), found(3, false), found(4, false), None];
-        let others = vec![found(5, true), found(6, true), found(7, false), None, found(8, false)];
-        let (frames, others) = told_apart(frames, others);
-        assert_eq!(frames, [found(1, true), None, None, found(4, false), None]);
-        assert_eq!(others, [found(5, true), found(6, true), None, None, found(8, false)]);
-    }
 
     #[test]
     fn a_copy_is_called_after_its_file_condition_and_variant() {

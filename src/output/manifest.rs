@@ -427,6 +427,7 @@ mod tests {
             source_files: Vec::new(),
             output: "a__fog-1.jpg",
             label: Some("a__fog-1.txt"),
+            annotations_digest: None,
             seed: u64::MAX,
             place: 0,
             style_digest: "5717",

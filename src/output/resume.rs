@@ -20,6 +20,8 @@ pub struct Work<'a> {
     /// Relative to the manifest, with `/`.
     pub output: &'a str,
     pub label: Option<&'a str>,
+    /// Of the objects that COCO annotations give the frame, if they do.
+    pub annotations_digest: Option<String>,
     pub seed: u64,
     /// The frame's place in its sequence; 0 where there is none.
     pub place: u64,
@@ -54,6 +56,7 @@ pub enum Change {
     Config,
     Dataset,
     Style,
+    Annotations,
     Source,
     Output,
 }
@@ -69,6 +72,7 @@ impl fmt::Display for Change {
             Self::Config => "another config",
             Self::Dataset => "other classes, keypoints or COCO annotations of the dataset",
             Self::Style => "another style",
+            Self::Annotations => "changed COCO annotations",
             Self::Source => "a changed image, label, mask or depth",
             Self::Output => "missing or changed pictures or labels",
         })
@@ -90,6 +94,7 @@ struct Recipe {
     seed: u64,
     place: u64,
     label: Option<u64>,
+    annotations: Option<u64>,
     style: u64,
     config: u64,
     backbone: u64,
@@ -112,6 +117,7 @@ impl Recipe {
             (self.dataset.is_some() && self.dataset != new.dataset, Change::Dataset),
             (self.style != new.style, Change::Style),
             (self.label != new.label, Change::Source),
+            (self.annotations != new.annotations, Change::Annotations),
         ];
         changes.into_iter().find_map(|(is_other, change)| is_other.then_some(change))
     }
@@ -171,6 +177,8 @@ pub struct RowHead<'a> {
     pub output: Cow<'a, str>,
     #[serde(borrow)]
     label: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    annotations_digest: Option<Cow<'a, str>>,
     seed: u64,
     #[serde(default)]
     place: Option<u64>,
@@ -193,6 +201,7 @@ impl From<RowHead<'_>> for Record {
             seed: row.seed,
             place: row.place.unwrap_or(0),
             label: row.label.as_deref().map(hash64),
+            annotations: row.annotations_digest.as_deref().map(hash64),
             style: hash64(&row.style_digest),
             config: hash64(&row.config_digest),
             backbone: hash64(&row.backbone.digest),
@@ -211,6 +220,7 @@ impl From<&Row> for Recipe {
             seed: identity.seed,
             place: identity.place.unwrap_or(0),
             label: identity.label.as_deref().map(hash64),
+            annotations: identity.annotations_digest.as_deref().map(hash64),
             style: hash64(&identity.style_digest),
             config: hash64(&producer.config_digest),
             backbone: hash64(&producer.backbone.digest),
@@ -227,6 +237,7 @@ impl From<&Work<'_>> for Recipe {
             seed: work.seed,
             place: work.place,
             label: work.label.map(hash64),
+            annotations: work.annotations_digest.as_deref().map(hash64),
             style: hash64(work.style_digest),
             config: hash64(work.config_digest),
             backbone: hash64(work.backbone_digest),

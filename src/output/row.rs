@@ -86,6 +86,9 @@ pub struct Identity {
     pub output: String,
     /// Its label, relative to the manifest, with `/`; `null` for a background frame.
     pub label: Option<String>,
+    /// Digest of the objects that COCO annotations give the frame, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations_digest: Option<String>,
     pub condition: String,
     /// Which copy of the frame this is, from 1.
     pub variant: u32,
@@ -159,9 +162,12 @@ pub struct Outcome {
     /// How many of them the guard had to blend.
     #[serde(default)]
     pub guard: Option<GuardRow>,
-    /// Lines of the label that could not be understood; they are copied like all others.
+    /// Lines of the label that loaders refuse; they are copied like all others.
     #[serde(default)]
     pub malformed_labels: Option<u32>,
+    /// The number of the first of them, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_malformed_line: Option<u32>,
     /// Labelled objects whose class has no name, where the dataset names classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unnamed_classes: Option<u32>,

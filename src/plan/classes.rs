@@ -21,8 +21,12 @@ pub fn chosen_frames(selection: &Selection, dataset: &Dataset) -> Result<Option<
     let schema = dataset.schema();
     let wanted = Wanted::of(&selection.classes, &schema)?;
     let is_chosen = |frame: &Frame| {
-        let Some(label) = &frame.label else { return false };
-        Labels::read(label, schema.keypoints).map_or(true, |labels| {
+        let labels = match (&frame.label, &frame.annotated) {
+            (Some(label), _) => Labels::read(label, schema.keypoints),
+            (None, Some(annotated)) => Ok(Labels::parse(&annotated.label, None)),
+            (None, None) => return false,
+        };
+        labels.map_or(true, |labels| {
             labels.boxes.iter().filter(|one| wanted.has(&one.class)).count() >= selection.at_least as usize
         })
     };

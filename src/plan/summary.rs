@@ -18,6 +18,8 @@ pub struct Outline {
     /// Of several conditions, their names joined by commas.
     pub condition: String,
     pub jobs: usize,
+    /// How many of them the output's manifest knows to be done. A run does those again whose inputs have changed.
+    pub done: usize,
     pub frames: usize,
     pub styles: usize,
     /// What each condition comes to.
@@ -61,11 +63,12 @@ fn frames(plans: &[Plan]) -> usize {
 }
 
 /// The plans of all conditions for programs.
-pub fn outline(plans: &[Plan], estimate: Option<Duration>, warnings: Vec<String>) -> Outline {
+pub fn outline(plans: &[Plan], done: usize, estimate: Option<Duration>, warnings: Vec<String>) -> Outline {
     let conditions: Vec<ConditionCounts> = plans.iter().map(ConditionCounts::of).collect();
     Outline {
         condition: plans.iter().map(|plan| plan.condition).collect::<Vec<_>>().join(", "),
         jobs: plans.iter().map(|plan| plan.jobs.len()).sum(),
+        done,
         frames: frames(plans),
         styles: plans.iter().map(|plan| plan.styles.len()).sum(),
         not_chosen_by_where: conditions.iter().map(|counts| counts.not_chosen_by_where).sum(),
@@ -181,7 +184,7 @@ mod tests {
             text.contains("\nnight: 3 jobs on 3 of train in 1 sequence; 5 frames not chosen by `where`\n"),
             "{text}"
         );
-        let outline = outline(&plans, None, Vec::new());
+        let outline = outline(&plans, 0, None, Vec::new());
         assert_eq!((outline.condition.as_str(), outline.jobs, outline.frames), ("fog, night", 11, 8));
         assert_eq!((outline.not_chosen_by_where, outline.conditions[1].jobs), (5, 3));
     }

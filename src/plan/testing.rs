@@ -19,6 +19,7 @@ pub fn frames<S: AsRef<str>>(paths: &[S]) -> Vec<Frame> {
         relative: path.as_ref().to_string(),
         split: Split::Train,
         label: Some(PathBuf::from("/ds/label.txt")),
+        annotated: None,
     };
     paths.iter().map(frame).collect()
 }

@@ -28,6 +28,56 @@ const INSTANCES: &str = r#"{"info": {"year": 2017, "z": 1.50, "a": 1E2},
 }
 "#;
 
+#[test]
+fn boxes_and_categories_serve_where_there_are_no_labels() {
+    let place = coco();
+    let list = |car: &str, x: u32| {
+        format!(
+            r#"{{"images": [{{"id": 1, "file_name": "000001.png", "width": 80, "height": 60}}],
+            "annotations": [{{"id": 1, "image_id": 1, "category_id": 3, "bbox": [{x}, 15, 20, 30]}}],
+            "categories": [{{"id": 3, "name": "{car}"}}]}}"#
+        )
+    };
+    let file = "coco/annotations/instances_train2017.json";
+    place.text(file, list("car", 20));
+    expect(&place.augment(RUN), 0, &["COCO annotations: 1 frame with objects, 1 without (background)", "first"]);
+    let boxes = || {
+        let rows = place.rows("coco-fog");
+        rows.iter().map(|row| row["boxes"].as_array().map_or(0, Vec::len)).collect::<Vec<_>>()
+    };
+    assert_eq!(boxes(), [1, 0]);
+    // As with a label that says the same.
+    let picture = |output: &str| fs::read(place.path(output).join("train2017/000001__fog-1.png")).unwrap();
+    place.image("yolo/train2017/000001.png", 1, 80, 60);
+    place.text("yolo/train2017/000001.txt", "0 0.375 0.5 0.25 0.5\n");
+    place.text("yolo/data.yaml", "train: train2017\nval: train2017\nnames: [car]\n");
+    expect(&place.augment("--config fog.yaml yolo"), 0, &["1 frame"]);
+    assert!(picture("coco-fog") == picture("yolo-fog"));
+
+    expect(&place.augment(RUN), 0, &["nothing to do"]);
+    place.text(file, list("car", 30));
+    expect(&place.augment(RUN), 0, &["done again: 1 for changed COCO annotations"]);
+    let chosen = |class: &str| place.command(&format!("{RUN} --output {class} --set where={{classes:[{class}]}}"));
+    expect(&chosen("car").output().unwrap(), 0, &["1 frame not chosen by `where`"]);
+    expect(&chosen("bus").output().unwrap(), 2, &["no class `bus`", "`car` (3)"]);
+}
+
+#[test]
+fn entries_of_one_name_that_may_mean_several_images_are_left_out() {
+    let place = Place::new();
+    for camera in ["one", "two"] {
+        place.image(&format!("coco/images/train2017/{camera}/a.png"), 1, 80, 60);
+        place.image(&format!("coco/images/train2017/{camera}/{camera}.png"), 1, 80, 60);
+    }
+    let images =
+        r#"{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "a.png"}, {"id": 3, "file_name": "one.png"}"#;
+    let text = format!(r#"{{"images": [{images}], "annotations": [{{"id": 1, "image_id": 1}}]}}"#);
+    place.text("coco/annotations/instances_train2017.json", text);
+    expect(&place.augment(RUN), 0, &["2 of 3 images, which lead to no image file or to several (first `a.png`)"]);
+    let names = content(&copy(&place, "coco-fog/annotations/instances_train2017__fog-1.json")).0;
+    assert_eq!(names, ["one__fog-1.png"]);
+}
+
 /// COCO's own layout: no label, no data.yaml.
 fn coco() -> Place {
     let place = Place::new();
@@ -334,7 +384,10 @@ fn entries_that_are_no_objects_or_lead_nowhere_cost_no_other_entry_and_are_count
         ),
         (list(&["a.png", "b.png"]).replace(r#""images":["#, r#""images":[7,null,"#), "2 entries that are not objects"),
         (list(&["a.png", "b.png"]).replace("]}]}", r#"]},{"id":9,"image_id":9}]}"#), "1 of 3 annotations"),
-        (list(&["a.png", "b.png", "gone.png"]), "1 of 3 images, which lead to no image file (first `gone.png`)"),
+        (
+            list(&["a.png", "b.png", "gone.png"]),
+            "1 of 3 images, which lead to no image file or to several (first `gone.png`)",
+        ),
         (list(&["a.png", "b.png"]).replace(r#""images":["#, r#""images":[{"id":5},"#), "(first `no `file_name``)"),
     ] {
         place.text("coco/result.json", &bad);

@@ -12,6 +12,8 @@ pub struct Coco<'t> {
     pub text: &'t str,
     pub images: Vec<Image<'t>>,
     pub annotations: Vec<Annotation<'t>>,
+    /// The ids and names of categories.
+    pub categories: Vec<(i64, String)>,
 }
 
 /// An entry of `images`.
@@ -21,6 +23,8 @@ pub struct Image<'t> {
     pub is_object: bool,
     pub id: Option<&'t str>,
     pub name: Option<FileName>,
+    /// Width and height in pixels, as they are written.
+    pub size: [Option<&'t RawValue>; 2],
 }
 
 /// The `file_name` of an image.
@@ -37,6 +41,12 @@ pub struct Annotation<'t> {
     pub is_object: bool,
     /// The id of its image.
     pub image: Option<&'t str>,
+    /// As it is written.
+    pub category: Option<&'t RawValue>,
+    /// As it is written.
+    pub bbox: Option<&'t RawValue>,
+    /// Whether it stands for a crowd of objects.
+    pub is_crowd: bool,
 }
 
 impl<'t> Coco<'t> {
@@ -51,8 +61,10 @@ impl<'t> Coco<'t> {
             images: Option<&'t RawValue>,
             #[serde(borrow)]
             annotations: Option<&'t RawValue>,
+            #[serde(borrow)]
+            categories: Option<&'t RawValue>,
         }
-        let Top { images, annotations } = match serde_json::from_str(text) {
+        let Top { images, annotations, categories } = match serde_json::from_str(text) {
             Ok(top) => top,
             Err(error) if error.to_string().starts_with("duplicate field") => return Err(error.to_string()),
             Err(error) if error.is_data() => return Ok(None),
@@ -68,7 +80,8 @@ impl<'t> Coco<'t> {
             Some(value) => list(value).ok_or("its `annotations` are no list")?,
         };
         let annotations = annotations.into_iter().map(|item| Annotation::read(text, item)).collect();
-        Ok(Some(Self { text, images, annotations }))
+        let categories = categories.and_then(list).unwrap_or_default().into_iter().filter_map(category).collect();
+        Ok(Some(Self { text, images, annotations, categories }))
     }
 }
 
@@ -90,15 +103,19 @@ impl<'t> Image<'t> {
             id: Option<&'t RawValue>,
             #[serde(borrow)]
             file_name: Option<&'t RawValue>,
+            #[serde(borrow)]
+            width: Option<&'t RawValue>,
+            #[serde(borrow)]
+            height: Option<&'t RawValue>,
         }
         let position = position(text, item);
-        let Some(Raw { id, file_name }) = object(item) else {
-            return Self { position, is_object: false, id: None, name: None };
+        let Some(Raw { id, file_name, width, height }) = object(item) else {
+            return Self { position, is_object: false, id: None, name: None, size: [None; 2] };
         };
         let name = file_name.and_then(|raw| {
             Some(FileName { position: self::position(text, raw), text: serde_json::from_str(raw.get()).ok()? })
         });
-        Self { position, is_object: true, id: id.map(key), name }
+        Self { position, is_object: true, id: id.map(key), name, size: [width, height] }
     }
 }
 
@@ -108,11 +125,29 @@ impl<'t> Annotation<'t> {
         struct Raw<'t> {
             #[serde(borrow)]
             image_id: Option<&'t RawValue>,
+            #[serde(borrow)]
+            category_id: Option<&'t RawValue>,
+            #[serde(borrow)]
+            bbox: Option<&'t RawValue>,
+            #[serde(borrow)]
+            iscrowd: Option<&'t RawValue>,
         }
-        let raw: Option<Raw> = object(item);
         let position = position(text, item);
-        Self { position, is_object: raw.is_some(), image: raw.and_then(|raw| raw.image_id).map(key) }
+        let Some(Raw { image_id, category_id, bbox, iscrowd }) = object(item) else {
+            return Self { position, is_object: false, image: None, category: None, bbox: None, is_crowd: false };
+        };
+        let is_crowd = iscrowd.is_some_and(|crowd| matches!(crowd.get(), "1" | "true"));
+        Self { position, is_object: true, image: image_id.map(key), category: category_id, bbox, is_crowd }
     }
+}
+
+fn category(item: &RawValue) -> Option<(i64, String)> {
+    #[derive(Deserialize)]
+    struct Raw {
+        id: i64,
+        name: String,
+    }
+    object(item).map(|Raw { id, name }| (id, name))
 }
 
 /// The position of a value that was borrowed from `text`.

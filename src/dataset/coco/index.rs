@@ -46,7 +46,20 @@ impl<'a> Index<'a> {
         let names: Vec<Vec<Name>> =
             entries.iter().map(|entry| entry.name.as_ref().map_or(Vec::new(), |name| readings(&name.text))).collect();
         let best = self.best_start(&names, file);
-        let mut found: Vec<Option<Found>> = names.iter().map(|names| self.below(names, best?)).collect();
+        let mut count: HashMap<&str, usize> = HashMap::new();
+        entries
+            .iter()
+            .filter_map(|entry| entry.name.as_ref())
+            .for_each(|name| *count.entry(&name.text).or_default() += 1);
+        // Of several entries of one name, and several images that it may mean, nobody can tell which means which.
+        let is_doubtful = |entry: &Image, names: &[Name]| {
+            entry.name.as_ref().is_some_and(|name| count[&*name.text] > 1)
+                && names.iter().any(|name| self.starts(&name.path).nth(1).is_some())
+        };
+        let below = |(entry, names): (&Image, &Vec<Name>)| {
+            if is_doubtful(entry, names) { None } else { self.below(names, best?) }
+        };
+        let mut found: Vec<Option<Found>> = entries.iter().zip(&names).map(below).collect();
         let mut taken: HashSet<usize> = found.iter().flatten().map(|found| found.number).collect();
         for (found, names) in found.iter_mut().zip(&names).filter(|(found, _)| found.is_none()) {
             *found = self.elsewhere(names, best.unwrap_or_default(), &taken);

@@ -1,0 +1,88 @@
+//! Which frames the entries of an annotation file mean.
+
+use crate::dataset::coco::document::Image;
+use crate::dataset::coco::index::{Found, Index};
+use crate::dataset::split::Split;
+use crate::dataset::{Dataset, Frame};
+
+/// The image that each entry means.
+pub type Matches = Vec<Option<Found>>;
+
+/// The images that entries may mean.
+pub struct Matcher<'d> {
+    frames: &'d [Frame],
+    /// The images of the splits that are not asked for, by their paths below the dataset's folder.
+    others: Vec<String>,
+}
+
+impl<'d> Matcher<'d> {
+    /// Nothing was asked of the other splits, so a folder of them that cannot be listed is no error: it is noted in
+    /// `unlisted`.
+    pub fn of(dataset: &'d Dataset, unlisted: &mut Vec<String>) -> Self {
+        let mut others = Vec::new();
+        let is_asked = |split| dataset.frames.iter().any(|frame| frame.split == split);
+        for &split in dataset.sources.keys().filter(|&&split| !is_asked(split)) {
+            match dataset.images(split) {
+                Ok(images) => others.extend(images.iter().map(|image| dataset.relative(image))),
+                Err(error) => {
+                    unlisted.push(format!("entries of the split {split}, which could not be listed: {error}"))
+                }
+            }
+        }
+        Self { frames: &dataset.frames, others }
+    }
+
+    /// Whether the annotation file at `file` may be about frames: it is not named after a split that was not asked for.
+    pub fn concerns(&self, file: &str) -> bool {
+        Split::of_annotations(file).is_none_or(|split| self.frames.iter().any(|frame| frame.split == split))
+    }
+
+    /// The entries of the annotation file at `file` that mean frames, by the numbers of these, and those that mean images
+    /// of other splits.
+    pub fn find(&self, entries: &[Image], file: &str) -> (Matches, Matches) {
+        match Split::of_annotations(file) {
+            Some(split) => self.find_in_split(split, entries, file),
+            None => self.find_in_all(entries, file),
+        }
+    }
+
+    fn find_in_split(&self, split: Split, entries: &[Image], file: &str) -> (Matches, Matches) {
+        let frames = self.frames.iter().enumerate().filter(|(_, frame)| frame.split == split);
+        let frames = Index::new(frames.map(|(number, frame)| (number, &*frame.relative))).find(entries, file);
+        let others = Index::new(self.others.iter().map(String::as_str).enumerate()).find(entries, file);
+        told_apart(frames, others)
+    }
+
+    fn find_in_all(&self, entries: &[Image], file: &str) -> (Matches, Matches) {
+        let frames = self.frames.iter().map(|frame| &*frame.relative);
+        let images = frames.chain(self.others.iter().map(String::as_str)).enumerate();
+        let is_frame = |found: &Found| found.number < self.frames.len();
+        let found = Index::new(images).find(entries, file).into_iter();
+        found.map(|found| (found.clone().filter(is_frame), found.filter(|found| !is_frame(found)))).unzip()
+    }
+}
+
+/// The entries that mean frames and those that mean images of other splits. A name that can be read as either means the
+/// image that it leads to directly, or nothing.
+fn told_apart(frames: Matches, others: Matches) -> (Matches, Matches) {
+    let tell = |(frame, other): (Option<Found>, Option<Found>)| match (frame, other) {
+        (Some(frame), Some(other)) if !frame.is_direct => (None, Some(other).filter(|other| other.is_direct)),
+        found => found,
+    };
+    frames.into_iter().zip(others).map(tell).unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_may_mean_a_frame_or_an_image_of_another_split_means_what_it_leads_to() {
+        let found = |number, is_direct| Some(Found { number, folder: String::new(), is_direct });
+        let frames = vec![found(1, true), found(2, false), found(3, false), found(4, false), None];
+        let others = vec![found(5, true), found(6, true), found(7, false), None, found(8, false)];
+        let (frames, others) = told_apart(frames, others);
+        assert_eq!(frames, [found(1, true), None, None, found(4, false), None]);
+        assert_eq!(others, [found(5, true), found(6, true), None, None, found(8, false)]);
+    }
+}
