@@ -372,8 +372,10 @@ mod tests {
         assert_one(pose, Some(6), [0.4, 0.3, 0.6, 0.7]);
         let without_keypoints = Labels::parse("0 0.5 0.5 0.2 0.4", Some(6));
         assert_eq!((without_keypoints.boxes.len(), without_keypoints.malformed), (1, 1));
-        // Without `kpt_shape` the same line is read as a polygon of five points.
-        assert_one(pose, None, [0.1, 0.1, 1.0, 1.0]);
+        // Without `kpt_shape` the same line is read as a polygon of five points, one of them far outside.
+        let polygon = parse(pose);
+        assert_eq!((polygon.boxes.len(), polygon.malformed), (1, 1));
+        assert_area(polygon.boxes[0].area, [0.1, 0.1, 1.0, 1.0]);
     }
 
     #[test]

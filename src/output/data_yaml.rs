@@ -186,6 +186,9 @@ fn new_entries<'a>(
         let ImageSource::Folder(original) = source else { continue };
         // If the output lies inside an original folder, that folder's entry covers the new images.
         if canonical(folder)?.starts_with(canonical(original)?) && !dataset.needs_list(source)? {
+            let text = "the output lies among the images of train, where loaders take all new images for originals, those \
+                        of other outputs there, too; an --output elsewhere keeps them apart";
+            warnings.push(text.to_string());
             return Ok(Vec::new());
         }
         let mirror = dataset.relative(original);
@@ -232,6 +235,15 @@ impl<'a> Made<'a> {
         warnings: &mut Vec<String>,
     ) -> Result<Self> {
         let origins = Origins::of(dataset)?;
+        if let [first, ..] = &origins.in_train_and_others[..] {
+            warnings.push(format!(
+                "{} both in train and in val or test, such as {first}: a detector is validated on what it was trained on",
+                match origins.in_train_and_others.len() {
+                    1 => "1 image is".to_string(),
+                    count => format!("{count} images are"),
+                }
+            ));
+        }
         let (mut train, mut validation, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
         for (source, output) in done {
             match origins.split(source, output) {

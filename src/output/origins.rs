@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub struct Origins<'a> {
     dataset: &'a Dataset,
     images: Vec<(PathBuf, Split)>,
+    /// Those of train that are of val or test, too.
+    pub in_train_and_others: Vec<String>,
     /// By path, as the text that rows have.
     by_path: HashMap<String, Split>,
     /// By path without links, in case a run has reached the dataset through one.
@@ -28,8 +30,21 @@ impl<'a> Origins<'a> {
         for split in [Split::Test, Split::Val, Split::Train] {
             images.extend(dataset.images(split)?.into_iter().map(|image| (image, split)));
         }
-        let by_path = images.iter().map(|(image, split)| (image.to_string_lossy().into_owned(), *split)).collect();
-        Ok(Self { dataset, images, by_path, by_real_path: OnceCell::new(), by_name: OnceCell::new() })
+        let (mut by_path, mut in_train_and_others) = (HashMap::new(), Vec::new());
+        for (image, split) in &images {
+            let known = by_path.insert(image.to_string_lossy().into_owned(), *split);
+            if *split == Split::Train && known.is_some_and(|known| known != Split::Train) {
+                in_train_and_others.push(dataset.relative(image));
+            }
+        }
+        Ok(Self {
+            dataset,
+            images,
+            in_train_and_others,
+            by_path,
+            by_real_path: OnceCell::new(),
+            by_name: OnceCell::new(),
+        })
     }
 
     /// The split of the frame that `output` was made from; `None` if the frame is not of this dataset. `source` is where
