@@ -387,6 +387,18 @@ def test_a_run_in_an_object_store_makes_what_a_run_on_a_disk_makes(
     assert bucket.cat_file(third) != before
 
 
+def test_a_picture_in_another_format_takes_the_place_of_the_first_in_an_object_store(
+    cluster: Any, fog: str, tmp_path: Path, storage: dict[str, Any], bucket: Any
+) -> None:
+    bucket.put(str(make_dataset(tmp_path / "formats", 4)), "yolo/formats", recursive=True)
+    urls = ("s3://yolo/formats", "s3://yolo/formats-fog")
+    for extension in ("jpg", "png"):
+        summary = run(fog, *urls, storage_options=storage, sets={"output.format": extension})
+        assert (summary["done"], summary["failed"]) == (4, 0)
+    made = {Path(name).suffix for name in bucket.find("yolo/formats-fog/images")}
+    assert made == {".png"}, "no frame twice"
+
+
 def test_classes_without_names_annotations_and_a_broken_frame_are_as_on_a_disk(
     cluster: Any, fog: str, tmp_path: Path, storage: dict[str, Any], bucket: Any
 ) -> None:

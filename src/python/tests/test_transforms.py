@@ -138,11 +138,18 @@ class TestTorchvision:
 
     def test_p_is_a_share_and_a_sample_without_an_image_is_named(self, stylizer: Stylizer) -> None:
         import torch
+        from torchvision import tv_tensors
 
         pixels = torch.from_numpy(image()).permute(2, 0, 1)
         assert augment_yolo.TorchAugment(stylizer, p=0.0)(pixels) is pixels
         with pytest.raises(TypeError, match="no image"):
             augment_yolo.TorchAugment(stylizer, p=1.0)({"labels": torch.tensor([1])})
+        masks = torch.zeros(3, 4, 4, dtype=torch.uint8)
+        with pytest.raises(TypeError, match="no image"):
+            augment_yolo.TorchAugment(stylizer, p=1.0)((pixels.float() / 255, {"masks": masks}))
+        boxes = tv_tensors.BoundingBoxes([[0, 0, 9, 9]], format="XYXY", canvas_size=tuple(pixels.shape[1:]))
+        with pytest.raises(ValueError, match="a class for each of 1 boxes, not 2"):
+            augment_yolo.TorchAugment(stylizer, p=1.0)((pixels, {"boxes": boxes, "labels": torch.tensor([0, 1])}))
 
 
 def test_packages_are_asked_for_only_when_they_are_used() -> None:
