@@ -44,6 +44,7 @@ pub mod unused;
 pub use crate::dataset::frame::Frame;
 pub use crate::dataset::layout::Layout;
 
+use crate::dataset::coco::matches::Matcher;
 use crate::dataset::coco::objects::AnnotatedFrames;
 use crate::dataset::darknet::read_darknet_data;
 use crate::dataset::data_yaml::read_data_yaml;
@@ -169,7 +170,9 @@ impl Dataset {
     }
 
     fn take_annotated_objects(&mut self) {
-        let AnnotatedFrames { mut frames, categories } = AnnotatedFrames::of(self);
+        let files = self.annotations.iter().map(|path| (self.relative(path), path.clone()));
+        let matcher = Matcher::new(&self.frames, self.images_not_asked_for(&mut Vec::new()));
+        let AnnotatedFrames { mut frames, categories } = AnnotatedFrames::of(&matcher, files);
         self.frames.iter_mut().enumerate().for_each(|(number, frame)| frame.annotated = frames.remove(&number));
         self.categories = categories;
     }
@@ -181,6 +184,22 @@ impl Dataset {
     pub fn images(&self, split: Split) -> Result<Vec<PathBuf>> {
         let sources = self.sources.get(&split).into_iter().flatten();
         sources.map(|source| self.images_of(source)).collect::<Result<Vec<_>>>().map(|images| images.concat())
+    }
+
+    /// The images of the splits that are not asked for, by their names. Nothing was asked of them, so a folder of theirs
+    /// that cannot be listed is no error: it is noted in `unlisted`.
+    pub fn images_not_asked_for(&self, unlisted: &mut Vec<String>) -> Vec<String> {
+        let mut others = Vec::new();
+        let is_asked = |split| self.frames.iter().any(|frame| frame.split == split);
+        for &split in self.sources.keys().filter(|&&split| !is_asked(split)) {
+            match self.images(split) {
+                Ok(images) => others.extend(images.iter().map(|image| self.relative(image))),
+                Err(error) => {
+                    unlisted.push(format!("entries of the split {split}, which could not be listed: {error}"))
+                }
+            }
+        }
+        others
     }
 
     /// The images of one source.

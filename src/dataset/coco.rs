@@ -1,11 +1,13 @@
 //! Annotation files of COCO: where a dataset has them, and how they divide its images into splits.
 //!
+//! - [`annotated`]: the objects that they give one frame
 //! - [`document`]: one annotation file, parsed with the position of everything in its text
 //! - [`file_name`]: the ways to read a file name
 //! - [`index`]: which images the file names in an annotation file mean
 //! - [`matches`]: which of them are frames
-//! - [`objects`]: the objects of frames without labels
+//! - [`objects`]: the objects of all frames
 
+pub mod annotated;
 pub mod document;
 pub mod file_name;
 pub mod index;

@@ -1,6 +1,6 @@
 //! The frames of a dataset: its images with their labels.
 
-use crate::dataset::coco::objects::Annotated;
+use crate::dataset::coco::annotated::Annotated;
 use crate::dataset::foreign;
 use crate::dataset::label_files::{LabelFinder, Reach};
 use crate::dataset::labels::Labels;

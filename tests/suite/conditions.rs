@@ -176,7 +176,7 @@ fn several_conditions_are_resumed_divided_and_done_in_any_order_of_configs() {
     expect(
         &place.augment(&format!("{run} --seed 9")),
         0,
-        &["that this config no longer makes", "which may be trained on"],
+        &["that this config no longer makes", "which are still trained on"],
     );
 
     let twice = format!("{run} --output twice --per-frame 2");

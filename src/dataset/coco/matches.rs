@@ -2,8 +2,8 @@
 
 use crate::dataset::coco::document::Image;
 use crate::dataset::coco::index::{Found, Index};
+use crate::dataset::frame::Frame;
 use crate::dataset::split::Split;
-use crate::dataset::{Dataset, Frame};
 
 /// The image that each entry means.
 pub type Matches = Vec<Option<Found>>;
@@ -11,25 +11,13 @@ pub type Matches = Vec<Option<Found>>;
 /// The images that entries may mean.
 pub struct Matcher<'d> {
     frames: &'d [Frame],
-    /// The images of the splits that are not asked for, by their paths below the dataset's folder.
     others: Vec<String>,
 }
 
 impl<'d> Matcher<'d> {
-    /// Nothing was asked of the other splits, so a folder of them that cannot be listed is no error: it is noted in
-    /// `unlisted`.
-    pub fn of(dataset: &'d Dataset, unlisted: &mut Vec<String>) -> Self {
-        let mut others = Vec::new();
-        let is_asked = |split| dataset.frames.iter().any(|frame| frame.split == split);
-        for &split in dataset.sources.keys().filter(|&&split| !is_asked(split)) {
-            match dataset.images(split) {
-                Ok(images) => others.extend(images.iter().map(|image| dataset.relative(image))),
-                Err(error) => {
-                    unlisted.push(format!("entries of the split {split}, which could not be listed: {error}"))
-                }
-            }
-        }
-        Self { frames: &dataset.frames, others }
+    /// `others` are the images of the splits that are not asked for, by their paths below the dataset's folder.
+    pub fn new(frames: &'d [Frame], others: Vec<String>) -> Self {
+        Self { frames, others }
     }
 
     /// Whether the annotation file at `file` may be about frames: it is not named after a split that was not asked for.
