@@ -49,7 +49,7 @@ use crate::batch::learn::{LearnOutcome, Learned, Learning};
 use crate::batch::pending::Pending;
 use crate::batch::progress::{Event, Observer, Summary};
 use crate::batch::provenance::{Engine, Provenance};
-use crate::batch::run::Run;
+use crate::batch::run::{Part, Run};
 use crate::batch::stop::Stop;
 use crate::config::values::{Config, EngineChoice};
 use crate::dataset::description::root_of;
@@ -272,7 +272,9 @@ impl Batch {
         let is_divided = self.options.shard.is_some() || executor.is_some();
         let (engines, learning) = self.with_students(engines, &whole, &manifest, is_divided, stop, observer)?;
         warnings.extend(learning);
-        let run = Run::new(&self.dataset, &self.output, &self.options, &self.conditions, &engines, &whole, &plans);
+        let part = |(((condition, engine), whole), plan)| Part { condition, engine, whole, plan };
+        let parts = self.conditions.iter().zip(&engines).zip(&whole).zip(plans.iter()).map(part).collect();
+        let run = Run::new(&self.dataset, &self.output, &self.options, parts);
         run.run(executor, manifest, warnings, stop, observer, begun)
     }
 

@@ -38,20 +38,19 @@ pub struct Run<'a> {
     /// The output folder.
     output: &'a Path,
     options: &'a RunOptions,
-    engines: &'a [Engine],
-    /// The jobs of the whole dataset, by condition.
-    whole: &'a [Plan<'a>],
+    facts: DatasetFacts,
     /// By condition.
     parts: Vec<Part<'a>>,
 }
 
 /// What a run does for one condition.
-struct Part<'a> {
-    condition: &'a Condition,
-    engine: &'a Engine,
-    provenance: Provenance<'a>,
+pub struct Part<'a> {
+    pub condition: &'a Condition,
+    pub engine: &'a Engine,
+    /// The jobs of the whole dataset.
+    pub whole: &'a Plan<'a>,
     /// The jobs that the run is asked for.
-    plan: &'a Plan<'a>,
+    pub plan: &'a Plan<'a>,
 }
 
 /// What a run has done so far.
@@ -95,25 +94,8 @@ struct Written {
 }
 
 impl<'a> Run<'a> {
-    /// The conditions, the engines, the `whole` plans and those that the run is asked for are in one order.
-    pub fn new(
-        dataset: &'a Dataset,
-        output: &'a Path,
-        options: &'a RunOptions,
-        conditions: &'a [Condition],
-        engines: &'a [Engine],
-        whole: &'a [Plan<'a>],
-        plans: &'a [Plan<'a>],
-    ) -> Self {
-        let facts = DatasetFacts::of(dataset);
-        let part = |((condition, engine), plan): ((&'a Condition, &'a Engine), &'a Plan<'a>)| Part {
-            condition,
-            engine,
-            provenance: Provenance::new(&condition.config, engine, &facts),
-            plan,
-        };
-        let parts = conditions.iter().zip(engines).zip(plans).map(part).collect();
-        Self { dataset, output, options, engines, whole, parts }
+    pub fn new(dataset: &'a Dataset, output: &'a Path, options: &'a RunOptions, parts: Vec<Part<'a>>) -> Self {
+        Self { dataset, output, options, facts: DatasetFacts::of(dataset), parts }
     }
 
     /// Does what is left to do, in this process or by an `executor`, and sums up. `warnings` are those before the run, which
@@ -162,7 +144,8 @@ impl<'a> Run<'a> {
     /// By condition.
     fn pending(&self, manifest: &Manifest) -> Vec<Pending<'_>> {
         let again = self.options.again();
-        self.parts.iter().map(|part| Pending::of(part.plan, &part.provenance, manifest, again)).collect()
+        let of = |part: &Part<'a>| Pending::of(part.plan, &part.provenance(&self.facts), manifest, again);
+        self.parts.iter().map(of).collect()
     }
 
     fn header(&self, pending: &[Pending]) -> RunHeader {
@@ -170,11 +153,12 @@ impl<'a> Run<'a> {
         for (&change, count) in pending.iter().flat_map(|pending| &pending.stale) {
             *stale.entry(change).or_default() += count;
         }
-        let device = &self.engines[0].device;
+        let engines = || self.parts.iter().map(|part| part.engine);
+        let device = self.parts.first().map(|part| part.engine.device.to_string()).unwrap_or_default();
         RunHeader {
-            backbone: distinct(self.engines.iter().map(|engine| engine.backbone().0)),
-            backbone_digest: distinct(self.engines.iter().map(|engine| engine.backbone().1)),
-            students: self.engines.iter().filter_map(|engine| Some(engine.student.as_ref()?.digest.clone())).collect(),
+            backbone: distinct(engines().map(|engine| engine.backbone().0)),
+            backbone_digest: distinct(engines().map(|engine| engine.backbone().1)),
+            students: engines().filter_map(|engine| Some(engine.student.as_ref()?.digest.clone())).collect(),
             device: format!("{device}, {} threads", rayon::current_num_threads()),
             output: self.output.to_path_buf(),
             jobs: self.parts.iter().map(|part| part.plan.jobs.len()).sum(),
@@ -204,9 +188,8 @@ impl<'a> Run<'a> {
                 part.work(self, &pending.todo, manifest, stop, observer, &mut counts)?;
                 continue;
             };
-            let facts = DatasetFacts::of(self.dataset);
             let mut left: HashSet<&str> = pending.todo.iter().map(|job| &*job.output).collect();
-            part.work_on(*executor, &facts, &pending.todo, stop, &mut |row| {
+            part.work_on(*executor, &self.facts, &pending.todo, stop, &mut |row| {
                 // Another worker may have done it again.
                 if !left.remove(&*row.identity.output) {
                     return Ok(());
@@ -230,8 +213,9 @@ impl<'a> Run<'a> {
         }
         let done = manifest.done().filter(|(_, name)| output.join(name).is_file());
         let data_yaml = data_yaml::write_data_yaml(output, dataset, done)?;
+        let whole: Vec<&Plan> = self.parts.iter().map(|part| part.whole).collect();
         let is_done = |name: &str| manifest.status(name) == Some(Status::Done) && output.join(name).is_file();
-        let annotations = annotations::write_copies(output, dataset, self.whole, is_done)?;
+        let annotations = annotations::write_copies(output, dataset, &whole, is_done)?;
         Ok(Written { data_yaml, annotations })
     }
 
@@ -307,7 +291,11 @@ impl<'a> Run<'a> {
     }
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    fn provenance(&self, facts: &DatasetFacts) -> Provenance<'a> {
+        Provenance::new(&self.condition.config, self.engine, facts)
+    }
+
     /// Does the jobs `todo` and appends their rows.
     fn work(
         &self,
@@ -325,10 +313,10 @@ impl Part<'_> {
         let pool = WorkerPool::new(capacity::frames_at_once(plan, todo, &stylizer, asked, threads), threads)?;
         let quality = self.condition.config.quality;
         let stylizers = Stylizers::new(stylizer, plan.styles.len());
-        let facts = DatasetFacts::of(run.dataset);
-        let memory = Budget::free();
+        let (facts, memory) = (run.facts.clone(), Budget::free());
         let context = JobContext { plan, stylizers: &stylizers, output: run.output, quality, facts, memory };
-        let new_row = |job: &Job| self.provenance.row(plan, job);
+        let provenance = self.provenance(&run.facts);
+        let new_row = |job: &Job| provenance.row(plan, job);
         pool.run(
             todo,
             || Worker::new(&context),
@@ -358,9 +346,10 @@ impl Part<'_> {
         stop: &Stop,
         finished: &mut dyn FnMut(Row) -> Result<()>,
     ) -> Result<()> {
+        let provenance = self.provenance(facts);
         let mut tasks = todo.iter().map(|job| Task::of(self.plan, job));
         executor.execute(&mut tasks, facts, stop, &mut |row| {
-            self.provenance.check(&row)?;
+            provenance.check(&row)?;
             finished(row)
         })
     }

@@ -37,7 +37,7 @@ pub struct Copies {
 pub fn write_copies(
     folder: &Path,
     dataset: &Dataset,
-    plans: &[Plan],
+    plans: &[&Plan],
     is_done: impl Fn(&str) -> bool,
 ) -> Result<Copies> {
     let mut copies = Copies::default();
