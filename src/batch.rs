@@ -61,6 +61,7 @@ use crate::files::paths::absolute;
 use crate::nst::backend::device::Device;
 use crate::output::folder;
 use crate::output::manifest::{self, Manifest};
+use crate::output::origins::Origins;
 use crate::output::row::Row;
 use crate::plan::balance::balance;
 use crate::plan::{self, Job, Plan};
@@ -265,8 +266,9 @@ impl Batch {
         self.left_out()?.iter().for_each(|text| observer.event(Event::Warning(text)));
         let mut warnings = self.warnings(&whole);
         // Nobody trains on a preview, whose plan has other frames each time.
+        let origins = Origins::of(&self.dataset)?;
         if self.shown.is_none() {
-            warnings.extend(pending::unplanned_outputs(&whole, &self.dataset, &self.output, &manifest)?);
+            warnings.extend(pending::unplanned_outputs(&whole, &origins, &self.output, &manifest));
         }
         warnings.iter().for_each(|text| observer.event(Event::Warning(text)));
         let is_divided = self.options.shard.is_some() || executor.is_some();
@@ -274,7 +276,7 @@ impl Batch {
         warnings.extend(learning);
         let part = |(((condition, engine), whole), plan)| Part { condition, engine, whole, plan };
         let parts = self.conditions.iter().zip(&engines).zip(&whole).zip(plans.iter()).map(part).collect();
-        let run = Run::new(&self.dataset, &self.output, &self.options, parts);
+        let run = Run::new(&self.dataset, &origins, &self.output, &self.options, parts);
         run.run(executor, manifest, warnings, stop, observer, begun)
     }
 

@@ -1,7 +1,6 @@
 //! Which jobs of a plan are still to be done, by what the manifest says of earlier runs.
 
 use crate::batch::provenance::Provenance;
-use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::files::paths::resolve_links;
 use crate::output::manifest::Manifest;
@@ -85,21 +84,17 @@ fn is_of_condition(output: &str, condition: &str) -> bool {
 
 /// A warning if the output `folder` has pictures of this dataset and these conditions that are not in `whole`, the
 /// plans of all jobs: they would be trained on too.
-///
-/// # Errors
-/// [`Error::Io`] if a folder of the dataset cannot be listed.
 pub fn unplanned_outputs<'a>(
     whole: &'a [Plan],
-    dataset: &Dataset,
+    origins: &Origins,
     folder: &Path,
     manifest: &'a Manifest,
-) -> Result<Option<String>> {
+) -> Option<String> {
     // A picture in another format is replaced together with its label, when its job is done again.
     let stem = |output: &'a str| output.rsplit_once('.').map_or(output, |(stem, _)| stem);
     let planned: HashMap<&str, &str> =
         whole.iter().flat_map(|plan| &plan.jobs).map(|job| (stem(&job.output), &*job.output)).collect();
     let is_replaced = |output: &str, planned: &str| output == planned || !folder.join(planned).exists();
-    let origins = Origins::of(dataset)?;
     let is_unplanned = |&(source, output): &(&'a str, &'a str)| {
         planned.get(stem(output)).is_none_or(|planned| !is_replaced(output, planned))
             && whole.iter().any(|plan| is_of_condition(output, plan.condition))
@@ -108,13 +103,13 @@ pub fn unplanned_outputs<'a>(
     };
     let mut unplanned: Vec<&str> = manifest.done().filter(is_unplanned).map(|(_, output)| output).collect();
     unplanned.sort_unstable();
-    Ok(unplanned.first().map(|first| {
+    unplanned.first().map(|first| {
         format!(
             "the output still has {} that this config no longer makes, such as {first}, which are still trained \
              on; delete them and their labels, or choose another --output",
             counted(unplanned.len(), "image")
         )
-    }))
+    })
 }
 
 #[cfg(test)]

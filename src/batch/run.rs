@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::files::marker::MANIFEST_NAME;
 use crate::output::annotations::Copies;
 use crate::output::manifest::Manifest;
+use crate::output::origins::Origins;
 use crate::output::resume::Change;
 use crate::output::row::{MadeBy, Outcome, Row, Status};
 use crate::output::{annotations, data_yaml};
@@ -35,6 +36,7 @@ const MOST_FAILURES: usize = 100;
 /// One run of a batch.
 pub struct Run<'a> {
     dataset: &'a Dataset,
+    origins: &'a Origins<'a>,
     /// The output folder.
     output: &'a Path,
     options: &'a RunOptions,
@@ -94,8 +96,14 @@ struct Written {
 }
 
 impl<'a> Run<'a> {
-    pub fn new(dataset: &'a Dataset, output: &'a Path, options: &'a RunOptions, parts: Vec<Part<'a>>) -> Self {
-        Self { dataset, output, options, facts: DatasetFacts::of(dataset), parts }
+    pub fn new(
+        dataset: &'a Dataset,
+        origins: &'a Origins<'a>,
+        output: &'a Path,
+        options: &'a RunOptions,
+        parts: Vec<Part<'a>>,
+    ) -> Self {
+        Self { dataset, origins, output, options, facts: DatasetFacts::of(dataset), parts }
     }
 
     /// Does what is left to do, in this process or by an `executor`, and sums up. `warnings` are those before the run, which
@@ -212,7 +220,7 @@ impl<'a> Run<'a> {
             manifest.read_back()?;
         }
         let done = manifest.done().filter(|(_, name)| output.join(name).is_file());
-        let data_yaml = data_yaml::write_data_yaml(output, dataset, done)?;
+        let data_yaml = data_yaml::write_data_yaml(output, dataset, self.origins, done)?;
         let whole: Vec<&Plan> = self.parts.iter().map(|part| part.whole).collect();
         let is_done = |name: &str| manifest.status(name) == Some(Status::Done) && output.join(name).is_file();
         let annotations = annotations::write_copies(output, dataset, &whole, is_done)?;

@@ -48,6 +48,7 @@ pub struct Written {
 pub fn write_data_yaml<'a>(
     folder: &Path,
     dataset: &Dataset,
+    origins: &Origins,
     done: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Option<Written>> {
     let mut warnings = Vec::new();
@@ -56,7 +57,7 @@ pub fn write_data_yaml<'a>(
         return Ok(None);
     }
     let train = originals(folder, dataset, Split::Train, &mut warnings)?;
-    let new = new_entries(folder, dataset, done, &mut warnings)?;
+    let new = new_entries(folder, dataset, Made::of(origins, done, &mut warnings), &mut warnings)?;
     if train.is_empty() && new.is_empty() {
         warnings.push(format!("the dataset has no `train`, so {DATA_YAML} names no images to train on"));
     }
@@ -174,13 +175,8 @@ fn unlisted(images: impl Iterator<Item = impl Display>) -> Option<String> {
 }
 
 /// Entries for the new images of the train split: their folders, and a list of those that share a folder with others.
-fn new_entries<'a>(
-    folder: &Path,
-    dataset: &Dataset,
-    done: impl IntoIterator<Item = (&'a str, &'a str)>,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<String>> {
-    let Made { train: mut new, others } = Made::of(dataset, done, warnings)?;
+fn new_entries(folder: &Path, dataset: &Dataset, made: Made, warnings: &mut Vec<String>) -> Result<Vec<String>> {
+    let Made { train: mut new, others } = made;
     let (mut entries, mut listed) = (Vec::new(), HashSet::<&str>::new());
     for source in dataset.sources.get(&Split::Train).into_iter().flatten() {
         let ImageSource::Folder(original) = source else { continue };
@@ -229,12 +225,7 @@ struct Made<'a> {
 
 impl<'a> Made<'a> {
     /// Warns of pictures that are not to be trained on.
-    fn of(
-        dataset: &Dataset,
-        done: impl IntoIterator<Item = (&'a str, &'a str)>,
-        warnings: &mut Vec<String>,
-    ) -> Result<Self> {
-        let origins = Origins::of(dataset)?;
+    fn of(origins: &Origins, done: impl IntoIterator<Item = (&'a str, &'a str)>, warnings: &mut Vec<String>) -> Self {
         if let [first, ..] = &origins.in_train_and_others[..] {
             warnings.push(format!(
                 "{} both in train and in val or test, such as {first}: a detector is validated on what it was trained on",
@@ -269,7 +260,7 @@ impl<'a> Made<'a> {
         }
         let mut others = [validation, foreign].concat();
         others.sort_unstable();
-        Ok(Self { train, others })
+        Self { train, others }
     }
 }
 
@@ -340,7 +331,7 @@ mod tests {
             write_file(&out.join(output), b"x").unwrap();
         }
         let done = done.iter().map(|(source, output)| (source.as_str(), output.as_str()));
-        let path = write_data_yaml(out, &dataset, done).unwrap().unwrap().path;
+        let path = write_data_yaml(out, &dataset, &Origins::of(&dataset).unwrap(), done).unwrap().unwrap().path;
         let text = fs::read_to_string(path).unwrap();
         text.split_once('\n').unwrap().1.to_string()
     }
@@ -390,7 +381,11 @@ kpt_shape: [17, 3]
         let outputs = ["images/a\u{85}__fog-1.jpg", "images/b__fog-1.jpg"];
         let sources = ["images/a\u{85}.jpg", "images/b.jpg"].map(|name| ds.join(name).display().to_string());
         let done = sources.iter().map(String::as_str).zip(outputs);
-        let warnings = write_data_yaml(&out, &dataset, done).unwrap().unwrap().warnings.join("\n");
+        let warnings = write_data_yaml(&out, &dataset, &Origins::of(&dataset).unwrap(), done)
+            .unwrap()
+            .unwrap()
+            .warnings
+            .join("\n");
         assert!(warnings.contains("leaves out 1 image") && warnings.contains("a\\u{85}__fog-1.jpg"), "{warnings}");
     }
 
@@ -486,7 +481,7 @@ kpt_shape: [17, 3]
         let warnings = |files: &[&str]| {
             let (_folder, ds, out) = tree(files);
             let dataset = Dataset::open(&ds, &[Split::Train], &out).unwrap();
-            write_data_yaml(&out, &dataset, []).unwrap().unwrap().warnings.join("\n")
+            write_data_yaml(&out, &dataset, &Origins::of(&dataset).unwrap(), []).unwrap().unwrap().warnings.join("\n")
         };
         let text = warnings(&["images/train/a.jpg", "labels/train/a.txt=2 .5 .5 .1 .1"]);
         assert!(text.contains("has no `val`") && text.contains("no file names the 3 classes"), "{text}");
@@ -504,7 +499,7 @@ kpt_shape: [17, 3]
     fn without_labels_and_data_yaml_there_is_nothing_to_train_on() {
         let (_folder, ds, out) = tree(&["a.jpg"]);
         let dataset = Dataset::open(&ds, &[Split::Train], &out).unwrap();
-        assert_eq!(write_data_yaml(&out, &dataset, []).unwrap(), None);
+        assert_eq!(write_data_yaml(&out, &dataset, &Origins::of(&dataset).unwrap(), []).unwrap(), None);
         assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
     }
 }

@@ -7,6 +7,7 @@ use augment::dataset::Dataset;
 use augment::dataset::split::Split;
 use augment::imageio::{decode, encode};
 use augment::output::data_yaml;
+use augment::output::origins::Origins;
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -55,7 +56,7 @@ pub fn dataset(bytes: &[u8]) {
         Ok(dataset) => {
             assert!(!dataset.frames.is_empty() && dataset.frames.is_sorted_by_key(|frame| &frame.relative));
             dataset.schema();
-            data_yaml::write_data_yaml(&out, &dataset, []).unwrap();
+            data_yaml::write_data_yaml(&out, &dataset, &Origins::of(&dataset).unwrap(), []).unwrap();
             // What was written is a `data.yaml` again.
             Dataset::open(&out.join("data.yaml"), &[Split::Train], &root.join("none")).unwrap();
         }
