@@ -6,7 +6,7 @@ use crate::batch::pool::{Evaluation, FrameWorker, OnEvaluation};
 use crate::batch::sources::{self, Sources};
 use crate::batch::stylizers::error_of;
 use crate::dataset::Frame;
-use crate::dataset::labels::{Labelled, Labels, class_number};
+use crate::dataset::labels::{Labelled, Labels, Schema, class_number};
 use crate::dataset::masks::Maps;
 use crate::error::{Error, Result};
 use crate::files::fingerprint::Fingerprint;
@@ -23,7 +23,7 @@ use crate::nst::settings::{self, Init, Optimizer, Settings};
 use crate::nst::student::lesson::Lesson;
 use crate::nst::stylizer::{Evaluators, Judgement, Losses, Picture, Style, Stylized, needs_scene};
 use crate::output::folder;
-use crate::output::row::{BoxRow, GuardRow, MadeBy, Outcome, Row};
+use crate::output::row::{AnnotatedRow, BoxRow, GuardRow, MadeBy, Outcome, Row};
 use crate::plan::Job;
 use crate::{memory, units};
 use image::metadata::Orientation;
@@ -110,6 +110,7 @@ impl<'a> Worker<'a> {
         let annotated = frame.annotated.as_ref().map(|known| known.upright_label(image.dimensions(), orientation));
         let objects = label.as_deref().or(annotated.as_deref().map(str::as_bytes));
         let (picture, part) = self.picture(&image, &maps, objects, row)?;
+        row.outcome.annotated = annotated.map_or(Vec::new(), |label| annotated_rows(&label, &context.facts.schema));
         Ok(ReadFrame { image, profile, orientation, label, picture, part })
     }
 
@@ -336,6 +337,19 @@ impl<'a> Worker<'a> {
     }
 }
 
+fn annotated_rows(label: &str, schema: &Schema) -> Vec<AnnotatedRow> {
+    let row = |Labelled { class, area, .. }: Labelled| AnnotatedRow {
+        class: schema.name(&class).to_string(),
+        area: [area.left, area.top, area.right, area.bottom].map(rounded),
+    };
+    Labels::parse(label, None).boxes.into_iter().map(row).collect()
+}
+
+/// In four digits, which are enough for rows.
+fn rounded(v: f64) -> f64 {
+    (v * 1e4).round() / 1e4
+}
+
 /// The quality of one JPEG. Its generator is its own, so that a range changes no pixel before compression.
 fn drawn_quality(quality: settings::Range, seed: u64) -> u8 {
     const STREAM: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -365,7 +379,6 @@ fn five_digits(value: f64) -> Option<f64> {
 
 /// Notes what is known of a finished picture.
 fn record(made: &Stylized, outcome: &mut Outcome) {
-    let rounded = |v: f64| (v * 1e4).round() / 1e4;
     outcome.evals = Some(made.evals as u32);
     if let Some(Losses { first, last }) = made.losses {
         (outcome.first_content_loss, outcome.first_style_loss) = (Some(first.content), Some(first.style));

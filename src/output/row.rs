@@ -153,6 +153,9 @@ pub struct Outcome {
     /// What the frame was taken for, if effects or the guard had to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scene: Option<SceneKind>,
+    /// The objects of COCO annotations, of a frame without a label.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub annotated: Vec<AnnotatedRow>,
     /// What is left of each labelled object, in the label's order; `null` without labels or guard.
     #[serde(default)]
     pub boxes: Option<Vec<BoxRow>>,
@@ -198,6 +201,15 @@ impl Row {
         let outcome = Outcome::default();
         Self { status: Status::Failed, identity, width: None, height: None, producer, outcome }
     }
+}
+
+/// One object of COCO annotations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnnotatedRow {
+    /// The name of its category.
+    pub class: String,
+    /// Left, top, right and bottom, as shares of the upright picture.
+    pub area: [f64; 4],
 }
 
 /// One labelled object in the stylized frame.

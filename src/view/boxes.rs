@@ -1,8 +1,9 @@
 //! Labelled objects, with the contrast and edges that are left in the stylized picture.
 
 use crate::dataset::labels::{Labelled, Labels, Schema};
+use crate::nst::Area;
 use crate::nst::render::guard::EDGES_FLOOR;
-use crate::output::row::{BoxRow, Row};
+use crate::output::row::{AnnotatedRow, BoxRow, Row};
 use serde::Serialize;
 use std::path::Path;
 
@@ -42,13 +43,20 @@ impl LabelledBox {
 
 /// The boxes of a row of the output `folder`; empty if its label cannot be read.
 pub fn of(row: &Row, folder: &Path, schema: &Schema) -> Vec<LabelledBox> {
-    let Some(label) = &row.identity.label else { return Vec::new() };
-    read(&folder.join(label), row.outcome.boxes.as_deref(), schema)
+    let labelled = match &row.identity.label {
+        Some(label) => Labels::read(&folder.join(label), schema.keypoints).unwrap_or_default().boxes,
+        None => row.outcome.annotated.iter().map(labelled).collect(),
+    };
+    measured(labelled, row.outcome.boxes.as_deref(), schema)
 }
 
-/// The boxes of a label file. They have the guard's figures if there are figures for each box.
-fn read(label: &Path, figures: Option<&[BoxRow]>, schema: &Schema) -> Vec<LabelledBox> {
-    let boxes = Labels::read(label, schema.keypoints).map(|labels| labels.boxes).unwrap_or_default();
+fn labelled(AnnotatedRow { class, area: [left, top, right, bottom] }: &AnnotatedRow) -> Labelled {
+    let area = Area { left: *left, top: *top, right: *right, bottom: *bottom };
+    Labelled { class: class.clone(), area, outline: Vec::new() }
+}
+
+/// The boxes with the guard's figures, if there are figures for each box.
+fn measured(boxes: Vec<Labelled>, figures: Option<&[BoxRow]>, schema: &Schema) -> Vec<LabelledBox> {
     // The guard has no figures for objects outside the stylized part. If some are missing, it is unknown which ones.
     let mut figures = figures.filter(|figures| figures.len() == boxes.len()).into_iter().flatten();
     let measured = |Labelled { class, area, .. }: Labelled| {
@@ -70,6 +78,7 @@ fn read(label: &Path, figures: Option<&[BoxRow]>, schema: &Schema) -> Vec<Labell
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::row::{Identity, Producer};
     use std::fs;
 
     #[test]
@@ -80,14 +89,28 @@ mod tests {
         fs::write(folder.path().join("data.yaml"), "names: {1: bird}\n").unwrap();
         let schema = Schema::read(&folder.path().join("data.yaml"));
         let figure = |edges| BoxRow { edges, contrast: 0.5, eased: None };
-        let edges = |figures: Option<&[BoxRow]>| {
-            read(&label, figures, &schema).iter().map(|one| (one.class.clone(), one.edges)).collect::<Vec<_>>()
+        let row = |label: Option<&str>, figures: Option<Vec<BoxRow>>| {
+            let identity = Identity { label: label.map(str::to_string), ..Identity::default() };
+            let mut row = Row::new(identity, Producer::default());
+            row.outcome.boxes = figures;
+            row
         };
+        let edges_of = |row: &Row| {
+            let boxes = of(row, folder.path(), &schema);
+            boxes.iter().map(|one| (one.class.clone(), one.edges)).collect::<Vec<_>>()
+        };
+        let edges = |figures: Option<Vec<BoxRow>>| edges_of(&row(Some("a.txt"), figures));
         let both = |first, second| vec![("0".to_string(), first), ("bird".to_string(), second)];
-        assert_eq!(edges(Some(&[figure(0.9), figure(0.8)])), both(Some(0.9), Some(0.8)));
-        assert_eq!(edges(Some(&[figure(0.9)])), both(None, None));
+        assert_eq!(edges(Some(vec![figure(0.9), figure(0.8)])), both(Some(0.9), Some(0.8)));
+        assert_eq!(edges(Some(vec![figure(0.9)])), both(None, None));
         assert_eq!(edges(None), both(None, None));
-        assert!(read(&folder.path().join("none.txt"), None, &schema).is_empty());
+        assert!(edges_of(&row(Some("none.txt"), None)).is_empty());
+
+        let mut annotated = row(None, Some(vec![figure(0.7)]));
+        assert!(edges_of(&annotated).is_empty());
+        annotated.outcome.annotated = vec![AnnotatedRow { class: "car".into(), area: [0.1, 0.2, 0.3, 0.4] }];
+        assert_eq!(edges_of(&annotated), [("car".to_string(), Some(0.7))]);
+        assert_eq!(of(&annotated, folder.path(), &schema)[0].bottom, 0.4);
     }
 
     #[test]
