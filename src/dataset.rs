@@ -58,8 +58,9 @@ use crate::dataset::split::Split;
 use crate::error::{Error, Result};
 use crate::files::marker;
 use crate::files::paths::{absolute, resolve_links};
+use crate::units::counted;
 use crate::yaml::Yaml;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -124,18 +125,6 @@ impl Dataset {
         let listing = frame::list_frames(&scan, &sources, splits, &layout, &names)?;
         let Listing { frames, foreign, counts, labels } = listing;
         let annotations = coco::annotation_files(&root);
-        let mut unused_labels = 0;
-        // Annotation files take the place of labels, unless a data.yaml says that loaders read labels.
-        let is_annotated = || match layout {
-            Layout::Annotations => true,
-            Layout::DataYaml(_) => false,
-            _ => annotations.iter().any(|file| coco::is_coco(file)),
-        };
-        if !labels.is_empty() || !is_annotated() {
-            let report = unused::report(&scan, &sources, &frames, &counts, &labels)?;
-            warnings.extend(report.warnings);
-            unused_labels = report.unused;
-        }
         if place.is_below || matches!(layout, Layout::SplitFolders | Layout::Lists(_) | Layout::Flat) {
             let whole = if place.is_below { absolute(given)? } else { root.clone() };
             warnings.extend(layout::doubts(&Scan { root: &whole, output: &output }, &layout, &sources)?);
@@ -159,22 +148,54 @@ impl Dataset {
             annotations,
             categories: BTreeMap::new(),
             label_counts: counts,
-            unused_labels,
+            unused_labels: 0,
             warnings,
         };
-        // Labels are what loaders read, so where there are any, a frame without one is background.
-        if dataset.frames.iter().all(|frame| frame.label.is_none()) {
-            dataset.take_annotated_objects();
-        }
+        dataset.take_annotated_objects();
+        dataset.report_labels(&labels, &output)?;
         Ok(dataset)
     }
 
+    /// Gives the frames of splits without labels the objects that COCO annotations know. In other splits, a frame without
+    /// a label is background, since loaders read labels.
     fn take_annotated_objects(&mut self) {
+        let is_bare = |frame: &Frame| self.label_counts.get(&frame.split).is_some_and(LabelCount::is_bare);
+        if !self.frames.iter().any(is_bare) {
+            return;
+        }
         let files = self.annotations.iter().map(|path| (self.relative(path), path.clone()));
         let matcher = Matcher::new(&self.frames, self.images_not_asked_for(&mut Vec::new()));
-        let AnnotatedFrames { mut frames, categories } = AnnotatedFrames::of(&matcher, files);
-        self.frames.iter_mut().enumerate().for_each(|(number, frame)| frame.annotated = frames.remove(&number));
-        self.categories = categories;
+        let AnnotatedFrames { mut frames, categories, unusable } = AnnotatedFrames::of(&matcher, files);
+        let bare: Vec<bool> = self.frames.iter().map(is_bare).collect();
+        for ((number, frame), is_bare) in self.frames.iter_mut().enumerate().zip(bare) {
+            frame.annotated = frames.remove(&number).filter(|_| is_bare);
+        }
+        if self.frames.iter().any(|frame| frame.annotated.is_some()) {
+            self.categories = categories;
+        }
+        if unusable > 0 {
+            self.warnings.push(format!(
+                "{} of COCO annotations cannot be used: without `width` and `height` of the image, or without a category",
+                counted(unusable, "box")
+            ));
+        }
+    }
+
+    /// Warns of labels that are missing or that belong to no image. `labels` are those of all images.
+    fn report_labels(&mut self, labels: &HashSet<PathBuf>, output: &Path) -> Result<()> {
+        // Annotation files take the place of labels, unless a data.yaml says that loaders read labels.
+        let is_annotated = || match self.layout {
+            Layout::Annotations => true,
+            Layout::DataYaml(_) => false,
+            _ => self.annotations.iter().any(|file| coco::is_coco(file)),
+        };
+        if !labels.is_empty() || !is_annotated() {
+            let scan = Scan { root: &self.root, output };
+            let report = unused::report(&scan, &self.sources, &self.frames, &self.label_counts, labels)?;
+            self.warnings.extend(report.warnings);
+            self.unused_labels = report.unused;
+        }
+        Ok(())
     }
 
     /// The images of one split, requested or not, in the order of its sources.

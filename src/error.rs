@@ -28,12 +28,13 @@ pub enum Error {
         /// What was tried, in words that follow "could not".
         action: &'static str,
         source: io::Error,
+        /// Whether every later frame would meet it, too.
+        ends_run: bool,
     },
     /// A file that can be read but not used.
     #[error("{}: {message}", path.display())]
     BadFile { path: PathBuf, message: String },
-    /// A failure that every later frame would have as well, such as a lost GPU or an output that cannot be written. It ends the
-    /// batch.
+    /// A failure that every later frame would have as well, such as a lost GPU. It ends the batch.
     #[error("{0}")]
     Fatal(String),
     /// Any other reason why a command or a frame failed.
@@ -53,8 +54,12 @@ impl Error {
 
     /// For `map_err`: `Error::io(path, "read it")` reads "`path`: could not read it: cause".
     pub fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         let path = path.to_path_buf();
-        move |source| Self::Io { path, action, source }
+        move |source| {
+            let ends_run = [QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&source.kind());
+            Self::Io { path, action, source, ends_run }
+        }
     }
 
     /// An error over a file of the output as one that every later file would have, too, unless it comes from the name of
@@ -72,9 +77,11 @@ impl Error {
             IsADirectory,
             NotADirectory,
         ];
-        match &self {
-            Self::Io { source, .. } if !of_one_file.contains(&source.kind()) => Self::Fatal(self.to_string()),
-            _ => self,
+        match self {
+            Self::Io { path, action, source, .. } if !of_one_file.contains(&source.kind()) => {
+                Self::Io { path, action, source, ends_run: true }
+            }
+            other => other,
         }
     }
 
@@ -86,9 +93,8 @@ impl Error {
     /// Whether this error ends the batch. It does if every later frame would fail in the same way, because the disk is
     /// full or read-only, the output cannot be written, or the GPU is lost. Any other error fails one frame.
     pub fn ends_run(&self) -> bool {
-        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match self {
-            Self::Io { source, .. } => [QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&source.kind()),
+            Self::Io { ends_run, .. } => *ends_run,
             Self::Fatal(_) => true,
             Self::Config { .. } | Self::Usage(_) | Self::BadFile { .. } | Self::Run(_) => false,
         }

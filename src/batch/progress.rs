@@ -74,9 +74,13 @@ pub struct Summary {
     /// folder.
     pub malformed_labels: usize,
     pub first_malformed_label: String,
+    #[serde(skip)]
+    pub first_malformed_place: String,
     /// The same for ids of classes that the dataset gives no name.
     pub unnamed_classes: usize,
     pub first_unnamed_class: String,
+    #[serde(skip)]
+    pub first_unnamed_place: String,
     /// What the frames of this run were taken for, where that was asked.
     pub scenes: SceneCounts,
     /// Image files of the dataset that were left out, since loaders read their formats and this program does not, by

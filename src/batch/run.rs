@@ -26,7 +26,7 @@ use crate::plan::summary::ConditionCounts;
 use crate::plan::task::Task;
 use crate::plan::{Job, Plan};
 use crate::units::counted;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -67,6 +67,8 @@ struct Counts {
     malformed: Doubtful,
     unnamed: Doubtful,
     scenes: SceneCounts,
+    /// Whether the pictures being made would be others with another ground.
+    ground_matters: bool,
     /// Frames that a student drew, and those that it passed on to the optimizer.
     drawn: usize,
     passed_on: usize,
@@ -76,8 +78,10 @@ struct Counts {
 #[derive(Default)]
 struct Doubtful {
     frames: usize,
-    /// Where the first one is.
-    first: String,
+    /// The label of the first one, below the output folder.
+    label: String,
+    /// Where that is, for people.
+    place: String,
 }
 
 /// How a run came to its end.
@@ -192,6 +196,7 @@ impl<'a> Run<'a> {
             if pending.todo.is_empty() || stop.asked() {
                 continue;
             }
+            counts.ground_matters = part.condition.config.stylize.seeks_ground();
             let Some(executor) = &mut executor else {
                 part.work(self, &pending.todo, manifest, stop, observer, &mut counts)?;
                 continue;
@@ -219,12 +224,28 @@ impl<'a> Run<'a> {
         if gate.is_some() {
             manifest.read_back()?;
         }
-        let done = manifest.done().filter(|(_, name)| output.join(name).is_file());
+        let moved = self.moved_sources(manifest);
+        let done = manifest.done().map(|(source, output)| (moved.get(output).map_or(source, |now| now), output));
+        let done = done.filter(|(_, name)| output.join(name).is_file());
         let data_yaml = data_yaml::write_data_yaml(output, dataset, self.origins, done)?;
         let whole: Vec<&Plan> = self.parts.iter().map(|part| part.whole).collect();
         let is_done = |name: &str| manifest.status(name) == Some(Status::Done) && output.join(name).is_file();
-        let annotations = annotations::write_copies(output, dataset, &whole, is_done)?;
+        let annotations = match dataset.annotations.is_empty() {
+            true => Copies::default(),
+            false => annotations::write_copies(output, dataset, &whole, is_done)?,
+        };
         Ok(Written { data_yaml, annotations })
+    }
+
+    /// Where the frames of the plans lie now, by output, if any picture was made from a frame elsewhere: the dataset has
+    /// moved, or was elsewhere on the machine that did them.
+    fn moved_sources(&self, manifest: &Manifest) -> HashMap<&str, String> {
+        if manifest.done().all(|(source, _)| Path::new(source).starts_with(&self.dataset.root)) {
+            return HashMap::new();
+        }
+        let source = |plan: &Plan, job: &Job| plan.frame(job).path.to_string_lossy().into_owned();
+        let of = |plan: &'a Plan<'a>| plan.jobs.iter().map(move |job| (&*job.output, source(plan, job)));
+        self.parts.iter().flat_map(|part| of(part.whole)).collect()
     }
 
     /// The first of the plans' jobs that have failed, in this run or before, with their reasons.
@@ -246,7 +267,8 @@ impl<'a> Run<'a> {
         let (data_yaml, data_yaml_warnings) = written.data_yaml.map(|file| (file.path, file.warnings)).unzip();
         let nothing =
             || format!("no {} was written: the dataset has neither labels nor names of classes", data_yaml::DATA_YAML);
-        let is_coco = !self.dataset.annotations.is_empty();
+        let is_coco = self.dataset.frames.iter().any(|frame| frame.annotated.is_some())
+            || !written.annotations.written.is_empty();
         let data_yaml_warnings =
             data_yaml_warnings.unwrap_or_else(|| if is_coco { Vec::new() } else { vec![nothing()] });
         warnings.extend(data_yaml_warnings.iter().cloned());
@@ -265,9 +287,11 @@ impl<'a> Run<'a> {
             reduced: counts.reduced,
             several: counts.several,
             malformed_labels: counts.malformed.frames,
-            first_malformed_label: counts.malformed.first,
+            first_malformed_label: counts.malformed.label,
+            first_malformed_place: counts.malformed.place,
             unnamed_classes: counts.unnamed.frames,
-            first_unnamed_class: counts.unnamed.first,
+            first_unnamed_class: counts.unnamed.label,
+            first_unnamed_place: counts.unnamed.place,
             scenes: counts.scenes,
             drawn_by_student: counts.drawn,
             passed_on_by_student: counts.passed_on,
@@ -392,22 +416,25 @@ impl Counts {
         self.reduced += usize::from(row.outcome.reduced_size.is_some());
         self.several += usize::from(row.outcome.first_of_several);
         let Outcome { malformed_labels, first_malformed_line, unnamed_classes, scene, .. } = &row.outcome;
-        let line = first_malformed_line.map(|line| format!("line {line} of ")).unwrap_or_default();
-        self.malformed.add(*malformed_labels, || format!("{line}the label of {}", row.identity.source));
-        self.unnamed.add(*unnamed_classes, || format!("the label of {}", row.identity.source));
-        self.scenes.add(*scene);
+        self.malformed.add(*malformed_labels, row, *first_malformed_line);
+        self.unnamed.add(*unnamed_classes, row, None);
+        if self.ground_matters {
+            self.scenes.add(*scene);
+        }
         self.drawn += usize::from(row.outcome.made_by == Some(MadeBy::Student));
         self.passed_on += usize::from(row.outcome.made_by == Some(MadeBy::Optimizer));
     }
 }
 
 impl Doubtful {
-    /// Counts a frame with this many doubtful lines, whose place `first` tells.
-    fn add(&mut self, lines: Option<u32>, first: impl FnOnce() -> String) {
+    /// Counts the frame of `row` if its label has doubtful lines, of which the first may be known.
+    fn add(&mut self, lines: Option<u32>, row: &Row, line: Option<u32>) {
         if lines.is_some() {
             self.frames += 1;
-            if self.first.is_empty() {
-                self.first = first();
+            if self.label.is_empty() {
+                self.label = row.identity.label.clone().unwrap_or_default();
+                let line = line.map(|line| format!("line {line} of ")).unwrap_or_default();
+                self.place = format!("{line}the label of {}", row.identity.source);
             }
         }
     }
@@ -426,4 +453,23 @@ fn with_help(error: &Error) -> Error {
     };
     let last = if let Error::Fatal(_) = error { ", or add --device cpu" } else { "" };
     Error::Run(format!("{error}\n  help: what is done stays done; {first}give the same command again{last}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn an_error_that_ends_a_run_comes_with_the_help_for_its_kind() {
+        let text = |kind: io::ErrorKind| {
+            let error = Error::io(Path::new("out/a.jpg"), "write it")(kind.into()).over_output();
+            assert!(error.ends_run());
+            with_help(&error).to_string()
+        };
+        let (full, closed) = (text(io::ErrorKind::StorageFull), text(io::ErrorKind::PermissionDenied));
+        assert!(full.contains("make room there") && closed.contains("make it writable"), "{full}\n{closed}");
+        assert!(!full.contains("--device") && !closed.contains("--device"), "{full}\n{closed}");
+        assert!(with_help(&Error::Fatal("the GPU is lost".into())).to_string().contains("--device cpu"));
+    }
 }

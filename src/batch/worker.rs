@@ -110,6 +110,10 @@ impl<'a> Worker<'a> {
         let annotated = frame.annotated.as_ref().map(|known| known.upright_label(image.dimensions(), orientation));
         let objects = label.as_deref().or(annotated.as_deref().map(str::as_bytes));
         let (picture, part) = self.picture(&image, &maps, objects, row)?;
+        if annotated.is_some() {
+            // Only labels can be malformed, and loaders read none of this frame.
+            (row.outcome.malformed_labels, row.outcome.unnamed_classes) = (None, None);
+        }
         row.outcome.annotated = annotated.map_or(Vec::new(), |label| annotated_rows(&label, &context.facts.schema));
         Ok(ReadFrame { image, profile, orientation, label, picture, part })
     }

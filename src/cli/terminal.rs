@@ -103,10 +103,10 @@ fn label_warnings(summary: &Summary) -> impl Iterator<Item = String> {
         (
             summary.malformed_labels,
             "lines that are not YOLO labels",
-            &summary.first_malformed_label,
+            &summary.first_malformed_place,
             "the dataset's labels",
         ),
-        (summary.unnamed_classes, "class ids without a name", &summary.first_unnamed_class, "`names` or the labels"),
+        (summary.unnamed_classes, "class ids without a name", &summary.first_unnamed_place, "`names` or the labels"),
     ];
     faults.into_iter().filter(|(frames, ..)| *frames > 0).map(|(frames, fault, first, remedy)| {
         let frames = counted(frames, "frame");

@@ -215,17 +215,26 @@ fn is_pose(numbers: &[f64], keypoints: Option<usize>) -> bool {
     keypoints.is_some_and(|keypoints| numbers.len().checked_sub(4) == Some(keypoints))
 }
 
-/// Whether Ultralytics takes the line (`verify_image_label`): a number for a class, the right count of numbers, and all
-/// coordinates in the picture, up to rounding.
+/// Whether Ultralytics takes the line (`verify_image_label`): a number for a class, the right count of numbers, none of
+/// them below 0, and middle, width and height of the box at most 1, up to rounding.
 fn is_loadable(class: &str, numbers: &[f64], keypoints: Option<usize>) -> bool {
     let is_right_count = match keypoints {
         Some(_) => is_pose(numbers, keypoints),
         None => numbers.len() == 4 || numbers.len() >= 6 && numbers.len().is_multiple_of(2),
     };
-    let coordinates = &numbers[..if keypoints.is_some() { numbers.len().min(4) } else { numbers.len() }];
+    let sides = match numbers {
+        &[x, y, width, height] => [x, y, width, height],
+        // Of a pose, Ultralytics limits the keypoints, of which the dimension is not known here.
+        _ if keypoints.is_some() => [0.0; 4],
+        points => {
+            let [left, top, right, bottom] = reach(points);
+            [(left + right) / 2.0, (top + bottom) / 2.0, right - left, bottom - top]
+        }
+    };
     class_number(class).is_some_and(|id| id >= 0)
         && is_right_count
-        && coordinates.iter().all(|v| (-0.01..=1.01).contains(v))
+        && (keypoints.is_none() || numbers.iter().all(|v| *v >= -0.01))
+        && sides.iter().all(|v| (-0.01..=1.01).contains(v))
 }
 
 /// The box that the numbers after the class describe, and the corners of a polygon; `None` without any in the picture.
@@ -242,14 +251,20 @@ fn area(numbers: &[f64], keypoints: Option<usize>) -> Option<(Area, Vec<[f64; 2]
     }
 }
 
-/// The upright box around points given as `x y x y ...`.
+/// The part in the picture of the upright box around points given as `x y x y ...`.
 fn hull(points: &[f64]) -> Option<Area> {
-    let reach = |axis: usize| {
+    let [left, top, right, bottom] = reach(points);
+    cut(left, top, right, bottom)
+}
+
+/// Left, top, right and bottom of the upright box around points given as `x y x y ...`.
+fn reach(points: &[f64]) -> [f64; 4] {
+    let along = |axis: usize| {
         let along = points.iter().skip(axis).step_by(2);
         along.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)))
     };
-    let ((left, right), (top, bottom)) = (reach(0), reach(1));
-    cut(left, top, right, bottom)
+    let ((left, right), (top, bottom)) = (along(0), along(1));
+    [left, top, right, bottom]
 }
 
 /// The part of a box inside the picture, if there is one.
@@ -318,7 +333,7 @@ mod tests {
             assert_eq!((labels.boxes.len(), labels.malformed, labels.first_malformed), (3, 2, Some(3)), "{line}");
             assert_area(labels.boxes[1].area, [0.4, 0.3, 0.6, 0.7]);
         }
-        for outside in ["0 0.5 0.5 1e300 1e300", "0 -0.5 0.2 0.5 1.5 0.3 0.1"] {
+        for outside in ["0 0.5 0.5 1e300 1e300", "0 -0.5 0.2 0.9 1.5 0.3 0.1"] {
             let labels = parse(outside);
             assert_eq!((labels.boxes.len(), labels.malformed), (1, 1), "{outside}");
         }
@@ -389,7 +404,7 @@ mod tests {
     #[test]
     fn a_box_is_cut_to_the_picture() {
         assert_one("0 0.05 0.95 0.2 0.2", None, [0.0, 0.85, 0.15, 1.0]);
-        assert_one("0 -0.005 0.2 0.5 1.005 0.3 0.1", None, [0.0, 0.1, 0.5, 1.0]);
+        assert_one("0 0.5 0.5 1.2 0.6 0.8 0.9", None, [0.5, 0.5, 1.0, 0.9]);
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub fn report(
         // Many datasets are published without the labels of their test images.
         .filter(|(split, _)| **split != Split::Test || frames.iter().any(|frame| frame.split == Split::Test))
         .filter(|(_, count)| count.is_bare())
+        .filter(|(split, _)| frames.iter().all(|frame| frame.split != **split || frame.annotated.is_none()))
         .collect();
     let empty = sources.keys().filter(|split| !counts.contains_key(split));
     warnings.extend(empty.map(|split| format!("the split {split} holds no image; Ultralytics refuses such a split")));

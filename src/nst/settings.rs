@@ -180,6 +180,15 @@ pub struct Settings {
     pub keep_colours: bool,
 }
 
+impl Settings {
+    /// Whether a ground plane is sought in each picture and an effect lies on it.
+    pub fn seeks_ground(&self) -> bool {
+        let Effects { snow, wet, spray, headlamps, overcast, .. } = &self.effects;
+        let lie_there = [snow, wet, spray, headlamps, overcast];
+        self.scene == SceneKind::Auto && lie_there.iter().any(|amount| amount.high > 0.0)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let taps = |names: &[(usize, usize)]| {

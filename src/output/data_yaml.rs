@@ -235,15 +235,16 @@ impl<'a> Made<'a> {
                 }
             ));
         }
-        let (mut train, mut validation, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut train, mut validation, mut foreign, mut gone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (source, output) in done {
             match origins.split(source, output) {
                 Some(Split::Train) => train.push(output),
                 Some(Split::Val | Split::Test) => validation.push(output),
-                None => foreign.push(output),
+                None if Path::new(source).exists() => foreign.push(output),
+                None => gone.push(output),
             }
         }
-        [&mut train, &mut foreign].into_iter().for_each(|outputs| outputs.sort_unstable());
+        [&mut train, &mut foreign, &mut gone].into_iter().for_each(|outputs| outputs.sort_unstable());
         if !validation.is_empty() {
             warnings.push(format!(
                 "{} of val or test: {DATA_YAML} has no entry for them, since a detector is validated on real images; to \
@@ -258,7 +259,13 @@ impl<'a> Made<'a> {
                 counted(foreign.len(), "new image")
             ));
         }
-        let mut others = [validation, foreign].concat();
+        if let [first, ..] = gone[..] {
+            warnings.push(format!(
+                "{DATA_YAML} leaves out {} of frames that are gone, such as {first}",
+                counted(gone.len(), "new image")
+            ));
+        }
+        let mut others = [validation, foreign, gone].concat();
         others.sort_unstable();
         Self { train, others }
     }

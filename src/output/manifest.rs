@@ -13,6 +13,7 @@ use crate::output::resume::{Change, Record, RowHead, State, Work};
 use crate::output::row::{Line, Removed, Row, Status};
 use crate::plan::shard::Shard;
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
@@ -307,8 +308,9 @@ fn each_line(manifests: &[PathBuf], mut take: impl FnMut(&[u8])) -> Result<()> {
 fn each_line_of(file: impl io::Read, take: &mut impl FnMut(&[u8])) -> io::Result<()> {
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
-    // Another run may be writing the last line at this moment.
-    while reader.read_until(b'\n', &mut line)? > 0 && line.last() == Some(&b'\n') {
+    // Another run may be writing the last line at this moment. It counts if only its end of line is missing.
+    let is_whole = |line: &[u8]| line.last() == Some(&b'\n') || serde_json::from_slice::<IgnoredAny>(line).is_ok();
+    while reader.read_until(b'\n', &mut line)? > 0 && is_whole(&line) {
         take(&line);
         line.clear();
     }

@@ -55,11 +55,15 @@ pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
         merged.unreadable += unreadable;
         for mut row in rows {
             let output = &row.identity.output;
-            let known = target.status(output).filter(|&status| status == Status::Failed || target.is_whole(output));
+            // A picture whose files are missing or changed is restored, if a part has it.
+            let known = match (row.status, target.status(output)) {
+                (Status::Done, Some(Status::Done)) if !target.is_whole(output) => None,
+                (_, known) => known,
+            };
             // Of two pictures in different formats, which share a label, a run makes one.
             let is_other = || match known {
                 Some(Status::Done) => !target.knows(&row),
-                _ => target.in_other_formats(output).next().is_some(),
+                _ => target.in_other_formats(output).any(|other| target.is_whole(&other)),
             };
             match (row.status, known) {
                 (Status::Done, _) if is_other() => {

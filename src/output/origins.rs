@@ -4,8 +4,9 @@ use crate::dataset::Dataset;
 use crate::dataset::split::Split;
 use crate::error::Result;
 use crate::files::paths::RealFolders;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The images of a dataset. Those of several splits count as images of train.
@@ -18,8 +19,9 @@ pub struct Origins<'a> {
     by_path: HashMap<String, Split>,
     /// By path without links, in case a run has reached the dataset through one.
     by_real_path: OnceCell<HashMap<PathBuf, Split>>,
-    /// By name below the dataset, in case it has moved.
-    by_name: OnceCell<HashMap<String, Split>>,
+    /// The numbers of the images by name below the dataset, in case it has moved.
+    by_name: OnceCell<HashMap<String, usize>>,
+    folders: RefCell<RealFolders>,
 }
 
 impl<'a> Origins<'a> {
@@ -44,51 +46,57 @@ impl<'a> Origins<'a> {
             by_path,
             by_real_path: OnceCell::new(),
             by_name: OnceCell::new(),
+            folders: RefCell::default(),
         })
     }
 
     /// The split of the frame that `output` was made from; `None` if the frame is not of this dataset. `source` is where
-    /// it was then.
+    /// it was then. A file there that is not of the dataset may be a copy of the frame, if the dataset was copied.
     pub fn split(&self, source: &str, output: &str) -> Option<Split> {
         if let Some(split) = self.by_path.get(source) {
             return Some(*split);
         }
-        let source = Path::new(source);
-        match source.exists() {
-            true => self.by_real_path().get(&RealFolders::default().real(source)).copied(),
-            // An output lies where its frame lies in the dataset.
-            false => {
-                let (folder, _) = output.rsplit_once('/').map_or(("", output), |(folder, name)| (folder, name));
-                let name = source.file_name()?.to_string_lossy();
-                let name = if folder.is_empty() { name.into_owned() } else { format!("{folder}/{name}") };
-                self.by_name().get(&name).copied()
-            }
+        let path = Path::new(source);
+        let is_there = path.exists();
+        if is_there && let Some(split) = self.by_real_path().get(&self.folders.borrow_mut().real(path)) {
+            return Some(*split);
         }
+        // An output lies where its frame lies in the dataset. A row of another system may have other slashes.
+        let name = source.rsplit(['/', '\\']).next().unwrap_or(source);
+        let name = output.rsplit_once('/').map_or(name.to_string(), |(folder, _)| format!("{folder}/{name}"));
+        let &number = self.by_name().get(&name)?;
+        let (image, split) = &self.images[number];
+        (!is_there || is_copy(path, image)).then_some(*split)
     }
 
     fn by_real_path(&self) -> &HashMap<PathBuf, Split> {
         self.by_real_path.get_or_init(|| {
-            let mut folders = RealFolders::default();
+            let mut folders = self.folders.borrow_mut();
             self.images.iter().map(|(image, split)| (folders.real(image), *split)).collect()
         })
     }
 
-    fn by_name(&self) -> &HashMap<String, Split> {
-        self.by_name
-            .get_or_init(|| self.images.iter().map(|(image, split)| (self.dataset.relative(image), *split)).collect())
+    fn by_name(&self) -> &HashMap<String, usize> {
+        let names =
+            || self.images.iter().enumerate().map(|(number, (image, _))| (self.dataset.relative(image), number));
+        self.by_name.get_or_init(|| names().collect())
     }
+}
+
+fn is_copy(a: &Path, b: &Path) -> bool {
+    let bytes = |path: &Path| path.metadata().map(|file| file.len()).ok();
+    bytes(a) == bytes(b) && fs::read(a).is_ok_and(|content| fs::read(b).is_ok_and(|other| content == other))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     fn dataset(root: &Path) -> Dataset {
         for name in ["train/a.jpg", "val/v.jpg"] {
             let image = root.join("images").join(name);
             fs::create_dir_all(image.parent().unwrap()).unwrap();
-            fs::write(image, "").unwrap();
+            fs::write(image, name).unwrap();
         }
         Dataset::open(root, &[Split::Train], &root.with_extension("out")).unwrap()
     }
@@ -106,9 +114,13 @@ mod tests {
         assert_eq!(split("/gone/images/train/a.jpg".into(), output), Some(Split::Train));
         assert_eq!(split("/gone/images/train/a.jpg".into(), "images/val/a__fog-1.jpg"), None, "another folder");
         assert_eq!(split("/gone/images/train/b.jpg".into(), output), None, "another frame");
-        let other = folder.path().join("other.jpg");
-        fs::write(&other, "").unwrap();
-        assert_eq!(split(other, output), None, "a frame that is still elsewhere");
+        let windows = r"C:\ds\images\train\a.jpg";
+        assert_eq!(origins.split(windows, output), Some(Split::Train));
+        for (content, expected) in [("train/a.jpg", Some(Split::Train)), ("train/b.jpg", None)] {
+            let other = folder.path().join("a.jpg");
+            fs::write(&other, content).unwrap();
+            assert_eq!(split(other, output), expected, "a file that is still elsewhere: {content}");
+        }
         #[cfg(unix)]
         {
             let link = folder.path().join("link");

@@ -194,6 +194,15 @@ fn a_merge_restores_what_is_missing_and_leaves_out_other_formats() {
     expect(&place.command("merge whole one").output().unwrap(), 0, &["0 pictures", "2 rows already"]);
     expect(&place.command("merge whole png").output().unwrap(), 3, &["0 pictures"]);
     assert!(!place.path("whole/images/train/b__fog-1.png").exists());
+
+    // A failure elsewhere is no reason to give up a picture that is missing here.
+    let frame = fs::read(place.path("data/images/train/b.jpg")).unwrap();
+    place.text("data/images/train/b.jpg", "no picture");
+    expect(&place.augment(&format!("{RUN} --output failed")), 3, &["1 FAILED"]);
+    place.text("data/images/train/b.jpg", frame);
+    fs::remove_file(place.path("whole/images/train/b__fog-1.jpg")).unwrap();
+    expect(&place.command("merge whole failed").output().unwrap(), 0, &["0 pictures"]);
+    expect(&place.augment(&format!("{RUN} --output whole")), 0, &["done again: 1 for missing or changed pictures"]);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use crate::dataset::coco::annotated::{Annotated, line};
 use crate::dataset::coco::document::{Annotation, Coco, Image};
 use crate::dataset::coco::matches::Matcher;
 use serde_json::value::RawValue;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 
@@ -15,6 +16,8 @@ pub struct AnnotatedFrames {
     pub frames: HashMap<usize, Annotated>,
     /// The names of categories by their ids.
     pub categories: BTreeMap<i64, String>,
+    /// How many boxes of frames cannot be used: their image has no size, or they have no category.
+    pub unusable: usize,
 }
 
 impl AnnotatedFrames {
@@ -29,6 +32,7 @@ impl AnnotatedFrames {
             if matcher.concerns(&name)
                 && !is_of_surfaces
                 && let Ok(text) = fs::read_to_string(&path)
+                && text.contains("\"bbox\"")
                 && let Ok(Some(coco)) = Coco::parse(&text)
             {
                 let (frames, _) = matcher.find(&coco.images, &name);
@@ -41,51 +45,82 @@ impl AnnotatedFrames {
 
     /// Adds the objects of one file, whose images mean the frames of these `numbers`.
     fn add(&mut self, coco: &Coco, numbers: impl Iterator<Item = Option<usize>>) {
-        let mut images: HashMap<&str, (usize, [f64; 2])> = HashMap::new();
+        let mut images: HashMap<&str, (usize, Option<[f64; 2]>)> = HashMap::new();
         for (image, number) in coco.images.iter().zip(numbers) {
-            if let (Some(id), Some(number), Some(size)) = (image.id, number, size(image)) {
-                images.insert(id, (number, size));
+            if let (Some(id), Some(number)) = (image.id, number) {
+                images.insert(id, (number, size(image)));
             }
         }
-        for annotation in coco.annotations.iter().filter(|annotation| !annotation.is_crowd) {
-            if let Some(&(number, size)) = annotation.image.and_then(|id| images.get(id))
-                && let Some(line) = line_of(annotation, size)
-            {
-                let size = size.map(|side| side as u32);
-                let annotated = self.frames.entry(number).or_insert_with(|| Annotated { size, label: String::new() });
-                // Another file may have the same objects with their keypoints.
-                if !annotated.label.lines().any(|known| known == line) {
-                    annotated.label += &line;
-                    annotated.label.push('\n');
-                }
-            }
+        let names: HashMap<i64, &str> = coco.categories.iter().map(|(id, name)| (*id, &**name)).collect();
+        let mut new: HashMap<usize, Annotated> = HashMap::new();
+        for annotation in coco.annotations.iter().filter(|one| !one.is_crowd && one.bbox.is_some()) {
+            let Some(&(number, size)) = annotation.image.and_then(|id| images.get(id)) else { continue };
+            let category = annotation.category.and_then(number_of).filter(|id| id.fract() == 0.0).map(|id| id as i64);
+            let shares = size.and_then(|size| shares(annotation, size));
+            let (Some(size), Some(category), Some(shares)) = (size, category, shares) else {
+                self.unusable += 1;
+                continue;
+            };
+            let Some(shares) = cut(shares) else { continue };
+            let id = names.get(&category).map_or(category, |name| self.id_of(category, name));
+            let size = size.map(|side| side as u32);
+            let annotated = new.entry(number).or_insert_with(|| Annotated { size, label: String::new() });
+            annotated.label += &line(&id.to_string(), shares);
+            annotated.label.push('\n');
         }
-        for (id, name) in &coco.categories {
-            self.categories.entry(*id).or_insert_with(|| name.clone());
+        for (number, annotated) in new {
+            match self.frames.entry(number) {
+                Entry::Vacant(place) => drop(place.insert(annotated)),
+                Entry::Occupied(mut place) => add_unknown(&mut place.get_mut().label, &annotated.label),
+            }
         }
     }
+
+    /// The id of a category among those of all files: its own, unless a category of another name has it.
+    fn id_of(&mut self, id: i64, name: &str) -> i64 {
+        if self.categories.entry(id).or_insert_with(|| name.to_string()) == name {
+            return id;
+        }
+        if let Some((id, _)) = self.categories.iter().find(|(_, known)| *known == name) {
+            return *id;
+        }
+        let free = self.categories.last_key_value().map_or(0, |(last, _)| last + 1);
+        self.categories.insert(free, name.to_string());
+        free
+    }
+}
+
+/// Adds the lines that `label` does not have: another file may have the same objects with their keypoints.
+fn add_unknown(label: &mut String, lines: &str) {
+    let known: HashSet<String> = label.lines().map(str::to_string).collect();
+    lines.lines().filter(|line| !known.contains(*line)).for_each(|line| {
+        label.push_str(line);
+        label.push('\n');
+    });
 }
 
 /// Width and height of an image, if both are known.
 fn size(image: &Image) -> Option<[f64; 2]> {
-    let [width, height] = image.size.map(|side| number(side?).filter(|side| *side >= 1.0));
+    let [width, height] = image.size.map(|side| number_of(side?).filter(|side| *side >= 1.0));
     Some([width?, height?])
 }
 
-/// The line of a YOLO label for an object with a box that is in the picture.
-fn line_of(annotation: &Annotation, [width, height]: [f64; 2]) -> Option<String> {
-    let category: i64 = serde_json::from_str(annotation.category?.get()).ok()?;
-    let [x, y, w, h]: [f64; 4] = serde_json::from_str(annotation.bbox?.get()).ok()?;
-    let (left, right) = ((x / width).clamp(0.0, 1.0), ((x + w) / width).clamp(0.0, 1.0));
-    let (top, bottom) = ((y / height).clamp(0.0, 1.0), ((y + h) / height).clamp(0.0, 1.0));
-    if left >= right || top >= bottom {
-        return None;
-    }
-    Some(line(&category.to_string(), [(left + right) / 2.0, (top + bottom) / 2.0, right - left, bottom - top]))
+/// Left, top, right and bottom of an object's box, as shares of the picture.
+fn shares(annotation: &Annotation, [width, height]: [f64; 2]) -> Option<[f64; 4]> {
+    let numbers: Vec<&RawValue> = serde_json::from_str(annotation.bbox?.get()).ok()?;
+    let numbers: Vec<f64> = numbers.into_iter().filter_map(number_of).collect();
+    let &[x, y, w, h] = &numbers[..] else { return None };
+    Some([x / width, y / height, (x + w) / width, (y + h) / height])
+}
+
+/// Middle, width and height of the part in the picture, if there is one.
+fn cut(sides: [f64; 4]) -> Option<[f64; 4]> {
+    let [left, top, right, bottom] = sides.map(|side| side.clamp(0.0, 1.0));
+    (left < right && top < bottom).then(|| [(left + right) / 2.0, (top + bottom) / 2.0, right - left, bottom - top])
 }
 
 /// A number as it is written; some tables write it as text.
-fn number(value: &RawValue) -> Option<f64> {
+fn number_of(value: &RawValue) -> Option<f64> {
     value.get().trim_matches('"').parse().ok().filter(|number: &f64| number.is_finite())
 }
 
@@ -100,11 +135,12 @@ mod tests {
                 {"id": 6, "file_name": "b.jpg", "width": 0, "height": 100},
                 {"id": 7, "file_name": "c.jpg", "width": 10, "height": 10}],
             "annotations": [
-                {"image_id": 5, "category_id": 3, "bbox": [20, 10, 40, 20]},
+                {"image_id": 5, "category_id": 3.0, "bbox": ["20", 10, 40, 20]},
                 {"image_id": 5.0, "category_id": 1, "bbox": [-20, 90, 40, 20.0], "iscrowd": 0},
                 {"image_id": 5, "category_id": 1, "bbox": [0, 0, 9, 9], "iscrowd": 1},
                 {"image_id": 5, "category_id": 1, "bbox": [300, 0, 9, 9]},
-                {"image_id": 5, "category_id": 1, "bbox": "none"}, {"image_id": 5}, null,
+                {"image_id": 5, "category_id": 1, "bbox": "none"}, {"image_id": 5, "bbox": [0, 0, 9, 9]},
+                {"image_id": 5}, null,
                 {"image_id": 6, "category_id": 1, "bbox": [0, 0, 9, 9]},
                 {"image_id": 7, "category_id": 1, "bbox": [0, 0, 9, 9]}],
             "categories": [{"id": 3, "name": "car"}, {"id": 1, "name": "person"}, {"name": "none"}, 7]}"#;
@@ -114,7 +150,12 @@ mod tests {
         let label = "3 0.200000 0.200000 0.200000 0.200000\n1 0.050000 0.950000 0.100000 0.100000\n".to_string();
         assert_eq!(all.frames, HashMap::from([(0, Annotated { size: [200, 100], label })]));
         assert_eq!(all.categories, BTreeMap::from([(1, "person".into()), (3, "car".into())]));
+        assert_eq!(all.unusable, 3, "two without numbers or a category, and one of an image without a size");
         all.add(&coco, [Some(0), Some(1), None].into_iter());
         assert_eq!(all.frames[&0].label.lines().count(), 2, "another file with the same objects");
+        let signs = text.replace("\"car\"", "\"sign\"");
+        all.add(&Coco::parse(&signs).unwrap().unwrap(), [Some(0), None, None].into_iter());
+        assert_eq!(all.categories, BTreeMap::from([(1, "person".into()), (3, "car".into()), (4, "sign".into())]));
+        assert!(all.frames[&0].label.contains("4 0.200000"), "{all:?}");
     }
 }

@@ -37,6 +37,7 @@ class Remote:
         self._annotations: list[str] = []
         self._sent = 0
         self._before = 0
+        """Where the rows begin that were written since the manifest was."""
         self._sent_at = time.monotonic()
         self._has_begun = False
         try:
@@ -101,7 +102,9 @@ class Remote:
                         for line in lines:
                             file.write(line.replace(f'"source":"{self.store.protocol}://'.encode(), own, 1))
                     os.remove(part)
-            self._sent = self._before = file.tell()
+                if url == manifest:
+                    self._before = file.tell()
+            self._sent = file.tell()
 
     def begin(self) -> None:
         """Marks the output as one of this program. This is the first write, so it shows whether writing is allowed."""
@@ -168,7 +171,7 @@ class Remote:
             self._pieces = []
 
     def _removed(self) -> Iterator[str]:
-        """The pictures that this run has removed, as URLs."""
+        """The pictures that were removed since the manifest was written, as URLs."""
         with open(self._manifest, "rb") as rows:
             rows.seek(self._before)
             for row in rows:
