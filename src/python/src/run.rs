@@ -10,7 +10,7 @@ use augment::batch::stop::{Reason, Stop};
 use augment::batch::{Batch, RunOptions};
 use augment::cli::terminal::summary_lines;
 use augment::config::values::Config;
-use augment::dataset::labels::{self, Labelled, Labels};
+use augment::dataset::labels::{Labelled, Labels};
 use augment::error;
 use augment::files::fingerprint::Fingerprint;
 use augment::files::paths;
@@ -167,7 +167,7 @@ pub fn labels(content: &[u8], keypoints: Option<usize>) -> Vec<(String, [f64; 4]
 /// The id that labels write for a class; `None` for a name.
 #[pyfunction]
 pub fn class_number(class: &str) -> Option<i128> {
-    labels::class_number(class)
+    augment::dataset::labels::class_number(class)
 }
 
 /// Where YOLO loaders look for the label of an image, both with `/`.
