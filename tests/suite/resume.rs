@@ -171,7 +171,9 @@ fn pictures_stay_in_the_data_yaml_when_the_dataset_is_reached_through_a_link_or_
     // Those of another dataset are left out, with a word.
     place.image("more/images/train/z.jpg", 8, 96, 64);
     place.text("more/labels/train/z.txt", "0 .5 .5 .2 .2\n");
-    expect(&place.augment(&run("more", "")), 0, &["leaves out", "of frames that are not in this dataset"]);
+    expect(&place.augment(&run("more", "")), 0, &["leaves out", "of frames that are gone"]);
+    let said = ["nothing to do", "leaves out 1 new image of frames that are not in this dataset"];
+    expect(&place.augment(&run("moved", "")), 0, &said);
     assert!(trained().contains("augmented-train.txt"), "{}", trained());
 }
 
