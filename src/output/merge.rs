@@ -35,8 +35,8 @@ pub struct Merged {
 }
 
 /// Copies the pictures, labels and rows of `parts` into the output folder `into`, which is created if it is missing.
-/// What is done in `into` stays as it is, unless its files are missing or changed. The parts are not changed. Pictures whose files are not those that their rows
-/// were written for are left out; a run then makes them.
+/// What is done in `into` stays as it is, unless its files are missing or changed. The parts are not changed. Pictures
+/// whose files are not those that their rows were written for are left out; a run then makes them.
 ///
 /// # Errors
 /// [`Error::BadFile`] for a part that is not an output, [`Error::Usage`] for a part that is `into` itself,
