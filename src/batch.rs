@@ -293,7 +293,7 @@ impl Batch {
     /// How many jobs of `plans` the output's manifest knows to be done, changed since or not.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::error::Error::Io) if a manifest cannot be read.
+    /// [`Error::Io`] if a manifest cannot be read.
     pub fn done_before(&self, plans: &[Plan]) -> Result<usize> {
         if !self.output.is_dir() {
             return Ok(0);

@@ -44,7 +44,7 @@ pub mod unused;
 pub use crate::dataset::frame::Frame;
 pub use crate::dataset::layout::Layout;
 
-use crate::dataset::coco::matches::Matcher;
+use crate::dataset::coco::matcher::Matcher;
 use crate::dataset::coco::objects::AnnotatedFrames;
 use crate::dataset::darknet::read_darknet_data;
 use crate::dataset::data_yaml::read_data_yaml;

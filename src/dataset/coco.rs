@@ -4,14 +4,14 @@
 //! - [`document`]: one annotation file, parsed with the position of everything in its text
 //! - [`file_name`]: the ways to read a file name
 //! - [`index`]: which images the file names in an annotation file mean
-//! - [`matches`]: which of them are frames
+//! - [`matcher`]: which of them are frames
 //! - [`objects`]: the objects of all frames
 
 pub mod annotated;
 pub mod document;
 pub mod file_name;
 pub mod index;
-pub mod matches;
+pub mod matcher;
 pub mod objects;
 
 use crate::dataset::coco::document::Coco;

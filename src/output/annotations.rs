@@ -3,7 +3,7 @@
 use crate::dataset::Dataset;
 use crate::dataset::coco::document::{self, Coco};
 use crate::dataset::coco::index::Found;
-use crate::dataset::coco::matches::Matcher;
+use crate::dataset::coco::matcher::Matcher;
 use crate::error::{Error, Result};
 use crate::files::atomic;
 use crate::plan::Plan;

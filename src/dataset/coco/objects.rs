@@ -2,7 +2,7 @@
 
 use crate::dataset::coco::annotated::{Annotated, line};
 use crate::dataset::coco::document::{Annotation, Coco, Image};
-use crate::dataset::coco::matches::Matcher;
+use crate::dataset::coco::matcher::Matcher;
 use serde_json::value::RawValue;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
