@@ -72,7 +72,7 @@ def _is_plain(one: Any) -> bool:
 
 
 def _is_image(one: Any) -> bool:
-    return one.dtype == torch.uint8 and one.ndim == 3 and one.shape[0] == 3
+    return bool(one.dtype == torch.uint8 and one.ndim == 3 and one.shape[0] == 3)
 
 
 def _shares(boxes: Any, labels: Any) -> tuple[Any, Any]:
