@@ -84,7 +84,8 @@ pub struct Dataset {
     pub sources: BTreeMap<Split, Vec<ImageSource>>,
     /// JSON files where COCO datasets have their annotations; see [`coco::annotation_files`].
     pub annotations: Vec<PathBuf>,
-    /// The names of their categories by id, where objects are known by them; see [`Frame::annotated`].
+    /// The names of all classes by id, those of the dataset and the categories of annotations, where objects are known by
+    /// these; see [`Frame::annotated`].
     pub categories: BTreeMap<i64, String>,
     /// How many images of each split, requested or not, have a label.
     pub label_counts: BTreeMap<Split, LabelCount>,
@@ -164,15 +165,17 @@ impl Dataset {
             return;
         }
         let files = self.annotations.iter().map(|path| (self.relative(path), path.clone()));
-        let matcher = Matcher::new(&self.frames, self.images_not_asked_for(&mut Vec::new()));
-        let AnnotatedFrames { mut frames, categories, unusable } = AnnotatedFrames::of(&matcher, files);
+        let others = self.images_not_asked_for(&mut Vec::new());
+        let matcher = Matcher::new(&self.frames, &others);
         let bare: Vec<bool> = self.frames.iter().map(is_bare).collect();
-        for ((number, frame), is_bare) in self.frames.iter_mut().enumerate().zip(bare) {
-            frame.annotated = frames.remove(&number).filter(|_| is_bare);
-        }
-        if self.frames.iter().any(|frame| frame.annotated.is_some()) {
+        let known = self.data.as_ref().map_or_else(Schema::default, Schema::of);
+        let known = known.names().filter_map(|(id, name)| Some((id.try_into().ok()?, name.to_string()))).collect();
+        let found = AnnotatedFrames::of(&matcher, files, known, |number| bare[number]);
+        let AnnotatedFrames { mut frames, categories, unusable } = found;
+        if !frames.is_empty() {
             self.categories = categories;
         }
+        self.frames.iter_mut().enumerate().for_each(|(number, frame)| frame.annotated = frames.remove(&number));
         if unusable > 0 {
             self.warnings.push(format!(
                 "{} of COCO annotations cannot be used: without `width` and `height` of the image, or without a category",
@@ -251,10 +254,8 @@ impl Dataset {
 
     /// What the dataset's `data.yaml` or, without labels, its COCO annotations say about the classes of objects.
     pub fn schema(&self) -> Schema {
-        if !self.categories.is_empty() {
-            return Schema::of_categories(&self.categories);
-        }
-        self.data.as_ref().map_or_else(Schema::default, Schema::of)
+        let own = self.data.as_ref().map_or_else(Schema::default, Schema::of);
+        if self.categories.is_empty() { own } else { own.with_names(&self.categories) }
     }
 
     /// One more than the highest class id in any label of any split; 0 without labels. It serves to name the classes of

@@ -4,7 +4,7 @@ use crate::batch::provenance::Provenance;
 use crate::error::{Error, Result};
 use crate::files::paths::resolve_links;
 use crate::output::manifest::Manifest;
-use crate::output::origins::Origins;
+use crate::output::origins::{Origins, is_copy};
 use crate::output::resume::{Change, State};
 use crate::plan::{Job, Plan};
 use crate::units::counted;
@@ -62,7 +62,11 @@ pub fn check_owner(plan: &Plan, todo: &[&Job], manifest: &Manifest) -> Result<()
         let path = &plan.frame(job).path;
         for output in manifest.in_other_formats(&job.output).chain([job.output.clone()]) {
             let Some(source) = manifest.source_of_done(&output).map(Path::new) else { continue };
-            if source != path && source.is_file() && resolve_links(source) != resolve_links(path) {
+            let is_same = || {
+                let is_copy = source.file_name() == path.file_name() && is_copy(source, path);
+                resolve_links(source) == resolve_links(path) || is_copy
+            };
+            if source != path && source.is_file() && !is_same() {
                 return Err(Error::Usage(format!(
                     "the output has a picture {output} of another frame, {}, which {} would replace; choose another \
                      --output, or give --force",

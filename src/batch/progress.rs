@@ -74,11 +74,13 @@ pub struct Summary {
     /// folder.
     pub malformed_labels: usize,
     pub first_malformed_label: String,
+    /// Where that line is, for people.
     #[serde(skip)]
     pub first_malformed_place: String,
     /// The same for ids of classes that the dataset gives no name.
     pub unnamed_classes: usize,
     pub first_unnamed_class: String,
+    /// Where that label is, for people.
     #[serde(skip)]
     pub first_unnamed_place: String,
     /// What the frames of this run were taken for, where that was asked.
@@ -107,7 +109,7 @@ pub struct Summary {
     pub labelled: usize,
     /// Frames of the requested splits without a label whose objects are known from COCO annotations.
     pub annotated: usize,
-    /// Frames of the requested splits without any of both.
+    /// Frames of the requested splits with neither.
     pub background: usize,
     /// Text files that look like labels and that belong to no image.
     pub unused_labels: usize,

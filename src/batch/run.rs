@@ -26,7 +26,7 @@ use crate::plan::summary::ConditionCounts;
 use crate::plan::task::Task;
 use crate::plan::{Job, Plan};
 use crate::units::counted;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -134,8 +134,8 @@ impl<'a> Run<'a> {
         }
         let header = self.header(&pending);
         observer.event(Event::Begin(&header));
-        let counts = self.work(executor, &pending, &mut manifest, stop, observer)?;
-        let written = self.describe(&mut manifest)?;
+        let counts = self.work(executor, &pending, &mut manifest, stop, observer).map_err(with_help)?;
+        let written = self.describe(&mut manifest).map_err(with_help)?;
         let failures = self.failures(&manifest)?;
         manifest.close()?;
         let ended = Ended { counts, written, failures, stopped: stop.reason(), warnings };
@@ -224,28 +224,18 @@ impl<'a> Run<'a> {
         if gate.is_some() {
             manifest.read_back()?;
         }
-        let moved = self.moved_sources(manifest);
-        let done = manifest.done().map(|(source, output)| (moved.get(output).map_or(source, |now| now), output));
-        let done = done.filter(|(_, name)| output.join(name).is_file());
+        let done = manifest.done().filter(|(_, name)| output.join(name).is_file());
         let data_yaml = data_yaml::write_data_yaml(output, dataset, self.origins, done)?;
         let whole: Vec<&Plan> = self.parts.iter().map(|part| part.whole).collect();
-        let is_done = |name: &str| manifest.status(name) == Some(Status::Done) && output.join(name).is_file();
+        let is_done = |name: &str| {
+            let source = manifest.source_of_done(name);
+            source.is_some_and(|source| self.origins.split(source, name).is_some()) && output.join(name).is_file()
+        };
         let annotations = match dataset.annotations.is_empty() {
             true => Copies::default(),
             false => annotations::write_copies(output, dataset, &whole, is_done)?,
         };
         Ok(Written { data_yaml, annotations })
-    }
-
-    /// Where the frames of the plans lie now, by output, if any picture was made from a frame elsewhere: the dataset has
-    /// moved, or was elsewhere on the machine that did them.
-    fn moved_sources(&self, manifest: &Manifest) -> HashMap<&str, String> {
-        if manifest.done().all(|(source, _)| Path::new(source).starts_with(&self.dataset.root)) {
-            return HashMap::new();
-        }
-        let source = |plan: &Plan, job: &Job| plan.frame(job).path.to_string_lossy().into_owned();
-        let of = |plan: &'a Plan<'a>| plan.jobs.iter().map(move |job| (&*job.output, source(plan, job)));
-        self.parts.iter().flat_map(|part| of(part.whole)).collect()
     }
 
     /// The first of the plans' jobs that have failed, in this run or before, with their reasons.
@@ -362,7 +352,7 @@ impl<'a> Part<'a> {
                         observer.event(Event::Evaluated { name, evaluation, of, loss: loss.total });
                     }
                     WorkerEvent::Finished(row) => counts.take(&row, manifest, observer)?,
-                    WorkerEvent::Broken(error) => return Err(with_help(&error)),
+                    WorkerEvent::Broken(error) => return Err(error),
                 }
                 Ok(())
             },
@@ -401,7 +391,7 @@ fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> String {
 impl Counts {
     /// Appends a finished row, counts it and tells of it.
     fn take(&mut self, row: &Row, manifest: &mut Manifest, observer: &mut dyn Observer) -> Result<()> {
-        manifest.append(row)?;
+        manifest.append(row).map_err(Error::over_output)?;
         manifest.remove_other_formats(&row.identity.output)?;
         self.add(row);
         observer.event(Event::Row(row));
@@ -440,10 +430,13 @@ impl Doubtful {
     }
 }
 
-/// An error that ended the run, with what to do about it.
-fn with_help(error: &Error) -> Error {
+/// An error that ended the run, with what to do about it if every frame would meet it.
+fn with_help(error: Error) -> Error {
     use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    let first = match error {
+    if !error.ends_run() {
+        return error;
+    }
+    let first = match &error {
         Error::Io { source, .. } => match source.kind() {
             StorageFull | QuotaExceeded => "make room there, and ",
             PermissionDenied | ReadOnlyFilesystem => "make it writable, and ",
@@ -465,11 +458,11 @@ mod tests {
         let text = |kind: io::ErrorKind| {
             let error = Error::io(Path::new("out/a.jpg"), "write it")(kind.into()).over_output();
             assert!(error.ends_run());
-            with_help(&error).to_string()
+            with_help(error).to_string()
         };
         let (full, closed) = (text(io::ErrorKind::StorageFull), text(io::ErrorKind::PermissionDenied));
         assert!(full.contains("make room there") && closed.contains("make it writable"), "{full}\n{closed}");
         assert!(!full.contains("--device") && !closed.contains("--device"), "{full}\n{closed}");
-        assert!(with_help(&Error::Fatal("the GPU is lost".into())).to_string().contains("--device cpu"));
+        assert!(with_help(Error::Fatal("the GPU is lost".into())).to_string().contains("--device cpu"));
     }
 }

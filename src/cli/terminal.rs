@@ -137,14 +137,16 @@ fn counts(summary: &Summary) -> [Option<String>; 8] {
     });
     let not_chosen = (summary.not_chosen_by_where > 0)
         .then(|| format!("{} not chosen by `where`", frames(summary.not_chosen_by_where)));
-    let background = summary.background;
-    let labels = match (summary.labelled, summary.annotated) {
-        (0, 0) if background == 0 => None,
-        (0, annotated @ 1..) => {
-            Some(format!("COCO annotations: {} with objects, {background} without (background)", frames(annotated)))
-        }
-        (labelled, _) => Some(format!("labels: {} with one, {background} without (background)", frames(labelled))),
-    };
+    let (labelled, annotated, background) = (summary.labelled, summary.annotated, summary.background);
+    let labels = (labelled + annotated + background > 0).then(|| match (labelled, annotated) {
+        (_, 0) => format!("labels: {} with one, {background} without (background)", frames(labelled)),
+        (0, _) => format!("COCO annotations: {} with objects, {background} without (background)", frames(annotated)),
+        _ => format!(
+            "labels: {} with one; COCO annotations: {} with objects; {background} without either (background)",
+            frames(labelled),
+            frames(annotated)
+        ),
+    });
     let SceneCounts { road, aerial, none } = summary.scenes;
     let scenes = (none > 0).then(|| {
         format!(

@@ -60,11 +60,13 @@ impl Labels {
         let mut labels = Self::default();
         let mut numbers = Vec::new();
         // Editors on Windows may write a byte order mark first, which would make a blank first line malformed.
-        for (n, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
+        let (content, has_mark) = text.strip_prefix('\u{feff}').map_or((text, false), |content| (content, true));
+        for (n, line) in content.lines().enumerate() {
             let mut tokens = line.split_whitespace();
             let Some(class) = tokens.next() else { continue };
             let known = read_numbers(tokens, &mut numbers).then(|| area(&numbers, keypoints)).flatten();
-            if !is_loadable(class, &numbers, keypoints) {
+            // Ultralytics takes the mark for a part of the first class.
+            if !is_loadable(class, &numbers, keypoints) || has_mark && n == 0 {
                 labels.malformed += 1;
                 labels.first_malformed.get_or_insert(n + 1);
             }
@@ -104,10 +106,10 @@ impl Schema {
         Self { keypoints: keypoints(data), names, count }
     }
 
-    /// That of COCO annotations, whose categories have these names.
-    pub fn of_categories(categories: &BTreeMap<i64, String>) -> Self {
-        let names = categories.iter().map(|(&id, name)| (id.into(), name.clone())).collect();
-        Self { keypoints: None, names, count: None }
+    /// The same with these names of classes.
+    pub fn with_names(self, names: &BTreeMap<i64, String>) -> Self {
+        let names = names.iter().map(|(&id, name)| (id.into(), name.clone())).collect();
+        Self { names, count: None, ..self }
     }
 
     /// The schema of the data.yaml at `path`; empty if that cannot be read.
@@ -409,6 +411,7 @@ mod tests {
 
     #[test]
     fn blank_lines_tabs_trailing_space_crlf_and_a_byte_order_mark_do_no_harm() {
+        assert_eq!(parse("\u{feff}0 0.5 0.5 0.2 0.2\n0 0.5 0.5 0.2 0.2").malformed, 1, "loaders read the mark, too");
         let labels = parse("\u{feff}\r\n0 0.5\t0.5 0.2 0.2 \r\n  \r\n\t1 0.5 0.5 0.1 0.1\t\r\n\r\n");
         assert_eq!((labels.boxes.len(), labels.malformed), (2, 0));
         assert_eq!(parse(""), Labels::default());

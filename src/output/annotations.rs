@@ -42,7 +42,8 @@ pub fn write_copies(
 ) -> Result<Copies> {
     let mut copies = Copies::default();
     let variants: Vec<Variants> = plans.iter().map(|plan| done_by_variant(plan, &is_done)).collect();
-    let matcher = Matcher::new(&dataset.frames, dataset.images_not_asked_for(&mut copies.partial));
+    let others = dataset.images_not_asked_for(&mut copies.partial);
+    let matcher = Matcher::new(&dataset.frames, &others);
     for path in &dataset.annotations {
         let name = dataset.relative(path);
         if !matcher.concerns(&name) {

@@ -85,6 +85,7 @@ pub fn merge(into: &Path, parts: &[PathBuf]) -> Result<Merged> {
                     row.outcome.made_files = Some(Fingerprint::of(&folder::files(into, output, label.as_deref())));
                     merged.copied += 1;
                     target.append(&row)?;
+                    target.remove_other_formats(&row.identity.output)?;
                 }
             }
         }

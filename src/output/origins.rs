@@ -83,7 +83,8 @@ impl<'a> Origins<'a> {
     }
 }
 
-fn is_copy(a: &Path, b: &Path) -> bool {
+/// Whether two files have the same content.
+pub fn is_copy(a: &Path, b: &Path) -> bool {
     let bytes = |path: &Path| path.metadata().map(|file| file.len()).ok();
     bytes(a) == bytes(b) && fs::read(a).is_ok_and(|content| fs::read(b).is_ok_and(|other| content == other))
 }

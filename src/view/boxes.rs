@@ -43,11 +43,14 @@ impl LabelledBox {
 
 /// The boxes of a row of the output `folder`; empty if its label cannot be read.
 pub fn of(row: &Row, folder: &Path, schema: &Schema) -> Vec<LabelledBox> {
-    let labelled = match &row.identity.label {
+    let mut labelled = match &row.identity.label {
         Some(label) => Labels::read(&folder.join(label), schema.keypoints).unwrap_or_default().boxes,
         None => row.outcome.annotated.iter().map(labelled).collect(),
     };
-    measured(labelled, row.outcome.boxes.as_deref(), schema)
+    if row.identity.label.is_some() {
+        labelled.iter_mut().for_each(|one| one.class = schema.name(&one.class).to_string());
+    }
+    measured(labelled, row.outcome.boxes.as_deref())
 }
 
 fn labelled(AnnotatedRow { class, area: [left, top, right, bottom] }: &AnnotatedRow) -> Labelled {
@@ -55,8 +58,8 @@ fn labelled(AnnotatedRow { class, area: [left, top, right, bottom] }: &Annotated
     Labelled { class: class.clone(), area, outline: Vec::new() }
 }
 
-/// The boxes with the guard's figures, if there are figures for each box.
-fn measured(boxes: Vec<Labelled>, figures: Option<&[BoxRow]>, schema: &Schema) -> Vec<LabelledBox> {
+/// The boxes, whose classes are names, with the guard's figures, if there are figures for each box.
+fn measured(boxes: Vec<Labelled>, figures: Option<&[BoxRow]>) -> Vec<LabelledBox> {
     // The guard has no figures for objects outside the stylized part. If some are missing, it is unknown which ones.
     let mut figures = figures.filter(|figures| figures.len() == boxes.len()).into_iter().flatten();
     let measured = |Labelled { class, area, .. }: Labelled| {
@@ -66,7 +69,7 @@ fn measured(boxes: Vec<Labelled>, figures: Option<&[BoxRow]>, schema: &Schema) -
             top: area.top,
             right: area.right,
             bottom: area.bottom,
-            class: schema.name(&class).to_string(),
+            class,
             edges: figures.map(|figures| figures.edges),
             contrast: figures.map(|figures| figures.contrast),
             eased: figures.and_then(|figures| figures.eased.clone()),

@@ -63,6 +63,30 @@ fn boxes_and_categories_serve_where_there_are_no_labels() {
 }
 
 #[test]
+fn a_split_with_labels_keeps_its_own_classes() {
+    let place = Place::new();
+    for split in ["train", "val"] {
+        place.image(&format!("mixed/images/{split}/{split}.png"), 5, 80, 60);
+    }
+    place.text("mixed/labels/train/train.txt", "1 .5 .5 .2 .2\n");
+    place.text("mixed/data.yaml", "train: images/train\nval: images/val\nnames: [person, car]\n");
+    let image = r#"{"id": 1, "file_name": "val.png", "width": 80, "height": 60}"#;
+    let boxes = r#"{"id": 1, "image_id": 1, "category_id": 1, "bbox": [9, 9, 20, 30]}"#;
+    let text = format!(
+        r#"{{"images": [{image}], "annotations": [{boxes}], "categories": [{{"id": 1, "name": "bus"}}, {{"id": 2, "name": "car"}}]}}"#
+    );
+    place.text("mixed/annotations/instances_val.json", text);
+    let run = |class: &str, output: &str| {
+        let sets = format!("--set splits=[train,val] --set where.classes=[{class}]");
+        place.augment(&format!("--config fog.yaml mixed --output {output} {sets}"))
+    };
+    expect(&run("car", "cars"), 0, &["labels: 1 frame with one; COCO annotations: 1 frame with objects; 0 without"]);
+    assert!(place.path("cars/images/train/train__fog-1.png").is_file());
+    expect(&run("bus", "buses"), 0, &["1 frame not chosen"]);
+    assert!(place.path("buses/images/val/val__fog-1.png").is_file());
+}
+
+#[test]
 fn entries_of_one_name_that_may_mean_several_images_are_left_out() {
     let place = Place::new();
     for camera in ["one", "two"] {

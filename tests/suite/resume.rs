@@ -175,6 +175,17 @@ fn pictures_stay_in_the_data_yaml_when_the_dataset_is_reached_through_a_link_or_
     let said = ["nothing to do", "leaves out 1 new image of frames that are not in this dataset"];
     expect(&place.augment(&run("moved", "")), 0, &said);
     assert!(trained().contains("augmented-train.txt"), "{}", trained());
+
+    // A name alone makes no picture one of this dataset.
+    for (seed, name) in [(20, "a"), (21, "b")] {
+        place.image(&format!("other/images/train/{name}.png"), seed, 96, 64);
+        place.text(&format!("other/labels/train/{name}.txt"), "0 .5 .5 .2 .2\n");
+    }
+    expect(&place.augment("--config fog.yaml moved --output both"), 0, &["2 frames"]);
+    let limited = "--config fog.yaml other --output both --set output.format=png --set condition=rain --limit 1";
+    expect(&place.augment(limited), 0, &["leaves out 2 new images of frames that are not in this dataset"]);
+    let list = fs::read_to_string(place.path("both/augmented-train.txt")).unwrap();
+    assert!(!list.contains("fog"), "{list}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One annotation file: its text, and the position of every image, annotation and file name in it.
 //!
 //! Copies are made by cutting and replacing pieces of the text, so that numbers, order and spacing stay as they are.
-//! Only positions are kept in memory.
+//! Numbers, names of files and of categories are all that is copied from it.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -136,18 +136,30 @@ impl<'t> Annotation<'t> {
         let Some(Raw { image_id, category_id, bbox, iscrowd }) = object(item) else {
             return Self { position, is_object: false, image: None, category: None, bbox: None, is_crowd: false };
         };
-        let is_crowd = iscrowd.is_some_and(|crowd| matches!(crowd.get(), "1" | "true"));
+        let is_crowd = iscrowd.is_some_and(|crowd| crowd.get() == "true" || number(crowd) == Some(1.0));
         Self { position, is_object: true, image: image_id.map(key), category: category_id, bbox, is_crowd }
     }
 }
 
 fn category(item: &RawValue) -> Option<(i64, String)> {
     #[derive(Deserialize)]
-    struct Raw {
-        id: i64,
+    struct Raw<'t> {
+        #[serde(borrow)]
+        id: &'t RawValue,
         name: String,
     }
-    object(item).map(|Raw { id, name }| (id, name))
+    let Raw { id, name } = object(item)?;
+    Some((whole_number(id)?, name))
+}
+
+/// A number as it is written; some tables write it as text.
+pub fn number(value: &RawValue) -> Option<f64> {
+    value.get().trim_matches('"').parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// A whole number; some tables write 7.0 for 7.
+pub fn whole_number(value: &RawValue) -> Option<i64> {
+    number(value).filter(|number| number.fract() == 0.0).map(|number| number as i64)
 }
 
 /// The position of a value that was borrowed from `text`.
@@ -156,9 +168,11 @@ fn position(text: &str, value: &RawValue) -> Range<usize> {
     start..start + value.get().len()
 }
 
-/// An id in the form in which ids are compared: some tables write whole numbers as 7.0.
+/// An id in the form in which ids are compared: some tables write whole numbers as 7.0 or "7".
 fn key(id: &RawValue) -> &str {
-    id.get().strip_suffix(".0").unwrap_or(id.get())
+    let text = id.get().trim_matches('"');
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { text } else { id.get().strip_suffix(".0").unwrap_or(id.get()) }
 }
 
 #[cfg(test)]

@@ -4,20 +4,26 @@ use crate::dataset::coco::document::Image;
 use crate::dataset::coco::index::{Found, Index};
 use crate::dataset::frame::Frame;
 use crate::dataset::split::Split;
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 /// The image that each entry means.
 pub type Matches = Vec<Option<Found>>;
 
-/// The images that entries may mean.
+/// The images that entries may mean, indexed once for all files.
 pub struct Matcher<'d> {
     frames: &'d [Frame],
-    others: Vec<String>,
+    others: &'d [String],
+    of_frames: BTreeMap<Split, OnceCell<Index<'d>>>,
+    of_others: OnceCell<Index<'d>>,
+    of_all: OnceCell<Index<'d>>,
 }
 
 impl<'d> Matcher<'d> {
     /// `others` are the images of the splits that are not asked for, by their paths below the dataset's folder.
-    pub fn new(frames: &'d [Frame], others: Vec<String>) -> Self {
-        Self { frames, others }
+    pub fn new(frames: &'d [Frame], others: &'d [String]) -> Self {
+        let of_frames = Split::ALL.into_iter().map(|split| (split, OnceCell::new())).collect();
+        Self { frames, others, of_frames, of_others: OnceCell::new(), of_all: OnceCell::new() }
     }
 
     /// Whether the annotation file at `file` may be about frames: it is not named after a split that was not asked for.
@@ -35,17 +41,23 @@ impl<'d> Matcher<'d> {
     }
 
     fn find_in_split(&self, split: Split, entries: &[Image], file: &str) -> (Matches, Matches) {
-        let frames = self.frames.iter().enumerate().filter(|(_, frame)| frame.split == split);
-        let frames = Index::new(frames.map(|(number, frame)| (number, &*frame.relative))).find(entries, file);
-        let others = Index::new(self.others.iter().map(String::as_str).enumerate()).find(entries, file);
+        let frames = || {
+            let frames = self.frames.iter().enumerate().filter(|(_, frame)| frame.split == split);
+            Index::new(frames.map(|(number, frame)| (number, &*frame.relative)))
+        };
+        let others = || Index::new(self.others.iter().map(String::as_str).enumerate());
+        let frames = self.of_frames[&split].get_or_init(frames).find(entries, file);
+        let others = self.of_others.get_or_init(others).find(entries, file);
         told_apart(frames, others)
     }
 
     fn find_in_all(&self, entries: &[Image], file: &str) -> (Matches, Matches) {
-        let frames = self.frames.iter().map(|frame| &*frame.relative);
-        let images = frames.chain(self.others.iter().map(String::as_str)).enumerate();
+        let all = || {
+            let frames = self.frames.iter().map(|frame| &*frame.relative);
+            Index::new(frames.chain(self.others.iter().map(String::as_str)).enumerate())
+        };
         let is_frame = |found: &Found| found.number < self.frames.len();
-        let found = Index::new(images).find(entries, file).into_iter();
+        let found = self.of_all.get_or_init(all).find(entries, file).into_iter();
         found.map(|found| (found.clone().filter(is_frame), found.filter(|found| !is_frame(found)))).unzip()
     }
 }

@@ -1,7 +1,8 @@
 //! The objects of frames without labels, from annotation files.
 
 use crate::dataset::coco::annotated::{Annotated, line};
-use crate::dataset::coco::document::{Annotation, Coco, Image};
+use crate::dataset::coco::document::{self, Annotation, Coco, Image};
+use crate::dataset::coco::index::Found;
 use crate::dataset::coco::matcher::Matcher;
 use serde_json::value::RawValue;
 use std::collections::hash_map::Entry;
@@ -24,8 +25,16 @@ impl AnnotatedFrames {
     /// Reads annotation `files`, which are given with their names below the dataset's folder. What cannot be read is left
     /// out: the run tells of it when it copies the files. Boxes of crowds are left out, and those of images without a
     /// size.
-    pub fn of(matcher: &Matcher, files: impl Iterator<Item = (String, PathBuf)>) -> Self {
-        let mut all = Self::default();
+    ///
+    /// `known` are the classes that the dataset names itself, whose ids stay. Only the frames that `is_wanted` says, by
+    /// their numbers, get objects.
+    pub fn of(
+        matcher: &Matcher,
+        files: impl Iterator<Item = (String, PathBuf)>,
+        known: BTreeMap<i64, String>,
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Self {
+        let mut all = Self { categories: known, ..Self::default() };
         for (name, path) in files {
             // These describe surfaces, such as grass, and no objects.
             let is_of_surfaces = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("stuff_"));
@@ -36,7 +45,8 @@ impl AnnotatedFrames {
                 && let Ok(Some(coco)) = Coco::parse(&text)
             {
                 let (frames, _) = matcher.find(&coco.images, &name);
-                let numbers = frames.into_iter().map(|found| found.map(|found| found.number));
+                let number = |found: Option<Found>| found.map(|found| found.number).filter(|number| is_wanted(*number));
+                let numbers = frames.into_iter().map(number);
                 all.add(&coco, numbers);
             }
         }
@@ -52,17 +62,19 @@ impl AnnotatedFrames {
             }
         }
         let names: HashMap<i64, &str> = coco.categories.iter().map(|(id, name)| (*id, &**name)).collect();
-        let mut new: HashMap<usize, Annotated> = HashMap::new();
+        let (mut ids, mut new): (HashMap<i64, i64>, HashMap<usize, Annotated>) = (HashMap::new(), HashMap::new());
         for annotation in coco.annotations.iter().filter(|one| !one.is_crowd && one.bbox.is_some()) {
             let Some(&(number, size)) = annotation.image.and_then(|id| images.get(id)) else { continue };
-            let category = annotation.category.and_then(number_of).filter(|id| id.fract() == 0.0).map(|id| id as i64);
+            let category = annotation.category.and_then(document::whole_number);
             let shares = size.and_then(|size| shares(annotation, size));
             let (Some(size), Some(category), Some(shares)) = (size, category, shares) else {
                 self.unusable += 1;
                 continue;
             };
             let Some(shares) = cut(shares) else { continue };
-            let id = names.get(&category).map_or(category, |name| self.id_of(category, name));
+            let id = *ids
+                .entry(category)
+                .or_insert_with(|| names.get(&category).map_or(category, |name| self.id_of(category, name)));
             let size = size.map(|side| side as u32);
             let annotated = new.entry(number).or_insert_with(|| Annotated { size, label: String::new() });
             annotated.label += &line(&id.to_string(), shares);
@@ -76,17 +88,16 @@ impl AnnotatedFrames {
         }
     }
 
-    /// The id of a category among those of all files: its own, unless a category of another name has it.
+    /// The id of a category among those of the dataset and of all files: that of the same name, or else its own, unless
+    /// another category has it.
     fn id_of(&mut self, id: i64, name: &str) -> i64 {
-        if self.categories.entry(id).or_insert_with(|| name.to_string()) == name {
-            return id;
-        }
         if let Some((id, _)) = self.categories.iter().find(|(_, known)| *known == name) {
             return *id;
         }
-        let free = self.categories.last_key_value().map_or(0, |(last, _)| last + 1);
-        self.categories.insert(free, name.to_string());
-        free
+        let next = self.categories.last_key_value().map_or(0, |(last, _)| last + 1);
+        let id = if self.categories.contains_key(&id) { next } else { id };
+        self.categories.insert(id, name.to_string());
+        id
     }
 }
 
@@ -101,14 +112,14 @@ fn add_unknown(label: &mut String, lines: &str) {
 
 /// Width and height of an image, if both are known.
 fn size(image: &Image) -> Option<[f64; 2]> {
-    let [width, height] = image.size.map(|side| number_of(side?).filter(|side| *side >= 1.0));
+    let [width, height] = image.size.map(|side| document::number(side?).filter(|side| *side >= 1.0));
     Some([width?, height?])
 }
 
 /// Left, top, right and bottom of an object's box, as shares of the picture.
 fn shares(annotation: &Annotation, [width, height]: [f64; 2]) -> Option<[f64; 4]> {
     let numbers: Vec<&RawValue> = serde_json::from_str(annotation.bbox?.get()).ok()?;
-    let numbers: Vec<f64> = numbers.into_iter().filter_map(number_of).collect();
+    let numbers: Vec<f64> = numbers.into_iter().filter_map(document::number).collect();
     let &[x, y, w, h] = &numbers[..] else { return None };
     Some([x / width, y / height, (x + w) / width, (y + h) / height])
 }
@@ -117,11 +128,6 @@ fn shares(annotation: &Annotation, [width, height]: [f64; 2]) -> Option<[f64; 4]
 fn cut(sides: [f64; 4]) -> Option<[f64; 4]> {
     let [left, top, right, bottom] = sides.map(|side| side.clamp(0.0, 1.0));
     (left < right && top < bottom).then(|| [(left + right) / 2.0, (top + bottom) / 2.0, right - left, bottom - top])
-}
-
-/// A number as it is written; some tables write it as text.
-fn number_of(value: &RawValue) -> Option<f64> {
-    value.get().trim_matches('"').parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 #[cfg(test)]
@@ -143,7 +149,7 @@ mod tests {
                 {"image_id": 5}, null,
                 {"image_id": 6, "category_id": 1, "bbox": [0, 0, 9, 9]},
                 {"image_id": 7, "category_id": 1, "bbox": [0, 0, 9, 9]}],
-            "categories": [{"id": 3, "name": "car"}, {"id": 1, "name": "person"}, {"name": "none"}, 7]}"#;
+            "categories": [{"id": "3.0", "name": "car"}, {"id": 1, "name": "person"}, {"name": "none"}, 7]}"#;
         let coco = Coco::parse(text).unwrap().unwrap();
         let mut all = AnnotatedFrames::default();
         all.add(&coco, [Some(0), Some(1), None].into_iter());

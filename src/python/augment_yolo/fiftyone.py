@@ -67,7 +67,7 @@ def _sample(folder: Path, row: Mapping[str, Any], classes: Mapping[int, str], ke
     return fiftyone.Sample(
         str(folder / row["output"]),
         tags=["augmented"],
-        ground_truth=_objects(label, row["boxes"] or [], classes, keypoints),
+        ground_truth=_objects(label, row["boxes"] or [], classes, keypoints) if label else _annotated(row),
         condition=row["condition"],
         variant=row["variant"],
         style=row["style"],
@@ -81,12 +81,26 @@ def _objects(
     label: Path | None, figures: Sequence[Mapping[str, Any]], classes: Mapping[int, str], keypoints: int | None
 ) -> Any:
     """The objects of a label file with the figures of each, where there is one for each."""
-    objects = [] if label is None else _native.labels(label.read_bytes(), keypoints)
-    known = figures if len(figures) == len(objects) else [{}] * len(objects)
-    detections = []
-    for (word, (x, y, width, height), _), figure in zip(objects, known):
+    named = []
+    for word, (x, y, width, height), _ in [] if label is None else _native.labels(label.read_bytes(), keypoints):
         number = _native.class_number(word)
         name = word if number is None else classes.get(number, word)
-        corner = [x - width / 2, y - height / 2, width, height]
-        detections.append(fiftyone.Detection(label=name, bounding_box=corner, **figure))
+        named.append((name, [x - width / 2, y - height / 2, width, height]))
+    return _detections(named, figures)
+
+
+def _annotated(row: Mapping[str, Any]) -> Any:
+    """The objects of COCO annotations, with their figures."""
+    named = []
+    for one in row.get("annotated", []):
+        left, top, right, bottom = one["area"]
+        named.append((one["class"], [left, top, right - left, bottom - top]))
+    return _detections(named, row["boxes"] or [])
+
+
+def _detections(named: Sequence[tuple[str, list[float]]], figures: Sequence[Mapping[str, Any]]) -> Any:
+    known = figures if len(figures) == len(named) else [{}] * len(named)
+    detections = [
+        fiftyone.Detection(label=name, bounding_box=corner, **figure) for (name, corner), figure in zip(named, known)
+    ]
     return fiftyone.Detections(detections=detections)

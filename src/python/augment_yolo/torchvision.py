@@ -18,8 +18,8 @@ class TorchAugment(v2.Transform):
     """Stylizes the image of a sample while a detector trains. Everything else in the sample stays as it is.
 
     A sample is any nesting of lists, tuples and dicts with one image: a PIL image, a `tv_tensors.Image` or, without
-    either, the first plain tensor, uint8 with three channels. Its first `tv_tensors.BoundingBoxes` are the objects. Each call draws anew from PyTorch's
-    generator.
+    either, the first plain tensor, uint8 with three channels. Its first `tv_tensors.BoundingBoxes` are the objects. Each
+    call draws anew from PyTorch's generator.
 
     stylizer: a Stylizer; its `names` tell what class ids mean.
     labels: the key of the dict in the sample that has the classes of the boxes, as ids.

@@ -100,6 +100,7 @@ class Remote:
                 if self.store.fetch(url, part):
                     with open(part, "rb") as lines:
                         for line in lines:
+                            line = line if line.endswith(b"\n") else line + b"\n"
                             file.write(line.replace(f'"source":"{self.store.protocol}://'.encode(), own, 1))
                     os.remove(part)
                 if url == manifest:
@@ -175,8 +176,10 @@ class Remote:
         with open(self._manifest, "rb") as rows:
             rows.seek(self._before)
             for row in rows:
-                path = json.loads(row).get("removed")
-                if path is not None and not os.path.exists(os.path.join(self.output, path)):
+                if not row.startswith(b'{"removed":'):
+                    continue
+                path = json.loads(row)["removed"]
+                if not os.path.exists(os.path.join(self.output, path)):
                     yield joined(self._output_url, path)
 
     def _written(self) -> Iterator[str]:
