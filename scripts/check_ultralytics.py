@@ -94,7 +94,10 @@ def check_new_images(out, train):
     """Checks that each new image is trained on, with the label of its original. Returns the number of new images."""
     last = {}
     for row in map(json.loads, (out / "manifest.jsonl").read_text().splitlines()):
-        last[row["output"]] = row
+        if "removed" in row:
+            last.pop(row["removed"], None)
+        else:
+            last[row["output"]] = row
     done = [row for row in last.values() if row["status"] == "done"]
     known = {os.path.realpath(image) for image in train}
     sources = {os.path.realpath(row["source"]) for row in done}

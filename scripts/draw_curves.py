@@ -28,7 +28,10 @@ def curves(folder):
     with open(os.path.join(folder, "manifest.jsonl"), encoding="utf-8") as rows:
         for line in rows:
             row = json.loads(line)
-            last[row["output"]] = row
+            if "removed" in row:
+                last.pop(row["removed"], None)
+            else:
+                last[row["output"]] = row
     done = [row.get("losses", []) for row in last.values() if row["status"] == "done"]
     # A loss that is not finite is null.
     finite = [[loss for loss in curve if loss is not None] for curve in done]

@@ -355,6 +355,9 @@ def read_manifest(out):
         for line in lines:
             try:
                 row = json.loads(line)
+                if "removed" in row:
+                    rows.pop(row["removed"], None)
+                    continue
                 kept = {k: row[k] for k in ("source", "style", "output", "condition", "seconds")}
                 rows[row["output"]] = (row.get("status"), row.get("label"), kept)
             except (ValueError, KeyError, TypeError):
