@@ -161,14 +161,14 @@ impl Dataset {
     /// a label is background, since loaders read labels.
     fn take_annotated_objects(&mut self) {
         let is_bare = |frame: &Frame| self.label_counts.get(&frame.split).is_some_and(LabelCount::is_bare);
-        if !self.frames.iter().any(is_bare) {
+        if self.annotations.is_empty() || !self.frames.iter().any(is_bare) {
             return;
         }
         let files = self.annotations.iter().map(|path| (self.relative(path), path.clone()));
         let others = self.images_not_asked_for(&mut Vec::new());
         let matcher = Matcher::new(&self.frames, &others);
         let bare: Vec<bool> = self.frames.iter().map(is_bare).collect();
-        let known = self.data.as_ref().map_or_else(Schema::default, Schema::of);
+        let known = self.schema();
         let known = known.names().filter_map(|(id, name)| Some((id.try_into().ok()?, name.to_string()))).collect();
         let found = AnnotatedFrames::of(&matcher, files, known, |number| bare[number]);
         let AnnotatedFrames { mut frames, categories, unusable } = found;

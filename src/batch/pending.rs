@@ -107,13 +107,12 @@ pub fn unplanned_outputs<'a>(
     };
     let mut unplanned: Vec<&str> = manifest.done().filter(is_unplanned).map(|(_, output)| output).collect();
     unplanned.sort_unstable();
-    unplanned.first().map(|first| {
-        format!(
-            "the output still has {} that this config no longer makes, such as {first}, which are still trained \
-             on; delete them and their labels, or choose another --output",
-            counted(unplanned.len(), "image")
-        )
-    })
+    let first = unplanned.first()?;
+    Some(format!(
+        "the output still has {} that this config no longer makes, such as {first}, which are still trained \
+         on; delete them and their labels, or choose another --output",
+        counted(unplanned.len(), "image")
+    ))
 }
 
 #[cfg(test)]

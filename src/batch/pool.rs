@@ -147,10 +147,11 @@ fn do_job<'a>(
         }
     }
     if row.status == Status::Failed {
-        match worker.clear(job).map_err(Error::over_output) {
-            Err(error) if error.ends_run() => return Some(WorkerEvent::Broken(error)),
-            // What is in the place of this frame's files cannot be removed; that is why the frame has failed.
-            Ok(()) | Err(_) => {}
+        // Any other error is over what is in the place of this frame's files, which is why the frame has failed.
+        if let Err(error) = worker.clear(job).map_err(Error::over_output)
+            && error.ends_run()
+        {
+            return Some(WorkerEvent::Broken(error));
         }
         stop.count_failure();
     }

@@ -257,15 +257,14 @@ impl<'a> Run<'a> {
         let (data_yaml, data_yaml_warnings) = written.data_yaml.map(|file| (file.path, file.warnings)).unzip();
         let nothing =
             || format!("no {} was written: the dataset has neither labels nor names of classes", data_yaml::DATA_YAML);
-        let is_coco = self.dataset.frames.iter().any(|frame| frame.annotated.is_some())
-            || !written.annotations.written.is_empty();
+        let frames = &self.dataset.frames;
+        let labelled = frames.iter().filter(|frame| frame.label.is_some()).count();
+        let annotated = frames.iter().filter(|frame| frame.annotated.is_some()).count();
+        let is_coco = annotated > 0 || !written.annotations.written.is_empty();
         let data_yaml_warnings =
             data_yaml_warnings.unwrap_or_else(|| if is_coco { Vec::new() } else { vec![nothing()] });
         warnings.extend(data_yaml_warnings.iter().cloned());
         let seconds = time.as_secs_f64();
-        let frames = &self.dataset.frames;
-        let labelled = frames.iter().filter(|frame| frame.label.is_some()).count();
-        let annotated = frames.iter().filter(|frame| frame.annotated.is_some()).count();
         let conditions: Vec<_> = self.parts.iter().map(|part| ConditionCounts::of(part.plan)).collect();
         Summary {
             jobs: header.jobs,

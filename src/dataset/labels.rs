@@ -229,7 +229,7 @@ fn is_loadable(class: &str, numbers: &[f64], keypoints: Option<usize>) -> bool {
         // Of a pose, Ultralytics limits the keypoints, of which the dimension is not known here.
         _ if keypoints.is_some() => [0.0; 4],
         points => {
-            let [left, top, right, bottom] = reach(points);
+            let [left, top, right, bottom] = bounds(points);
             [(left + right) / 2.0, (top + bottom) / 2.0, right - left, bottom - top]
         }
     };
@@ -255,12 +255,12 @@ fn area(numbers: &[f64], keypoints: Option<usize>) -> Option<(Area, Vec<[f64; 2]
 
 /// The part in the picture of the upright box around points given as `x y x y ...`.
 fn hull(points: &[f64]) -> Option<Area> {
-    let [left, top, right, bottom] = reach(points);
+    let [left, top, right, bottom] = bounds(points);
     cut(left, top, right, bottom)
 }
 
 /// Left, top, right and bottom of the upright box around points given as `x y x y ...`.
-fn reach(points: &[f64]) -> [f64; 4] {
+fn bounds(points: &[f64]) -> [f64; 4] {
     let along = |axis: usize| {
         let along = points.iter().skip(axis).step_by(2);
         along.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)))
@@ -270,7 +270,7 @@ fn reach(points: &[f64]) -> [f64; 4] {
 }
 
 /// The part of a box inside the picture, if there is one.
-fn cut(left: f64, top: f64, right: f64, bottom: f64) -> Option<Area> {
+pub fn cut(left: f64, top: f64, right: f64, bottom: f64) -> Option<Area> {
     let [left, top, right, bottom] = [left, top, right, bottom].map(|v| v.clamp(0.0, 1.0));
     (left < right && top < bottom).then_some(Area { left, top, right, bottom })
 }

@@ -43,13 +43,14 @@ impl LabelledBox {
 
 /// The boxes of a row of the output `folder`; empty if its label cannot be read.
 pub fn of(row: &Row, folder: &Path, schema: &Schema) -> Vec<LabelledBox> {
-    let mut labelled = match &row.identity.label {
-        Some(label) => Labels::read(&folder.join(label), schema.keypoints).unwrap_or_default().boxes,
+    let named = |one: Labelled| Labelled { class: schema.name(&one.class).to_string(), ..one };
+    let labelled = match &row.identity.label {
+        Some(label) => {
+            let labels = Labels::read(&folder.join(label), schema.keypoints).unwrap_or_default();
+            labels.boxes.into_iter().map(named).collect()
+        }
         None => row.outcome.annotated.iter().map(labelled).collect(),
     };
-    if row.identity.label.is_some() {
-        labelled.iter_mut().for_each(|one| one.class = schema.name(&one.class).to_string());
-    }
     measured(labelled, row.outcome.boxes.as_deref())
 }
 

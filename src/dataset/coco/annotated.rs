@@ -1,6 +1,7 @@
 //! The objects that annotation files give one frame.
 
 use crate::dataset::labels::{Labelled, Labels};
+use crate::nst::Area;
 use image::metadata::Orientation;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -29,18 +30,20 @@ impl Annotated {
             Orientation::Rotate270FlipH => Some((1.0 - y, 1.0 - x)),
             _ => None,
         };
-        let lines =
-            Labels::parse(&self.label, None).boxes.into_iter().filter_map(|Labelled { class, area, .. }| {
-                let (x, y) = turned((area.left + area.right) / 2.0, (area.top + area.bottom) / 2.0)?;
-                Some(line(&class, [x, y, area.bottom - area.top, area.right - area.left]))
-            });
+        let line = |Labelled { class, area, .. }: Labelled| {
+            let (a, b) = (turned(area.left, area.top)?, turned(area.right, area.bottom)?);
+            let area = Area { left: a.0.min(b.0), top: a.1.min(b.1), right: a.0.max(b.0), bottom: a.1.max(b.1) };
+            Some(label_line(&class, area))
+        };
+        let lines = Labels::parse(&self.label, None).boxes.into_iter().filter_map(line);
         Cow::Owned(lines.map(|line| line + "\n").collect())
     }
 }
 
-/// A class with a box: the shares of its middle, of its width and of its height.
-pub fn line(class: &str, [x, y, width, height]: [f64; 4]) -> String {
-    format!("{class} {x:.6} {y:.6} {width:.6} {height:.6}")
+/// One line of a YOLO label.
+pub fn label_line(class: &str, Area { left, top, right, bottom }: Area) -> String {
+    let (x, y) = ((left + right) / 2.0, (top + bottom) / 2.0);
+    format!("{class} {x:.6} {y:.6} {:.6} {:.6}", right - left, bottom - top)
 }
 
 #[cfg(test)]

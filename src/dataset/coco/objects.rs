@@ -1,9 +1,10 @@
 //! The objects of frames without labels, from annotation files.
 
-use crate::dataset::coco::annotated::{Annotated, line};
+use crate::dataset::coco::annotated::{Annotated, label_line};
 use crate::dataset::coco::document::{self, Annotation, Coco, Image};
 use crate::dataset::coco::index::Found;
 use crate::dataset::coco::matcher::Matcher;
+use crate::dataset::labels::cut;
 use serde_json::value::RawValue;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -66,18 +67,18 @@ impl AnnotatedFrames {
         for annotation in coco.annotations.iter().filter(|one| !one.is_crowd && one.bbox.is_some()) {
             let Some(&(number, size)) = annotation.image.and_then(|id| images.get(id)) else { continue };
             let category = annotation.category.and_then(document::whole_number);
-            let shares = size.and_then(|size| shares(annotation, size));
-            let (Some(size), Some(category), Some(shares)) = (size, category, shares) else {
+            let sides = size.and_then(|size| sides(annotation, size));
+            let (Some(size), Some(category), Some([left, top, right, bottom])) = (size, category, sides) else {
                 self.unusable += 1;
                 continue;
             };
-            let Some(shares) = cut(shares) else { continue };
+            let Some(area) = cut(left, top, right, bottom) else { continue };
             let id = *ids
                 .entry(category)
                 .or_insert_with(|| names.get(&category).map_or(category, |name| self.id_of(category, name)));
             let size = size.map(|side| side as u32);
             let annotated = new.entry(number).or_insert_with(|| Annotated { size, label: String::new() });
-            annotated.label += &line(&id.to_string(), shares);
+            annotated.label += &label_line(&id.to_string(), area);
             annotated.label.push('\n');
         }
         for (number, annotated) in new {
@@ -117,17 +118,11 @@ fn size(image: &Image) -> Option<[f64; 2]> {
 }
 
 /// Left, top, right and bottom of an object's box, as shares of the picture.
-fn shares(annotation: &Annotation, [width, height]: [f64; 2]) -> Option<[f64; 4]> {
+fn sides(annotation: &Annotation, [width, height]: [f64; 2]) -> Option<[f64; 4]> {
     let numbers: Vec<&RawValue> = serde_json::from_str(annotation.bbox?.get()).ok()?;
     let numbers: Vec<f64> = numbers.into_iter().filter_map(document::number).collect();
     let &[x, y, w, h] = &numbers[..] else { return None };
     Some([x / width, y / height, (x + w) / width, (y + h) / height])
-}
-
-/// Middle, width and height of the part in the picture, if there is one.
-fn cut(sides: [f64; 4]) -> Option<[f64; 4]> {
-    let [left, top, right, bottom] = sides.map(|side| side.clamp(0.0, 1.0));
-    (left < right && top < bottom).then(|| [(left + right) / 2.0, (top + bottom) / 2.0, right - left, bottom - top])
 }
 
 #[cfg(test)]
