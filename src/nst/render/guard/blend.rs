@@ -21,7 +21,7 @@ const LEAST_FEATHER: f64 = 2.0;
 pub struct BlendSteps {
     /// Towards the plain start.
     pub plain: u8,
-    /// From there towards the original.
+    /// From there towards the detail of the original.
     pub content: u8,
 }
 
@@ -34,13 +34,10 @@ impl BlendSteps {
         f32::from(steps) / f32::from(Self::MOST)
     }
 
-    /// The shares of a pixel that is this near to a box, of which the object has the share `shape`. From half of the
-    /// original's detail on, the original itself comes along, with what is behind the object, and at the last step it is
-    /// all there: so a box always meets its floors.
+    /// The shares of a pixel that is this near to a box, of which the object has the share `shape`.
     fn shares(self) -> impl Fn(f32, f32) -> Shares {
-        let [plain, detail] = [self.plain, self.content].map(Self::share);
-        let original = (2.0 * detail - 1.0).max(0.0).powi(4);
-        move |near, shape| [plain * near * shape, detail * near * shape, original * near]
+        let steps = [self.plain, self.content].map(Self::share);
+        move |near, shape| steps.map(|share| share * near * shape)
     }
 }
 
@@ -55,8 +52,8 @@ pub struct Blend<'a> {
     reach: Vec<Range<usize>>,
 }
 
-/// The shares of the plain start, over it of the original's detail, and over that of the original, each in 0..=1.
-pub type Shares = [f32; 3];
+/// The shares of the plain start, and over it of the original's detail, each in 0..=1.
+pub type Shares = [f32; 2];
 
 /// The pictures that are mixed, of one size.
 #[derive(Clone, Copy)]
@@ -67,18 +64,19 @@ pub struct GuardPictures<'a> {
     pub plain: Option<&'a Pixels>,
     /// The original's detail on the light of the stylized picture.
     pub detail: &'a Pixels,
-    pub original: &'a Pixels,
 }
 
 impl<'a> Blend<'a> {
     /// # Panics
     /// When the pictures differ in size.
     pub fn new(pictures: GuardPictures<'a>) -> Self {
-        let size = pictures.original.size();
-        let GuardPictures { result, plain, detail, original } = pictures;
-        let all = [result, plain.unwrap_or(result), detail, original];
-        assert!(all.iter().all(|picture| picture.size() == size), "all must be of one size");
-        Self { size, pictures, shares: vec![[0.0; 3]; size.pixels()], reach: vec![0..0; size.height] }
+        let GuardPictures { result, plain, detail } = pictures;
+        let size = result.size();
+        assert!(
+            [plain.unwrap_or(result), detail].iter().all(|picture| picture.size() == size),
+            "all must be of one size"
+        );
+        Self { size, pictures, shares: vec![[0.0; 2]; size.pixels()], reach: vec![0..0; size.height] }
     }
 
     /// Whether a plain start can ease boxes.
@@ -123,7 +121,7 @@ impl<'a> Blend<'a> {
             || {
                 for ((shares, near), shape) in raised.iter_mut().zip(mask.nearness(y, columns)).zip(shape) {
                     let raised = step(near, shape);
-                    (0..3).for_each(|i| shares[i] = f32::max(shares[i], raised[i]));
+                    (0..2).for_each(|i| shares[i] = f32::max(shares[i], raised[i]));
                 }
             },
         );
@@ -149,7 +147,7 @@ impl<'a> Blend<'a> {
             let from = y * self.size.width + columns.start;
             let shares = &self.shares[from..][..columns.len()];
             let pixels = (from..).zip(shares).zip(self.pictures.row(y, columns.clone()));
-            let eased = pixels.filter(|((_, shares), _)| **shares != [0.0; 3]);
+            let eased = pixels.filter(|((_, shares), _)| **shares != [0.0; 2]);
             eased.map(|((at, shares), colours)| (at, mixed(colours, shares))).collect::<Vec<_>>()
         };
         self.reach.par_iter().enumerate().flat_map_iter(row).collect()
@@ -157,25 +155,25 @@ impl<'a> Blend<'a> {
 }
 
 impl<'a> GuardPictures<'a> {
-    /// The colours of all four pictures in these columns of row `y`: those of the result, and those over it.
+    /// The colours of all three pictures in these columns of row `y`: those of the result, and those over it.
     #[inline(always)]
-    fn row(&self, y: usize, columns: Range<usize>) -> impl Iterator<Item = [&'a [f32; 3]; 4]> {
-        let Self { result, plain, detail, original } = *self;
+    fn row(&self, y: usize, columns: Range<usize>) -> impl Iterator<Item = [&'a [f32; 3]; 3]> {
+        let Self { result, plain, detail } = *self;
         let row =
             |picture: &'a Pixels| picture.data().as_chunks::<3>().0[y * picture.size().width..][columns.clone()].iter();
-        let pairs = row(result).zip(row(plain.unwrap_or(result))).zip(row(detail).zip(row(original)));
-        pairs.map(|((result, plain), (detail, original))| [result, plain, detail, original])
+        let all = row(result).zip(row(plain.unwrap_or(result))).zip(row(detail));
+        all.map(|((result, plain), detail)| [result, plain, detail])
     }
 }
 
 /// A pixel of the blend. Each picture is cut to 0..1 first: else what lies outside would outshine what is blended over it.
 #[inline(always)]
-fn mixed([result, plain, detail, original]: [&[f32; 3]; 4], shares: &Shares) -> [f32; 3] {
+fn mixed([result, plain, detail]: [&[f32; 3]; 3], shares: &Shares) -> [f32; 3] {
     // In this form a share of 1 gives exactly `to`.
     let towards = |from: f32, to: f32, share: f32| from * (1.0 - share) + to * share;
     std::array::from_fn(|i| {
         let plain = towards(cut(result[i]), cut(plain[i]), shares[0]);
-        towards(towards(plain, cut(detail[i]), shares[1]), cut(original[i]), shares[2])
+        towards(plain, cut(detail[i]), shares[1])
     })
 }
 
@@ -262,7 +260,7 @@ impl<'a> Mask<'a> {
     }
 
     /// How near these columns of row `y` are to the box. It is 1 in the box and on the pixels around it that its figures
-    /// read, so that all of the original always meets the floors. From there it falls smoothly to 0, with round corners.
+    /// read. From there it falls smoothly to 0, with round corners.
     #[inline(always)]
     pub fn nearness(&self, y: usize, columns: Range<usize>) -> impl Iterator<Item = f32> {
         let Rect { left, top, right, bottom } = self.full;

@@ -43,6 +43,10 @@ pub struct Object<'a> {
     /// Of the weighted pixels, in the blend as it is.
     pub figures: Figures,
     pub step: BlendSteps,
+    /// The best score so far, and the number of steps that it took.
+    best: (f64, u8),
+    /// The most steps that may be taken.
+    most_steps: u8,
 }
 
 /// A picture as objects are measured in it.
@@ -72,7 +76,9 @@ impl<'a> Object<'a> {
         let original = Original::new(rect, was, &before.deviations, weights(&mask));
         let figures = original.kept(&is, &after.deviations);
         let floor = floor(rect, before, after);
-        Self { area, mask, original, floor, uneased: figures, figures, step: BlendSteps::default() }
+        let most_steps = 2 * BlendSteps::MOST;
+        let step = BlendSteps::default();
+        Self { area, mask, original, floor, uneased: figures, figures, step, best: (f64::NEG_INFINITY, 0), most_steps }
     }
 
     /// The figures of this object in the blend.
@@ -86,7 +92,31 @@ impl<'a> Object<'a> {
 
     /// Begins anew with nothing eased.
     pub fn begin(&mut self) {
-        (self.step, self.figures) = (BlendSteps::default(), self.uneased);
+        (self.step, self.best) = (BlendSteps::default(), (f64::NEG_INFINITY, 0));
+        self.note(self.uneased);
+    }
+
+    /// Notes the figures of the step that was taken last.
+    pub fn note(&mut self, figures: Figures) {
+        self.figures = figures;
+        let score = self.score(figures);
+        if score > self.best.0 {
+            self.best = (score, self.steps());
+        }
+    }
+
+    /// If no step has met the floors: takes back, for the next time, the steps that made the figures worse again, as those
+    /// do that leave an object with hard edges to what hides a part of it. Returns whether there are any.
+    pub fn takes_steps_back(&mut self) -> bool {
+        let takes_back = self.score(self.figures) < 1.0 && self.best.1 < self.steps();
+        if takes_back {
+            self.most_steps = self.best.1;
+        }
+        takes_back
+    }
+
+    fn steps(&self) -> u8 {
+        self.step.plain + self.step.content
     }
 
     /// What it lacks where air of these distances takes its contrast. A small object does not stand out where it is eased
@@ -117,7 +147,8 @@ impl<'a> Object<'a> {
 
     /// Whether a figure is below its floor and the object can be eased further.
     pub fn must_be_eased(&self) -> bool {
-        self.score(self.figures) < 1.0 && self.step.content < BlendSteps::MOST
+        let can_be_eased = self.step.content < BlendSteps::MOST && self.steps() < self.most_steps;
+        can_be_eased && self.score(self.figures) < 1.0
     }
 
     /// The lower one of both figures over its floor; at least 1 is enough.

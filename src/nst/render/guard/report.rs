@@ -10,8 +10,7 @@ pub enum Easing {
     None,
     /// This share of the plain start's detail, in 0.125..=1.
     Plain(f32),
-    /// As much of the plain start as helped, and over it this share of the original's detail, in 0.125..=1; from 0.625 on
-    /// with a part of the original itself.
+    /// As much of the plain start as helped, and over it this share of the original's detail, in 0.125..=1.
     Content(f32),
 }
 
