@@ -65,6 +65,8 @@ pub struct Summary {
     pub left: usize,
     /// Rows of this run whose frames were worked on at a smaller size than the config's, since memory was short.
     pub reduced: usize,
+    /// Frames of this run that were begun anew from the frame itself, since losses or pixels were no numbers.
+    pub restarted: usize,
     /// Frames of this run that a student drew, and those that it passed on to the optimizer.
     pub drawn_by_student: usize,
     pub passed_on_by_student: usize,

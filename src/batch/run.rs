@@ -62,6 +62,8 @@ struct Counts {
     failed: usize,
     /// Frames that were worked on at a smaller size than the config's.
     reduced: usize,
+    /// Frames that were begun anew from the frame itself.
+    restarted: usize,
     /// Frames whose files hold several pictures.
     several: usize,
     malformed: Doubtful,
@@ -274,6 +276,7 @@ impl<'a> Run<'a> {
             skipped: header.skipped,
             left,
             reduced: counts.reduced,
+            restarted: counts.restarted,
             several: counts.several,
             malformed_labels: counts.malformed.frames,
             first_malformed_label: counts.malformed.label,
@@ -403,6 +406,7 @@ impl Counts {
             Status::Failed => self.failed += 1,
         }
         self.reduced += usize::from(row.outcome.reduced_size.is_some());
+        self.restarted += usize::from(row.outcome.restarted && row.status == Status::Done);
         self.several += usize::from(row.outcome.first_of_several);
         let Outcome { malformed_labels, first_malformed_line, unnamed_classes, scene, .. } = &row.outcome;
         self.malformed.add(*malformed_labels, row, *first_malformed_line);

@@ -21,7 +21,7 @@ use crate::nst::render::guard::Easing;
 use crate::nst::schedule;
 use crate::nst::settings::{self, Init, Optimizer, Settings};
 use crate::nst::student::lesson::Lesson;
-use crate::nst::stylizer::{Evaluators, Judgement, Losses, Picture, Style, Stylized, needs_scene};
+use crate::nst::stylizer::{Evaluators, Judgement, Losses, Picture, Style, Stylized};
 use crate::output::folder;
 use crate::output::row::{AnnotatedRow, BoxRow, GuardRow, MadeBy, Outcome, Row};
 use crate::plan::Job;
@@ -112,7 +112,8 @@ impl<'a> Worker<'a> {
         let (picture, part) = self.picture(&image, &maps, objects, row)?;
         if annotated.is_some() {
             // Only labels can be malformed, and loaders read none of this frame.
-            (row.outcome.malformed_labels, row.outcome.unnamed_classes) = (None, None);
+            let outcome = &mut row.outcome;
+            (outcome.malformed_labels, outcome.first_malformed_line, outcome.unnamed_classes) = (None, None, None);
         }
         row.outcome.annotated = annotated.map_or(Vec::new(), |label| annotated_rows(&label, &context.facts.schema));
         Ok(ReadFrame { image, profile, orientation, label, picture, part })
@@ -280,8 +281,9 @@ impl<'a> Worker<'a> {
         let asked = &self.context.stylizers.by_size()[*stylizer];
         let of = schedule::evaluations(&asked.scales(*size));
         let safe = Settings { init: Init::Content, optimizer: Optimizer::Adam, ..asked.settings().clone() };
-        // A student has learned from other starts.
-        let safe = (safe != *asked.settings()).then(|| asked.with(safe).with_student(None));
+        // Without evaluations, the frame itself would be left. A student has learned from other starts.
+        let helps = safe.steps > 0 && safe != *asked.settings();
+        let safe = helps.then(|| asked.with(safe).with_student(None));
         outcome.restarted = false;
         for stylizer in std::iter::once(asked).chain(&safe) {
             outcome.losses.clear();
@@ -311,8 +313,6 @@ impl<'a> Worker<'a> {
     /// has what is doubtful in the label.
     fn objects(&self, label: Option<&[u8]>, outcome: &mut Outcome, whole: Size, part: Crop) -> Vec<SceneObject> {
         let settings = self.context.stylizers.settings();
-        let is_asked =
-            settings.guard || !settings.effects.is_off() || settings.residual.high > 0.0 || needs_scene(settings);
         let Some(label) = label else { return Vec::new() };
         let schema = &self.context.facts.schema;
         let labels = Labels::from_bytes(label, schema.keypoints);
@@ -322,7 +322,7 @@ impl<'a> Worker<'a> {
         let counted = |count: usize| (count > 0).then_some(count as u32);
         (outcome.malformed_labels, outcome.unnamed_classes) = (counted(labels.malformed), counted(unnamed));
         outcome.first_malformed_line = labels.first_malformed.map(|line| line as u32);
-        if !is_asked {
+        if !settings.reads_surfaces() {
             return Vec::new();
         }
         let x = |v: f64| ((v * whole.width as f64 - part.left as f64) / part.width as f64).clamp(0.0, 1.0);

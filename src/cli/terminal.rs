@@ -118,7 +118,7 @@ fn label_warnings(summary: &Summary) -> impl Iterator<Item = String> {
 }
 
 /// What was made in another way than asked for, left out or chosen.
-fn counts(summary: &Summary) -> [Option<String>; 8] {
+fn counts(summary: &Summary) -> [Option<String>; 9] {
     let frames = |count: usize| counted(count, "frame");
     let several = (summary.several > 0).then(|| {
         let files = counted(summary.several, "file");
@@ -131,6 +131,10 @@ fn counts(summary: &Summary) -> [Option<String>; 8] {
     });
     let reduced = (summary.reduced > 0)
         .then(|| format!("stylized at a smaller size, because memory was short: {}", frames(summary.reduced)));
+    let restarted = (summary.restarted > 0).then(|| {
+        let frames = frames(summary.restarted);
+        format!("started over from the frame itself, because losses or pixels were no numbers: {frames}")
+    });
     let student = (summary.drawn_by_student + summary.passed_on_by_student > 0).then(|| {
         let (drawn, passed_on) = (frames(summary.drawn_by_student), summary.passed_on_by_student);
         format!("drawn by a student: {drawn}; optimized, since it does not know them: {passed_on}")
@@ -150,12 +154,12 @@ fn counts(summary: &Summary) -> [Option<String>; 8] {
     let SceneCounts { road, aerial, none } = summary.scenes;
     let scenes = (none > 0).then(|| {
         format!(
-            "ground: seen in {}; none was found in {none}, so nothing lies there and no road is wet (`stylize.scene` says \
-             what frames show)",
+            "ground: seen in {}; none was found in {none}, so no snow lies there, no road is wet and no \
+             lamp is lit (`stylize.scene` says what frames show)",
             frames(road + aerial)
         )
     });
-    [several, unread, reduced, student, conditions_line(summary), not_chosen, labels, scenes]
+    [several, unread, reduced, restarted, student, conditions_line(summary), not_chosen, labels, scenes]
 }
 
 /// That a run stopped, and how to go on.

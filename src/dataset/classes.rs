@@ -4,7 +4,7 @@
 use crate::dataset::scan::ImageSource;
 use crate::error::{Error, Result};
 use crate::files::listing::entries;
-use crate::files::paths::label_path;
+use crate::files::paths::{has_extension, label_path};
 use crate::files::text;
 use crate::yaml::Yaml;
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ const FILES: [&str; 2] = ["classes.txt", "_darknet.labels"];
 /// Whether a text file is one of names and not a label.
 pub fn is_class_file(path: &Path) -> bool {
     let named = path.file_name().is_some_and(|name| FILES.iter().any(|file| name.eq_ignore_ascii_case(file)));
-    named || path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("names"))
+    named || has_extension(path, &["names"])
 }
 
 /// The names of the classes in a file, as a mapping `names` from ids. An empty line between names is a class without a

@@ -20,6 +20,7 @@ use crate::dataset::scan::is_image;
 use crate::dataset::split::Split;
 use crate::files::listing::{entries, is_hidden};
 use crate::files::marker;
+use crate::files::paths::has_extension;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry};
@@ -70,7 +71,7 @@ pub fn is_coco(path: &Path) -> bool {
 }
 
 fn is_json(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+    has_extension(path, &["json"])
 }
 
 /// The folders in a folder that are not hidden; none if it cannot be listed.

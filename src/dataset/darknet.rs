@@ -5,7 +5,7 @@ use crate::dataset::list::read_list;
 use crate::dataset::scan::ImageSource;
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
-use crate::files::paths::normalize;
+use crate::files::paths::{has_extension, normalize};
 use crate::files::text;
 use std::collections::BTreeMap;
 use std::env;
@@ -22,7 +22,7 @@ pub struct DarknetData {
 
 /// Whether this is such a file.
 pub fn is_darknet_data(file: &Path) -> bool {
-    file.extension().is_some_and(|extension| extension == "data")
+    has_extension(file, &["data"])
         && text::read(file)
             .is_ok_and(|text| entries(&text).any(|(_, key, _)| Split::of_name(key) == Some(Split::Train)))
 }

@@ -7,7 +7,7 @@ use crate::dataset::pyyaml::{Content, Node};
 use crate::dataset::scan::Scan;
 use crate::error::{Error, Result};
 use crate::files::listing::{entries, is_hidden};
-use crate::files::paths::absolute;
+use crate::files::paths::{absolute, extension, has_extension};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,9 +68,9 @@ pub fn find(given: &Path) -> Result<Place> {
         }
         return Ok(Place { folder: path, description, is_below: false });
     }
-    let description = match path.extension().map(|extension| extension.to_ascii_lowercase()) {
-        Some(extension) if extension == "yaml" || extension == "yml" => Some(Description::Yaml(path.clone())),
-        Some(extension) if extension == "data" => Some(Description::Darknet(path.clone())),
+    let description = match extension(&path).as_str() {
+        "yaml" | "yml" => Some(Description::Yaml(path.clone())),
+        "data" => Some(Description::Darknet(path.clone())),
         _ => None,
     };
     match path.parent() {
@@ -141,11 +141,11 @@ fn several_datasets<'a>(folder: &Path, files: impl Iterator<Item = &'a Path>) ->
 }
 
 fn may_describe(path: &Path) -> bool {
-    is_yaml(path) || path.extension().is_some_and(|extension| extension == "data")
+    has_extension(path, &["yaml", "yml", "data"])
 }
 
 fn is_yaml(path: &Path) -> bool {
-    path.extension().is_some_and(|end| ["yaml", "yml"].iter().any(|yaml| end.eq_ignore_ascii_case(yaml)))
+    has_extension(path, &["yaml", "yml"])
 }
 
 /// Whether a YAML file says where the images of a split are or what classes are called. Configs of models and trainings

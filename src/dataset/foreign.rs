@@ -1,5 +1,6 @@
 //! Image files that loaders read as images and this program cannot decode: they are counted, never passed over silently.
 
+use crate::files::paths::{extension, has_extension};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,11 +10,7 @@ const EXTENSIONS: [&str; 7] = ["avif", "dng", "heic", "heif", "jp2", "jpeg2000",
 
 /// Whether the extension, in any letter case, is that of a format that loaders read and this program does not.
 pub fn is_foreign(path: &Path) -> bool {
-    extension(path).is_some_and(|extension| EXTENSIONS.contains(&&*extension))
-}
-
-fn extension(path: &Path) -> Option<String> {
-    path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase())
+    has_extension(path, &EXTENSIONS)
 }
 
 /// The lines of the text list at `path` that name such files, as they are written.
@@ -26,7 +23,7 @@ pub fn of_list(path: &Path) -> Vec<PathBuf> {
 /// How many of the files have each extension.
 pub fn by_extension(files: &[PathBuf]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    files.iter().filter_map(|file| extension(file)).for_each(|extension| *counts.entry(extension).or_default() += 1);
+    files.iter().map(|file| extension(file)).for_each(|extension| *counts.entry(extension).or_default() += 1);
     counts
 }
 

@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use crate::files::paths::in_place_of_images;
 use crate::imageio::decode;
-use crate::nst::settings::{Init, RegionKind};
+use crate::nst::settings::RegionKind;
 use crate::nst::{Plane, Settings, Size};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,7 @@ impl Paths {
             RegionKind::Masks(names) => names.iter().map(|name| mask_path(image, name)).collect(),
             _ => Vec::new(),
         };
-        let is_used = settings.init == Init::Weather || !settings.effects.is_off();
-        Self { masks, depth: is_used.then(|| depth_path(image)) }
+        Self { masks, depth: settings.reads_surfaces().then(|| depth_path(image)) }
     }
 
     /// The masks and then the depth.

@@ -3,7 +3,7 @@
 use crate::dataset::foreign::{self, is_foreign};
 use crate::error::{Error, Result};
 use crate::files::marker;
-use crate::files::paths::resolve_links;
+use crate::files::paths::{has_extension, resolve_links};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ impl ImageSource {
 
 /// Whether the extension, in any letter case, is one of [`EXTENSIONS`].
 pub fn is_image(path: &Path) -> bool {
-    path.extension().and_then(|e| e.to_str()).is_some_and(|e| EXTENSIONS.contains(&e.to_ascii_lowercase().as_str()))
+    has_extension(path, &EXTENSIONS)
 }
 
 /// All images below `folder`, sorted by path, without hidden ones and those in output folders.
@@ -59,7 +59,7 @@ pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// Whether the list of images comes from annotation files of COCO.
 fn is_annotations(list: &Path) -> bool {
-    list.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+    has_extension(list, &["json"])
 }
 
 /// The image files of a source.

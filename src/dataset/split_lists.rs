@@ -4,7 +4,7 @@
 use crate::dataset::scan::{ImageSource, Scan};
 use crate::dataset::split::Split;
 use crate::error::{Error, Result};
-use crate::files::paths::{normalize, relative_text};
+use crate::files::paths::{has_extension, normalize, relative_text};
 use crate::files::text;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -30,9 +30,8 @@ impl SplitFiles {
         let stems: HashSet<&str> = images.iter().filter_map(|image| stem_of(image)).collect();
         let is_named = |stem: &str| Split::of_name(stem).is_some() || Split::is_vague_name(stem);
         let files = scan.files_below(scan.root, DEPTH, |path| {
-            let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
             let Some(stem) = stem_of(path) else { return false };
-            EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str())
+            has_extension(path, &EXTENSIONS)
                 && !stems.contains(stem)
                 && (is_named(stem) || Split::begun_by(stem).is_some())
         })?;
@@ -59,7 +58,7 @@ pub struct ListedSplits {
 pub fn read_split_lists(scan: &Scan, files: &[PathBuf], images: &[PathBuf]) -> Result<Option<ListedSplits>> {
     let is_list = |file: &&PathBuf| {
         let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        file.extension().is_some_and(|extension| extension == "txt") && Split::is_plain_name(stem)
+        has_extension(file, &["txt"]) && Split::is_plain_name(stem)
     };
     let known = Images::of(scan.root, images);
     let mut sources: BTreeMap<Split, Vec<ImageSource>> = BTreeMap::new();

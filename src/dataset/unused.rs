@@ -9,7 +9,7 @@ use crate::dataset::scan::{ImageSource, Scan};
 use crate::dataset::split::Split;
 use crate::error::Result;
 use crate::files::listing::entries;
-use crate::files::paths::{RealFolders, label_path, relative_text};
+use crate::files::paths::{RealFolders, extension, has_extension, label_path, relative_text};
 use crate::units::counted;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
@@ -87,15 +87,12 @@ pub fn report(
 /// Files of other formats that are called like images and may hold their boxes.
 fn other_formats(scan: &Scan, sources: &BTreeMap<Split, Vec<ImageSource>>, frames: &[Frame]) -> Result<Option<String>> {
     let stems: HashSet<&OsStr> = frames.iter().filter_map(|frame| frame.path.file_stem()).collect();
-    let extension = |path: &Path| path.extension().map(|end| end.to_string_lossy().to_lowercase());
-    let is_label = |path: &Path| {
-        extension(path).is_some_and(|end| OTHER_FORMATS.contains(&&*end))
-            && path.file_stem().is_some_and(|stem| stems.contains(stem))
-    };
+    let is_label =
+        |path: &Path| has_extension(path, &OTHER_FORMATS) && path.file_stem().is_some_and(|stem| stems.contains(stem));
     let mut count: BTreeMap<String, usize> = BTreeMap::new();
     for folder in folders_to_search(scan.root, sources) {
         let files = scan.files_below(&folder, usize::MAX, is_label)?;
-        files.iter().filter_map(|file| extension(file)).for_each(|end| *count.entry(end).or_default() += 1);
+        files.iter().map(|file| extension(file)).for_each(|end| *count.entry(end).or_default() += 1);
     }
     let found: Vec<String> = count.into_iter().map(|(end, count)| counted(count, &format!(".{end} file"))).collect();
     Ok((!found.is_empty()).then(|| {
@@ -115,8 +112,7 @@ fn unused_labels(
 ) -> Result<BTreeMap<PathBuf, Vec<PathBuf>>> {
     let mut folders = RealFolders::default();
     let used: HashSet<PathBuf> = used.iter().map(|path| folders.real(path)).collect();
-    let is_text =
-        |path: &Path| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("txt")) && !is_class_file(path);
+    let is_text = |path: &Path| has_extension(path, &["txt"]) && !is_class_file(path);
     let mut files: BTreeSet<PathBuf> = BTreeSet::new();
     for folder in folders_to_search(scan.root, sources) {
         files.extend(scan.files_below(&folder, usize::MAX, is_text)?);

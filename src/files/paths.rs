@@ -22,6 +22,16 @@ pub fn normalize(path: &Path) -> PathBuf {
     clean
 }
 
+/// The extension of a file in lower-case letters; empty without one.
+pub fn extension(path: &Path) -> String {
+    path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
+}
+
+/// Whether a file has one of these extensions, in any letter case.
+pub fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    path.extension().is_some_and(|own| extensions.iter().any(|extension| own.eq_ignore_ascii_case(extension)))
+}
+
 /// Where Ultralytics looks for the label of an image: the last folder `images` becomes `labels`, the extension `txt`.
 ///
 /// Without such a folder it is the text file beside the image.

@@ -181,11 +181,20 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether a ground plane is sought in each picture and an effect lies on it.
+    /// Whether a ground plane is sought in each picture and an effect needs it.
     pub fn seeks_ground(&self) -> bool {
-        let Effects { snow, wet, spray, headlamps, overcast, .. } = &self.effects;
-        let lie_there = [snow, wet, spray, headlamps, overcast];
-        self.scene == SceneKind::Auto && lie_there.iter().any(|amount| amount.high > 0.0)
+        self.scene == SceneKind::Auto && self.effects.map(|range| range.high as f32).needs_ground()
+    }
+
+    /// Whether regions or the start read the surfaces of pictures: their sky, ground, plants and distances.
+    pub fn start_reads_surfaces(&self) -> bool {
+        self.init == Init::Weather || self.regions == RegionKind::Scene
+    }
+
+    /// Whether anything reads the surfaces of pictures or their labelled objects.
+    pub fn reads_surfaces(&self) -> bool {
+        let effects = self.effects.map(|range| range.high as f32);
+        self.guard || self.residual.high > 0.0 || effects.needs_surface() || self.start_reads_surfaces()
     }
 }
 

@@ -45,7 +45,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 pub use crate::nst::stylizer::evaluators::Evaluators;
-pub use crate::nst::stylizer::input::{Picture, needs_scene};
+pub use crate::nst::stylizer::input::Picture;
 pub use crate::nst::stylizer::style::Style;
 
 /// Stylizes pictures with one backbone and one group of settings.
@@ -294,7 +294,7 @@ impl Stylizer {
         let mut random = noise::random(seed, AMOUNTS);
         let effects = self.settings.effects.map(|range| range.at(random.uniform()) as f32);
         let residual = self.settings.residual.high > 0.0 && !content.objects.is_empty();
-        if !effects.needs_surface() && !residual && !needs_scene(&self.settings) && !self.guards(content) {
+        if !effects.needs_surface() && !residual && !self.settings.start_reads_surfaces() && !self.guards(content) {
             return Prepared { frame: Cow::Borrowed(&content.pixels), without_air: None, surface: None, effects };
         }
         let surface = Surface::of(&content.pixels, &content.objects, self.settings.scene, content.depth.as_ref());
@@ -311,7 +311,7 @@ impl Stylizer {
     fn layers(&self, content: &Picture, frame: &Pixels, surface: Option<&Surface>, size: Size) -> Layers {
         let pixels = network_input(&self.settings, &resized(&self.settings, frame, size)).into_owned();
         let scene = match surface {
-            Some(surface) if needs_scene(&self.settings) => Scene::of(surface, size),
+            Some(surface) if self.settings.start_reads_surfaces() => Scene::of(surface, size),
             _ => Scene::unknown(size),
         };
         let regions = Regions::of(&self.settings.regions, size, &scene, &content.masks);

@@ -151,7 +151,7 @@ impl<'c> Lost<'c> {
     }
 }
 
-/// Writes a copy for each variant with at least one finished image, and removes the copies of all other variants.
+/// Writes a copy for each of these variants with at least one finished image, and removes those of the others.
 fn write_variants(
     coco: &Coco,
     frames: &[Option<Found>],

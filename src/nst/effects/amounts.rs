@@ -101,9 +101,14 @@ impl<T: Default + PartialEq> Effects<T> {
 impl Effects<f32> {
     /// Whether an effect needs the surfaces of the frame.
     pub fn needs_surface(&self) -> bool {
+        self.needs_ground() || self.air > 0.0
+    }
+
+    /// Whether an effect needs a ground plane. Snow on plants and edges does not.
+    pub fn needs_ground(&self) -> bool {
         // Without `..`: a new effect does not compile until it is here. Some only change another effect.
         let Self {
-            air,
+            air: _,
             snow,
             tracks: _,
             snowy_vehicles: _,
@@ -122,7 +127,7 @@ impl Effects<f32> {
             overcast,
             black: _,
         } = *self;
-        let read = [air, snow, wet, spray, lamps, headlamps, street_lamps, windows, motion, overcast];
-        read.iter().any(|&amount| amount > 0.0)
+        let on_it = [snow, wet, spray, lamps, headlamps, street_lamps, windows, motion, overcast];
+        on_it.iter().any(|&amount| amount > 0.0)
     }
 }

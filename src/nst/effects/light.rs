@@ -42,7 +42,10 @@ pub fn shine(
     if [share, headlamps, street_lamps, windows].iter().all(|&amount| amount <= 0.0) {
         return;
     }
-    let mut seen = lamps::of_vehicles(frames.taken, surface, horizon, objects, effects, seed);
+    let mut seen = match share > 0.0 {
+        true => lamps::of_vehicles(frames.taken, surface, horizon, objects, effects, seed),
+        false => Vec::new(),
+    };
     let lighting = street_lamps::along_the_road(street_lamps, seed);
     let street = StreetView { surface, horizon, haze };
     seen.extend(street.seen(&lighting));

@@ -3,7 +3,7 @@
 use crate::nst::kernels::gram;
 use crate::nst::kernels::sums::{add_scaled_difference, sum2};
 use crate::nst::layers::{Padding, Tap};
-use crate::nst::loss::{Guides, Loss, StyleTarget, Target, share, taps};
+use crate::nst::loss::{Guides, LEAST_NORM, Loss, StyleTarget, Target, share, taps};
 use crate::nst::network::trunk::{Trunk, Workspace};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::plane::Plane;
@@ -122,7 +122,8 @@ fn add_style<'a>(
     gradient: &mut [f32],
 ) -> f64 {
     let shares = || regions.clone().map(|(region, _)| gram::total(region.data()) as f64);
-    let norm: f64 = regions.clone().zip(shares()).map(|((_, target), share)| share * target.norm).sum();
+    let norm =
+        regions.clone().zip(shares()).map(|((_, target), share)| share * target.norm).sum::<f64>().max(LEAST_NORM);
     let mut distance = 0.0;
     for ((region, target), share) in regions.clone().zip(shares()) {
         let channels = target.values.len().isqrt();

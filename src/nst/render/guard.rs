@@ -281,7 +281,7 @@ mod tests {
                 if is_inside { share } else { 0.0 }
             });
             let mut after = fog.clone();
-            let owners = Owners::new(SIZE, &vec![None; SIZE.pixels()], SIZE);
+            let owners = Owners::new(SIZE, &vec![None; SIZE.pixels()], SIZE, vec![true]);
             let shapes = ObjectShapes { share: &shapes, owners: &owners, air: None };
             let no_start = || Ok::<_, Infallible>(None);
             let Ok(report) = super::protect(&content, shapes, no_start, &mut after, &[area]);
@@ -301,7 +301,7 @@ mod tests {
         let fog = map(&content, |v| 0.8 + 0.1 * v);
         let is_seen = |x: usize| x.abs_diff(60) < 2;
         let share = Plane::from_fn(SIZE, |y, x| (is_seen(x) && (30..60).contains(&y)) as u8 as f32);
-        let owners = Owners::new(SIZE, &vec![None; SIZE.pixels()], SIZE);
+        let owners = Owners::new(SIZE, &vec![None; SIZE.pixels()], SIZE, vec![true]);
         let shapes = ObjectShapes { share: &share, owners: &owners, air: None };
         let mut after = fog.clone();
         let no_start = || Ok::<_, Infallible>(None);
@@ -319,7 +319,7 @@ mod tests {
         // The left one is near and hides a half of the right one, which fog covers.
         let owner = |x: usize| if x < 80 { Some(0) } else { Some(1) };
         let owners: Vec<_> = (0..SIZE.pixels()).map(|n| owner(n % SIZE.width)).collect();
-        let owners = Owners::new(SIZE, &owners, SIZE);
+        let owners = Owners::new(SIZE, &owners, SIZE, vec![true; 2]);
         let share = Plane::from_fn(SIZE, |_, x| if x < 80 { 1.0 } else { 0.5 });
         let haze = veil(&content, 0.4);
         let mut after = veil(&content, 0.05);

@@ -10,7 +10,7 @@ use crate::nst::settings::RegionKind;
 /// A region that covers less than this share of a style says too little about it; a larger part stands in for it.
 const LEAST_SHARE: f64 = 0.12;
 
-/// Ground or plants that cover less than this share of a content are left in the rest.
+/// Sky, ground or plants that cover less than this share of a content are left in the rest.
 const LEAST_PART: f64 = 0.03;
 
 /// Horizontal bands of [`RegionKind::Bands`].
@@ -84,8 +84,9 @@ impl Regions {
             RegionKind::None => Self::whole(size),
             RegionKind::Bands => Self::from_parts((0..BANDS).map(|n| Some(band(size, n))).collect()),
             RegionKind::Scene => {
-                let large_enough = |part: &Option<Plane>| part.clone().filter(|part| part.mean() >= LEAST_PART);
-                let parts = [scene.sky.clone(), large_enough(&scene.ground), large_enough(&scene.plants)];
+                let large_enough =
+                    |part: &Option<Plane>| part.as_ref().filter(|part| part.mean() >= LEAST_PART).cloned();
+                let parts = [&scene.sky, &scene.ground, &scene.plants].map(large_enough);
                 let rest = rest_of(size, &parts);
                 let parts = parts.into_iter().chain([Some(rest)]).collect();
                 Self { parts, of_scene: true }

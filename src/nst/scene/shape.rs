@@ -32,6 +32,8 @@ pub struct Shapes {
     pub share: Plane,
     /// For each pixel, the number of the object with that share, where any has one.
     pub owner: Vec<Option<usize>>,
+    /// For each object, whether its shape was found or given. Others have a rounded box.
+    pub is_known: Vec<bool>,
 }
 
 /// The shapes of the objects of `pixels`, whose luma is `luma`.
@@ -42,7 +44,8 @@ pub struct Shapes {
 /// soft. The edges are those of the picture.
 pub fn of_objects(pixels: &Pixels, luma: &Plane, objects: &[SceneObject]) -> Shapes {
     let size = pixels.size();
-    let mut shapes = Shapes { share: Plane::filled(size, 0.0), owner: vec![None; size.pixels()] };
+    let is_known = objects.iter().map(|object| !object.outline.is_empty() || is_large(object, size)).collect();
+    let mut shapes = Shapes { share: Plane::filled(size, 0.0), owner: vec![None; size.pixels()], is_known };
     let boxes = boxes(size, objects);
     // The nearest last: where two have the same share, it hides the other.
     let mut order: Vec<usize> = (0..objects.len()).collect();
@@ -66,25 +69,26 @@ pub struct Owners {
     owners: Vec<Option<u32>>,
     /// By column of the frame: that of the small picture.
     columns: Vec<u32>,
+    /// By object: whether its shape is known.
+    is_known: Vec<bool>,
 }
 
 impl Owners {
-    /// `owners` are those of the pixels of a picture of the size `small`, for a frame of the size `full`.
+    /// `owners` are those of the pixels of a picture of the size `small`, for a frame of the size `full`; `is_known` says of
+    /// each object whether its shape is known.
     ///
     /// # Panics
     /// When not each pixel has an owner or none.
-    pub fn new(small: Size, owners: &[Option<usize>], full: Size) -> Self {
+    pub fn new(small: Size, owners: &[Option<usize>], full: Size, is_known: Vec<bool>) -> Self {
         assert_eq!(small.pixels(), owners.len(), "each pixel has an owner or none");
         let owners = owners.iter().map(|owner| owner.map(|number| number as u32)).collect();
         let columns = (0..full.width).map(|x| (x * small.width / full.width) as u32).collect();
-        Self { small, full, owners, columns }
+        Self { small, full, owners, columns, is_known }
     }
 
-    /// Whether an object whose box has this size, in pixels of the frame, is large enough to have a shape of its own. Others
-    /// have an ellipse.
-    pub fn may_have_shape(&self, height: usize, width: usize) -> bool {
-        let Self { small, full, .. } = self;
-        (height * small.height / full.height).min(width * small.width / full.width) >= LEAST_SIDE
+    /// Whether the shape of this object is known. Others have a rounded box.
+    pub fn knows_shape(&self, object: usize) -> bool {
+        self.is_known[object]
     }
 
     /// Whether each of these columns of row `y` of the frame belongs to this object or to none.
@@ -204,13 +208,19 @@ fn contains(crop: Crop, (y, x): (usize, usize)) -> bool {
     (crop.top..crop.top + crop.height).contains(&y) && (crop.left..crop.left + crop.width).contains(&x)
 }
 
+/// Whether an object has enough pixels for its shape to be found.
+fn is_large(object: &SceneObject, size: Size) -> bool {
+    let (rows, columns) = object.area.pixels(size);
+    rows.len().min(columns.len()) >= LEAST_SIDE
+}
+
 /// Finds the shape of `object` and gives `add` its share in each pixel.
 fn draw(pixels: &Pixels, boxes: &[u16], object: &SceneObject, mut add: impl FnMut(usize, f32)) {
     let Some(window) = BoxCrop::of(object, pixels.size()) else { return };
     let width = pixels.size().width;
     let mut shares: Vec<f32> = places(window.reach).map(|place| window.prior(object.kind, place)).collect();
     let core: Vec<f32> = places(window.reach).map(|place| window.core(object.kind, place)).collect();
-    if window.inner.height.min(window.inner.width) >= LEAST_SIDE {
+    if is_large(object, pixels.size()) {
         shares = Cutout::of(pixels, boxes, &window, &shares, &core).shares(most_room(object.kind));
     }
     for (((y, x), share), core) in places(window.reach).zip(shares).zip(core) {

@@ -57,9 +57,13 @@ pub fn find(pixels: &Pixels) -> Option<Plane> {
     let best = tried.max_by(|a, b| a.0.total_cmp(&b.0));
     let border = best.map(|(_, border)| without_runaways(border, luma.size().height));
     let above = |border: Vec<usize>| Plane::from_fn(luma.size(), |y, x| (y < border[x]) as u8 as f32);
-    let is_large = |sky: &Plane| sky.mean() >= LEAST_SHARE;
     let mask = border.map(above).filter(is_large).or_else(|| clear(pixels, &luma, &slopes).filter(is_large))?;
     Some(without_islands(soften(pixels, &luma, mask), &luma))
+}
+
+/// Whether this share of sky is that of a sky, and not of a gap between other things.
+pub fn is_large(sky: &Plane) -> bool {
+    sky.mean() >= LEAST_SHARE
 }
 
 /// What is as blue and as light as a clear sky at the upper side of the picture and goes on from there: between houses

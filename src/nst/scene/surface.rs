@@ -95,7 +95,7 @@ impl Surface {
             ground,
             plants,
             shapes,
-            owners: Owners::new(size, &found.owner, frame.size()),
+            owners: Owners::new(size, &found.owner, frame.size(), found.is_known),
             distance,
             nearest,
             small_luma: luma,
@@ -140,6 +140,8 @@ fn horizon_and_sky(small: &Pixels, luma: &Plane, hidden: &Plane, objects: &[Scen
         sky.data_mut().iter_mut().zip(hidden.data()).for_each(|(sky, &shape)| *sky *= outside(shape));
         sky
     });
+    // An outline may cover all of it, such as that of an object that is called sky.
+    let sky = sky.filter(sky::is_large);
     let horizon = horizon::find(luma, sky.as_ref(), objects);
     let Some(sky) = sky else { return (horizon, None) };
     let whole = sky::down_to(1.0, LEAST.0, &sky, small, luma, hidden);

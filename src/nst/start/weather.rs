@@ -325,8 +325,9 @@ impl Night {
         std::array::from_fn(|i| {
             let gain = self.gain[i] * near;
             let solid = light[i] * (gain + (HIGHLIGHT - gain).max(0.0) * bright);
-            // Clouds stay visible, in shades of the night's sky.
-            let above = self.sky[i] * (light[i] / self.own_sky[i].max(0.02)).clamp(0.5, 1.5);
+            // Clouds stay visible, in shades of the night's sky. At night, nothing shines on one side of them.
+            let cloud = (light[i] / self.own_sky[i].max(0.02)).sqrt().clamp(0.75, 1.25);
+            let above = self.sky[i] * cloud;
             solid + sky * (above - solid)
         })
     }

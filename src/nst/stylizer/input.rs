@@ -5,7 +5,7 @@ use crate::nst::picture::luma;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::scene::object::SceneObject;
-use crate::nst::settings::{Init, RegionKind, Settings};
+use crate::nst::settings::Settings;
 use std::borrow::Cow;
 
 /// A picture and what is known about it. The pixels have no letterbox bars; everything else is of the same part.
@@ -41,9 +41,4 @@ pub fn resized(settings: &Settings, pixels: &Pixels, size: Size) -> Pixels {
     let mut resized = resampled(settings, pixels, size);
     resized.cut();
     resized
-}
-
-/// Whether regions or the start ask for the surfaces of a picture.
-pub fn needs_scene(settings: &Settings) -> bool {
-    settings.init == Init::Weather || settings.regions == RegionKind::Scene
 }

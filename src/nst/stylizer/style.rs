@@ -13,7 +13,7 @@ use crate::nst::settings::{SceneKind, Settings};
 use crate::nst::start::Reference;
 use crate::nst::start::weather::WeatherStatistics;
 use crate::nst::student::view::StyleCode;
-use crate::nst::stylizer::input::{Picture, needs_scene, network_input};
+use crate::nst::stylizer::input::{Picture, network_input};
 use std::borrow::Cow;
 
 /// A measured style picture.
@@ -37,7 +37,7 @@ impl Style {
     ) -> Result<Self, StylizeError> {
         let size = settings.working_size(picture.pixels.size());
         let small = picture.pixels.resized(size);
-        let scene = match needs_scene(settings) {
+        let scene = match settings.start_reads_surfaces() {
             true => Scene::of(&Surface::of(&small, &[], SceneKind::Auto, picture.depth.as_ref()), size),
             false => Scene::unknown(size),
         };

@@ -224,7 +224,7 @@ impl<'a> Mask<'a> {
         };
         let rows = (rect.top..rect.bottom).flat_map(|y| mask.shares(y, rect.left..rect.right));
         let most = rows.fold(0.0, f32::max);
-        let has_shape = most >= LEAST && shapes.owners.may_have_shape(rect.height(), rect.width());
+        let has_shape = most >= LEAST && shapes.owners.knows_shape(object);
         Self { most: if has_shape { most } else { 0.0 }, ..mask }
     }
 

@@ -10,6 +10,9 @@ use crate::nst::testing::Random;
 
 pub const SIZE: Size = Size { height: 90, width: 140 };
 
+/// The most objects of a test.
+const MOST_OBJECTS: usize = 32;
+
 /// Shapes of objects that fill their boxes.
 pub struct Everywhere {
     share: Plane,
@@ -18,7 +21,8 @@ pub struct Everywhere {
 
 impl Everywhere {
     pub fn of(size: Size) -> Self {
-        Self { share: Plane::filled(size, 1.0), owners: Owners::new(size, &vec![None; size.pixels()], size) }
+        let is_known = vec![true; MOST_OBJECTS];
+        Self { share: Plane::filled(size, 1.0), owners: Owners::new(size, &vec![None; size.pixels()], size, is_known) }
     }
 
     pub fn shapes(&self) -> ObjectShapes<'_> {
