@@ -5,16 +5,17 @@
 //! leave. Light and camera come last, in front of the stylized picture.
 //!
 //! - [`amounts`]: how much of each effect
-//! - [`frames`]: the frame that effects read
+//! - [`input`]: what effects read
 //! - [`on_surfaces`]: shadows, snow and water; `overcast`, `snow` and `water` draw them
-//! - [`air`]: white air in front of all surfaces
-//! - [`in_the_camera`]: lamps, windows, the lens and the sensor; `lamps`, `street_lamps`, `windows`, `light`,
-//!   `shining`, `lens` and `sensor` draw them
+//! - [`air`]: haze in front of all surfaces
+//! - [`in_the_scene`]: lamps, windows, spray and motion; `lamps`, `street_lamps`, `windows`, `light`, `shining`, `water`
+//!   and `sensor` draw them
+//! - [`in_the_camera`]: the lens and the sensor; `lens` and `sensor` draw them
 //! - `noise`: noise on the ground, in perspective
 
 pub mod air;
 pub mod amounts;
-pub mod frames;
+pub mod input;
 mod lamps;
 mod lens;
 mod light;
@@ -28,70 +29,54 @@ mod water;
 mod windows;
 
 use crate::nst::effects::amounts::Effects;
-use crate::nst::effects::frames::Frames;
+use crate::nst::effects::input::{EffectInput, Frames};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::FrameSeed;
-use crate::nst::scene::object::SceneObject;
-use crate::nst::scene::surface::Surface;
 use crate::nst::scene::view::View;
 use std::borrow::Cow;
 
 /// The frame without the sun's shadows and with snow and water on its surfaces; the frame itself where the effects change
 /// none of this. Values in 0..1 stay there.
-pub fn on_surfaces<'a>(
-    frame: &'a Pixels,
-    surface: &Surface,
-    objects: &[SceneObject],
-    effects: &Effects<f32>,
-    seed: u64,
-) -> Cow<'a, Pixels> {
+pub fn on_surfaces<'a>(frame: &'a Pixels, input: EffectInput) -> Cow<'a, Pixels> {
     let mut pixels = Cow::Borrowed(frame);
-    if effects.overcast > 0.0 {
-        overcast::even(pixels.to_mut(), surface, effects.overcast);
+    if input.amounts.overcast > 0.0 {
+        overcast::even(pixels.to_mut(), input.surface, input.amounts.overcast);
     }
-    if effects.snow > 0.0 {
-        snow::lay(pixels.to_mut(), surface, objects, effects, seed);
+    if input.amounts.snow > 0.0 {
+        snow::lay(pixels.to_mut(), input);
     }
-    if effects.wet > 0.0 {
-        water::wet(pixels.to_mut(), surface, objects, effects, seed);
+    if input.amounts.wet > 0.0 {
+        water::wet(pixels.to_mut(), input);
     }
     pixels
 }
 
-/// Adds light, the lens and the sensor to the stylized picture. `haze` is the extinction of the air per metre. The noise
-/// of the sensor is another one at each place of a sequence.
-pub fn in_the_camera(
-    pixels: &mut Pixels,
-    frames: Frames,
-    surface: Option<&Surface>,
-    objects: &[SceneObject],
-    effects: &Effects<f32>,
-    haze: f32,
-    frame_seed: FrameSeed,
-) {
-    let seed = frame_seed.seed;
-    if let Some(surface) = surface {
-        light::shine(pixels, frames, surface, objects, effects, haze, seed);
-        if effects.spray > 0.0 {
-            water::spray(pixels, surface, objects, effects, seed);
-        }
-        if effects.motion > 0.0
-            && let Some(View::Ahead(horizon)) = surface.view
-        {
-            sensor::motion(pixels, surface, horizon, effects.motion);
-        }
+/// Adds what shines and moves in the scene to the stylized picture. `haze` is the extinction of the air per metre.
+pub fn in_the_scene(pixels: &mut Pixels, input: EffectInput, frames: Frames, haze: f32) {
+    light::shine(pixels, input, frames, haze);
+    if input.amounts.spray > 0.0 {
+        water::spray(pixels, input);
     }
-    if effects.drops > 0.0 {
-        lens::drops(pixels, effects.drops, seed);
+    if input.amounts.motion > 0.0
+        && let Some(View::Ahead(horizon)) = input.surface.view
+    {
+        sensor::motion(pixels, input.surface, horizon, input.amounts.motion);
     }
-    if effects.blur > 0.0 {
-        sensor::blur(pixels, effects.blur);
+}
+
+/// Adds the lens and the sensor. The noise of the sensor is another one at each place of a sequence.
+pub fn in_the_camera(pixels: &mut Pixels, amounts: &Effects<f32>, seed: FrameSeed) {
+    if amounts.drops > 0.0 {
+        lens::drops(pixels, amounts.drops, seed.seed);
     }
-    if effects.noise > 0.0 {
-        sensor::noise(pixels, effects.noise, frame_seed.of_frame());
+    if amounts.blur > 0.0 {
+        sensor::blur(pixels, amounts.blur);
     }
-    if effects.black > 0.0 {
-        sensor::blacken(pixels, effects.black);
+    if amounts.noise > 0.0 {
+        sensor::noise(pixels, amounts.noise, seed.of_frame());
+    }
+    if amounts.black > 0.0 {
+        sensor::blacken(pixels, amounts.black);
     }
 }
 
@@ -99,7 +84,8 @@ pub fn in_the_camera(
 mod tests {
     use super::*;
     use crate::nst::picture::geometry::{Area, Size};
-    use crate::nst::scene::object::ObjectKind;
+    use crate::nst::scene::object::{ObjectKind, SceneObject};
+    use crate::nst::scene::surface::Surface;
     use crate::nst::settings::SceneKind;
     use crate::nst::testing::Random as Noise;
 
@@ -144,13 +130,15 @@ mod tests {
 
     fn made(frame: &Pixels, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) -> Pixels {
         let surface = Surface::of(frame, objects, SceneKind::Road, None);
-        let mut laid = on_surfaces(frame, &surface, objects, effects, seed);
+        let input = EffectInput { surface: &surface, objects, amounts: effects, seed };
+        let mut laid = on_surfaces(frame, input);
         if effects.air > 0.0 {
             air::fill(laid.to_mut(), &surface, effects.air);
         }
         let mut pixels = laid.clone().into_owned();
         let frames = Frames { taken: frame, laid: &laid };
-        in_the_camera(&mut pixels, frames, Some(&surface), objects, effects, effects.air / 100.0, seed.into());
+        in_the_scene(&mut pixels, input, frames, effects.air / 100.0);
+        in_the_camera(&mut pixels, effects, seed.into());
         pixels
     }
 
@@ -229,7 +217,9 @@ mod tests {
         let at = |effects: &Effects<f32>, place| {
             let mut pixels = frame.clone();
             let frames = Frames { taken: &frame, laid: &frame };
-            in_the_camera(&mut pixels, frames, Some(&surface), &objects, effects, 0.01, FrameSeed { seed: 3, place });
+            let input = EffectInput { surface: &surface, objects: &objects, amounts: effects, seed: 3 };
+            in_the_scene(&mut pixels, input, frames, 0.01);
+            in_the_camera(&mut pixels, effects, FrameSeed { seed: 3, place });
             pixels
         };
         let quiet = Effects { noise: 0.0, ..EVERYTHING };
@@ -306,7 +296,8 @@ mod tests {
             pixels.data_mut().iter_mut().for_each(|v| *v *= 0.1);
             let effects = Effects { lamps: 1.0, ..Effects::default() };
             let frames = Frames { taken: &frame, laid: &frame };
-            in_the_camera(&mut pixels, frames, Some(&surface), &objects, &effects, haze, 2.into());
+            let input = EffectInput { surface: &surface, objects: &objects, amounts: &effects, seed: 2 };
+            in_the_scene(&mut pixels, input, frames, haze);
             pixels
         };
         let (clear, hazy) = (lit(0.0), lit(0.15));

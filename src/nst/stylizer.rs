@@ -16,7 +16,7 @@ mod testing;
 use crate::nst::backend::Network;
 use crate::nst::backend::device::Device;
 use crate::nst::effects::amounts::Effects;
-use crate::nst::effects::frames::Frames;
+use crate::nst::effects::input::{EffectInput, Frames};
 use crate::nst::effects::{self, air, noise};
 use crate::nst::failure::StylizeError;
 use crate::nst::kernels::simd::vectorized;
@@ -241,10 +241,13 @@ impl Stylizer {
         checked(&pixels)?;
         let mut guard =
             self.protected(content, &prepared, &small.pixels, plain, start.extinction() > 0.0, &mut pixels)?;
-        let fog = surface.as_ref().map_or(0.0, |surface| start.extinction() / surface.nearest);
-        let haze = fog + effects.air / 100.0;
-        let frames = Frames { taken: &content.pixels, laid: frame };
-        effects::in_the_camera(&mut pixels, frames, surface.as_ref(), &content.objects, effects, haze, frame_seed);
+        if let Some(surface) = surface {
+            let input = EffectInput { surface, objects: &content.objects, amounts: effects, seed };
+            let frames = Frames { taken: &content.pixels, laid: frame };
+            let haze = start.extinction() / surface.nearest + effects.air / 100.0;
+            effects::in_the_scene(&mut pixels, input, frames, haze);
+        }
+        effects::in_the_camera(&mut pixels, effects, frame_seed);
         if let Some(precipitation) = precipitation {
             precipitation::add(&mut pixels, &precipitation, frame_seed);
         }
@@ -298,7 +301,8 @@ impl Stylizer {
             return Prepared { frame: Cow::Borrowed(&content.pixels), without_air: None, surface: None, effects };
         }
         let surface = Surface::of(&content.pixels, &content.objects, self.settings.scene, content.depth.as_ref());
-        let mut frame = effects::on_surfaces(&content.pixels, &surface, &content.objects, &effects, seed);
+        let input = EffectInput { surface: &surface, objects: &content.objects, amounts: &effects, seed };
+        let mut frame = effects::on_surfaces(&content.pixels, input);
         let mut without_air = None;
         if effects.air > 0.0 {
             without_air = self.guards(content).then(|| frame.clone());

@@ -1,6 +1,6 @@
 //! Where labelled vehicles have their lamps.
 
-use crate::nst::effects::amounts::Effects;
+use crate::nst::effects::input::EffectInput;
 use crate::nst::effects::noise::random;
 use crate::nst::picture::flood::patches;
 use crate::nst::picture::geometry::{Area, Size};
@@ -9,7 +9,6 @@ use crate::nst::random::Random;
 use crate::nst::scene::distance::distance_of_row;
 use crate::nst::scene::horizon::Horizon;
 use crate::nst::scene::object::{ObjectKind, SceneObject};
-use crate::nst::scene::surface::Surface;
 use std::ops::Range;
 
 /// The number of this effect's generator.
@@ -60,19 +59,13 @@ struct Vehicle<'a> {
 }
 
 /// The lamps of those vehicles that have them on.
-pub fn of_vehicles(
-    frame: &Pixels,
-    surface: &Surface,
-    horizon: Horizon,
-    objects: &[SceneObject],
-    effects: &Effects<f32>,
-    seed: u64,
-) -> Vec<Lamp> {
+pub fn of_vehicles(frame: &Pixels, horizon: Horizon, input: EffectInput) -> Vec<Lamp> {
+    let EffectInput { surface, objects, amounts, seed } = input;
     let mut random = random(seed, EFFECT);
     let drawn_side = random.uniform() < 0.5;
     let mut lamps = Vec::new();
     for vehicle in vehicles(frame, objects, surface.size(), horizon, drawn_side) {
-        let is_on = random.uniform() < f64::from(effects.lamps);
+        let is_on = random.uniform() < f64::from(amounts.lamps);
         let draws = [random.uniform() as f32, random.uniform() as f32, random.uniform() as f32];
         let area = vehicle.object.area;
         let wide = (area.right - area.left) * surface.size().width as f64;

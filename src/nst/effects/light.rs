@@ -1,7 +1,7 @@
 //! The light of lamps and windows, and on what it falls.
 
 use crate::nst::effects::amounts::Effects;
-use crate::nst::effects::frames::Frames;
+use crate::nst::effects::input::{EffectInput, Frames};
 use crate::nst::effects::lamps;
 use crate::nst::effects::noise::{Ground, GroundRow, random, step};
 use crate::nst::effects::shining::{Shining, add};
@@ -14,7 +14,6 @@ use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
 use crate::nst::scene::horizon::Horizon;
-use crate::nst::scene::object::SceneObject;
 use crate::nst::scene::surface::Surface;
 use crate::nst::scene::view::View;
 use rayon::prelude::*;
@@ -28,22 +27,15 @@ const BAND: usize = 16;
 
 /// Adds the masts of street lamps and the light of lamps and of windows to `pixels`, in place. `haze` is the extinction of
 /// the air per metre.
-pub fn shine(
-    pixels: &mut Pixels,
-    frames: Frames,
-    surface: &Surface,
-    objects: &[SceneObject],
-    effects: &Effects<f32>,
-    haze: f32,
-    seed: u64,
-) {
+pub fn shine(pixels: &mut Pixels, input: EffectInput, frames: Frames, haze: f32) {
+    let EffectInput { surface, amounts, seed, .. } = input;
     let (Some(View::Ahead(horizon)), Some(ground)) = (surface.view, Ground::of(surface)) else { return };
-    let Effects { lamps: share, headlamps, street_lamps, windows, .. } = *effects;
+    let Effects { lamps: share, headlamps, street_lamps, windows, .. } = *amounts;
     if [share, headlamps, street_lamps, windows].iter().all(|&amount| amount <= 0.0) {
         return;
     }
     let mut seen = match share > 0.0 {
-        true => lamps::of_vehicles(frames.taken, surface, horizon, objects, effects, seed),
+        true => lamps::of_vehicles(frames.taken, horizon, input),
         false => Vec::new(),
     };
     let lighting = street_lamps::along_the_road(street_lamps, seed);
@@ -58,7 +50,7 @@ pub fn shine(
         laid: frames.laid,
         usual: ground_light(frames.laid, surface),
         haze,
-        lamps: seen.into_iter().map(|lamp| Shining::of(lamp, effects, haze, width)).collect(),
+        lamps: seen.into_iter().map(|lamp| Shining::of(lamp, amounts, haze, width)).collect(),
         beam: (headlamps > 0.0).then(|| Beam::new(headlamps, seed)),
         street_lamps: lighting,
         windows: windows::lit(frames.taken, surface, windows, seed),

@@ -1,6 +1,6 @@
 //! Snow that lies on the ground, on plants, on edges that face the sky and on vehicles.
 
-use crate::nst::effects::amounts::Effects;
+use crate::nst::effects::input::EffectInput;
 use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, random, seed_of, smooth, step};
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::filter::Interpolated;
@@ -44,11 +44,12 @@ struct Snow {
 type Light = Interpolated<3, Vec<f32>>;
 
 /// Lays snow onto `pixels`, in place.
-pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) {
+pub fn lay(pixels: &mut Pixels, input: EffectInput) {
+    let EffectInput { surface, objects, amounts, seed } = input;
     let mut random = random(seed, EFFECT);
     let snow = Snow {
-        cover: effects.snow,
-        tracks: effects.tracks,
+        cover: amounts.snow,
+        tracks: amounts.tracks,
         seed: seed_of(&mut random),
         lane: (random.uniform() as f32 - 0.5) * 1.2,
         lanes: ((random.uniform() * 2.0) as i32, (random.uniform() * 2.0) as i32),
@@ -59,7 +60,7 @@ pub fn lay(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
     let light = pixels.light(cell);
     let usual = ground_light(&light, surface);
     let sheltered: Vec<Sheltered> = objects.iter().filter_map(|object| Sheltered::by(object, surface)).collect();
-    let on_objects = on_vehicles(surface, objects, effects.snowy_vehicles, &mut random);
+    let on_objects = on_vehicles(surface, objects, amounts.snowy_vehicles, &mut random);
     let ground = Ground::of(surface);
     let Size { width, height } = surface.size();
     let ledge = (height / 90).max(1);

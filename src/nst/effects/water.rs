@@ -1,7 +1,7 @@
 //! Wet ground, which is darker and mirrors what stands on it, puddles, and the spray of wheels.
 
 use crate::nst::effects::air::air_light;
-use crate::nst::effects::amounts::Effects;
+use crate::nst::effects::input::EffectInput;
 use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, random, seed_of, step};
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::filter::{Border, Interpolated, box_mean};
@@ -29,7 +29,8 @@ const WET: f32 = 0.55;
 const ROUGH: f32 = 0.4;
 
 /// Wets the ground of `pixels`, in place.
-pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) {
+pub fn wet(pixels: &mut Pixels, input: EffectInput) {
+    let EffectInput { surface, objects, amounts, seed } = input;
     let Some(ground) = Ground::of(surface) else { return };
     let puddle_seed = seed_of(&mut random(seed, EFFECTS.0));
     let Size { height, width } = surface.size();
@@ -51,8 +52,8 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
             _ => 0.03,
         };
         let mut puddles = vec![0.0; width];
-        if effects.puddles > 0.0 {
-            let row = Puddles::of(ground.row(y), effects.puddles, puddle_seed);
+        if amounts.puddles > 0.0 {
+            let row = Puddles::of(ground.row(y), amounts.puddles, puddle_seed);
             puddles.iter_mut().zip(shares).enumerate().filter(|(_, (_, share))| **share > 0.0).for_each(
                 |(x, (puddle, _))| {
                     *puddle = row.at(x);
@@ -62,7 +63,7 @@ pub fn wet(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effe
         let plants = &surface.plants.data()[y * width..][..width];
         let wetness = shares.iter().zip(plants).zip(&puddles).map(
             #[inline(always)]
-            |((share, plants), puddle)| Wetness::of(share * effects.wet, *plants, *puddle, reflects),
+            |((share, plants), puddle)| Wetness::of(share * amounts.wet, *plants, *puddle, reflects),
         );
         let row = row.as_chunks_mut::<3>().0.iter_mut().zip(wetness);
         match mirror.as_ref().map(|(image, sky)| (image.row(y), *sky)) {
@@ -218,9 +219,10 @@ fn stretched(data: &[f32], size: Size, radius: usize) -> Vec<f32> {
 }
 
 /// Puts the spray of some vehicles' wheels in front of `pixels`, in place, but for objects that are clearly nearer.
-pub fn spray(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], effects: &Effects<f32>, seed: u64) {
+pub fn spray(pixels: &mut Pixels, input: EffectInput) {
     /// How far objects are that the spray is behind, as a share of the vehicle's distance.
     const BEHIND: f32 = 0.8;
+    let EffectInput { surface, objects, amounts, seed } = input;
     let Some(View::Ahead(horizon)) = surface.view else { return };
     let mut random = random(seed, EFFECTS.1);
     // Spray has no light of its own: it is dark at night.
@@ -228,7 +230,7 @@ pub fn spray(pixels: &mut Pixels, surface: &Surface, objects: &[SceneObject], ef
     let Size { height, width } = surface.size();
     let vehicles = objects.iter().filter(|object| object.kind.has_roof());
     for object in vehicles {
-        let (drives, amount) = (random.uniform() < 0.7, effects.spray * (0.25 + 0.45 * random.uniform() as f32));
+        let (drives, amount) = (random.uniform() < 0.7, amounts.spray * (0.25 + 0.45 * random.uniform() as f32));
         let noise_seed = seed_of(&mut random);
         if !drives {
             continue;
