@@ -3,7 +3,7 @@
 _default:
     @just --list
 
-# Everything that CI runs: format, the main job on the sample, tests, pages, lint, documentation
+# What CI runs: format, the sample, tests, pages, lint, documentation, the module for Python, clusters, licences
 ci:
     .ci/run
 
