@@ -37,7 +37,7 @@ fn machine() -> Option<u64> {
 }
 
 /// Bytes that the limits of the control group (version 2) and of those that it is in leave. Containers and the jobs of
-/// SLURM and systemd have such limits.
+/// Slurm and systemd have such limits.
 fn control_group() -> Option<u64> {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let left = |group: &Path| {

@@ -35,7 +35,7 @@ Examples:
   augment --config fog.yaml datasets/drive                         writes datasets/drive-fog
   augment --config night.yaml datasets/drive --dry-run             shows the whole plan, and how long it takes
   augment --config fog.yaml --config night.yaml datasets/drive     half of the frames in fog, the others at night
-  augment --config snow.yaml datasets/drive --limit 20 --set stylize.steps=60
+  augment --config snow.yaml datasets/drive --limit 20 --set stylize.strength=0.9
   augment preview --config fog.yaml datasets/drive                 a few frames under every style, as a page
   augment learn --config mist.yaml datasets/drive                  learns what the optimizer does, for large datasets
   augment report datasets/drive-fog                                a page with the results of a run, worst boxes first
@@ -44,8 +44,8 @@ Examples:
   augment doctor                                                   what would make a run faster here
   augment weights pull                                             ImageNet's VGG19, for the best pictures
 
-Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 finished but some frames failed or
-annotations could not be carried over, 130 interrupted.";
+Exit codes: 0 all done, 1 could not run, 2 usage or config error, 3 some frames failed, annotations could not
+be carried over, or `merge` left something out, 130 interrupted.";
 
 fn shard(text: &str) -> Result<Shard, String> {
     Shard::parse(text, |key| std::env::var(key).ok())
@@ -92,7 +92,7 @@ pub struct ComputeArgs {
     /// Number format of activations on a GPU; f32 by default
     #[arg(long, value_name = "FORMAT")]
     pub precision: Option<PrecisionArg>,
-    /// Override a config key, e.g. stylize.steps=60; the value is YAML; may be given several times
+    /// Override a config key, e.g. stylize.strength=0.9; the value is YAML; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
     /// Threads to compute with; all cores by default. Never changes a pixel
@@ -111,7 +111,7 @@ pub struct BatchArgs {
     pub configs: Vec<PathBuf>,
     /// The dataset: a folder in YOLO layout, its data.yaml, or a flat folder of images
     pub dataset: PathBuf,
-    /// The output folder; by default DATASET-CONDITION beside the dataset
+    /// The output folder; by default DATASET-CONDITION beside the dataset, with several configs DATASET and all conditions
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// With several configs: how many of their conditions each frame gets, 1 to all; by default 1
@@ -121,7 +121,7 @@ pub struct BatchArgs {
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Do only part I of N of the plan, I from 1; --limit applies first; several parts may run at once into one output.
-    /// `auto` takes I and N, `auto/N` only I, from the variables of SLURM, Kubernetes, AWS Batch or Google Batch
+    /// `auto` takes I and N, `auto/N` only I, from the variables of Slurm, Kubernetes, AWS Batch or Google Batch
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub shard: Option<Shard>,
     /// Frames to work on at once; they share the threads; by default one per thread, or fewer if memory is short. Never

@@ -51,7 +51,7 @@ fn apply_set(draft: &mut Draft, set: &str, origin: &Origin) -> Result<()> {
     let (key, value) = set
         .split_once('=')
         .filter(|(key, _)| key.split('.').all(|part| !part.trim().is_empty()))
-        .ok_or_else(|| Error::Usage(format!("--set {set}: expected KEY=VALUE, such as `stylize.steps=60`")))?;
+        .ok_or_else(|| Error::Usage(format!("--set {set}: expected KEY=VALUE, such as `stylize.strength=0.9`")))?;
     let value: Yaml = yaml::parse(value).map_err(|fault| origin.fault(fault))?;
     if value == Yaml::Null {
         return Err(Error::Usage(format!("--set {set}: no value after the `=`")));

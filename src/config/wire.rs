@@ -207,7 +207,7 @@ pub(super) struct WireEffects {
     /// Share of the vehicles whose lamps are on.
     #[schemars(extend("default" = span(&Settings::default().effects.lamps)))]
     pub lamps: Key<Span<Share>>,
-    /// Brightness of one's own headlamps on the road.
+    /// Brightness of the camera car's headlamps on the road.
     #[schemars(extend("default" = span(&Settings::default().effects.headlamps)))]
     pub headlamps: Key<Span<Share>>,
     /// Street lamps along the road.

@@ -49,7 +49,7 @@ struct Scheduler {
 const SCHEDULERS: [Scheduler; 4] = [
     Scheduler { name: "Kubernetes", number: "JOB_COMPLETION_INDEX", first: None, step: None, count: None },
     Scheduler {
-        name: "SLURM",
+        name: "Slurm",
         number: "SLURM_ARRAY_TASK_ID",
         first: Some("SLURM_ARRAY_TASK_MIN"),
         step: Some("SLURM_ARRAY_TASK_STEP"),
@@ -206,7 +206,7 @@ mod tests {
         refused("auto/3", &kubernetes, "numbered this process 3");
         refused("auto", &[kubernetes[0], aws[0]], "several");
         assert_eq!(parse("auto/4", &slurm).unwrap(), "3-of-4");
-        refused("auto/8", &slurm, "SLURM runs 4 tasks");
+        refused("auto/8", &slurm, "Slurm runs 4 tasks");
         refused("auto", &slurm[..3], "not SLURM_ARRAY_TASK_COUNT");
         refused("auto", &[("BATCH_TASK_INDEX", "x"), ("BATCH_TASK_COUNT", "6")], "`x`");
         for text in ["auto/", "auto/0", "auto/x", "automatic"] {

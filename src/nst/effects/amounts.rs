@@ -21,7 +21,7 @@ pub struct Effects<T> {
     pub spray: T,
     /// The share of the vehicles whose lamps are on, 0..1.
     pub lamps: T,
-    /// How bright the lamps of one's own vehicle are, 0..1.
+    /// How bright the headlamps of the camera car are, 0..1.
     pub headlamps: T,
     /// How many street lamps there are along the road, 0..1.
     pub street_lamps: T,

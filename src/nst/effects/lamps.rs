@@ -329,7 +329,7 @@ fn relief(patch: &[[f32; 3]]) -> f32 {
     variance.sqrt() + 0.3 * mean
 }
 
-/// Numbers that are drawn once for the lamps of one's own vehicle: their aim in metres to the right, and their light.
+/// Numbers that are drawn once for the lamps of the camera car: their aim in metres to the right, and their light.
 pub fn own(random: &mut Random) -> (f32, [f32; 3]) {
     ((random.uniform() as f32 - 0.5) * 1.5, HEAD[(random.uniform() * 2.999) as usize])
 }

@@ -19,7 +19,7 @@ use crate::nst::scene::view::View;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// The number of the generator of one's own lamps.
+/// The number of the generator of the camera car's lamps.
 const EFFECT: u64 = 8;
 
 /// Rows that are drawn together. It does not depend on the number of threads.
@@ -92,7 +92,7 @@ struct Lights<'a> {
     haze: f32,
     /// Lamps that are seen.
     lamps: Vec<Shining>,
-    /// One's own lamps, if they are on.
+    /// The camera car's headlamps, if they are on.
     beam: Option<Beam>,
     street_lamps: Vec<StreetLamp>,
     /// The light of windows, if some are lit.
@@ -126,7 +126,7 @@ impl Lights<'_> {
         added.iter().any(|light| light.iter().any(|&v| v > 0.0)).then_some(added)
     }
 
-    /// Adds the light that one's own lamps and street lamps throw on what row `y` shows.
+    /// Adds the light that the camera car's headlamps and street lamps throw on what row `y` shows.
     fn on_things(&self, y: usize, added: &mut [[f32; 3]]) {
         let row = LitRow::of(self.laid, self.surface, y, self.usual, self.haze);
         let on_ground = self.ground.row(y);
@@ -197,7 +197,7 @@ fn ground_light(frame: &Pixels, surface: &Surface) -> f32 {
     (0.16 / quantile(lights, 1, 2).unwrap_or(0.16).max(1e-3)).clamp(0.4, 2.5)
 }
 
-/// The lamps of one's own vehicle.
+/// The headlamps of the camera car.
 struct Beam {
     aim: f32,
     light: [f32; 3],

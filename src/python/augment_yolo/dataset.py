@@ -10,7 +10,7 @@ from typing import Any, Callable, Mapping, Sequence
 from . import _config, _native
 
 Summary = dict[str, Any]
-"""What `--json` prints: see the README (Output)."""
+"""What `--json` prints: see "Command line" in README.md."""
 
 Planned = dict[str, Any]
 """One picture to make: `frame`, `split`, `output`, `label`, `condition`, `variant`, `seed` and `styles`."""
@@ -100,7 +100,7 @@ def plan(config: _config.Config | Sequence[_config.Config], dataset: _config.Pat
 
 
 def rows(output: _config.Path) -> list[dict[str, Any]]:
-    """The last row of every picture in an output, done or failed, sorted by its path; see the README (Output).
+    """The last row of every picture in an output, done or failed, sorted by its path; see "What it writes" in README.md.
 
     Lines that are no rows are left out with a warning. Raises Error for a folder that is no output.
     """

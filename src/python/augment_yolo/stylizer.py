@@ -21,7 +21,7 @@ class Result:
     image: npt.NDArray[np.uint8]
     """Of the picture's shape."""
     row: dict[str, Any]
-    """The row that the command would write into its manifest; see the README (Output)."""
+    """The row that the command would write into its manifest; see "What it writes" in README.md."""
 
     @property
     def boxes(self) -> list[dict[str, Any]]:
