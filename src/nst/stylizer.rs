@@ -4,43 +4,43 @@
 //! - [`Picture`]: what goes in; [`Stylized`]: what comes out
 //! - [`Style`]: a style picture, measured once
 //! - [`Evaluators`]: the memory of the optimizer for one working size
+//! - `prepared`: a content with the effects on its surfaces
 //! - `coarse_to_fine`: the optimization
+//! - `rendering`: from the working size to the full one
 
 mod coarse_to_fine;
 mod evaluators;
 mod input;
+mod prepared;
+mod rendering;
 mod style;
 #[cfg(test)]
 mod testing;
 
 use crate::nst::backend::Network;
 use crate::nst::backend::device::Device;
-use crate::nst::effects::amounts::Effects;
-use crate::nst::effects::input::{EffectInput, Frames};
-use crate::nst::effects::{self, air, noise};
 use crate::nst::failure::StylizeError;
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::loss::Loss;
 use crate::nst::network::backbone::Backbone;
-use crate::nst::picture::geometry::{Area, Size};
-use crate::nst::picture::luma;
+use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
-use crate::nst::picture::plane::Plane;
 use crate::nst::random::{FrameSeed, Random};
-use crate::nst::render::guard::{self, GuardReport};
+use crate::nst::render::guard::GuardReport;
 use crate::nst::render::precipitation;
-use crate::nst::scene::Scene;
-use crate::nst::scene::regions::{Layers, Regions};
+use crate::nst::scene::regions::Layers;
 use crate::nst::scene::surface::Surface;
 use crate::nst::schedule::{self, Scale};
-use crate::nst::settings::{Chroma, Render, SceneKind, Settings};
+use crate::nst::settings::{SceneKind, Settings};
 use crate::nst::start::Start;
+use crate::nst::student::grid::Grid;
 use crate::nst::student::lesson::{Lesson, LessonPictures};
 use crate::nst::student::view::StudentView;
 use crate::nst::student::{Prediction, Student};
 use crate::nst::stylizer::coarse_to_fine::{CoarseToFine, Optimized};
-use crate::nst::stylizer::input::{network_input, resampled, resized};
-use std::borrow::Cow;
+use crate::nst::stylizer::input::network_input;
+use crate::nst::stylizer::prepared::Prepared;
+use crate::nst::stylizer::rendering::{PlainStart, Rendered, Renderer};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -91,38 +91,6 @@ pub struct Losses {
     pub first: Loss,
     /// That of the optimized picture, before it was cut to 0..1, rendered and blended.
     pub last: Loss,
-}
-
-/// The number of the generator of the effects' amounts; those from 1 to 9 are of the effects themselves.
-const AMOUNTS: u64 = 10;
-
-/// A content with effects on its surfaces and in the air.
-struct Prepared<'p> {
-    frame: Cow<'p, Pixels>,
-    /// The frame before the air, against which the guard measures objects; `None` if that is the frame itself, or nothing
-    /// is guarded.
-    without_air: Option<Cow<'p, Pixels>>,
-    /// `None` if nothing needs it.
-    surface: Option<Surface>,
-    effects: Effects<f32>,
-}
-
-/// A picture in the style, at full size, before strength, guard and camera.
-struct Rendered {
-    pixels: Pixels,
-    plain: Plain,
-    evals: usize,
-    losses: Option<Losses>,
-}
-
-/// The picture toward which the guard blends objects first.
-enum Plain {
-    /// The result itself: nothing was added to the start.
-    Result,
-    /// The start at full size.
-    Start(Pixels),
-    /// The start at the working size, which is still to be rendered.
-    Working(Pixels),
 }
 
 impl Stylizer {
@@ -213,41 +181,39 @@ impl Stylizer {
         on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
     ) -> Result<Stylized, StylizeError> {
         let frame_seed: FrameSeed = seed.into();
-        let seed = frame_seed.seed;
-        let prepared = self.prepare(content, seed);
-        let Prepared { frame, surface, effects, .. } = &prepared;
-        let frame = &**frame;
-        let small = self.layers(content, frame, surface.as_ref(), self.working_size(frame.size()));
+        let prepared = Prepared::of(&self.settings, content, frame_seed);
+        let Prepared { frame, surface, .. } = &prepared;
+        let small = prepared.layers(self.working_size(frame.size()));
         assert_eq!(small.pixels.size(), evaluators.size(), "evaluators are for one working size");
-        let start = Start::of(&self.settings, &small, &style.reference, seed);
-        let mut random = Random::new(seed);
+        let start = Start::of(&self.settings, &small, &style.reference, frame_seed.seed);
+        let mut random = Random::new(frame_seed.seed);
         let strength = self.settings.strength.at(random.uniform());
         let precipitation = self.settings.falling.draw(|| random.uniform());
         let residual = self.settings.residual.at(random.uniform()) as f32;
-        let (judgement, learned) = self.learned(content, frame, surface.as_ref(), &small, &start, style)?.unzip();
-        let rendered = match learned.flatten() {
-            Some(learned) => learned,
+        let renderer = self.renderer(frame, &small.pixels);
+        let (judgement, prediction) = self.predicted(&small, &start, style)?.unzip();
+        let rendered = match prediction.flatten() {
+            Some(grid) => {
+                let start = prepared.full_start(&start);
+                let mut pixels = start.clone();
+                grid.apply(&mut pixels, &network_input(&self.settings, frame));
+                let plain = PlainStart::Full(renderer.coloured(start));
+                Rendered { pixels: renderer.coloured(pixels), plain, evals: 0, losses: None }
+            }
             None if self.settings.steps == 0 => {
-                let pixels = self.full_start(content, frame, surface.as_ref(), &start);
-                Rendered { pixels: self.coloured(pixels, frame), plain: Plain::Result, evals: 0, losses: None }
+                let pixels = renderer.coloured(prepared.full_start(&start));
+                Rendered { pixels, plain: PlainStart::Result, evals: 0, losses: None }
             }
             None => {
                 let optimized = CoarseToFine::new(&self.settings, &small, style, &start, on_step).run(evaluators)?;
-                self.rendered(frame, &small.pixels, optimized, surface.as_ref(), residual)?
+                renderer.rendered(optimized, surface.as_ref().map(|surface| &surface.shapes), residual)?
             }
         };
         let Rendered { mut pixels, plain, evals, losses } = rendered;
         blend(&mut pixels, frame, strength as f32);
         checked(&pixels)?;
-        let mut guard =
-            self.protected(content, &prepared, &small.pixels, plain, start.extinction() > 0.0, &mut pixels)?;
-        if let Some(surface) = surface {
-            let input = EffectInput { surface, objects: &content.objects, amounts: effects, seed };
-            let frames = Frames { taken: &content.pixels, laid: frame };
-            let haze = start.extinction() / surface.nearest + effects.air / 100.0;
-            effects::in_the_scene(&mut pixels, input, frames, haze);
-        }
-        effects::in_the_camera(&mut pixels, effects, frame_seed);
+        let mut guard = prepared.protect(&mut pixels, start.extinction() > 0.0, || renderer.plain(plain))?;
+        prepared.finish(&mut pixels, start.extinction());
         if let Some(precipitation) = precipitation {
             precipitation::add(&mut pixels, &precipitation, frame_seed);
         }
@@ -258,115 +224,30 @@ impl Stylizer {
         Ok(Stylized { pixels, evals, losses, strength, guard, scene, student: judgement })
     }
 
-    /// Whether the objects of `content` are kept visible.
-    fn guards(&self, content: &Picture) -> bool {
-        self.settings.guard && !content.objects.is_empty()
+    /// What brings pictures of the working size to that of `frame`. `small` is the network's input from it.
+    fn renderer<'a>(&'a self, frame: &'a Pixels, small: &'a Pixels) -> Renderer<'a> {
+        Renderer { settings: &self.settings, network: self.network.as_ref(), frame, small }
     }
 
-    /// Keeps the objects of `content` visible in `pixels`; `None` where they are not guarded. `small` is the prepared frame
-    /// at the working size.
+    /// What the student says of the picture, and the maps that make it from its start if they are trusted; `None` without
+    /// a student. `small` is at the working size.
     ///
     /// # Errors
     /// When memory is short.
-    fn protected(
+    fn predicted(
         &self,
-        content: &Picture,
-        prepared: &Prepared,
-        small: &Pixels,
-        plain: Plain,
-        has_fog: bool,
-        pixels: &mut Pixels,
-    ) -> Result<Option<GuardReport>, StylizeError> {
-        let Some(surface) = prepared.surface.as_ref().filter(|_| self.guards(content)) else { return Ok(None) };
-        let plain = || {
-            Ok::<_, StylizeError>(match plain {
-                Plain::Result => None,
-                Plain::Start(start) => Some(start),
-                Plain::Working(start) => Some(self.render(&prepared.frame, small, &start)?),
-            })
-        };
-        let clear = prepared.without_air.as_deref().unwrap_or(&prepared.frame);
-        let boxes: Vec<Area> = content.objects.iter().map(|object| object.area).collect();
-        let air = has_fog.then_some(&surface.distance);
-        let shapes = guard::ObjectShapes { share: &surface.shapes, owners: &surface.owners, air };
-        Ok(Some(guard::protect(clear, shapes, plain, pixels, &boxes)?))
-    }
-
-    /// Draws the effects of one picture, and puts those on surfaces and in the air onto it.
-    fn prepare<'p>(&self, content: &'p Picture, seed: u64) -> Prepared<'p> {
-        let mut random = noise::random(seed, AMOUNTS);
-        let effects = self.settings.effects.map(|range| range.at(random.uniform()) as f32);
-        let residual = self.settings.residual.high > 0.0 && !content.objects.is_empty();
-        if !effects.needs_surface() && !residual && !self.settings.start_reads_surfaces() && !self.guards(content) {
-            return Prepared { frame: Cow::Borrowed(&content.pixels), without_air: None, surface: None, effects };
-        }
-        let surface = Surface::of(&content.pixels, &content.objects, self.settings.scene, content.depth.as_ref());
-        let input = EffectInput { surface: &surface, objects: &content.objects, amounts: &effects, seed };
-        let mut frame = effects::on_surfaces(&content.pixels, input);
-        let mut without_air = None;
-        if effects.air > 0.0 {
-            without_air = self.guards(content).then(|| frame.clone());
-            air::fill(frame.to_mut(), &surface, effects.air);
-        }
-        Prepared { frame, without_air, surface: Some(surface), effects }
-    }
-
-    /// `frame`, which is `content` with effects on its surfaces, at `size`.
-    fn layers(&self, content: &Picture, frame: &Pixels, surface: Option<&Surface>, size: Size) -> Layers {
-        let pixels = network_input(&self.settings, &resized(&self.settings, frame, size)).into_owned();
-        let scene = match surface {
-            Some(surface) if self.settings.start_reads_surfaces() => Scene::of(surface, size),
-            _ => Scene::unknown(size),
-        };
-        let regions = Regions::of(&self.settings.regions, size, &scene, &content.masks);
-        Layers { pixels, scene, regions }
-    }
-
-    /// The start at full size, in the network's colours.
-    fn full_start(&self, content: &Picture, frame: &Pixels, surface: Option<&Surface>, start: &Start) -> Pixels {
-        let size = frame.size();
-        let regions = |sky: Option<&Plane>| Regions::for_colours_of(&self.settings.regions, size, sky, &content.masks);
-        start.draw_on(&network_input(&self.settings, frame), surface, regions)
-    }
-
-    /// `pixels` with the chroma of `frame` where colours are kept.
-    fn coloured(&self, mut pixels: Pixels, frame: &Pixels) -> Pixels {
-        if self.settings.keep_colours {
-            luma::take_chroma(&mut pixels, frame);
-        }
-        pixels
-    }
-
-    /// What the student says, and its picture at full size if it is trusted; `None` without a student. `small` is at the
-    /// working size.
-    ///
-    /// # Errors
-    /// When memory is short.
-    fn learned(
-        &self,
-        content: &Picture,
-        frame: &Pixels,
-        surface: Option<&Surface>,
         small: &Layers,
         start: &Start,
         style: &Style,
-    ) -> Result<Option<(Judgement, Option<Rendered>)>, StylizeError> {
+    ) -> Result<Option<(Judgement, Option<Grid>)>, StylizeError> {
         let Some(student) = &self.student else { return Ok(None) };
-        let small_start = start.draw(&self.settings, small);
-        let view = StudentView::of(&small.pixels, &small_start, &style.code, self.settings.padding.wraps());
+        let start = start.draw(&self.settings, small);
+        let view = StudentView::of(&small.pixels, &start, &style.code, self.settings.padding.wraps());
         let Prediction { grid, disagreement } =
             student.predict(&view).map_err(|error| StylizeError::Device(error.to_string()))?;
         // A disagreement that is not a number is not trusted.
-        let judgement = Judgement { disagreement, is_trusted: disagreement <= student.gate() };
-        if !judgement.is_trusted {
-            return Ok(Some((judgement, None)));
-        }
-        let start = self.full_start(content, frame, surface, start);
-        let mut pixels = start.clone();
-        grid.apply(&mut pixels, &network_input(&self.settings, frame));
-        let plain = Plain::Start(self.coloured(start, frame));
-        let rendered = Rendered { pixels: self.coloured(pixels, frame), plain, evals: 0, losses: None };
-        Ok(Some((judgement, Some(rendered))))
+        let is_trusted = disagreement <= student.gate();
+        Ok(Some((Judgement { disagreement, is_trusted }, is_trusted.then_some(grid))))
     }
 
     /// Optimizes `content` for a student to learn from, as [`Stylizer::stylize`] does up to the render.
@@ -384,110 +265,18 @@ impl Stylizer {
         seed: impl Into<FrameSeed>,
         on_step: impl FnMut(usize, Loss) -> ControlFlow<()>,
     ) -> Result<Lesson, StylizeError> {
-        let seed = seed.into().seed;
-        let Prepared { frame, surface, .. } = self.prepare(content, seed);
-        let small = self.layers(content, &frame, surface.as_ref(), self.working_size(frame.size()));
-        let start = Start::of(&self.settings, &small, &style.reference, seed);
+        let seed = seed.into();
+        let prepared = Prepared::of(&self.settings, content, seed);
+        let small = prepared.layers(self.working_size(prepared.frame.size()));
+        let start = Start::of(&self.settings, &small, &style.reference, seed.seed);
         let optimized = CoarseToFine::new(&self.settings, &small, style, &start, on_step).run(evaluators)?;
         let Optimized { start, pixels: mut optimized, .. } = optimized;
         optimized.cut();
         let frame = small.pixels;
-        let rendered = self.render_in_chroma(&frame, &frame, &start, &optimized)?;
+        let (rendered, _) = self.renderer(&frame, &frame).in_chroma(start.clone(), &optimized)?;
         checked(&rendered)?;
         let pictures = LessonPictures { frame, start, optimized: rendered };
         Ok(Lesson::new(pictures, &style.code, self.settings.padding.wraps()))
-    }
-
-    /// The optimized picture at full size. `small` is the network's input from the content, and `residual` the share of
-    /// its texture.
-    ///
-    /// # Errors
-    /// When the device refuses.
-    fn rendered(
-        &self,
-        frame: &Pixels,
-        small: &Pixels,
-        optimized: Optimized,
-        surface: Option<&Surface>,
-        residual: f32,
-    ) -> Result<Rendered, StylizeError> {
-        let Optimized { start, pixels: mut optimized, evals, first, last } = optimized;
-        optimized.cut();
-        let mut pixels = self.render_in_chroma(frame, small, &start, &optimized)?;
-        if residual > 0.0 && self.settings.render == Render::Photoreal {
-            self.add_residual(&mut pixels, small, &optimized, surface, residual)?;
-        }
-        Ok(Rendered { pixels, plain: Plain::Working(start), evals, losses: Some(Losses { first, last }) })
-    }
-
-    /// Adds `share` of what the maps of the render leave out of the optimized picture: its texture. None of it falls on
-    /// labelled objects. `small` is the network's input from the content.
-    ///
-    /// # Errors
-    /// When the device refuses.
-    fn add_residual(
-        &self,
-        pixels: &mut Pixels,
-        small: &Pixels,
-        optimized: &Pixels,
-        surface: Option<&Surface>,
-        share: f32,
-    ) -> Result<(), StylizeError> {
-        let mut residual = self.photoreal(small, optimized, small.clone())?;
-        residual.data_mut().iter_mut().zip(optimized.data()).for_each(|(v, optimized)| *v = optimized - *v);
-        if self.settings.chroma == Chroma::Start || self.settings.keep_colours {
-            residual = luma::grey(&residual);
-        }
-        let residual = resampled(&self.settings, &residual, pixels.size());
-        let texture = residual.data().chunks_exact(3);
-        for (n, (rgb, texture)) in pixels.data_mut().chunks_exact_mut(3).zip(texture).enumerate() {
-            let share = share * surface.map_or(1.0, |surface| 1.0 - surface.shapes.data()[n]);
-            rgb.iter_mut().zip(texture).for_each(|(v, texture)| *v += share * texture);
-        }
-        Ok(())
-    }
-
-    /// [`Stylizer::render`], with the chroma that the settings ask for: that of `optimized` or of `start`.
-    ///
-    /// # Errors
-    /// When the device refuses.
-    fn render_in_chroma(
-        &self,
-        content: &Pixels,
-        small: &Pixels,
-        start: &Pixels,
-        optimized: &Pixels,
-    ) -> Result<Pixels, StylizeError> {
-        let mut pixels = self.render(content, small, optimized)?;
-        if (self.settings.render, self.settings.chroma) == (Render::Photoreal, Chroma::Start) {
-            luma::take_chroma(&mut pixels, &self.render(content, small, start)?);
-        }
-        Ok(pixels)
-    }
-
-    /// Brings the optimized picture to the size of `content`, and gives it the content's chroma where colours are kept.
-    /// `small` is the network's input from the content.
-    ///
-    /// # Errors
-    /// When the device refuses.
-    fn render(&self, content: &Pixels, small: &Pixels, optimized: &Pixels) -> Result<Pixels, StylizeError> {
-        let out = match self.settings.render {
-            Render::Photoreal => {
-                let full = network_input(&self.settings, content).into_owned();
-                self.photoreal(small, optimized, full)?
-            }
-            Render::Pixels => resized(&self.settings, optimized, content.size()),
-        };
-        Ok(self.coloured(out, content))
-    }
-
-    /// Applies the maps that take `small` to `optimized` to `original`.
-    ///
-    /// # Errors
-    /// When the device refuses.
-    fn photoreal(&self, small: &Pixels, optimized: &Pixels, original: Pixels) -> Result<Pixels, StylizeError> {
-        let Some(network) = &self.network else { unreachable!("what was optimized has a network") };
-        network.photoreal(small, optimized, original, self.settings.padding)
     }
 }
 
@@ -510,13 +299,17 @@ fn blend(result: &mut Pixels, content: &Pixels, strength: f32) {
 mod tests {
     use super::*;
     use crate::nst::backend::limit::BatchLimit;
+    use crate::nst::effects::amounts::Effects;
     use crate::nst::kernels::simd::Isa;
     use crate::nst::layers::{Padding, Pool, Tap};
     use crate::nst::network::tensors::Precision;
+    use crate::nst::picture::geometry::Area;
+    use crate::nst::picture::luma;
     use crate::nst::render::guard::figures::figures;
+    use crate::nst::render::guard::{CONTRAST_FLOOR, Easing};
     use crate::nst::render::precipitation::PrecipitationKind;
     use crate::nst::scene::object::{ObjectKind, SceneObject};
-    use crate::nst::settings::{Init, Optimizer, PrecipitationRange, Range, RegionKind, Term};
+    use crate::nst::settings::{Chroma, Init, Optimizer, PrecipitationRange, Range, RegionKind, Render, Term};
     use crate::nst::stylizer::testing::{picture, run, settings, street, stylizer};
     use crate::nst::{loss, testing};
 
@@ -628,7 +421,7 @@ mod tests {
         let effects = Effects { air: any, snow: any, ..Effects::default() };
         let stylizer = stylizer(Settings { strength: any, effects, ..settings() });
         for seed in 0..8 {
-            let Prepared { effects, .. } = stylizer.prepare(&content, seed);
+            let effects = Prepared::of(stylizer.settings(), &content, seed.into()).effects;
             let strength = run(&stylizer, &content.pixels, seed).unwrap().strength as f32;
             assert!([effects.air, effects.snow].iter().all(|amount| (amount - strength).abs() > 1e-4), "{seed}");
         }
@@ -660,7 +453,7 @@ mod tests {
             figures(&content.pixels, &made, &[area])[0].contrast
         };
         let (without, with) = (contrast(false), contrast(true));
-        assert!(without < 0.5 * guard::CONTRAST_FLOOR && with >= guard::CONTRAST_FLOOR, "{without} {with}");
+        assert!(without < 0.5 * CONTRAST_FLOOR && with >= CONTRAST_FLOOR, "{without} {with}");
     }
 
     #[test]
@@ -837,7 +630,7 @@ mod tests {
             let made =
                 stylizer.stylize(&mut evaluators, &picture, &style, 1, |_, _| ControlFlow::Continue(())).unwrap();
             testing::assert_close(&chroma(&made.pixels), &chroma(&content), 1e-5, "chroma");
-            let eased = made.guard.unwrap().boxes.iter().any(|one| one.easing != guard::Easing::None);
+            let eased = made.guard.unwrap().boxes.iter().any(|one| one.easing != Easing::None);
             assert!(eased || init != Init::Noise, "noise hides an object");
         }
     }
