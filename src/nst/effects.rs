@@ -12,6 +12,7 @@
 //!   and `sensor` draw them
 //! - [`in_the_camera`]: the lens and the sensor; `lens` and `sensor` draw them
 //! - `noise`: noise on the ground, in perspective
+//! - `stream`: random numbers of each effect
 
 pub mod air;
 pub mod amounts;
@@ -19,11 +20,12 @@ pub mod input;
 mod lamps;
 mod lens;
 mod light;
-pub mod noise;
+mod noise;
 mod overcast;
 mod sensor;
 mod shining;
 mod snow;
+pub mod stream;
 mod street_lamps;
 mod water;
 mod windows;

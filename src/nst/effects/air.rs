@@ -1,7 +1,7 @@
 //! White air between the camera and what it sees.
 
 use crate::nst::kernels::simd::vectorized;
-use crate::nst::picture::light::{luminance, transmission};
+use crate::nst::picture::light::{luminance, roughly_encoded, roughly_linear, transmission};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::scene::surface::Surface;
 use rayon::prelude::*;
@@ -22,8 +22,7 @@ pub fn fill(pixels: &mut Pixels, surface: &Surface, air: f32) {
                     for (rgb, metres) in row.as_chunks_mut::<3>().0.iter_mut().zip(distance) {
                         let left = transmission(air * metres / 100.0);
                         for (v, light) in rgb.iter_mut().zip(light) {
-                            // The square stands for linear light.
-                            *v = (*v * *v * left + light * (1.0 - left)).max(0.0).sqrt();
+                            *v = roughly_encoded(roughly_linear(*v) * left + light * (1.0 - left));
                         }
                     }
                 },
@@ -37,9 +36,9 @@ pub fn fill(pixels: &mut Pixels, surface: &Surface, air: f32) {
 pub fn air_light(pixels: &Pixels, surface: &Surface, least: f32) -> [f32; 3] {
     let picked = || pixels.data().as_chunks::<3>().0.iter().zip(surface.sky.data()).step_by(31);
     let mut lights: Vec<[f32; 3]> =
-        picked().filter(|(_, sky)| **sky > 0.7).map(|(rgb, _)| rgb.map(|v| v * v)).collect();
+        picked().filter(|(_, sky)| **sky > 0.7).map(|(rgb, _)| rgb.map(roughly_linear)).collect();
     if lights.len() < 20 {
-        lights = picked().map(|(rgb, _)| rgb.map(|v| v * v)).collect();
+        lights = picked().map(|(rgb, _)| rgb.map(roughly_linear)).collect();
         lights.sort_unstable_by(|a, b| a.iter().sum::<f32>().total_cmp(&b.iter().sum::<f32>()));
         lights.drain(..lights.len() * 19 / 20);
     }

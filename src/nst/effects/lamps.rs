@@ -1,7 +1,7 @@
 //! Where labelled vehicles have their lamps.
 
 use crate::nst::effects::input::EffectInput;
-use crate::nst::effects::noise::random;
+use crate::nst::effects::stream::{Stream, random};
 use crate::nst::picture::flood::patches;
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::pixels::Pixels;
@@ -10,9 +10,6 @@ use crate::nst::scene::distance::distance_of_row;
 use crate::nst::scene::horizon::Horizon;
 use crate::nst::scene::object::{ObjectKind, SceneObject};
 use std::ops::Range;
-
-/// The number of this effect's generator.
-const EFFECT: u64 = 6;
 
 /// The width in pixels from which on a vehicle gets lamps, and from which on its red lamps are seen by day.
 const LEAST_WIDTH: f64 = 5.0;
@@ -61,7 +58,7 @@ struct Vehicle<'a> {
 /// The lamps of those vehicles that have them on.
 pub fn of_vehicles(frame: &Pixels, horizon: Horizon, input: EffectInput) -> Vec<Lamp> {
     let EffectInput { surface, objects, amounts, seed } = input;
-    let mut random = random(seed, EFFECT);
+    let mut random = random(seed, Stream::VehicleLamps);
     let drawn_side = random.uniform() < 0.5;
     let mut lamps = Vec::new();
     for vehicle in vehicles(frame, objects, surface.size(), horizon, drawn_side) {

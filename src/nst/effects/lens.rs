@@ -1,11 +1,9 @@
 //! Drops of water on the lens or the windscreen.
 
-use crate::nst::effects::noise::{random, step};
+use crate::nst::effects::noise::step;
+use crate::nst::effects::stream::{Stream, random};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
-
-/// The number of this effect's generator.
-const EFFECT: u64 = 4;
 
 /// The most drops.
 const MOST: f64 = 90.0;
@@ -16,7 +14,7 @@ const WIDE: f32 = 7.0;
 /// Puts drops onto `pixels`, in place; `amount` is their share of the most, 0..1. Out of focus, each is a small, soft,
 /// upside-down picture of what is around it.
 pub fn drops(pixels: &mut Pixels, amount: f32, seed: u64) {
-    let mut random = random(seed, EFFECT);
+    let mut random = random(seed, Stream::Drops);
     let Size { height, width } = pixels.size();
     let long = pixels.size().long() as f32;
     let seen = pixels.light((pixels.size().long() / 96).max(1));

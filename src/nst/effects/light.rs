@@ -3,13 +3,14 @@
 use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::input::{EffectInput, Frames};
 use crate::nst::effects::lamps;
-use crate::nst::effects::noise::{Ground, GroundRow, random, step};
+use crate::nst::effects::noise::{Ground, GroundRow, step};
 use crate::nst::effects::shining::{Shining, add};
+use crate::nst::effects::stream::{Stream, random};
 use crate::nst::effects::street_lamps::{self, StreetLamp, StreetView};
 use crate::nst::effects::windows;
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
-use crate::nst::picture::light::transmission;
+use crate::nst::picture::light::{roughly_encoded, roughly_linear, transmission};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
@@ -18,9 +19,6 @@ use crate::nst::scene::surface::Surface;
 use crate::nst::scene::view::View;
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// The number of the generator of the camera car's lamps.
-const EFFECT: u64 = 8;
 
 /// Rows that are drawn together. It does not depend on the number of threads.
 const BAND: usize = 16;
@@ -70,12 +68,11 @@ pub fn shine(pixels: &mut Pixels, input: EffectInput, frames: Frames, haze: f32)
 #[inline(always)]
 fn expose(values: &mut [f32], added: &[f32]) {
     for (v, &added) in values.iter_mut().zip(added) {
-        // The square stands for linear light.
-        let own = v.max(0.0).powi(2);
+        let own = roughly_linear(*v);
         let light = own + added;
         let soft = 0.7 + 0.3 * (1.0 - transmission((light - 0.7) / 0.3));
         let soft = if light > 0.7 { soft } else { light };
-        *v = if added > 0.0 { soft.max(own).sqrt() } else { *v };
+        *v = if added > 0.0 { roughly_encoded(soft.max(own)) } else { *v };
     }
 }
 
@@ -164,7 +161,7 @@ impl<'a> LitRow<'a> {
             || {
                 for ((reflects, frame), metres) in reflects.iter_mut().zip(frame).zip(distance) {
                     let clear = transmission(haze * metres);
-                    *reflects = frame.map(|v| (v.clamp(0.0, 1.0).powi(2) * usual).min(0.8) * clear);
+                    *reflects = frame.map(|v| (roughly_linear(v.min(1.0)) * usual).min(0.8) * clear);
                 }
             },
         );
@@ -193,7 +190,7 @@ impl<'a> LitRow<'a> {
 /// What makes the light of the ground by day, in its median, that of a usual road, 0.16.
 fn ground_light(frame: &Pixels, surface: &Surface) -> f32 {
     let lights = frame.data().chunks_exact(3).zip(surface.ground.data()).step_by(29);
-    let lights = lights.filter(|(_, ground)| **ground > 0.5).map(|(rgb, _)| rgb[1] * rgb[1]).collect();
+    let lights = lights.filter(|(_, ground)| **ground > 0.5).map(|(rgb, _)| roughly_linear(rgb[1])).collect();
     (0.16 / quantile(lights, 1, 2).unwrap_or(0.16).max(1e-3)).clamp(0.4, 2.5)
 }
 
@@ -208,7 +205,7 @@ impl Beam {
     const HIGHEST: f32 = -0.2;
 
     fn new(amount: f32, seed: u64) -> Self {
-        let mut random = random(seed, EFFECT);
+        let mut random = random(seed, Stream::Headlamps);
         let (aim, light) = lamps::own(&mut random);
         Self { aim, light: light.map(|v| v * amount) }
     }

@@ -1,8 +1,7 @@
-//! Random numbers of effects: a generator for each, and noise on the ground plane, in metres, as a camera sees it.
+//! Noise on the ground plane, in metres, as a camera sees it.
 
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
-use crate::nst::random::Random;
 use crate::nst::scene::distance::distance_of_row;
 use crate::nst::scene::horizon::CAMERA;
 use crate::nst::scene::surface::Surface;
@@ -11,16 +10,6 @@ use crate::nst::scene::view::{FOCAL, View};
 /// The wavelengths of the octaves in metres, and their amplitudes, whose squares sum to about 1: their sum has the
 /// deviation of one octave of amplitude 1.
 const OCTAVES: [(f32, f32); 4] = [(5.0, 0.72), (1.7, 0.5), (0.6, 0.36), (0.2, 0.26)];
-
-/// A generator for one effect of one picture. Each effect has its own, so that one that is off changes no other.
-pub fn random(seed: u64, effect: u64) -> Random {
-    Random::new(seed ^ effect.wrapping_mul(0xd134_2543_de82_ef95))
-}
-
-/// A seed for noise.
-pub fn seed_of(random: &mut Random) -> u64 {
-    (random.uniform() * 1e15) as u64
-}
 
 /// The ground that the pixels of a frame show.
 #[derive(Clone, Copy)]

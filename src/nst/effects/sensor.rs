@@ -1,6 +1,6 @@
 //! The noise and the blur of a camera in little light, and that of its motion.
 
-use crate::nst::effects::noise::{random, seed_of};
+use crate::nst::effects::stream::{Stream, numbered, random, seed_of};
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::luma::luma;
@@ -9,9 +9,6 @@ use crate::nst::picture::statistics::quantile;
 use crate::nst::scene::horizon::Horizon;
 use crate::nst::scene::surface::Surface;
 use rayon::prelude::*;
-
-/// The number of this effect's generator.
-const EFFECT: u64 = 5;
 
 /// Rows that get their noise together. It does not depend on the number of threads.
 const BAND: usize = 16;
@@ -35,7 +32,7 @@ pub fn blacken(pixels: &mut Pixels, share: f32) {
 /// after demosaicing and compression, and most of it is the same in all colours.
 pub fn noise(pixels: &mut Pixels, sigma: f32, seed: u64) {
     let width = pixels.size().width;
-    let seed = seed_of(&mut random(seed, EFFECT));
+    let seed = seed_of(&mut random(seed, Stream::Sensor));
     pixels.data_mut().par_chunks_mut(BAND * width * 3).enumerate().for_each(|(band, rows)| {
         // The row above the first one of a picture has noise, too.
         let mut above = row_noise(seed, band * BAND, width);
@@ -72,7 +69,7 @@ fn row_noise(seed: u64, row: usize, width: usize) -> Vec<f32> {
     /// Bits of one uniform number; six fit into those of one draw.
     const BITS: u32 = 10;
     const ONE: u64 = 1 << BITS;
-    let random = random(seed, row as u64 + 1);
+    let random = numbered(seed, row as u64 + 1);
     let mut noise = vec![0.0; 4 * (width + 1)];
     vectorized(
         #[inline(always)]

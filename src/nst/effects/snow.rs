@@ -1,7 +1,8 @@
 //! Snow that lies on the ground, on plants, on edges that face the sky and on vehicles.
 
 use crate::nst::effects::input::EffectInput;
-use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, random, seed_of, smooth, step};
+use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, smooth, step};
+use crate::nst::effects::stream::{Stream, random, seed_of};
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::filter::Interpolated;
 use crate::nst::picture::geometry::{Area, Size};
@@ -15,9 +16,6 @@ use crate::nst::scene::object::SceneObject;
 use crate::nst::scene::surface::Surface;
 use crate::nst::scene::view::View;
 use rayon::prelude::*;
-
-/// The number of this effect's generator.
-const EFFECT: u64 = 1;
 
 /// Half of the distance between the wheels of a car, and half of the width of a rut, in metres.
 const RUT: (f32, f32) = (0.78, 0.28);
@@ -46,7 +44,7 @@ type Light = Interpolated<3, Vec<f32>>;
 /// Lays snow onto `pixels`, in place.
 pub fn lay(pixels: &mut Pixels, input: EffectInput) {
     let EffectInput { surface, objects, amounts, seed } = input;
-    let mut random = random(seed, EFFECT);
+    let mut random = random(seed, Stream::Snow);
     let snow = Snow {
         cover: amounts.snow,
         tracks: amounts.tracks,

@@ -1,17 +1,15 @@
 //! Street lamps along the road: where the camera sees them, the masts that carry them, and what they light.
 
 use crate::nst::effects::lamps::Lamp;
-use crate::nst::effects::noise::random;
+use crate::nst::effects::stream::{Stream, random};
 use crate::nst::picture::geometry::Size;
+use crate::nst::picture::light::{roughly_encoded, roughly_linear};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::Random;
 use crate::nst::scene::horizon::{CAMERA, Horizon};
 use crate::nst::scene::surface::Surface;
 use crate::nst::scene::view::FOCAL;
 use std::ops::Range;
-
-/// The number of this effect's generator.
-const EFFECT: u64 = 7;
 
 /// The most street lamps on each side.
 const MOST: f64 = 7.0;
@@ -40,7 +38,7 @@ pub struct StreetLamp {
 
 /// Street lamps at equal distances along the road, on one side or on both: `amount`, 0..1, is how many.
 pub fn along_the_road(amount: f32, seed: u64) -> Vec<StreetLamp> {
-    let mut random = random(seed, EFFECT);
+    let mut random = random(seed, Stream::StreetLamps);
     let light = LIGHT[(random.uniform() * 1.999) as usize].map(|v| v * 0.9);
     let mut between = |low: f32, high: f32| low + (high - low) * random.uniform() as f32;
     let (height, every, first, offset) =
@@ -117,9 +115,8 @@ impl StreetView<'_> {
                 if share > 0.0 && self.shows(lamp, y, x) {
                     let rgb = &mut pixels.data_mut()[(y * width + x) * 3..][..3];
                     for (v, light) in rgb.iter_mut().zip(lamp.light) {
-                        // The square stands for linear light.
-                        let own = (v.max(0.0) * (1.0 - DARK * left)).powi(2) + lit * light;
-                        *v += share * (own.sqrt() - *v);
+                        let own = roughly_linear(*v * (1.0 - DARK * left)) + lit * light;
+                        *v += share * (roughly_encoded(own) - *v);
                     }
                 }
             }

@@ -2,10 +2,12 @@
 
 use crate::nst::effects::air::air_light;
 use crate::nst::effects::input::EffectInput;
-use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, random, seed_of, step};
+use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, step};
+use crate::nst::effects::stream::{Stream, random, seed_of};
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::filter::{Border, Interpolated, box_mean};
 use crate::nst::picture::geometry::Size;
+use crate::nst::picture::light::{roughly_encoded, roughly_linear};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::scene::distance::distance_of_row;
 use crate::nst::scene::horizon;
@@ -13,9 +15,6 @@ use crate::nst::scene::object::SceneObject;
 use crate::nst::scene::surface::Surface;
 use crate::nst::scene::view::{FOCAL, View};
 use rayon::prelude::*;
-
-/// The numbers of the generators of puddles and of spray.
-const EFFECTS: (u64, u64) = (2, 3);
 
 /// The mirror image is made at a size this many times smaller: rough ground blurs it.
 const REDUCTION: usize = 4;
@@ -32,7 +31,7 @@ const ROUGH: f32 = 0.4;
 pub fn wet(pixels: &mut Pixels, input: EffectInput) {
     let EffectInput { surface, objects, amounts, seed } = input;
     let Some(ground) = Ground::of(surface) else { return };
-    let puddle_seed = seed_of(&mut random(seed, EFFECTS.0));
+    let puddle_seed = seed_of(&mut random(seed, Stream::Puddles));
     let Size { height, width } = surface.size();
     let mirror = match surface.view {
         Some(View::Ahead(horizon)) => {
@@ -115,10 +114,10 @@ impl Wetness {
     /// Wets a pixel; `image` is the light of its mirror image, and gets the pixel's own.
     #[inline(always)]
     fn put_on(&self, rgb: &mut [f32; 3], image: impl Fn([f32; 3]) -> [f32; 3]) {
-        let own = rgb.map(|v| v * v * self.dark);
+        let own = rgb.map(|v| roughly_linear(v) * self.dark);
         let image = image(own);
         for ((v, own), image) in rgb.iter_mut().zip(own).zip(image) {
-            let wet = (own * (1.0 - self.returned) + image * self.returned).max(0.0).sqrt();
+            let wet = roughly_encoded(own * (1.0 - self.returned) + image * self.returned);
             *v = if self.share > 0.0 { wet } else { *v };
         }
     }
@@ -168,7 +167,7 @@ fn mirrored(pixels: &Pixels, surface: &Surface, standing: &[&SceneObject]) -> Mi
             let from = if contact.is_finite() { (2.0 * contact - y as f32 - 1.0).max(0.0) as usize } else { y };
             for channel in 0..3 {
                 let v = small.data()[(from.min(size.height - 1) * size.width + x) * 3 + channel].clamp(0.0, 1.0);
-                data[(y * size.width + x) * 3 + channel] = v * v;
+                data[(y * size.width + x) * 3 + channel] = roughly_linear(v);
             }
         }
     }
@@ -224,7 +223,7 @@ pub fn spray(pixels: &mut Pixels, input: EffectInput) {
     const BEHIND: f32 = 0.8;
     let EffectInput { surface, objects, amounts, seed } = input;
     let Some(View::Ahead(horizon)) = surface.view else { return };
-    let mut random = random(seed, EFFECTS.1);
+    let mut random = random(seed, Stream::Spray);
     // Spray has no light of its own: it is dark at night.
     let light = air_light(pixels, surface, 0.0);
     let Size { height, width } = surface.size();
@@ -254,8 +253,8 @@ pub fn spray(pixels: &mut Pixels, input: EffectInput) {
                 let before = if surface.distance.data()[at] < nearer { surface.shapes.data()[at] } else { 0.0 };
                 let share = amount * (-(u * u + v * v) * 1.6).exp() * puff.clamp(0.2, 1.3) * (1.0 - before);
                 for (value, light) in pixels.data_mut()[at * 3..][..3].iter_mut().zip(light) {
-                    let own = value.max(0.0).powi(2);
-                    *value = (own + share * (0.8 * light - own)).max(0.0).sqrt();
+                    let own = roughly_linear(*value);
+                    *value = roughly_encoded(own + share * (0.8 * light - own));
                 }
             }
         }

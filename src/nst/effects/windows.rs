@@ -1,15 +1,13 @@
 //! Lit windows in the façades of a frame.
 
-use crate::nst::effects::noise::{random, smooth};
+use crate::nst::effects::noise::smooth;
+use crate::nst::effects::stream::{Stream, random};
 use crate::nst::picture::filter::Interpolated;
 use crate::nst::picture::flood::patches;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::scene::surface::Surface;
-
-/// The number of this effect's generator.
-const EFFECT: u64 = 9;
 
 /// The long side, in pixels, of the picture that windows are found in.
 const LONG_SIDE: usize = 480;
@@ -57,7 +55,7 @@ pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<L
     if windows.len() < LEAST {
         return None;
     }
-    let mut random = random(seed, EFFECT);
+    let mut random = random(seed, Stream::Windows);
     let mut light = vec![0.0; size.pixels() * 3];
     for WallWindow { left, top, right, bottom } in windows {
         let (is_lit, colour, power) = (random.uniform() < f64::from(share), random.uniform(), random.uniform() as f32);

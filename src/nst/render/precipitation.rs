@@ -20,7 +20,7 @@ mod testing;
 
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
-use crate::nst::picture::light::{luminance, transmission};
+use crate::nst::picture::light::{luminance, roughly_encoded, roughly_linear, transmission};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::random::FrameSeed;
 use crate::nst::render::precipitation::camera::Camera;
@@ -76,15 +76,12 @@ fn by_band(streaks: &[Streak], height: usize) -> Vec<Vec<&Streak>> {
 }
 
 /// A pixel behind a veil of this optical depth, whose light is `glow` times `light`, which is linear.
-///
-/// The square stands for linear light. It is fast, and close enough to sRGB's exact curve for a veil of uncertain
-/// strength.
 #[inline(always)]
 fn blended(rgb: &[f32; 3], depth: f32, glow: f32, light: [f32; 3]) -> [f32; 3] {
     let alpha = 1.0 - transmission(depth);
     std::array::from_fn(|i| {
-        let behind = rgb[i].max(0.0) * rgb[i].max(0.0);
-        (behind + alpha * ((glow * light[i]).min(1.0) - behind)).sqrt()
+        let behind = roughly_linear(rgb[i]);
+        roughly_encoded(behind + alpha * ((glow * light[i]).min(1.0) - behind))
     })
 }
 
@@ -99,7 +96,7 @@ fn environment(pixels: &Pixels, sky: f32) -> [f32; 3] {
     let step = (height * width / 40_000).isqrt().max(1);
     let rows = (0..height).step_by(step);
     let picked = rows.flat_map(|y| (0..width).step_by(step).map(move |x| (y * width + x) * 3));
-    let linear = |at: usize| [0, 1, 2].map(|c| pixels.data()[at + c].clamp(0.0, 1.0).powi(2));
+    let linear = |at: usize| [0, 1, 2].map(|c| roughly_linear(pixels.data()[at + c].min(1.0)));
     let mut picked: Vec<[f32; 3]> = picked.map(linear).collect();
     let mean = |part: &[[f32; 3]]| [0, 1, 2].map(|c| part.iter().map(|rgb| rgb[c]).sum::<f32>() / part.len() as f32);
     let all = mean(&picked);

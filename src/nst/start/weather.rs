@@ -3,7 +3,7 @@
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::filter::Interpolated;
 use crate::nst::picture::geometry::Size;
-use crate::nst::picture::light::{encoded_of_unit, linear, linear_of_unit, luminance, transmission};
+use crate::nst::picture::light::{encoded, linear, luminance, transmission};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
@@ -52,7 +52,7 @@ impl WeatherStatistics {
         Self {
             sky: of_sky,
             ground: of_ground,
-            mean: mean(pixels, &ground, |rgb| luminance(rgb.map(linear_of_unit))),
+            mean: mean(pixels, &ground, |rgb| luminance(rgb.map(linear))),
             contrast: contrast(pixels, &ground),
             chroma: mean(pixels, &ground, chroma),
         }
@@ -202,11 +202,11 @@ impl Fog {
                 || {
                     for (rgb, depth) in row.as_chunks_mut::<3>().0.iter_mut().zip(depths.row(y)) {
                         let left = transmission(self.extinction * depth);
-                        rgb.iter_mut().for_each(|v| *v = linear_of_unit(v.clamp(0.0, 1.0)) * self.light);
+                        rgb.iter_mut().for_each(|v| *v = linear(v.clamp(0.0, 1.0)) * self.light);
                         let grey = luminance(*rgb);
                         for (v, air) in rgb.iter_mut().zip(self.air) {
                             let light = *v + self.pale * (grey - *v);
-                            *v = encoded_of_unit((light * left + air * (1.0 - left)).min(1.0));
+                            *v = encoded((light * left + air * (1.0 - left)).min(1.0));
                         }
                     }
                 },
@@ -283,7 +283,7 @@ impl Night {
             let row = row.as_chunks_mut::<3>().0;
             vectorized(
                 #[inline(always)]
-                || row.iter_mut().for_each(|rgb| *rgb = rgb.map(|v| linear_of_unit(v.clamp(0.0, 1.0)))),
+                || row.iter_mut().for_each(|rgb| *rgb = rgb.map(|v| linear(v.clamp(0.0, 1.0)))),
             );
             let own = |plane: Option<&Plane>| {
                 plane.map_or_else(
@@ -299,7 +299,7 @@ impl Night {
                 #[inline(always)]
                 || {
                     for ((rgb, depth), &sky) in row.iter_mut().zip(depths.row(y)).zip(&skies) {
-                        *rgb = self.dark(*rgb, sky, depth).map(|v| encoded_of_unit(v.min(1.0)));
+                        *rgb = self.dark(*rgb, sky, depth).map(|v| encoded(v.min(1.0)));
                     }
                 },
             );
@@ -360,7 +360,7 @@ impl Gaps {
             #[inline(always)]
             || {
                 for (light, rgb) in light.data_mut().iter_mut().zip(pixels.data().as_chunks::<3>().0) {
-                    *light = luminance(rgb.map(|v| linear_of_unit(v.clamp(0.0, 1.0))));
+                    *light = luminance(rgb.map(|v| linear(v.clamp(0.0, 1.0))));
                 }
             },
         );

@@ -2,7 +2,8 @@
 
 use crate::nst::effects::amounts::Effects;
 use crate::nst::effects::input::{EffectInput, Frames};
-use crate::nst::effects::{self, air, noise};
+use crate::nst::effects::stream::{Stream, random};
+use crate::nst::effects::{self, air};
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
@@ -15,9 +16,6 @@ use crate::nst::settings::Settings;
 use crate::nst::start::Start;
 use crate::nst::stylizer::input::{Picture, network_input, resized};
 use std::borrow::Cow;
-
-/// The number of the generator of the effects' amounts; those from 1 to 9 are of the effects themselves.
-const AMOUNTS: u64 = 10;
 
 /// A content with effects on its surfaces and in its air.
 pub struct Prepared<'a> {
@@ -36,7 +34,7 @@ pub struct Prepared<'a> {
 impl<'a> Prepared<'a> {
     /// Draws the effects of one picture, and puts those on surfaces and in the air onto it.
     pub fn of(settings: &'a Settings, content: &'a Picture, seed: FrameSeed) -> Self {
-        let mut random = noise::random(seed.seed, AMOUNTS);
+        let mut random = random(seed.seed, Stream::Amounts);
         let effects = settings.effects.map(|range| range.at(random.uniform()) as f32);
         let is_guarded = settings.guard && !content.objects.is_empty();
         let residual = settings.residual.high > 0.0 && !content.objects.is_empty();

@@ -2,6 +2,7 @@
 //! stands out of a fog that hides what is beside it, as none does in a photo.
 
 use crate::nst::kernels::simd::vectorized;
+use crate::nst::picture::light::{roughly_encoded, roughly_linear};
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use rayon::prelude::*;
@@ -32,9 +33,8 @@ pub fn thin(clear: &Pixels, distance: &Plane, hidden: &[Hidden], result: &mut Pi
                 for ((rgb, clear), &metres) in pixels.zip(distance) {
                     let share = profile.at(metres);
                     for (v, clear) in rgb.iter_mut().zip(clear) {
-                        // The square stands for linear light.
-                        let (own, clear) = (v.clamp(0.0, 1.0).powi(2), clear.clamp(0.0, 1.0).powi(2));
-                        *v = if share > 0.0 { (own + share * (clear - own)).sqrt() } else { *v };
+                        let (own, clear) = (roughly_linear(v.min(1.0)), roughly_linear(clear.min(1.0)));
+                        *v = if share > 0.0 { roughly_encoded(own + share * (clear - own)) } else { *v };
                     }
                 }
             },
