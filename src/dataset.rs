@@ -12,6 +12,7 @@
 //! - [`layout`]: [`Layout`], how a dataset without a `data.yaml` is divided into splits
 //! - [`list`]: lists of images
 //! - [`masks`]: masks and depths beside the images
+//! - [`names`]: names of images, below the dataset's folder or beside it
 //! - [`pyyaml`]: YAML with the types of PyYAML
 //! - [`scan`]: finds the images of a folder or a list
 //! - [`split`]: train, val and test

@@ -61,6 +61,7 @@
 //! - [`picture`]: pixels, planes, their geometry and filters
 //! - [`scene`]: sky, depth and regions of a picture
 //! - [`start`]: the picture that the optimizer starts from
+//! - [`effects`]: lying snow, wet roads, haze, lamps, the lens and the sensor
 //! - [`network`]: the weights of VGG19, and its forward and backward pass
 //! - [`kernels`]: convolutions, Gram matrices and sums on the CPU
 //! - [`loss`]: the loss, on the CPU and on a device

@@ -23,7 +23,7 @@ pub struct Effects<T> {
     pub lamps: T,
     /// How bright the headlamps of the camera car are, 0..1.
     pub headlamps: T,
-    /// How many street lamps there are along the road, 0..1.
+    /// The largest number of street lamps along the road that may be drawn, 0..1 of the most.
     pub street_lamps: T,
     /// The share of the windows that are lit, 0..1.
     pub windows: T,

@@ -46,7 +46,7 @@ pub fn shine(pixels: &mut Pixels, input: EffectInput, frames: Frames, haze: f32)
         ground,
         horizon,
         laid: frames.laid,
-        usual: ground_light(frames.laid, surface),
+        ground_gain: ground_gain(frames.laid, surface),
         haze,
         lamps: seen.into_iter().map(|lamp| Shining::of(lamp, amounts, haze, width)).collect(),
         beam: (headlamps > 0.0).then(|| Beam::new(headlamps, seed)),
@@ -84,7 +84,7 @@ struct Lights<'a> {
     /// What they light.
     laid: &'a Pixels,
     /// What makes its ground as light as a usual road.
-    usual: f32,
+    ground_gain: f32,
     /// The extinction of the air per metre.
     haze: f32,
     /// Lamps that are seen.
@@ -125,7 +125,7 @@ impl Lights<'_> {
 
     /// Adds the light that the camera car's headlamps and street lamps throw on what row `y` shows.
     fn on_things(&self, y: usize, added: &mut [[f32; 3]]) {
-        let row = LitRow::of(self.laid, self.surface, y, self.usual, self.haze);
+        let row = LitRow::of(self.laid, self.surface, y, self.ground_gain, self.haze);
         let on_ground = self.ground.row(y);
         let below = (y as f32 + 0.5) / self.surface.size().height as f32 - self.horizon.row;
         if let Some(beam) = self.beam.as_ref().filter(|_| below >= Beam::HIGHEST) {
@@ -149,8 +149,8 @@ struct LitRow<'a> {
 }
 
 impl<'a> LitRow<'a> {
-    /// Row `y` of the frame; `usual` is what makes its ground as light as a usual road.
-    fn of(frame: &Pixels, surface: &'a Surface, y: usize, usual: f32, haze: f32) -> Self {
+    /// Row `y` of the frame; `gain` makes its ground as light as a usual road.
+    fn of(frame: &Pixels, surface: &'a Surface, y: usize, gain: f32, haze: f32) -> Self {
         let width = surface.size().width;
         let row = |plane: &'a Plane| &plane.data()[y * width..][..width];
         let frame = frame.data()[y * width * 3..][..width * 3].as_chunks::<3>().0;
@@ -161,7 +161,7 @@ impl<'a> LitRow<'a> {
             || {
                 for ((reflects, frame), metres) in reflects.iter_mut().zip(frame).zip(distance) {
                     let clear = transmission(haze * metres);
-                    *reflects = frame.map(|v| (roughly_linear(v.min(1.0)) * usual).min(0.8) * clear);
+                    *reflects = frame.map(|v| (roughly_linear(v.min(1.0)) * gain).min(0.8) * clear);
                 }
             },
         );
@@ -187,11 +187,12 @@ impl<'a> LitRow<'a> {
     }
 }
 
-/// What makes the light of the ground by day, in its median, that of a usual road, 0.16.
-fn ground_light(frame: &Pixels, surface: &Surface) -> f32 {
+/// The factor that makes the median light of the ground that of a usual road by day.
+fn ground_gain(frame: &Pixels, surface: &Surface) -> f32 {
+    const USUAL: f32 = 0.16;
     let lights = frame.data().chunks_exact(3).zip(surface.ground.data()).step_by(29);
     let lights = lights.filter(|(_, ground)| **ground > 0.5).map(|(rgb, _)| roughly_linear(rgb[1])).collect();
-    (0.16 / quantile(lights, 1, 2).unwrap_or(0.16).max(1e-3)).clamp(0.4, 2.5)
+    (USUAL / quantile(lights, 1, 2).unwrap_or(USUAL).max(1e-3)).clamp(0.4, 2.5)
 }
 
 /// The headlamps of the camera car.

@@ -23,7 +23,7 @@ const RUT: (f32, f32) = (0.78, 0.28);
 /// The width of a lane in metres.
 const LANE: f32 = 3.4;
 
-/// The depth that snow loses where none falls, or where nothing of what is seen is ground.
+/// The depth that is taken off where no snow falls or a pixel shows no ground; depths are those of `Snow::depths`.
 const THINNED: f32 = 2.2;
 
 /// What is drawn for one picture.
@@ -31,7 +31,7 @@ struct Snow {
     cover: f32,
     tracks: f32,
     seed: u64,
-    /// The middle of one's own lane in metres to the right, and how many lanes there are to each side.
+    /// The middle of the camera car's lane in metres to the right, and how many lanes there are to each side.
     lane: f32,
     lanes: (i32, i32),
     /// The light of snow, as a square root of linear light.
@@ -275,8 +275,8 @@ fn on_vehicles(surface: &Surface, objects: &[SceneObject], share: f32, random: &
         return snow;
     }
     for object in objects.iter().filter(|object| object.kind.has_roof()) {
-        let (is_parked, amount) = (random.uniform() < f64::from(share), 0.5 + 0.4 * random.uniform() as f32);
-        if !is_parked {
+        let (has_snow, amount) = (random.uniform() < f64::from(share), 0.5 + 0.4 * random.uniform() as f32);
+        if !has_snow {
             continue;
         }
         let (rows, columns) = object.area.pixels(surface.size());

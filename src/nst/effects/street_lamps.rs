@@ -36,7 +36,8 @@ pub struct StreetLamp {
     pub light: [f32; 3],
 }
 
-/// Street lamps at equal distances along the road, on one side or on both: `amount`, 0..1, is how many.
+/// Street lamps at equal distances along the road, on one side or on both. Their number is drawn up to the share `amount`,
+/// 0..1, of `MOST`: it may be 0.
 pub fn along_the_road(amount: f32, seed: u64) -> Vec<StreetLamp> {
     let mut random = random(seed, Stream::StreetLamps);
     let light = LIGHT[(random.uniform() * 1.999) as usize].map(|v| v * 0.9);

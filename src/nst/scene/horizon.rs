@@ -6,7 +6,7 @@ use crate::nst::scene::object::{ObjectKind, SceneObject};
 use crate::nst::scene::sky;
 use std::f32::consts::PI;
 
-/// Rows that are tried, as shares of the height from the top.
+/// Rows that are tried, in percent of the height from the top.
 const ROWS: std::ops::RangeInclusive<usize> = 12..=72;
 
 /// The most edge pixels that vote for a vanishing point.
