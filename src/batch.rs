@@ -112,9 +112,9 @@ impl Batch {
         let possible: Vec<usize> = (0..frames.len())
             .filter(|&frame| self.conditions.iter().any(|condition| condition.chooses(frame)))
             .collect();
-        let candidates: Vec<_> = possible.iter().map(|&frame| frames[frame].clone()).collect();
+        let names: Vec<&str> = possible.iter().map(|&frame| &*frames[frame].relative).collect();
         let mut shown = vec![false; frames.len()];
-        for index in plan::sample_frames(&candidates, count, self.conditions[0].config.seed) {
+        for index in plan::sample(&names, count, self.conditions[0].config.seed) {
             shown[possible[index]] = true;
         }
         self.shown = Some(shown);

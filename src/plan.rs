@@ -260,13 +260,7 @@ fn check_styles(config: &Config, styles: &[StylePicture]) -> Result<()> {
     Ok(())
 }
 
-/// Indices of up to `count` of `frames`: they are cut into that many equal sections, and `seed` draws one from each.
-pub fn sample_frames(frames: &[Frame], count: usize, seed: u64) -> Vec<usize> {
-    let names: Vec<&str> = frames.iter().map(|frame| &*frame.relative).collect();
-    sample(&names, count, seed)
-}
-
-/// The same for anything that has a name.
+/// Indices of up to `count` of `names`: they are cut into that many equal sections, and `seed` draws one from each.
 pub fn sample(names: &[&str], count: usize, seed: u64) -> Vec<usize> {
     let count = count.min(names.len());
     let section = |n: usize| n * names.len() / count..(n + 1) * names.len() / count;
@@ -382,10 +376,11 @@ mod tests {
     #[test]
     fn a_sample_has_one_frame_of_each_section_by_the_seed() {
         let frames = many(100);
-        let sections = |seed| sample_frames(&frames, 10, seed).iter().map(|index| index / 10).collect::<Vec<_>>();
+        let names: Vec<&str> = frames.iter().map(|frame| &*frame.relative).collect();
+        let sections = |seed| sample(&names, 10, seed).iter().map(|index| index / 10).collect::<Vec<_>>();
         assert_eq!(sections(1), (0..10).collect::<Vec<_>>());
-        assert_ne!(sample_frames(&frames, 10, 1), sample_frames(&frames, 10, 2));
-        assert_eq!(sample_frames(&frames[..3], 10, 1), [0, 1, 2]);
-        assert_eq!(sample_frames(&[], 10, 1), [0; 0]);
+        assert_ne!(sample(&names, 10, 1), sample(&names, 10, 2));
+        assert_eq!(sample(&names[..3], 10, 1), [0, 1, 2]);
+        assert_eq!(sample(&[], 10, 1), [0; 0]);
     }
 }

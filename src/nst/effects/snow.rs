@@ -23,8 +23,15 @@ const RUT: (f32, f32) = (0.78, 0.28);
 /// The width of a lane in metres.
 const LANE: f32 = 3.4;
 
-/// The depth that is taken off where no snow falls or a pixel shows no ground; depths are those of `Snow::depths`.
+/// The depth that is taken off where no snow falls or a pixel shows no ground. Depths have the unit of [`DEPTH`]. By eye.
 const THINNED: f32 = 2.2;
+
+/// The depth of snow without cover, what full cover adds, what the noise of the ground adds in its deviation, and what
+/// plants add. Snow lies from about 0 on. By eye.
+const DEPTH: (f32, f32, f32, f32) = (-1.3, 2.6, 0.75, 0.9);
+
+/// The depth that wheels press away in the middle of a rut, and the share of slush that stays there. By eye.
+const PRESSED: (f32, f32) = (2.2, 0.12);
 
 /// What is drawn for one picture.
 struct Snow {
@@ -123,8 +130,8 @@ impl<'a> Seen<'a> {
         for (((share, ground), depth), falls) in shares.iter_mut().zip(self.ground).zip(depths).zip(snowfall) {
             // Snow ends where it gets thin. A soft border would be a bare ring of haze around each thing that stands.
             let depth = depth - THINNED * (1.0 - ground * falls);
-            // Some slush stays in the deepest ruts.
-            let lies = 0.12 + 0.88 * step(-0.4, 0.4, depth) * (0.9 + 0.1 * step(0.0, 1.0, depth));
+            let snow = (1.0 - PRESSED.1) * step(-0.4, 0.4, depth) * (0.9 + 0.1 * step(0.0, 1.0, depth));
+            let lies = PRESSED.1 + snow;
             *share += step(0.05, 0.4, ground * falls) * lies;
         }
     }
@@ -204,11 +211,10 @@ fn snowfall(sheltered: &[Sheltered], y: usize, width: usize) -> Vec<f32> {
 }
 
 impl Snow {
-    /// The depth of snow on a row of the ground; it lies from about 0 on. Lawns keep it longer than roads; wheels press it
-    /// into slush.
+    /// The depth of snow on a row of the ground. Lawns keep it longer than roads; wheels press it into slush.
     fn depths(&self, ground: GroundRow, has_tracks: bool, plants: &[f32]) -> Vec<f32> {
-        // The depth of snow that wheels press away in the middle of a rut.
-        let pressed = if has_tracks { 2.2 * self.tracks } else { 0.0 };
+        let (bare, cover, uneven, on_plants) = DEPTH;
+        let pressed = if has_tracks { PRESSED.0 * self.tracks } else { 0.0 };
         let aside = 0.25 * smooth(ground.ahead / 14.0, 0.0, self.seed ^ 7) - self.lane;
         let mut depths = ground.noise(self.seed);
         vectorized(
@@ -216,14 +222,14 @@ impl Snow {
             || {
                 for ((depth, plants), x) in depths.iter_mut().zip(plants).zip(0..) {
                     let rut = pressed * self.rut(ground.right(x) + aside) * (1.0 - plants);
-                    *depth = 2.6 * self.cover - 1.3 + 0.75 * *depth + 0.9 * plants - rut;
+                    *depth = cover * self.cover + bare + uneven * *depth + on_plants * plants - rut;
                 }
             },
         );
         depths
     }
 
-    /// How close a place is to the middle of a rut, 0..1; `right` is its distance from the middle of one's own lane.
+    /// How close a place is to the middle of a rut, 0..1; `right` is its distance from the middle of the camera car's lane.
     #[inline(always)]
     fn rut(&self, right: f32) -> f32 {
         let lane = (right / LANE).round_ties_even().clamp(-(self.lanes.0 as f32), self.lanes.1 as f32);
