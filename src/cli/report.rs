@@ -23,7 +23,12 @@ pub fn report(args: &args::ReportArgs) -> Result<u8> {
         terminal::warn_of_unreadable(unreadable);
         made_by.extend(rows.iter().map(|row| {
             let row::Producer { device, backbone, engine, .. } = &row.producer;
-            format!("augment {engine}, {device}, {}", backbone_text(&backbone.name, &backbone.digest))
+            // Where nothing was optimized, both are `none`.
+            let backbone = match backbone.name == backbone.digest {
+                true => String::new(),
+                false => format!(", {}", backbone_text(&backbone.name, &backbone.digest)),
+            };
+            format!("augment {engine}, {device}{backbone}")
         }));
         cards.append(&mut page::cards(rows, folder, &beside, page::PagePictures::Files)?);
     }
