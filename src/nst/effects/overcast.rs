@@ -2,7 +2,7 @@
 //! ground, such as a pavement beside a road.
 
 use crate::nst::kernels::simd::vectorized;
-use crate::nst::picture::filter::{neighbours, on_line, row_of_lines};
+use crate::nst::picture::filter::Interpolated;
 use crate::nst::picture::luma::luma;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
@@ -32,19 +32,20 @@ pub fn even(pixels: &mut Pixels, surface: &Surface, amount: f32) {
     let Some(usual) = light.mean_on(&surface.ground.resized(small)) else { return };
     let gains = light.data().iter().map(|light| (usual / light.max(0.02)).powf(EVENED * amount).clamp(GAIN.0, GAIN.1));
     let lines = Plane::new(small, gains.collect()).lines(&surface.small_luma, WINDOW.0, WINDOW.1);
-    let across: Vec<_> = (0..full.width).map(|x| neighbours(x, full.width, small.width, false)).collect();
+    let lines = Interpolated::<2, _>::new(lines, small, full);
     let rows = pixels.data_mut().par_chunks_mut(full.width * 3).zip(surface.ground.data().par_chunks(full.width));
     rows.enumerate().for_each(|(y, (row, ground))| {
         if ground.iter().all(|&share| share <= 0.0) {
             return;
         }
-        let lines = row_of_lines(&lines, small, y, full.height);
+        let lines = lines.row(y);
         vectorized(
             #[inline(always)]
             || {
-                for ((rgb, &ground), &between) in row.as_chunks_mut::<3>().0.iter_mut().zip(ground).zip(&across) {
+                for ((rgb, &ground), [factor, offset]) in row.as_chunks_mut::<3>().0.iter_mut().zip(ground).zip(&lines)
+                {
                     let own = luma(rgb);
-                    let gain = on_line(&lines, between, own).clamp(GAIN.0, GAIN.1);
+                    let gain = (factor * own + offset).clamp(GAIN.0, GAIN.1);
                     // Shadows are blue from the sky; so half of what lightens them is grey.
                     let more = 0.5 * (gain - 1.0).max(0.0);
                     let (times, more) = (gain - more, own * more);

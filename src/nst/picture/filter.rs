@@ -19,24 +19,6 @@ pub fn neighbours(at: usize, to: usize, from: usize, wraps: bool) -> (usize, usi
     (low, (low + 1).min(from - 1), centre - low as f32)
 }
 
-/// Row `y`, of `height`, of the lines of a guided filter, `[height][width][factor, offset]`, which are those of a picture
-/// of the size `small`.
-pub fn row_of_lines(lines: &[f32], small: Size, y: usize, height: usize) -> Vec<[f32; 2]> {
-    let (top, bottom, down) = neighbours(y, height, small.height, false);
-    let row = |y: usize| &lines.as_chunks::<2>().0[y * small.width..][..small.width];
-    let mixed = |(top, bottom): (&[f32; 2], &[f32; 2])| [0, 1].map(|n: usize| top[n] + down * (bottom[n] - top[n]));
-    row(top).iter().zip(row(bottom)).map(mixed).collect()
-}
-
-/// The value of a guided filter at a pixel whose guide is `guide`, from a row of [`row_of_lines`] and the pixel's
-/// [`neighbours`] in it.
-#[inline(always)]
-pub fn on_line(row: &[[f32; 2]], (left, right, aside): (usize, usize, f32), guide: f32) -> f32 {
-    let (left, right) = (row[left], row[right]);
-    let [factor, offset] = [0, 1].map(|n: usize| left[n] + aside * (right[n] - left[n]));
-    factor * guide + offset
-}
-
 /// Resizes `[height][width][N]` bilinearly from `size` to `to`.
 pub fn bilinear<const N: usize>(data: &[f32], size: Size, to: Size) -> Vec<f32> {
     let resized = Interpolated::<N, _>::new(data, size, to);

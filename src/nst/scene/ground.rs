@@ -250,7 +250,7 @@ mod tests {
         let pixels = Pixels::new(SIZE, data.collect());
         let plants = Plane::from_fn(SIZE, |y, x| (kind(x, y) != "road") as u8 as f32);
         let found = border(&pixels, None, &plants, HORIZON, &[]);
-        let rows = |columns: std::ops::Range<usize>| found[columns].iter().copied().collect::<Vec<_>>();
+        let rows = |columns: std::ops::Range<usize>| found[columns].to_vec();
         assert!(rows(140..195).iter().all(|&row| row < 60), "lawn: {:?}", rows(140..195));
         assert!(rows(5..50).iter().all(|&row| row > 75), "hedge: {:?}", rows(5..50));
     }
