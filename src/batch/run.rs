@@ -89,14 +89,14 @@ struct Doubtful {
 /// How a run came to its end.
 struct Ended {
     counts: Counts,
-    written: Written,
+    written: WrittenFiles,
     failures: Vec<FailedFrame>,
     stopped: Option<Reason>,
     warnings: Vec<String>,
 }
 
 /// What was written about all pictures together.
-struct Written {
+struct WrittenFiles {
     data_yaml: Option<data_yaml::Written>,
     annotations: Copies,
 }
@@ -219,7 +219,7 @@ impl<'a> Run<'a> {
     }
 
     /// Writes `data.yaml` and the COCO annotations of all that the manifest knows to be done, whichever run did it.
-    fn describe(&self, manifest: &mut Manifest) -> Result<Written> {
+    fn describe(&self, manifest: &mut Manifest) -> Result<WrittenFiles> {
         let Self { dataset, output, options, .. } = *self;
         // Shards that end at the same moment write one after the other, so the last one knows all rows.
         let gate = options.shard.is_some().then(|| manifest.pass_gate()).transpose()?;
@@ -237,7 +237,7 @@ impl<'a> Run<'a> {
             true => Copies::default(),
             false => annotations::write_copies(output, dataset, &whole, is_done)?,
         };
-        Ok(Written { data_yaml, annotations })
+        Ok(WrittenFiles { data_yaml, annotations })
     }
 
     /// The first of the plans' jobs that have failed, in this run or before, with their reasons.

@@ -11,7 +11,7 @@ use crate::nst::effects::windows;
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::light::{roughly_encoded, roughly_linear, transmission};
-use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::pixels::{Pixels, SmoothPixels};
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
 use crate::nst::scene::horizon::Horizon;
@@ -41,7 +41,7 @@ pub fn shine(pixels: &mut Pixels, input: EffectInput, frames: Frames, haze: f32)
     seen.extend(street.seen(&lighting));
     street.draw_masts(&lighting, pixels);
     let Size { height, width } = surface.size();
-    let lights = Lights {
+    let lights = FrameLights {
         surface,
         ground,
         horizon,
@@ -77,7 +77,7 @@ fn expose(values: &mut [f32], added: &[f32]) {
 }
 
 /// All lights of one frame.
-struct Lights<'a> {
+struct FrameLights<'a> {
     surface: &'a Surface,
     ground: Ground,
     horizon: Horizon,
@@ -93,10 +93,10 @@ struct Lights<'a> {
     beam: Option<Beam>,
     street_lamps: Vec<StreetLamp>,
     /// The light of windows, if some are lit.
-    windows: Option<windows::Light>,
+    windows: Option<SmoothPixels>,
 }
 
-impl Lights<'_> {
+impl FrameLights<'_> {
     /// The linear light that comes to these rows; `None` if there is none.
     fn on_rows(&self, rows: Range<usize>) -> Option<Vec<[f32; 3]>> {
         let width = self.surface.size().width;

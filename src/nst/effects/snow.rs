@@ -4,11 +4,10 @@ use crate::nst::effects::input::EffectInput;
 use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, smooth, step};
 use crate::nst::effects::stream::{Stream, random, seed_of};
 use crate::nst::kernels::simd::vectorized;
-use crate::nst::picture::filter::Interpolated;
 use crate::nst::picture::geometry::{Area, Size};
 use crate::nst::picture::light::transmission;
 use crate::nst::picture::luma::luma;
-use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::pixels::{Pixels, SmoothPixels};
 use crate::nst::picture::plane::Plane;
 use crate::nst::picture::statistics::quantile;
 use crate::nst::random::Random;
@@ -44,9 +43,6 @@ struct Snow {
     /// The light of snow, as a square root of linear light.
     white: [f32; 3],
 }
-
-/// A picture without detail.
-type Light = Interpolated<3, Vec<f32>>;
 
 /// Lays snow onto `pixels`, in place.
 pub fn lay(pixels: &mut Pixels, input: EffectInput) {
@@ -110,7 +106,7 @@ struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     /// Row `y`; a ledge is this many rows high.
-    fn of(surface: &'a Surface, lumas: &'a Plane, light: &Light, y: usize, ledge: usize) -> Self {
+    fn of(surface: &'a Surface, lumas: &'a Plane, light: &SmoothPixels, y: usize, ledge: usize) -> Self {
         let Size { height, width } = surface.size();
         let row = |plane: &'a Plane, y: usize| &plane.data()[y * width..][..width];
         let (above, below) = (y.saturating_sub(ledge), (y + ledge).min(height - 1));
@@ -265,7 +261,7 @@ fn white(pixels: &Pixels) -> [f32; 3] {
 }
 
 /// The median luma of the ground.
-fn ground_light(light: &Light, surface: &Surface) -> f32 {
+fn ground_light(light: &SmoothPixels, surface: &Surface) -> f32 {
     let width = surface.size().width;
     let on_ground = surface.ground.data().iter().enumerate().step_by(29).filter(|(_, ground)| **ground > 0.5);
     let lumas = on_ground.map(|(at, _)| luma(&light.at(at / width, at % width))).collect();

@@ -5,10 +5,10 @@ use crate::nst::effects::input::EffectInput;
 use crate::nst::effects::noise::{Ground, GroundRow, RowNoise, step};
 use crate::nst::effects::stream::{Stream, random, seed_of};
 use crate::nst::kernels::simd::vectorized;
-use crate::nst::picture::filter::{Border, Interpolated, box_mean};
+use crate::nst::picture::filter::{Border, box_mean};
 use crate::nst::picture::geometry::Size;
 use crate::nst::picture::light::{roughly_encoded, roughly_linear};
-use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::pixels::{Pixels, SmoothPixels};
 use crate::nst::scene::distance::distance_of_row;
 use crate::nst::scene::horizon;
 use crate::nst::scene::object::SceneObject;
@@ -149,12 +149,11 @@ fn fresnel(below: f32, width: usize) -> f32 {
     0.02 + 0.98 * (1.0 - cosine).powi(5)
 }
 
-/// The light that flat rough water would return, in linear light, made at a smaller size.
-type Mirror = Interpolated<3, Vec<f32>>;
-
+/// The light that flat rough water would return, in linear RGB, made at a smaller size.
+///
 /// Each pixel of the ground shows what stands as far above the line of contact as it lies below; that line is the lower
 /// side of the nearest object above it, or the border of the ground. Waves stretch the image along columns.
-fn mirrored(pixels: &Pixels, surface: &Surface, standing: &[&SceneObject]) -> Mirror {
+fn mirrored(pixels: &Pixels, surface: &Surface, standing: &[&SceneObject]) -> SmoothPixels {
     let full = surface.size();
     let size = full.map(|side| side.div_ceil(REDUCTION));
     let small = pixels.resized(size);
@@ -172,7 +171,7 @@ fn mirrored(pixels: &Pixels, surface: &Surface, standing: &[&SceneObject]) -> Mi
         }
     }
     let data = stretched(&data, size, size.height / 22 + 1);
-    Mirror::new(box_mean::<3>(&data, size, size.width / 120 + 1, Border::Cut), size, full)
+    SmoothPixels::new(box_mean::<3>(&data, size, size.width / 120 + 1, Border::Cut), size, full)
 }
 
 /// The rows in which something touches the ground in column `x` of the small picture.

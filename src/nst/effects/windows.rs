@@ -5,7 +5,7 @@ use crate::nst::effects::stream::{Stream, random};
 use crate::nst::picture::filter::Interpolated;
 use crate::nst::picture::flood::patches;
 use crate::nst::picture::geometry::Size;
-use crate::nst::picture::pixels::Pixels;
+use crate::nst::picture::pixels::{Pixels, SmoothPixels};
 use crate::nst::picture::plane::Plane;
 use crate::nst::scene::surface::Surface;
 
@@ -40,11 +40,8 @@ impl WallWindow {
     }
 }
 
-/// Light in linear RGB at the frame's size.
-pub type Light = Interpolated<3, Vec<f32>>;
-
-/// The light of a share of the windows of `frame`; `None` where none is lit.
-pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<Light> {
+/// The light of a share of the windows of `frame`, in linear RGB; `None` where none is lit.
+pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<SmoothPixels> {
     if share <= 0.0 {
         return None;
     }
@@ -71,7 +68,7 @@ pub fn lit(frame: &Pixels, surface: &Surface, share: f32, seed: u64) -> Option<L
             }
         }
     }
-    Some(Light::new(light, size, frame.size()))
+    Some(SmoothPixels::new(light, size, frame.size()))
 }
 
 /// Whether each pixel is darker than the wall that it lies in.

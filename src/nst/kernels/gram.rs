@@ -54,12 +54,12 @@ impl Scratch {
             let out = unsafe { std::slice::from_raw_parts_mut(shared.at(piece * matrix), matrix) };
             out.fill(0.0);
             let out = out.as_mut_ptr();
-            isa.run(PairProducts { features, channels, pixels, weights, range, out });
+            isa.run(ChannelProducts { features, channels, pixels, weights, range, out });
         });
         let (partial, scale) = (&*partial, 1.0 / total(weights).max(f32::MIN_POSITIVE));
         gram.par_chunks_mut(channels).enumerate().for_each(|(i, row)| {
             for (j, value) in row.iter_mut().enumerate() {
-                // `PairProducts` computes the blocks on and above the diagonal.
+                // `ChannelProducts` computes the blocks on and above the diagonal.
                 let at = if i / LANES <= j / LANES { i * channels + j } else { j * channels + i };
                 *value = (0..pieces).map(|piece| partial[piece * matrix + at]).sum::<f32>() * scale;
             }
@@ -105,7 +105,7 @@ pub fn total(weights: &[f32]) -> f32 {
 
 /// Adds the weighted products of channel pairs over a range of pixels to `out`, for all pairs of blocks on and above
 /// the diagonal.
-struct PairProducts<'a> {
+struct ChannelProducts<'a> {
     features: &'a [f32],
     channels: usize,
     pixels: usize,
@@ -115,7 +115,7 @@ struct PairProducts<'a> {
     out: *mut f32,
 }
 
-impl Kernel for PairProducts<'_> {
+impl Kernel for ChannelProducts<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -135,7 +135,7 @@ impl Kernel for PairProducts<'_> {
     }
 }
 
-impl PairProducts<'_> {
+impl ChannelProducts<'_> {
     /// All pairs of blocks over `count` pixels from `first`, `WEIGHTED` or not.
     #[inline(always)]
     fn pairs<L: Lanes, const WEIGHTED: bool>(&self, blocks: usize, first: usize, count: usize) {

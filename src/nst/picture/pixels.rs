@@ -7,6 +7,9 @@ use crate::nst::picture::lanczos;
 use image::RgbImage;
 use rayon::prelude::*;
 
+/// Three values a pixel that change smoothly, read at the size of a picture.
+pub type SmoothPixels = Interpolated<3, Vec<f32>>;
+
 /// An RGB picture, `[height][width][3]`, values nominally in 0..1 of the picture's own (gamma-encoded) colour space.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pixels {
@@ -79,7 +82,7 @@ impl Pixels {
     }
 
     /// This picture without detail: its light.
-    pub fn light(&self, cell: usize) -> Interpolated<3, Vec<f32>> {
+    pub fn light(&self, cell: usize) -> SmoothPixels {
         let (grid, light) = self.means(cell);
         Interpolated::new(light, grid, self.size)
     }
