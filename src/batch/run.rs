@@ -454,7 +454,24 @@ fn with_help(error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::row::{Identity, Producer};
     use std::io;
+
+    #[test]
+    fn what_was_made_in_another_way_is_counted_for_pictures_that_were_made() {
+        let row = |status, change: fn(&mut Outcome)| {
+            let mut row = Row { status, ..Row::new(Identity::default(), Producer::default()) };
+            change(&mut row.outcome);
+            row
+        };
+        let mut counts = Counts::default();
+        counts.add(&row(Status::Done, |outcome| outcome.restarted = true));
+        counts.add(&row(Status::Failed, |outcome| outcome.restarted = true));
+        counts.add(&row(Status::Done, |outcome| outcome.reduced_size = Some(256)));
+        counts.add(&row(Status::Done, |outcome| outcome.first_of_several = true));
+        let Counts { done, failed, restarted, reduced, several, .. } = counts;
+        assert_eq!((done, failed, restarted, reduced, several), (3, 1, 1, 1, 1));
+    }
 
     #[test]
     fn an_error_that_ends_a_run_comes_with_the_help_for_its_kind() {

@@ -151,6 +151,8 @@ mod tests {
             assert_eq!(dataset.frames[0].relative, "pics/c.jpg");
             assert!(matches!(dataset.layout, Layout::Lists(_)));
         }
+        let folder = tree(&["a.jpg", "b.jpg", "TRAIN.TXT=a.jpg\n", "VAL.TXT=b.jpg\n"]);
+        assert_eq!(listing(folder.path()), ["a.jpg -"], "in any letter case");
     }
 
     #[test]

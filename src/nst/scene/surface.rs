@@ -254,6 +254,16 @@ mod tests {
     }
 
     #[test]
+    fn a_sky_that_an_outline_covers_is_no_sky() {
+        let size = Size { height: 90, width: 160 };
+        let area = Area { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 };
+        let outline = vec![[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]];
+        let covered = SceneObject { outline, ..SceneObject::new(area, ObjectKind::Other) };
+        assert!(Surface::of(&road(size), &[], SceneKind::Road, None).has_sky);
+        assert!(!Surface::of(&road(size), &[covered], SceneKind::Road, None).has_sky);
+    }
+
+    #[test]
     fn the_kind_of_scene_can_be_set_and_none_has_no_ground() {
         let size = Size { height: 90, width: 160 };
         for kind in [SceneKind::Road, SceneKind::Aerial, SceneKind::None] {
