@@ -44,6 +44,7 @@ use crate::nst::stylizer::rendering::{PlainStart, Rendered, Renderer};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+pub use crate::nst::stylizer::coarse_to_fine::Losses;
 pub use crate::nst::stylizer::evaluators::Evaluators;
 pub use crate::nst::stylizer::input::Picture;
 pub use crate::nst::stylizer::style::Style;
@@ -82,15 +83,6 @@ pub struct Judgement {
     pub disagreement: f32,
     /// Whether its picture was taken; otherwise the optimizer made one.
     pub is_trusted: bool,
-}
-
-/// The losses of one picture at the working size.
-#[derive(Clone, Copy, Debug)]
-pub struct Losses {
-    /// That of the start.
-    pub first: Loss,
-    /// That of the optimized picture, before it was cut to 0..1, rendered and blended.
-    pub last: Loss,
 }
 
 impl Stylizer {

@@ -23,9 +23,15 @@ pub struct Optimized {
     pub pixels: Pixels,
     /// Evaluations of loss and gradient, at all scales.
     pub evals: usize,
-    /// The loss of `start`.
+    pub losses: Losses,
+}
+
+/// The losses of one picture at the working size.
+#[derive(Clone, Copy, Debug)]
+pub struct Losses {
+    /// That of the start.
     pub first: Loss,
-    /// The loss of `pixels`.
+    /// That of the optimized picture, before it was cut to 0..1, rendered and blended.
     pub last: Loss,
 }
 
@@ -67,7 +73,8 @@ impl<'a, F: FnMut(usize, Loss) -> ControlFlow<()>> CoarseToFine<'a, F> {
         }
         let steps = last_scale.steps - first.is_some() as usize;
         let (began, last) = self.minimize(&mut objective, steps, &mut x)?;
-        Ok(Optimized { start, pixels: x, evals: self.evals, first: first.unwrap_or(began), last })
+        let losses = Losses { first: first.unwrap_or(began), last };
+        Ok(Optimized { start, pixels: x, evals: self.evals, losses })
     }
 
     /// Optimizes at the coarser scales and returns what the last of them has changed, at its size. The first of

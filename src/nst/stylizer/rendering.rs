@@ -6,8 +6,7 @@ use crate::nst::picture::luma;
 use crate::nst::picture::pixels::Pixels;
 use crate::nst::picture::plane::Plane;
 use crate::nst::settings::{Chroma, Render, Settings};
-use crate::nst::stylizer::Losses;
-use crate::nst::stylizer::coarse_to_fine::Optimized;
+use crate::nst::stylizer::coarse_to_fine::{Losses, Optimized};
 use crate::nst::stylizer::input::{network_input, resampled, resized};
 
 /// A picture in the style, at full size, before strength, guard and camera.
@@ -50,13 +49,13 @@ impl Renderer<'_> {
         shapes: Option<&Plane>,
         residual: f32,
     ) -> Result<Rendered, StylizeError> {
-        let Optimized { start, pixels: mut optimized, evals, first, last } = optimized;
+        let Optimized { start, pixels: mut optimized, evals, losses } = optimized;
         optimized.cut();
         let (mut pixels, plain) = self.in_chroma(start, &optimized)?;
         if residual > 0.0 && self.settings.render == Render::Photoreal {
             self.add_residual(&mut pixels, &optimized, shapes, residual)?;
         }
-        Ok(Rendered { pixels, plain, evals, losses: Some(Losses { first, last }) })
+        Ok(Rendered { pixels, plain, evals, losses: Some(losses) })
     }
 
     /// The optimized picture with the chroma that the settings ask for, its own or the start's, and the start.
