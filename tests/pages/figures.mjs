@@ -44,7 +44,7 @@ export function head(rows) {
     'worst edges': Math.min(...rows.map(row => row.box_edges_min ?? Infinity)).toFixed(2),
     'contrast under 0.15': `${percent(boxes.filter(isFaint), boxes)} of boxes`,
   };
-  if (eased.length) figures['eased by the guard'] = `${percent(eased, boxes)} of boxes`;
+  if (eased.length) figures['restored by the guard'] = `${percent(eased, boxes)} of boxes`;
   if (lines) figures['label lines not understood'] = String(lines);
   return figures;
 }
