@@ -16,7 +16,8 @@ pub struct Picture {
     pub objects: Vec<SceneObject>,
     /// Distances in any unit and of any size. Greater is farther, and 0 is infinitely far.
     pub depth: Option<Plane>,
-    /// The masks that [`RegionKind::Masks`] names, 0..1, of any size; `None` where a mask is missing.
+    /// The masks that [`RegionKind::Masks`](crate::nst::settings::RegionKind::Masks) names, 0..1, of any size; `None` where a
+    /// mask is missing.
     pub masks: Vec<Option<Plane>>,
 }
 
