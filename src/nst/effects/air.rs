@@ -1,4 +1,4 @@
-//! White air between the camera and what it sees.
+//! Haze between the camera and what it sees.
 
 use crate::nst::kernels::simd::vectorized;
 use crate::nst::picture::light::{luminance, roughly_encoded, roughly_linear, transmission};

@@ -91,13 +91,6 @@ impl<T: Copy> Effects<T> {
     }
 }
 
-impl<T: Default + PartialEq> Effects<T> {
-    /// Whether there is no effect at all.
-    pub fn is_off(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 impl Effects<f32> {
     /// Whether an effect needs the surfaces of the frame.
     pub fn needs_surface(&self) -> bool {

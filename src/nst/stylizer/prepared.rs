@@ -36,10 +36,10 @@ impl<'a> Prepared<'a> {
     pub fn of(settings: &'a Settings, content: &'a Picture, seed: FrameSeed) -> Self {
         let mut random = random(seed.seed, Stream::Amounts);
         let effects = settings.effects.map(|range| range.at(random.uniform()) as f32);
-        let is_guarded = settings.guard && !content.objects.is_empty();
         let residual = settings.residual.high > 0.0 && !content.objects.is_empty();
         let frame = Cow::Borrowed(&content.pixels);
         let mut prepared = Self { settings, content, seed, frame, without_air: None, surface: None, effects };
+        let is_guarded = prepared.is_guarded();
         if !effects.needs_surface() && !residual && !settings.start_reads_surfaces() && !is_guarded {
             return prepared;
         }
@@ -51,6 +51,11 @@ impl<'a> Prepared<'a> {
         }
         prepared.surface = Some(surface);
         prepared
+    }
+
+    /// Whether objects are kept visible.
+    fn is_guarded(&self) -> bool {
+        self.settings.guard && !self.content.objects.is_empty()
     }
 
     fn effect_input<'s>(&'s self, surface: &'s Surface) -> EffectInput<'s> {
@@ -88,12 +93,9 @@ impl<'a> Prepared<'a> {
         has_fog: bool,
         plain: impl FnOnce() -> Result<Option<Pixels>, E>,
     ) -> Result<Option<GuardReport>, E> {
-        let objects = &self.content.objects;
-        let Some(surface) = self.surface.as_ref().filter(|_| self.settings.guard && !objects.is_empty()) else {
-            return Ok(None);
-        };
+        let Some(surface) = self.surface.as_ref().filter(|_| self.is_guarded()) else { return Ok(None) };
         let clear = self.without_air.as_deref().unwrap_or(&self.frame);
-        let boxes: Vec<Area> = objects.iter().map(|object| object.area).collect();
+        let boxes: Vec<Area> = self.content.objects.iter().map(|object| object.area).collect();
         let air = has_fog.then_some(&surface.distance);
         let shapes = ObjectShapes { share: &surface.shapes, owners: &surface.owners, air };
         Ok(Some(guard::protect(clear, shapes, plain, pixels, &boxes)?))
